@@ -1,0 +1,1 @@
+"""What an application meets: responses, WebSockets, headers, bodies. Knows no protocol and no socket."""

@@ -1,0 +1,1 @@
+"""The only sockets: listeners, connections, flow control, deadlines, drain. Knows no interface."""
