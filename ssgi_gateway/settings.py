@@ -114,6 +114,9 @@ class Settings:
         "Off, it means that the client has left.",
     )
     development: bool = setting(False, "Show tracebacks on error pages. Never on a public server.")
+    strict: bool = setting(
+        False, "Raise where an application relies on more than SSGI promises: headers read after its call returned."
+    )
     max_connections: int = setting(10000, "Connections at once; further ones get 503.", unit="connections")
     backlog: int = setting(2048, "Connections the kernel keeps for us; see net.core.somaxconn.", unit="connections")
     max_body_size: int = setting(

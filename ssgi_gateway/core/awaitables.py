@@ -1,0 +1,62 @@
+"""Awaitables an application may ignore at no cost.
+
+``send`` is called once for most requests and its result is thrown away by nearly all of them: so what it returns
+is a constant, and the future behind "when the peer can take more" is made only when somebody awaits it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .channel import Channel
+
+
+class Ready:
+    """An awaitable that is done. Immutable, so one object serves everybody, any number of times."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __await__(self) -> Ready:
+        return self
+
+    def __iter__(self) -> Ready:
+        return self
+
+    def __next__(self) -> Any:
+        raise StopIteration(self.value)
+
+
+TRUE: Final = Ready(True)
+FALSE: Final = Ready(False)
+
+
+class WhenWritable:
+    """Resolves to ``True`` when the peer can take more, ``False`` after an abort."""
+
+    __slots__ = ("channel",)
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    def __await__(self) -> Iterator[Any]:
+        return self.channel.when_writable().__await__()
+
+
+class WhenFlushed:
+    """Resolves to ``(sent, ended)`` when what was written has left the process' buffers."""
+
+    __slots__ = ("channel", "ended")
+
+    def __init__(self, channel: Channel, ended: bool) -> None:
+        self.channel = channel
+        self.ended = ended
+
+    def __await__(self) -> Any:
+        sent = yield from self.channel.when_flushed().__await__()
+        return (True, self.ended) if sent else (False, True)

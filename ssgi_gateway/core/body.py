@@ -1,0 +1,79 @@
+"""A request's body on its way to the application.
+
+The server feeds it, the application drains it; when more than the high-water mark waits here the server stops
+reading from the peer, which is all the backpressure there is. Nothing is kept that was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class RequestBody:
+    """Chunks in order, then an end or an abort.
+
+    ``size`` is the number of bytes waiting; ``wanted`` says that the application is waiting for more.
+    """
+
+    __slots__ = ("_chunks", "_waiters", "aborted", "ended", "received", "size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._waiters: list[asyncio.Future[None]] = []
+        self.size = 0
+        self.received = 0
+        self.ended = False
+        self.aborted = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the application is waiting."""
+        return bool(self._waiters)
+
+    def feed(self, data: bytes) -> None:
+        """A piece has arrived."""
+        self._chunks.append(data)
+        self.size += len(data)
+        self.received += len(data)
+        self._wake()
+
+    def feed_end(self) -> None:
+        """All of it has arrived."""
+        self.ended = True
+        self._wake()
+
+    def abort(self) -> None:
+        """The rest will never arrive; what has is dropped with it."""
+        if not self.ended:
+            self.aborted = True
+            self._chunks.clear()
+            self.size = 0
+        self._wake()
+
+    def take(self) -> bytes:
+        """The next piece, ``b""`` when none is waiting.
+
+        Raises:
+            ConnectionAbortedError: the body was cut off.
+        """
+        if self.aborted:
+            raise ConnectionAbortedError("the client left before the request's body had arrived")
+        if not self._chunks:
+            return b""
+        data = self._chunks.popleft()
+        self.size -= len(data)
+        return data
+
+    def when_more(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """A future that is done when ``take`` has something new to say."""
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+    def _wake(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)

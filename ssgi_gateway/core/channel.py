@@ -1,0 +1,74 @@
+"""What a response or a WebSocket needs from the connection below it.
+
+The server implements this once for each way a request can arrive; an application's objects know nothing else
+of the wire. It is a class and not a ``Protocol`` so that compiled calls through it cost what a C call costs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from .body import RequestBody
+    from .tasks import TaskScope
+
+
+class Channel:
+    """One exchange's way to its peer."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: TaskScope) -> None:
+        self.scope = scope
+
+    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+        """Write a piece of the answer; returns whether the peer can take more right now.
+
+        Args:
+            head: the encoded head before the first piece, otherwise ``None``.
+            data: bytes-like, or ``None``.
+            end: whether this is the last piece.
+        """
+        raise NotImplementedError
+
+    def when_writable(self) -> Future[bool]:
+        """A future of ``True`` when less than the low-water mark is waiting, ``False`` when the peer is gone."""
+        raise NotImplementedError
+
+    def when_flushed(self) -> Future[bool]:
+        """A future of ``True`` when all that was written has left the process, ``False`` when the peer is gone."""
+        raise NotImplementedError
+
+    def body_taken(self, body: RequestBody) -> None:
+        """The application has read: the peer may send more."""
+        raise NotImplementedError
+
+    def break_off(self) -> None:
+        """End the connection so that what was written so far cannot be taken for a whole answer."""
+        raise NotImplementedError
+
+    def failure_page(self, exc: BaseException | None) -> str:
+        """The body of a 500: the traceback in development, otherwise a sentence."""
+        raise NotImplementedError
+
+    def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
+        """Answer 101; returns the channel that carries the frames of ``socket`` from here on."""
+        raise NotImplementedError
+
+    def send_message(self, message: Any) -> bool:
+        """Write one WebSocket message; returns whether the peer can take more right now."""
+        raise NotImplementedError
+
+    def send_close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake (RFC 6455 7.1.2)."""
+        raise NotImplementedError
+
+    def receive_more(self) -> None:
+        """The application can take WebSocket messages again."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """What the connection adds to ``extensions``: ``protocol``, ``state``."""
+        raise NotImplementedError

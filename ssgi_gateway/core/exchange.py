@@ -1,0 +1,186 @@
+"""What a response and a WebSocket share: the application's call, its tasks, its handlers, ``extensions``.
+
+An exchange is alive while it can still be answered: the application's own awaitable is pending, or a task it
+started with ``run_async`` is. One that is not alive and not answered is answered here (SSGI 1.0, "The call").
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from .extensions import build_extensions
+from .headers import GetHeader
+from .tasks import start
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from ..wire.cgi import RequestHead
+    from .channel import Channel
+
+logger = logging.getLogger("ssgi_gateway.app")
+
+
+class Exchange:
+    """One call of the application and everything that came of it."""
+
+    __slots__ = ("__weakref__", "_channel", "_data", "_extensions", "_handlers", "_request", "_tasks", "_written")
+
+    def __init__(self, channel: Channel, request: RequestHead) -> None:
+        self._channel = channel
+        self._request = request
+        self._tasks: set[asyncio.Task[Any]] | None = None
+        self._handlers: list[tuple[Any, tuple[Any, ...]]] | None = None
+        self._extensions: dict[str, Any] | None = None
+        self._data: bytes | None = None
+        self._written = 0
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Everything beyond the eight arguments; built when it is first read."""
+        if self._extensions is None:
+            self._extensions = build_extensions(self._request, self._channel.describe())
+        return self._extensions
+
+    def run_async(self, handler: Any, *args: Any) -> asyncio.Task[Any] | None:
+        """Run a coroutine function with its arguments, or an awaitable, as part of this exchange.
+
+        The task is kept alive and its failure is logged; while it runs, the exchange can still be answered.
+
+        Returns:
+            The task; ``None`` when ``handler`` was an ordinary function, which has then been called.
+
+        Raises:
+            TypeError: neither a callable nor an awaitable.
+        """
+        awaitable = start(handler, args)
+        return None if awaitable is None else self._spawn(awaitable, self._task_done)
+
+    def call(self, app: Callable[..., Any], kind: str, strict: bool) -> None:
+        """Call the application: once, now, on this thread.
+
+        Args:
+            app: the SSGI callable.
+            kind: ``"http"`` or ``"websocket"``.
+            strict: whether headers expire as early as the SSGI draft allows.
+        """
+        request = self._request
+        get_header = GetHeader(request.variables)
+        try:
+            result = app(
+                kind,
+                request.server_address,
+                request.remote_address,
+                request.method,
+                request.path,
+                request.query_string,
+                get_header,
+                self,
+            )
+        except Exception as exc:
+            self._fail(exc)
+            return
+        if result is not None and hasattr(result, "__await__"):
+            self._spawn(result, self._call_done)
+        else:
+            if strict and not self._tasks:
+                get_header.expire()
+            if not self.finished:
+                self._settle()
+
+    def cancel(self) -> None:
+        """Cancel every task of this exchange."""
+        for task in tuple(self._tasks or ()):
+            task.cancel()
+
+    # -- for the two kinds of exchange ---------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was answered to the end, or cut off."""
+        raise NotImplementedError
+
+    @property
+    def committed(self) -> bool:
+        """Whether a part of the answer is out, so that no other can be given."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """The peer left, or the answer cannot be finished."""
+        raise NotImplementedError
+
+    def answer_nothing(self) -> None:
+        """Answer for an application that has not and no longer can."""
+        logger.error(
+            "%s: the application returned without answering, and left no awaitable and no run_async task that could",
+            self._name(),
+        )
+        self.answer_failure(None)
+
+    def answer_failure(self, exc: BaseException | None) -> None:
+        """Answer for an application that failed."""
+        raise NotImplementedError
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _name(self) -> str:
+        """The request in one line of a log, whatever bytes it holds."""
+        path: str = ascii(self._request.path)[1:-1]
+        return f"{self._request.method} {path}"
+
+    def _spawn(self, awaitable: Any, done: Callable[[asyncio.Task[Any]], None]) -> asyncio.Task[Any]:
+        task = self._channel.scope.spawn(awaitable, done)
+        if not task.done():
+            if self._tasks is None:
+                self._tasks = set()
+            self._tasks.add(task)
+        return task
+
+    def _call_done(self, task: asyncio.Task[Any]) -> None:
+        """The application's own awaitable has ended."""
+        if not self._forget(task):
+            self._fail(task.exception())
+        elif not self.finished:
+            self._settle()
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        """A task of ``run_async`` or of a handler has ended."""
+        if not self._forget(task):
+            self._log(task.exception())
+        if not self.finished:
+            self._settle()
+
+    def _forget(self, task: asyncio.Task[Any]) -> bool:
+        """Take the task off the books; returns whether it went well (cancelled counts as well)."""
+        if self._tasks is not None:
+            self._tasks.discard(task)
+        return task.cancelled() or task.exception() is None
+
+    def _settle(self) -> None:
+        """Answer if nobody else can."""
+        if not self._tasks:
+            self.answer_nothing()
+
+    def _fail(self, exc: BaseException | None) -> None:
+        self._log(exc)
+        if not self.finished:
+            self.answer_failure(exc)
+
+    def _log(self, exc: BaseException | None) -> None:
+        if self.finished and isinstance(exc, ConnectionAbortedError):
+            # Reading from a client that left: the application was told and let it pass.
+            logger.debug("%s: %s", self._name(), exc)
+        else:
+            logger.error("%s: the application raised", self._name(), exc_info=exc)
+
+    def _notify(self, handler: Any, args: tuple[Any, ...]) -> None:
+        """Call a handler; its failure is logged and hurts nobody else."""
+        try:
+            awaitable = start(handler, args)
+        except Exception as exc:
+            self._log(exc)
+            return
+        if awaitable is not None:
+            self._spawn(awaitable, self._task_done)

@@ -1,0 +1,38 @@
+"""``res.extensions``: everything about a request that the eight arguments leave out.
+
+========================  =========================================================================================
+key                       value
+========================  =========================================================================================
+``scheme``                ``"http"``, ``"https"``, ``"ws"`` or ``"wss"``
+``http_version``          of the client's request: ``"1.0"``, ``"1.1"``, ``"2"``, ``"3"``
+``root_path``             where the application is mounted, ``""`` at the root; ``path`` begins with it
+``raw_path``              the path as received, not decoded, without the query
+``headers``               list of ``(name, value)`` byte pairs, lower-case names
+``environ``               the gateway's variables, a dict of latin-1 strings
+``protocol``              what carried the request: ``"scgi"``, ``"fastcgi"``, ``"websocket"`` (the direct port)
+``state``                 the worker's state, one dict for all requests
+``subprotocols``          WebSockets: what the client offered, a list
+========================  =========================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..wire.cgi import RequestHead
+
+
+def build_extensions(request: RequestHead, connection: dict[str, Any]) -> dict[str, Any]:
+    """The mapping for one request; ``connection`` is what the channel adds."""
+    variables = request.variables
+    extensions: dict[str, Any] = {
+        "scheme": request.scheme,
+        "http_version": request.http_version,
+        "root_path": request.root_path,
+        "raw_path": request.raw_path,
+        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in variables.headers()],
+        "environ": dict(variables.items()),
+    }
+    extensions.update(connection)
+    return extensions

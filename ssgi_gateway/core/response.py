@@ -1,0 +1,300 @@
+"""``SSGIHttpResponse``: what an application says, and when it takes effect.
+
+The states of a response, and what moves it from one to the next::
+
+    OPEN --send, send_chunk--> STREAMING --the last piece--> ENDED
+    OPEN, STREAMING --the peer leaves, the answer breaks--> ABORTED
+
+The head is committed by the first ``send`` or ``send_chunk``; nothing can change it afterwards. A complete answer
+is one write. This module does not know which protocol carries the bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from ..wire.response_head import ResponseHead
+from .awaitables import FALSE, TRUE, Ready, WhenFlushed, WhenWritable
+from .exchange import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable, Mapping
+
+    from ..wire.cgi import RequestHead
+    from .body import RequestBody
+    from .channel import Channel
+
+logger = logging.getLogger("ssgi_gateway.app")
+
+OPEN: Final = 0
+STREAMING: Final = 1
+ENDED: Final = 2
+ABORTED: Final = 3
+
+GONE: Final = Ready((False, True))
+"""What ``send_chunk`` resolves to after an abort."""
+
+UNKNOWN: Final = -1
+
+
+class HttpResponse(Exchange):
+    """One response. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIHttpResponse``)."""
+
+    __slots__ = ("_body", "_head", "_remaining", "_state", "_suppressed", "_total", "aborted")
+
+    def __init__(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
+        super().__init__(channel, request)
+        self.aborted = False
+        self._state = OPEN
+        self._head: ResponseHead | None = None
+        self._body = body
+        self._remaining = UNKNOWN  # bytes still owed under the declared length
+        self._total = UNKNOWN  # what send_chunk's first call fixed
+        self._suppressed = False  # HEAD, 204 and 304 have no body whatever the application sends
+
+    # -- the head ------------------------------------------------------------------------------------------------
+
+    def send_status(self, status_code: int | str = 200) -> None:
+        """Set the status: ``404`` or ``"404 Not Found"``; the last call before the head is committed wins.
+
+        Raises:
+            RuntimeError: the head is already on its way.
+            ValueError: not a final HTTP status (200 to 999).
+        """
+        if self._state != OPEN:
+            self._refuse("send_status")
+            return
+        self._response_head().set_status(status_code)
+
+    def send_headers(self, headers: Iterable[tuple[str, str]] | Mapping[str, str]) -> None:
+        """Append headers.
+
+        Raises:
+            RuntimeError: the head is already on its way.
+            ValueError: a name that is no token, or CR, LF or NUL in a name or value; it names the header.
+        """
+        if self._state != OPEN:
+            self._refuse("send_headers")
+            return
+        self._response_head().add(headers)
+
+    # -- the body ------------------------------------------------------------------------------------------------
+
+    def send(self, payload: Any = None, has_more: bool = False) -> Awaitable[bool]:
+        """Commit the head if that is still to do, and write at once; the last piece has ``has_more=False``.
+
+        Returns:
+            An awaitable that may be ignored: ``True`` when the peer can take more, ``False`` after an abort.
+
+        Raises:
+            RuntimeError: the response has ended.
+            ValueError: more bytes than the declared Content-Length, or fewer at the end.
+            TypeError: ``payload`` is neither ``str``, bytes-like nor ``None``.
+        """
+        if self._state >= ENDED:
+            self._refuse("send")
+            return FALSE
+        if isinstance(payload, str):
+            payload = payload.encode("utf-8", "surrogateescape")
+        size = 0 if payload is None else _size(payload)
+        head = self._commit(size, has_more) if self._state == OPEN else None
+        if self._remaining != UNKNOWN:
+            self._account(size, has_more, head)
+        if self._write(head, payload, size, not has_more):
+            return TRUE
+        return WhenWritable(self._channel)
+
+    def send_chunk(self, chunk: Any, total_size: int | bool | None = False) -> Awaitable[tuple[bool, bool]]:
+        """Write a chunk; resolves to ``(sent, ended)`` when it has left the process' buffers.
+
+        Args:
+            chunk: ``str`` or bytes-like.
+            total_size: bytes of the whole body; the response ends when they are written. ``False`` or ``None``:
+                not known, and ``send()`` ends the response.
+
+        Raises:
+            RuntimeError: the response has ended.
+            ValueError: another total than before, or more bytes than it; nothing was written.
+        """
+        if self._state >= ENDED:
+            self._refuse("send_chunk")
+            return GONE
+        if isinstance(chunk, str):
+            chunk = chunk.encode("utf-8", "surrogateescape")
+        size = 0 if chunk is None else _size(chunk)
+        if total_size is not False and total_size is not None:
+            self._fix_total(int(total_size), size)
+        elif self._remaining != UNKNOWN and size > self._remaining:
+            raise ValueError(f"a chunk of {size} bytes where {self._remaining} are left of the declared length")
+        head = self._commit(size, True) if self._state == OPEN else None
+        if self._remaining != UNKNOWN:
+            self._remaining -= size
+        ended = self._total != UNKNOWN and self._remaining == 0
+        self._write(head, chunk, size, ended)
+        return WhenFlushed(self._channel, ended)
+
+    async def get_data(self) -> io.BytesIO | None:
+        """The whole body, rewound; ``None`` if there is none. After ``get_chunk`` it is the remainder.
+
+        Calling again gives the same data.
+
+        Raises:
+            ConnectionAbortedError: the client left before it had arrived.
+        """
+        if self._data is None:
+            pieces = []
+            while (piece := await self._next_piece()) is not None:
+                pieces.append(piece)
+            self._data = b"".join(pieces)
+        return io.BytesIO(self._data) if self._data else None
+
+    async def get_chunk(self) -> io.BytesIO | None:
+        """The next piece of the body, ``None`` at the end. Reading is what lets the peer send more.
+
+        Raises:
+            ConnectionAbortedError: the client left before it had arrived.
+        """
+        piece = await self._next_piece()
+        return None if piece is None else io.BytesIO(piece)
+
+    async def _next_piece(self) -> bytes | None:
+        body = self._body
+        if body is None:
+            return None
+        while True:
+            piece = body.take()
+            if piece:
+                self._channel.body_taken(body)
+                return piece
+            if body.ended:
+                return None
+            waiter = body.when_more(self._channel.scope.loop)
+            self._channel.body_taken(body)
+            await waiter
+
+    # -- aborts --------------------------------------------------------------------------------------------------
+
+    def on_aborted(self, handler: Any, *args: Any) -> None:
+        """Call ``handler(*args)``, sync or async, once when the peer leaves; at once if it has already."""
+        if self.aborted:
+            self._notify(handler, args)
+        elif self._state < ENDED:
+            self._handlers = [*(self._handlers or ()), (handler, args)]
+
+    def abort(self) -> None:
+        """The peer has left or the answer cannot be finished. Only the server calls this."""
+        if self._state >= ENDED:
+            return
+        self._state = ABORTED
+        self.aborted = True
+        if self._body is not None:
+            self._body.abort()
+        handlers, self._handlers = self._handlers, None
+        if handlers is None:
+            # Nobody asked to be told: then the tasks are told, the way asyncio tells a task.
+            self.cancel()
+        else:
+            for handler, args in handlers:
+                self._notify(handler, args)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be written."""
+        return self._state >= ENDED
+
+    @property
+    def committed(self) -> bool:
+        """Whether the head is on its way."""
+        return self._head is not None and self._state != OPEN
+
+    def _response_head(self) -> ResponseHead:
+        if self._head is None:
+            self._head = ResponseHead()
+        return self._head
+
+    def _commit(self, size: int, has_more: bool) -> bytes:
+        """Encode the head; a whole answer gets its Content-Length, so that a cut can be told from an end."""
+        head = self._response_head()
+        status = head.status
+        # RFC 9110 6.4.1: no content for HEAD, 204 and 304.
+        self._suppressed = self._request.method == "HEAD" or status == 204 or status == 304
+        if head.content_length >= 0 and not self._suppressed:
+            self._remaining = head.content_length
+            if size > self._remaining or (not has_more and size != self._remaining):
+                self._remaining = UNKNOWN
+                raise ValueError(f"Content-Length is {head.content_length}, the body has {size} bytes; nothing was sent")
+        elif head.content_length < 0 and not has_more and status != 204 and status != 304:
+            head.set_content_length(size)
+        encoded = head.encode()
+        self._state = STREAMING
+        return encoded
+
+    def _account(self, size: int, has_more: bool, head: bytes | None) -> None:
+        """Hold the application to its Content-Length; a page must never be short without a sign."""
+        left = self._remaining - size
+        if left < 0 or (left > 0 and not has_more):
+            self._remaining = UNKNOWN
+            problem = f"{-left} bytes more" if left < 0 else f"{left} bytes fewer"
+            self._break(f"the body has {problem} than its Content-Length; the connection was broken off")
+        self._remaining = left
+
+    def _fix_total(self, total: int, size: int) -> None:
+        if self._total != UNKNOWN and total != self._total:
+            raise ValueError(f"total_size was {self._total} before and is {total} now")
+        if total < 0:
+            raise ValueError(f"total_size is {total}; it is a number of bytes")
+        if self._total == UNKNOWN:
+            if self._state == OPEN:
+                head = self._response_head()
+                if size > total:
+                    raise ValueError(f"a chunk of {size} bytes where total_size is {total}")
+                head.set_content_length(total)
+                self._remaining = total
+            else:
+                left = self._remaining if self._remaining != UNKNOWN else total - self._written
+                if left < size:
+                    raise ValueError(f"a chunk of {size} bytes where {max(left, 0)} are left of total_size {total}")
+                self._remaining = left
+            self._total = total
+        elif size > self._remaining:
+            raise ValueError(f"a chunk of {size} bytes where {self._remaining} are left of total_size {total}")
+
+    def _write(self, head: bytes | None, data: Any, size: int, end: bool) -> bool:
+        self._written += size
+        if end:
+            self._state = ENDED
+            self._handlers = None
+        if self._suppressed:
+            data = None
+        return self._channel.write(head, data, end)
+
+    def _refuse(self, member: str) -> None:
+        """After an abort a call has no effect; after the end, or too late for the head, it is a mistake."""
+        if not self.aborted:
+            when = "after the head was sent" if self._state == STREAMING else "after the response had ended"
+            raise RuntimeError(f"{member} was called {when}")
+
+    def _break(self, problem: str) -> None:
+        logger.error("%s %s: %s", self._request.method, self._request.path.encode("unicode_escape").decode(), problem)
+        self._channel.break_off()
+        raise ValueError(problem)
+
+    def answer_failure(self, exc: BaseException | None) -> None:
+        """Answer 500 if that is still possible, otherwise break the connection off."""
+        if self._state == OPEN:
+            self._head = None
+            self.send_status(500)
+            self.send_headers([("Content-Type", "text/plain; charset=utf-8")])
+            self.send(self._channel.failure_page(exc))
+        elif self._state == STREAMING:
+            self._channel.break_off()
+
+
+def _size(data: Any) -> int:
+    if type(data) is bytes:
+        return len(data)
+    return memoryview(data).nbytes

@@ -1,0 +1,241 @@
+"""``SSGIWebSocket``: from the request to upgrade until both sides have closed.
+
+Messages reach the handler one at a time and in order. While an async handler runs, and while there is no handler,
+they wait in a bounded queue, and when that is full the server stops reading: that is the backpressure.
+This module does not know how frames look or what carries them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.ssgi import WebSocketStatus
+
+from ..wire.response_head import ResponseHead
+from .awaitables import FALSE, TRUE, WhenWritable
+from .exchange import Exchange
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Iterable, Mapping
+
+    from ..wire.cgi import RequestHead
+    from .channel import Channel
+
+logger = logging.getLogger("ssgi_gateway.app")
+
+PENDING = WebSocketStatus.PENDING
+REJECTED = WebSocketStatus.REJECTED
+CLOSED = WebSocketStatus.CLOSED
+ACCEPTED = WebSocketStatus.ACCEPTED
+
+
+class WebSocket(Exchange):
+    """One WebSocket. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIWebSocket``)."""
+
+    __slots__ = ("_args", "_busy", "_ended", "_offered", "_queue", "_queue_limit", "_receiver", "status")
+
+    def __init__(self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int) -> None:
+        super().__init__(channel, request)
+        self.status = PENDING
+        self._offered = offered
+        self._queue: deque[str | bytes] | None = None
+        self._queue_limit = queue_limit
+        self._receiver: Any = None
+        self._args: tuple[Any, ...] = ()
+        self._busy = False
+        self._ended: tuple[int, str] | None = None
+
+    # -- the handshake -------------------------------------------------------------------------------------------
+
+    def accept(
+        self, protocol: str | None = None, headers: Iterable[tuple[str, str]] | Mapping[str, str] | None = None
+    ) -> Awaitable[bool]:
+        """Accept the upgrade, at once.
+
+        Args:
+            protocol: the subprotocol; ``None`` picks the first offered, ``""`` none.
+            headers: more headers for the 101 answer, a superset of the draft.
+
+        Returns:
+            An awaitable of bool that may be ignored; ``False`` unless the WebSocket was pending.
+
+        Raises:
+            ValueError: a subprotocol that was not offered (RFC 6455 4.2.2), or an invalid header.
+        """
+        if self.status is not PENDING:
+            return FALSE
+        if protocol is None:
+            protocol = self._offered[0] if self._offered else ""
+        elif protocol and protocol not in self._offered:
+            offered = ", ".join(self._offered) or "none"
+            raise ValueError(f"subprotocol {protocol!r} was not offered by the client (offered: {offered})")
+        self._channel = self._channel.switch(self, protocol, headers)
+        self.status = ACCEPTED
+        return TRUE
+
+    def reject(
+        self,
+        status_code: int | str = 403,
+        payload: Any = None,
+        headers: Iterable[tuple[str, str]] | Mapping[str, str] | None = None,
+    ) -> Awaitable[bool]:
+        """Give a complete HTTP answer in place of the upgrade; awaitable of bool, ``False`` unless pending.
+
+        Raises:
+            ValueError: an invalid status or header.
+        """
+        if self.status is not PENDING:
+            return FALSE
+        head = ResponseHead()
+        head.set_status(status_code)
+        if headers is not None:
+            head.add(headers)
+        body = payload.encode() if isinstance(payload, str) else bytes(payload or b"")
+        if head.content_length < 0:
+            head.set_content_length(len(body))
+        self.status = REJECTED
+        self._handlers = None
+        self._channel.write(head.encode(), body, True)
+        return TRUE
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def send(self, payload: Any) -> Awaitable[bool]:
+        """Send a message: ``str`` as text, bytes-like as binary.
+
+        Returns:
+            An awaitable that may be ignored: ``True`` when the peer can take more, ``False`` when it is closed.
+
+        Raises:
+            RuntimeError: the WebSocket was not accepted yet.
+            TypeError: ``payload`` is neither ``str`` nor bytes-like.
+        """
+        if self.status is ACCEPTED:
+            return TRUE if self._channel.send_message(payload) else WhenWritable(self._channel)
+        if self.status is PENDING:
+            raise RuntimeError("send was called before accept")
+        return FALSE
+
+    def close(self, code: int = 1000, reason: str | None = None) -> Awaitable[bool]:
+        """Begin the closing handshake; while pending it is ``reject(403)``; a second call has no effect.
+
+        Raises:
+            ValueError: a code that must not be sent (RFC 6455 7.4), or a reason over 123 bytes.
+        """
+        if self.status is PENDING:
+            return self.reject(403)
+        if self.status is not ACCEPTED:
+            return FALSE
+        self._channel.send_close(code, reason or "")
+        self.status = CLOSED
+        return TRUE
+
+    # -- handlers ------------------------------------------------------------------------------------------------
+
+    def on_receive(self, handler: Any, *args: Any) -> None:
+        """Call ``handler(ws, message, *args)``, sync or async, for each message: one at a time and in order."""
+        if not callable(handler):
+            raise TypeError(f"on_receive wants a callable, got {type(handler).__name__}")
+        self._receiver = handler
+        self._args = args
+        if self._queue:
+            self._next()
+
+    def on_close(self, handler: Any, *args: Any) -> None:
+        """Call ``handler(ws, code, reason, *args)`` once when it is over; 1005 without a code, 1006 when broken."""
+        if self._ended is not None:
+            self._notify(handler, (self, *self._ended, *args))
+        else:
+            self._handlers = [*(self._handlers or ()), (handler, args)]
+
+    # -- for the server ------------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether the application has decided about the upgrade; from then on the connection keeps it alive."""
+        return self.status is not PENDING
+
+    @property
+    def committed(self) -> bool:
+        """Whether the upgrade was decided."""
+        return self.status is not PENDING
+
+    def deliver(self, message: str | bytes) -> bool:
+        """A message has arrived; returns whether another one may."""
+        if self._busy or self._receiver is None or self._queue:
+            if self._queue is None:
+                self._queue = deque()
+            self._queue.append(message)
+            return len(self._queue) < self._queue_limit
+        self._dispatch(message)
+        return not self._busy
+
+    def ended(self, code: int, reason: str) -> None:
+        """The connection is over, by a closing handshake or not; tell the handlers, once."""
+        if self._ended is not None:
+            return
+        self._ended = (code, reason)
+        if self.status is PENDING:
+            self.status = REJECTED
+        elif self.status is ACCEPTED:
+            self.status = CLOSED
+        handlers, self._handlers = self._handlers, None
+        if handlers is None:
+            self.cancel()
+        else:
+            for handler, args in handlers:
+                self._notify(handler, (self, code, reason, *args))
+
+    def abort(self) -> None:
+        """The peer left before the upgrade was decided."""
+        self.ended(1006, "")
+
+    def answer_nothing(self) -> None:
+        """A pending WebSocket that nobody can answer any more is refused."""
+        logger.error("%s: the application neither accepted nor rejected the WebSocket", self._name())
+        self.reject(403)
+
+    def answer_failure(self, exc: BaseException | None) -> None:
+        """500 while pending, 1011 afterwards (RFC 6455 7.4.1)."""
+        if self.status is PENDING:
+            self.reject(500, self._channel.failure_page(exc), [("Content-Type", "text/plain; charset=utf-8")])
+        else:
+            self.close(1011)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, message: str | bytes) -> None:
+        try:
+            result = self._receiver(self, message, *self._args)
+        except Exception as exc:
+            self._receiver_failed(exc)
+            return
+        if result is not None and hasattr(result, "__await__"):
+            self._busy = True
+            self._spawn(result, self._received)
+
+    def _received(self, task: asyncio.Task[Any]) -> None:
+        """An async handler has ended: the next message may go."""
+        self._busy = False
+        if not self._forget(task):
+            self._receiver_failed(task.exception())
+        self._next()
+
+    def _next(self) -> None:
+        while self._queue and not self._busy:
+            self._dispatch(self._queue.popleft())
+        if not self._busy and self.status is ACCEPTED:
+            self._channel.receive_more()
+
+    def _receiver_failed(self, exc: BaseException | None) -> None:
+        self._log(exc)
+        self.close(1011)
+
+    def _fail(self, exc: BaseException | None) -> None:
+        """The call raised: after an accept this ends the connection, for nobody may be left to serve it."""
+        self._log(exc)
+        if self.status is PENDING or self.status is ACCEPTED:
+            self.answer_failure(exc)

@@ -1,0 +1,89 @@
+"""Takes connections off a listener, in bursts that leave time for those already there."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, Final
+
+from . import system
+from .connection import Connection
+from .http import HttpProtocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from .gateway import Gateway
+
+BURST: Final = 64
+"""Connections taken in one turn of the loop; the kernel keeps the others, and tells us again."""
+
+RETRY: Final = 0.5
+"""Seconds without accepting after the system ran out of something; a listener stays readable, so asking at once
+would be a busy loop."""
+
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Acceptor:
+    """One listener of one gateway. ``make_codec(fd)`` makes the codec of a new connection."""
+
+    __slots__ = ("_accepting", "gateway", "listener", "make_codec")
+
+    def __init__(self, gateway: Gateway, listener: socket.socket, make_codec: Callable[[int], Any]) -> None:
+        self.gateway = gateway
+        self.listener = listener
+        self.make_codec = make_codec
+        self._accepting = False
+
+    def start(self) -> None:
+        """Begin to accept."""
+        if not self._accepting:
+            self._accepting = True
+            self.gateway.loop.add_reader(self.listener.fileno(), self.on_readable)
+
+    def stop(self) -> None:
+        """Take what the kernel has accepted for us already, then no more."""
+        if self._accepting:
+            self._accepting = False
+            self.gateway.loop.remove_reader(self.listener.fileno())
+        while self._accept():
+            pass
+
+    def on_readable(self) -> None:
+        """At least one connection is waiting."""
+        for _ in range(BURST):
+            if not self._accept():
+                return
+
+    def _accept(self) -> bool:
+        """Serve the next connection; ``False`` when there is none."""
+        gateway = self.gateway
+        try:
+            fd = system.accept(self.listener)
+        except OSError as error:
+            self._exhausted(error)
+            return False
+        if fd < 0:
+            return False
+        connection = Connection(gateway, fd)
+        protocol = HttpProtocol(connection, gateway, self.make_codec(fd))
+        connection.protocol = protocol
+        if len(gateway.connections) >= gateway.max_connections:
+            protocol.overloaded()
+        connection.begin()
+        return True
+
+    def _exhausted(self, error: OSError) -> None:
+        self.gateway.complain(
+            "accept", f"no connection could be accepted: {error.strerror}; trying again every {RETRY:g} s"
+            + (" (raise the limit on open files: ulimit -n, LimitNOFILE=)" if error.errno == errno.EMFILE else ""),
+        )  # fmt: skip
+        if self._accepting and error.errno in EXHAUSTED:
+            self._accepting = False
+            self.gateway.loop.remove_reader(self.listener.fileno())
+            self.gateway.loop.call_later(RETRY, self._resume)
+
+    def _resume(self) -> None:
+        if not self.gateway.draining:
+            self.start()

@@ -1,0 +1,329 @@
+"""One accepted descriptor: the eager path, and the waiting path it falls back to.
+
+Eager: read, answer, close, in one turn of the loop; nothing is registered anywhere. Waiting: only when the kernel
+would block, or the application does, the connection gets a reader, a writer, a buffer, a deadline and a place in
+the gateway's books. Output flow control exists here and nowhere else.
+
+This module does not know what the bytes mean: that is the protocol's part (``data_received``, ``eof_received``,
+``connection_lost``, ``deadline_passed``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from . import system
+
+if TYPE_CHECKING:
+    from .gateway import Gateway
+    from .protocol import Protocol
+
+logger = logging.getLogger("ssgi_gateway.server")
+
+OPEN: Final = 0
+FLUSHING: Final = 1  # closes when the output has left
+LINGERING: Final = 2  # half-closed: what still arrives is thrown away
+CLOSED: Final = 3
+
+NEVER: Final = float("inf")
+
+LINGER_TIME: Final = 5.0
+"""Seconds given to a peer to notice an early answer; nginx's lingering_timeout is the same."""
+LINGER_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes thrown away meanwhile."""
+SMALL: Final = 16384
+"""Pieces up to this size are joined into one buffer: a copy is then cheaper than a gathering write."""
+
+
+class Connection:
+    """Non-blocking input and output of one descriptor."""
+
+    __slots__ = (
+        "_drained",
+        "_flushed",
+        "_lingered",
+        "_out",
+        "_reading",
+        "_registered",
+        "_writing",
+        "deadline",
+        "fd",
+        "gateway",
+        "out_size",
+        "protocol",
+        "state",
+        "write_deadline",
+    )
+
+    def __init__(self, gateway: Gateway, fd: int) -> None:
+        self.gateway = gateway
+        self.fd = fd
+        self.protocol: Protocol = None  # type: ignore[assignment] - set by the acceptor, never None afterwards
+        self.state = OPEN
+        self.out_size = 0
+        self.deadline = NEVER
+        self.write_deadline = NEVER
+        self._out: deque[Any] | None = None
+        self._reading = False
+        self._writing = False
+        self._registered = False
+        self._lingered = 0
+        self._drained: list[asyncio.Future[bool]] | None = None
+        self._flushed: list[asyncio.Future[bool]] | None = None
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The first read, right after the accept: mostly the request is there already."""
+        self.on_readable()
+        if self.state == OPEN and not self._registered:
+            self.start_reading()
+
+    def on_readable(self) -> None:
+        """The kernel has something: read once and pass it on."""
+        try:
+            data = system.receive(self.fd)
+        except OSError:
+            self.lost()
+            return
+        if data is None:
+            return
+        if self.state != OPEN:
+            self._discard(data)
+            return
+        try:
+            if data:
+                self.protocol.data_received(data)
+            else:
+                self.protocol.eof_received()
+        except Exception:
+            logger.exception("internal error while serving a connection; it was closed")
+            self.lost()
+
+    def start_reading(self) -> None:
+        """Be told when something arrives."""
+        if not self._reading and self.state != CLOSED:
+            self.register()
+            self._reading = True
+            self.gateway.loop.add_reader(self.fd, self.on_readable)
+
+    def stop_reading(self) -> None:
+        """Let the kernel's buffer fill, which makes the peer wait."""
+        if self._reading:
+            self._reading = False
+            self.gateway.loop.remove_reader(self.fd)
+        elif not self._registered:
+            self.register()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the peer's leaving would go unseen because nobody reads."""
+        return self._registered and not self._reading and self.state == OPEN
+
+    def register(self) -> None:
+        """Enter the books: from now on deadlines and the drain know of this connection."""
+        if not self._registered:
+            self._registered = True
+            self.gateway.connections.add(self)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def write(self, data: Any) -> bool:
+        """Write now if the kernel takes it, keep what it does not; returns whether more is welcome."""
+        if self.state != OPEN:
+            return True
+        if self._out:
+            self._keep(data, 0)
+            return self.out_size <= self.gateway.high_water
+        try:
+            sent = system.send(self.fd, data)
+        except OSError:
+            self.lost()
+            return True
+        if sent == len(data):
+            return True
+        self._keep(data, sent)
+        self._wait_writable()
+        return self.out_size <= self.gateway.high_water
+
+    def write_many(self, buffers: list[Any]) -> bool:
+        """As ``write``, for several buffers that belong together."""
+        if len(buffers) == 1:
+            return self.write(buffers[0])
+        if self.state != OPEN or not buffers:
+            return True
+        sent = 0
+        if not self._out:
+            try:
+                sent = system.send_many(self.fd, buffers)
+            except OSError:
+                self.lost()
+                return True
+        for buffer in buffers:
+            size = len(buffer)
+            if sent >= size:
+                sent -= size
+            else:
+                self._keep(buffer, sent)
+                sent = 0
+        if self._out:
+            self._wait_writable()
+        return self.out_size <= self.gateway.high_water
+
+    def on_writable(self) -> None:
+        """The kernel takes more."""
+        out = self._out
+        try:
+            sent = system.send_many(self.fd, list(out)) if out else 0
+        except OSError:
+            self.lost()
+            return
+        self.out_size -= sent
+        while out and sent >= len(out[0]):
+            sent -= len(out.popleft())
+        if out:
+            if sent:
+                out[0] = out[0][sent:]
+            self.write_deadline = self.gateway.now + self.gateway.write_timeout
+        else:
+            self._out = None
+            self._writing = False
+            self.write_deadline = NEVER
+            self.gateway.loop.remove_writer(self.fd)
+            _resolve(self._take_flushed(), True)
+        if self._drained and self.out_size <= self.gateway.low_water:
+            _resolve(self._take_drained(), True)
+        if not out and self.state == FLUSHING:
+            self._flushed_to_the_end()
+
+    def when_writable(self) -> asyncio.Future[bool]:
+        """A future: ``True`` once less than the low-water mark waits, ``False`` when the peer is gone."""
+        future = self.gateway.loop.create_future()
+        if self.state == CLOSED or self.out_size <= self.gateway.high_water:
+            future.set_result(self.state != CLOSED)
+        else:
+            self._drained = [*(self._drained or ()), future]
+        return future
+
+    def when_flushed(self) -> asyncio.Future[bool]:
+        """A future: ``True`` once nothing waits, ``False`` when the peer is gone."""
+        future = self.gateway.loop.create_future()
+        if not self._out:
+            future.set_result(True)
+        else:
+            self._flushed = [*(self._flushed or ()), future]
+        return future
+
+    def _keep(self, data: Any, start: int) -> None:
+        """Queue what the kernel did not take; a copy, because the application may reuse its buffer."""
+        if self._out is None:
+            self._out = deque()
+        piece = memoryview(data).cast("B")[start:]
+        if type(data) is not bytes:
+            piece = memoryview(bytes(piece))
+        self._out.append(piece)
+        self.out_size += len(piece)
+
+    def _wait_writable(self) -> None:
+        if not self._writing:
+            self._writing = True
+            self.register()
+            self.write_deadline = self.gateway.now + self.gateway.write_timeout
+            self.gateway.loop.add_writer(self.fd, self.on_writable)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def finish(self, unread: bool) -> None:
+        """Everything was written: close once it has left.
+
+        Args:
+            unread: the peer may still be sending. A close would then reset the connection, and the answer with it;
+                so say that nothing more comes, and throw away what arrives, for a while (RFC 9112 9.6).
+        """
+        if self.state != OPEN:
+            return
+        self._lingered = 1 if unread else 0
+        if self._out:
+            self.state = FLUSHING
+            self.deadline = NEVER
+            if not unread:
+                self.stop_reading()
+        elif unread:
+            self._linger()
+        else:
+            self.close()
+
+    def _flushed_to_the_end(self) -> None:
+        if self._lingered:
+            self._linger()
+        else:
+            self.close()
+
+    def _linger(self) -> None:
+        self.state = LINGERING
+        self.deadline = self.gateway.now + LINGER_TIME
+        system.shutdown_write(self.fd)
+        self.start_reading()
+
+    def _discard(self, data: bytes) -> None:
+        self._lingered += len(data)
+        if not data or self._lingered > LINGER_BYTES:
+            if self.state == FLUSHING and not data:
+                self.stop_reading()  # half-closed by the peer; the answer may still be wanted
+            else:
+                self.close()
+
+    def lost(self) -> None:
+        """The peer is gone, or this side gives up: nothing more goes either way."""
+        if self.state == CLOSED:
+            return
+        self.close()
+        self.protocol.connection_lost()
+
+    def close(self) -> None:
+        """Give everything back. Output that still waits is dropped."""
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        loop = self.gateway.loop
+        if self._reading:
+            loop.remove_reader(self.fd)
+        if self._writing:
+            loop.remove_writer(self.fd)
+        system.close(self.fd)
+        self._reading = self._writing = False
+        self._out = None
+        self.out_size = 0
+        _resolve(self._take_drained(), False)
+        _resolve(self._take_flushed(), False)
+        if self._registered:
+            self._registered = False
+            self.gateway.forget(self)
+
+    def tick(self, now: float) -> None:
+        """Called by the gateway's sweep when one of the deadlines has passed."""
+        if self.write_deadline <= now:
+            self.gateway.complain("slow reader", "a peer took nothing of its answer for %.0f s; closed" % self.gateway.write_timeout)
+            self.lost()
+        elif self.state != OPEN:
+            self.close()
+        else:
+            self.deadline = NEVER
+            self.protocol.deadline_passed()
+
+    def _take_drained(self) -> list[asyncio.Future[bool]] | None:
+        waiters, self._drained = self._drained, None
+        return waiters
+
+    def _take_flushed(self) -> list[asyncio.Future[bool]] | None:
+        waiters, self._flushed = self._flushed, None
+        return waiters
+
+
+def _resolve(waiters: list[asyncio.Future[bool]] | None, value: bool) -> None:
+    for waiter in waiters or ():
+        if not waiter.done():
+            waiter.set_result(value)

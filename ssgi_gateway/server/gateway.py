@@ -1,0 +1,129 @@
+"""What all connections of one server share: the applications, the bounds, the books, the clock.
+
+There is no timer per connection: a sweep looks at those that wait, twice a second, and that is also the
+resolution of every deadline.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.observe.logs import RateLimitedLog
+
+from ..core.tasks import TaskScope
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from ssgi_gateway.settings import Settings
+
+    from .connection import Connection
+
+SWEEP: Final = 0.5
+"""Seconds between sweeps: an abort behind a full buffer is to be seen within a second."""
+
+
+class Gateway:
+    """The shared half of every connection."""
+
+    __slots__ = (
+        "_complaints",
+        "_emptied",
+        "_sweeper",
+        "connections",
+        "development",
+        "draining",
+        "half_close",
+        "high_water",
+        "http_app",
+        "loop",
+        "low_water",
+        "max_body_size",
+        "max_connections",
+        "now",
+        "scope",
+        "settings",
+        "state",
+        "strict",
+        "websocket_app",
+        "write_timeout",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        http_app: Callable[..., Any] | None,
+        websocket_app: Callable[..., Any] | None,
+        settings: Settings,
+    ) -> None:
+        self.loop = loop
+        self.http_app = http_app
+        self.websocket_app = websocket_app
+        self.settings = settings
+        self.scope = TaskScope(loop)
+        self.state: dict[str, Any] = {}
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.now = loop.time()
+        # Copied out of the settings because the way of a request reads them.
+        self.development = settings.development
+        self.strict = settings.strict
+        self.half_close = settings.half_close
+        self.high_water = settings.flow.high_water
+        self.low_water = settings.flow.low_water
+        self.max_body_size = settings.max_body_size
+        self.max_connections = settings.max_connections
+        self.write_timeout = settings.deadlines.write
+        self._complaints = RateLimitedLog("ssgi_gateway.server")
+        self._emptied: asyncio.Future[None] | None = None
+        self._sweeper: asyncio.TimerHandle | None = loop.call_later(SWEEP, self.sweep)
+
+    def complain(self, kind: str, message: str) -> None:
+        """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""
+        self._complaints.warning(kind, message, self.now)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection has closed."""
+        self.connections.discard(connection)
+        if self._emptied is not None and not self.connections and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def when_empty(self) -> asyncio.Future[None]:
+        """A future that is done when no connection is left."""
+        self._emptied = self.loop.create_future()
+        if not self.connections:
+            self._emptied.set_result(None)
+        return self._emptied
+
+    def sweep(self) -> None:
+        """Look for deadlines that have passed, and for peers that left while nobody was reading."""
+        now = self.now = self.loop.time()
+        self._sweeper = self.loop.call_later(SWEEP, self.sweep)
+        paused = None
+        for connection in tuple(self.connections):
+            if connection.deadline <= now or connection.write_deadline <= now:
+                connection.tick(now)
+            elif connection.paused:
+                if paused is None:
+                    paused = {}
+                paused[connection.fd] = connection
+        if paused is not None:
+            self._find_gone(paused)
+
+    def _find_gone(self, paused: dict[int, Connection]) -> None:
+        """A reader is not registered where the peer has to wait, so its leaving has to be asked for."""
+        poll = select.poll()
+        for fd in paused:
+            poll.register(fd, select.POLLRDHUP)
+        for fd, events in poll.poll(0):
+            # POLLRDHUP is a half-close as well: what lies before it must be read first, unless nobody reads on.
+            if events & (select.POLLHUP | select.POLLERR) or not self.half_close:
+                paused[fd].lost()
+
+    def stop(self) -> None:
+        """The end of the clock."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None

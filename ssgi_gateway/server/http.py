@@ -1,0 +1,278 @@
+"""Requests over SCGI, FastCGI and the direct port: from a connection's bytes to the application's call and back.
+
+The codec says what arrived and frames what goes out; this module decides what happens. One exchange at a time::
+
+    no exchange --HeadReceived--> head kept --nothing more to decode, or RequestEnded--> application called
+    --the last piece written--> no exchange, or the connection ends
+
+Everything that has arrived is decoded before the application is called, so that a small body is there when it
+asks. While an exchange runs the connection is read for one of two reasons: the body, or the peer's leaving.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire.handshake import check_upgrade, negotiate_deflate, upgrade_headers
+
+from ..core.body import RequestBody
+from ..core.response import HttpResponse
+from ..core.websocket import WebSocket
+from ..wire.cgi import parse_head
+from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded
+from ..wire.response_head import ResponseHead
+from .protocol import Protocol
+from .websocket import WebSocketProtocol
+
+if TYPE_CHECKING:
+    from ssgi_gateway.wire.handshake import Upgrade
+
+    from ..core.channel import Channel
+    from ..core.exchange import Exchange
+    from .connection import Connection
+    from .gateway import Gateway
+
+BIG_HEAD = 4096
+"""nginx's scgi_buffer_size and fastcgi_buffer_size are one page unless set: a larger head fails there."""
+
+
+class HttpProtocol(Protocol):
+    """One SCGI, FastCGI or upgrade connection."""
+
+    __slots__ = ("_body", "_ended", "_exchange", "_head", "_overloaded", "_upgrade", "codec")
+
+    def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
+        super().__init__(connection, gateway)
+        self.codec = codec
+        self._head: HeadReceived | None = None  # decoded, its application not called yet
+        self._body: RequestBody | None = None
+        self._exchange: Exchange | None = None
+        self._upgrade: Upgrade | None = None
+        self._ended = False  # the whole request has arrived
+        self._overloaded = False
+
+    # -- what the connection says --------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self.codec.receive(data)
+        self._advance()
+
+    def eof_received(self) -> None:
+        self.codec.receive(b"")
+        self._advance()
+        connection = self.connection
+        if self.gateway.half_close and self._exchange is not None and self._ended:
+            connection.stop_reading()
+        else:
+            connection.lost()
+
+    def connection_lost(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._head = None
+        if exchange is not None:
+            exchange.abort()
+
+    def deadline_passed(self) -> None:
+        deadlines = self.gateway.settings.deadlines
+        if self._exchange is None:
+            if self.codec.pending():
+                self._complain("slow request", f"a request's head was not complete after {deadlines.head:.0f} s")
+            self.connection.close()
+        elif self._body is not None and self._body.wanted:
+            self._complain("slow body", f"nothing of a request's body came for {deadlines.body:.0f} s")
+            self.connection.lost()
+
+    def shut_down(self) -> None:
+        if self._exchange is None and not self.codec.pending():
+            self.connection.close()
+
+    def overloaded(self) -> None:
+        """There are too many connections: answer 503 if the request is there already, and close in any case."""
+        self._overloaded = True
+
+    # -- what the codec says -------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Take every event there is, send automatic answers, then let the application work."""
+        codec = self.codec
+        try:
+            while (event := codec.next_event()) is not None:
+                kind = type(event)
+                if kind is HeadReceived:
+                    self._head_received(event)
+                elif kind is BodyReceived:
+                    self._body_received(event.data)
+                elif kind is RequestEnded:
+                    self._request_ended()
+                elif kind is RequestAborted:
+                    self._request_aborted()
+            output = codec.take_output()
+            if output:
+                self.connection.write(output)
+            if self._head is not None:
+                self._begin()
+        except RequestRejected as refusal:
+            self._refuse(refusal)
+        except RemoteProtocolError as error:
+            self._complain("protocol error", str(error))
+            self.connection.lost()
+            return
+        self._wait()
+
+    def _head_received(self, event: HeadReceived) -> None:
+        if self._overloaded:
+            limit = self.gateway.max_connections
+            raise RequestRejected(503, f"all {limit} connections are in use; try again", (("Retry-After", "1"),))
+        limit = self.gateway.max_body_size
+        if limit and event.body_length > limit:
+            raise RequestRejected(413, f"the request's body has {event.body_length} bytes, the limit is {limit}")
+        self._head = event
+        self._ended = False
+        self._body = None if event.body_length == 0 else RequestBody()
+
+    def _body_received(self, data: bytes) -> None:
+        body = self._body
+        if body is None or (self._exchange is None and self._head is None):
+            return  # answered early: nobody will read this
+        limit = self.gateway.max_body_size
+        if limit and body.received + len(data) > limit:
+            raise RequestRejected(413, f"the request's body is longer than the limit of {limit} bytes")
+        body.feed(data)
+
+    def _request_ended(self) -> None:
+        self._ended = True
+        if self._body is not None:
+            self._body.feed_end()
+        if self._head is not None:
+            self._begin()
+
+    def _request_aborted(self) -> None:
+        """The client left. The codec knows whether the web server still wants an end mark."""
+        self._head = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        exchange.abort()
+        self.connection.write_many(self.codec.encode(None, None, True))
+        self._end()
+
+    # -- the application -----------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Call the application with the head that has arrived."""
+        gateway = self.gateway
+        variables = self._head.variables  # type: ignore[union-attr] - the callers have looked
+        self._head = None
+        request = parse_head(variables, gateway.settings.root_path)
+        if request.is_upgrade and gateway.websocket_app is not None and self.codec.tunnels:
+            self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
+            queue = gateway.settings.websockets.max_queue
+            socket = WebSocket(self, request, upgrade.subprotocols, queue)
+            self._exchange = socket
+            socket.call(gateway.websocket_app, "websocket", gateway.strict)
+        elif gateway.http_app is not None and self.codec.serves_http:
+            response = HttpResponse(self, request, self._body)
+            self._exchange = response
+            response.call(gateway.http_app, "http", gateway.strict)
+        else:
+            raise RequestRejected(404, "nothing is served here over this protocol")
+
+    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+        if head is not None and len(head) > BIG_HEAD:
+            self._complain(
+                "big head",
+                f"a response's head has {len(head)} bytes; nginx refuses more than one page unless "
+                f"{self.codec.protocol}_buffer_size is raised (upstream sent too big header)",
+            )
+        more = self.connection.write_many(self.codec.encode(head, data, end))
+        if end:
+            self._exchange = None
+            self._end()
+        return more
+
+    def body_taken(self, body: RequestBody) -> None:
+        connection = self.connection
+        if not body.ended and body.size <= self.gateway.low_water:
+            connection.deadline = self.gateway.now + self.gateway.settings.deadlines.body
+            connection.start_reading()
+
+    def break_off(self) -> None:
+        """Close without the end mark: FastCGI's front sees a broken answer, SCGI's one that is shorter than declared."""
+        self.connection.lost()
+
+    def describe(self) -> dict[str, Any]:
+        described: dict[str, Any] = {"protocol": self.codec.protocol, "state": self.gateway.state}
+        if self._upgrade is not None:
+            described["subprotocols"] = list(self._upgrade.subprotocols)
+        return described
+
+    def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
+        upgrade = self._upgrade
+        settings = self.gateway.settings.websockets
+        deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr] - set before the call
+        head = ResponseHead.switching(upgrade_headers(upgrade, subprotocol, deflate), headers)
+        self._exchange = None
+        connection = self.connection
+        connection.write_many(self.codec.encode(head, None, False))
+        carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, self.describe())
+        connection.protocol = carrier
+        carrier.begin(self.codec.trailing_data())
+        return carrier
+
+    # -- between and after exchanges -----------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """The answer is complete: the connection is kept, or closed once everything has left it."""
+        self._body = None
+        if self.codec.finish() and not self.gateway.draining:
+            self.connection.deadline = self.gateway.now + self.gateway.settings.deadlines.idle
+        else:
+            self.connection.finish(not self._ended)
+
+    def _wait(self) -> None:
+        """Nothing more can be done now: say what is waited for, and read only if somebody wants it."""
+        connection = self.connection
+        if connection.protocol is not self or connection.state != 0:
+            return
+        if self._overloaded:
+            connection.close()
+            return
+        body = self._body
+        if self._exchange is None:
+            if not self.codec.busy:
+                deadlines = self.gateway.settings.deadlines
+                span = deadlines.head if self.codec.pending() else deadlines.idle
+                connection.deadline = min(connection.deadline, self.gateway.now + span)
+            connection.start_reading()
+        elif body is not None and body.size > self.gateway.high_water:
+            connection.stop_reading()
+        else:
+            if body is None or not body.wanted:
+                connection.deadline = float("inf")
+            else:
+                connection.deadline = self.gateway.now + self.gateway.settings.deadlines.body
+            connection.start_reading()
+
+    def _refuse(self, refusal: RequestRejected) -> None:
+        """Answer for the application: the request cannot be served and never reached it, or grew too long."""
+        self._complain("refused request", f"{refusal.status}: {refusal.message}")
+        self._head = None
+        exchange, self._exchange = self._exchange, None
+        head = ResponseHead()
+        head.set_status(refusal.status)
+        head.add([("Content-Type", "text/plain; charset=utf-8"), *refusal.headers])
+        text = f"{refusal.status} {head.reason}\n{refusal.message}\n".encode()
+        head.set_content_length(len(text))
+        if exchange is not None:
+            committed = exchange.committed
+            exchange.abort()
+            if committed:
+                self.connection.lost()
+                return
+        self.connection.write_many(self.codec.encode(head.encode(), text, True))
+        self.codec.finish()
+        self.connection.finish(not self._ended)
+
+    def _complain(self, kind: str, message: str) -> None:
+        self.gateway.complain(kind, f"{self.codec.protocol}: {message}")

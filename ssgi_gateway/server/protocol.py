@@ -1,0 +1,60 @@
+"""What a connection hands its bytes to, and what speaks for an exchange: both are one object here.
+
+A protocol is the ``Channel`` of the exchange it carries; ``HttpProtocol`` and ``WebSocketProtocol`` are its two
+kinds, and an accepted upgrade puts the second in the first one's place.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from ..core.channel import Channel
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .connection import Connection
+    from .gateway import Gateway
+
+
+class Protocol(Channel):
+    """The meaning of one connection's bytes."""
+
+    __slots__ = ("connection", "gateway")
+
+    def __init__(self, connection: Connection, gateway: Gateway) -> None:
+        self.scope = gateway.scope
+        self.connection = connection
+        self.gateway = gateway
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes, never empty."""
+        raise NotImplementedError
+
+    def eof_received(self) -> None:
+        """The peer will send nothing more."""
+        raise NotImplementedError
+
+    def connection_lost(self) -> None:
+        """The connection is closed and was not closed by this protocol."""
+        raise NotImplementedError
+
+    def deadline_passed(self) -> None:
+        """The time set in ``connection.deadline`` has come."""
+        raise NotImplementedError
+
+    def shut_down(self) -> None:
+        """The server drains: finish what is in progress and begin nothing new."""
+        raise NotImplementedError
+
+    def when_writable(self) -> asyncio.Future[bool]:
+        return self.connection.when_writable()
+
+    def when_flushed(self) -> asyncio.Future[bool]:
+        return self.connection.when_flushed()
+
+    def failure_page(self, exc: BaseException | None) -> str:
+        if exc is not None and self.gateway.development:
+            return "".join(traceback.format_exception(exc))
+        return "Internal Server Error\n"

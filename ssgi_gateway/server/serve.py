@@ -1,0 +1,127 @@
+"""``serve``: a server is a function of listeners, an application and a signal to stop.
+
+``run`` is that function in a process: event loop, signals, exit status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.wire.http1 import UpgradeCodec
+
+from ..wire.fastcgi import FastcgiCodec
+from ..wire.scgi import ScgiCodec
+from . import system
+from .acceptor import Acceptor
+from .gateway import Gateway
+
+if TYPE_CHECKING:
+    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.settings import Settings
+
+    from .listeners import Listener
+
+logger = logging.getLogger("ssgi_gateway.server")
+
+
+async def serve(
+    listeners: Sequence[Listener], application: Application, settings: Settings, shutdown: asyncio.Event
+) -> None:
+    """Serve until ``shutdown`` is set and everything in progress has ended, or the drain deadline has.
+
+    Args:
+        listeners: open ones; they are closed when the drain begins.
+        application: what to call for HTTP and for WebSockets, as SSGI callables.
+        settings: bounds, deadlines and the rest.
+        shutdown: set it to begin the drain.
+    """
+    gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings)
+    acceptors = [Acceptor(gateway, listener.socket, codec_factory(listener, settings)) for listener in listeners]
+    try:
+        for acceptor in acceptors:
+            acceptor.start()
+        await shutdown.wait()
+        gateway.draining = True
+        for acceptor, listener in zip(acceptors, listeners, strict=True):
+            acceptor.stop()
+            listener.close()
+        await drain(gateway, settings.deadlines.drain)
+    finally:
+        gateway.stop()
+
+
+def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any]:
+    """What makes the codec for each connection of ``listener``."""
+    limits = settings.limits
+    if listener.protocol == "scgi":
+        return lambda fd: ScgiCodec(limits)
+    if listener.protocol == "fastcgi":
+        return lambda fd: FastcgiCodec(limits)
+    return lambda fd: UpgradeCodec(limits, *system.addresses(fd), settings.trusted_peers)
+
+
+async def drain(gateway: Gateway, bound: float) -> None:
+    """Let what is in progress end; after ``bound`` seconds, end it."""
+    for connection in tuple(gateway.connections):
+        connection.protocol.shut_down()
+    try:
+        async with asyncio.timeout(bound):
+            await gateway.when_empty()
+            if gateway.scope.tasks:
+                await asyncio.wait(tuple(gateway.scope.tasks))
+    except TimeoutError:
+        logger.warning(
+            "%d connections and %d tasks were still busy after %.0f s; they were cut off",
+            len(gateway.connections), len(gateway.scope.tasks), bound,
+        )  # fmt: skip
+    for connection in tuple(gateway.connections):
+        connection.lost()
+    for task in tuple(gateway.scope.tasks):
+        task.cancel()
+    if gateway.scope.tasks:
+        await asyncio.wait(tuple(gateway.scope.tasks), timeout=1.0)
+
+
+def run(settings: Settings, application: Application, listeners: Sequence[Listener]) -> int:
+    """Serve in this process until SIGTERM or SIGINT; returns the exit status.
+
+    A second signal does not wait for the drain.
+    """
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        shutdown = asyncio.Event()
+        serving = loop.create_task(serve(listeners, application, settings, shutdown))
+
+        def stop(name: str) -> None:
+            if shutdown.is_set():
+                logger.warning("%s again: not waiting any longer", name)
+                serving.cancel()
+            else:
+                logger.info("%s: draining", name)
+                shutdown.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop, number.name)
+        try:
+            await serving
+        except asyncio.CancelledError:
+            pass
+
+    run_loop(main())
+    return 0
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` on uvloop where it is installed, on asyncio's own loop where not."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)

@@ -1,0 +1,96 @@
+"""The system calls, on bare descriptors: all that the rest of the server does to the kernel on the way of a request.
+
+Would-block is a value here and not an exception. The compiled build has a twin of this module that calls libc.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any, Final
+
+RECEIVE_SIZE: Final = 262144
+"""Bytes asked for at once: a 64 KiB upload chunk costs a quarter of the calls, and an idle connection holds none of it."""
+
+MOST_BUFFERS: Final = 64
+"""Buffers for one gathering write; IOV_MAX is 1024 on Linux, what is left goes in the next turn."""
+
+
+def accept(listener: socket.socket) -> int:
+    """The descriptor of the next connection, non-blocking; -1 when none is waiting.
+
+    Raises:
+        OSError: the process or the system is out of descriptors or memory.
+    """
+    try:
+        connection, _ = listener.accept()
+    except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        return -1
+    connection.setblocking(False)
+    return connection.detach()
+
+
+def receive(fd: int) -> bytes | None:
+    """What has arrived; ``b""`` at the end of the stream, ``None`` when nothing is there yet.
+
+    Raises:
+        OSError: the connection is broken.
+    """
+    try:
+        return os.read(fd, RECEIVE_SIZE)
+    except BlockingIOError:
+        return None
+
+
+def send(fd: int, data: Any) -> int:
+    """Write; returns how many bytes the kernel took, 0 when it takes none now.
+
+    Raises:
+        OSError: the connection is broken.
+    """
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+
+
+def send_many(fd: int, buffers: list[Any]) -> int:
+    """Write several buffers with one call; returns how many bytes the kernel took.
+
+    Raises:
+        OSError: the connection is broken.
+    """
+    try:
+        return os.writev(fd, buffers[:MOST_BUFFERS])
+    except BlockingIOError:
+        return 0
+
+
+def addresses(fd: int) -> tuple[Any, Any]:
+    """The addresses of a connection: this side's and the peer's; ``(host, port)``, or a path for unix sockets."""
+    connection = socket.socket(fileno=fd)
+    try:
+        return connection.getsockname(), connection.getpeername()
+    except OSError:
+        return "", ""
+    finally:
+        connection.detach()
+
+
+def shutdown_write(fd: int) -> None:
+    """Tell the peer that nothing more will come, and go on reading."""
+    connection = socket.socket(fileno=fd)
+    try:
+        connection.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the peer is gone already; reading will say so
+    finally:
+        connection.detach()
+
+
+def close(fd: int) -> None:
+    """Give the descriptor back."""
+    try:
+        os.close(fd)
+    except OSError:
+        pass  # ECONNRESET and EIO come after the descriptor was freed (close(2)); nothing is left to do

@@ -1,0 +1,186 @@
+"""A WebSocket's frames on a connection: messages to the application, pings and closes by the book.
+
+The clock is the server's: one deadline, which means the next ping, the answer to a ping, or the answer to a Close,
+as the state says::
+
+    OPEN --our Close--> CLOSING --the peer's Close, or the deadline--> the connection ends
+    OPEN --the peer's Close--> echoed, the connection ends
+    OPEN --protocol error--> our Close with its code, the connection ends
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.errors import WebSocketError
+
+from ..wire.events import CloseReceived, MessageReceived
+from ..wire.websocket import WebSocketCodec
+from .protocol import Protocol
+
+if TYPE_CHECKING:
+    from ssgi_gateway.wire.handshake import DeflateParams
+
+    from ..core.websocket import WebSocket
+    from .connection import Connection
+    from .gateway import Gateway
+
+RUNNING: Final = 0
+CLOSING: Final = 1  # our Close is out
+OVER: Final = 2
+
+NO_STATUS: Final = 1005
+BROKEN: Final = 1006
+GOING_AWAY: Final = 1012
+
+
+class WebSocketProtocol(Protocol):
+    """One accepted WebSocket."""
+
+    __slots__ = ("_described", "_full", "_heard", "_pinged", "_state", "codec", "socket")
+
+    def __init__(
+        self,
+        connection: Connection,
+        gateway: Gateway,
+        socket: WebSocket,
+        deflate: DeflateParams | None,
+        described: dict[str, Any],
+    ) -> None:
+        super().__init__(connection, gateway)
+        self.codec = WebSocketCodec(gateway.settings.websockets, deflate)
+        self.socket = socket
+        self._described = described
+        self._state = RUNNING
+        self._full = False  # the application cannot take more messages now
+        self._heard = gateway.now
+        self._pinged = False
+
+    def begin(self, trailing: bytes) -> None:
+        """The upgrade was answered: wait for frames; ``trailing`` came right behind the request."""
+        connection = self.connection
+        if connection.state != 0:
+            return
+        self._schedule_ping()
+        connection.start_reading()
+        if trailing:
+            self.gateway.loop.call_soon(self._late, trailing)
+
+    def _late(self, trailing: bytes) -> None:
+        if self.connection.state == 0:
+            self.data_received(trailing)
+
+    # -- what the connection says --------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self.gateway.now
+        self.codec.receive(data)
+        self._advance()
+
+    def eof_received(self) -> None:
+        self.connection.lost()
+
+    def connection_lost(self) -> None:
+        self._over(BROKEN, "")
+
+    def deadline_passed(self) -> None:
+        settings = self.gateway.settings.websockets
+        now = self.gateway.now
+        if self._state == CLOSING:
+            self.connection.lost()  # RFC 6455 7.1.1: either side may give up waiting
+        elif self._pinged and self._heard < now - settings.ping_timeout and not self._full:
+            self.gateway.complain("silent WebSocket", f"websocket: no answer to a ping for {settings.ping_timeout:.0f} s")
+            self.connection.lost()
+        else:
+            self._pinged = True
+            self.connection.write(self.codec.encode_ping(b""))
+            self.connection.deadline = now + settings.ping_timeout
+
+    def shut_down(self) -> None:
+        if self._state == RUNNING:
+            self.socket.close(GOING_AWAY, "the server is restarting")
+
+    # -- what the codec says -------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Deliver what has arrived, for as long as the application takes it."""
+        codec = self.codec
+        try:
+            while not self._full:
+                event = codec.next_event()
+                if event is None:
+                    break
+                if type(event) is MessageReceived:
+                    if codec.has_output:
+                        self._flush()
+                    if self._state == RUNNING and not self.socket.deliver(event.message):
+                        self._full = True
+                elif type(event) is CloseReceived:
+                    self._close_received(event.code, event.reason)
+                    return
+                else:
+                    self._pong_received()
+            if codec.has_output:
+                self._flush()
+        except WebSocketError as error:
+            self._protocol_error(error)
+            return
+        if self._full:
+            self.connection.stop_reading()
+
+    def _flush(self) -> None:
+        self.connection.write(self.codec.take_output())
+
+    def _pong_received(self) -> None:
+        self._pinged = False
+        if self._state == RUNNING:
+            self._schedule_ping()
+
+    def _schedule_ping(self) -> None:
+        interval = self.gateway.settings.websockets.ping_interval
+        self.connection.deadline = self.gateway.now + interval if interval else float("inf")
+
+    def _close_received(self, code: int, reason: str) -> None:
+        if self._state == RUNNING:
+            # RFC 6455 5.5.1: the answer carries the code that was received.
+            self.connection.write(self.codec.encode_close(None if code == NO_STATUS else code, ""))
+        self._over(code, reason)
+        self.connection.finish(False)
+
+    def _protocol_error(self, error: WebSocketError) -> None:
+        self.gateway.complain("websocket error", f"websocket: {error.code} {error.reason}")
+        if self._state == RUNNING:
+            self.connection.write(self.codec.encode_close(error.code, error.reason))
+        self._over(BROKEN, error.reason)
+        self.connection.finish(True)
+
+    def _over(self, code: int, reason: str) -> None:
+        if self._state != OVER:
+            self._state = OVER
+            self.socket.ended(code, reason)
+
+    # -- what the application says -------------------------------------------------------------------------------
+
+    def send_message(self, message: Any) -> bool:
+        return self.connection.write_many(self.codec.encode_message(message))
+
+    def send_close(self, code: int, reason: str) -> None:
+        frame = self.codec.encode_close(code, reason)
+        if self._state != RUNNING:
+            return
+        self._state = CLOSING
+        self.connection.write(frame)
+        self.connection.deadline = self.gateway.now + self.gateway.settings.websockets.close_timeout
+        if self._full:
+            self.receive_more()
+
+    def receive_more(self) -> None:
+        if self._full and self.connection.state == 0:
+            self._full = False
+            self._heard = self.gateway.now
+            self._advance()
+            if not self._full:
+                self.connection.start_reading()
+
+    def describe(self) -> dict[str, Any]:
+        return self._described
