@@ -1,0 +1,185 @@
+"""Import strings: ``module:attribute`` to the object it names.
+
+::
+
+    module            a module, dotted; the current directory is searched first
+    :attribute        an attribute of it, dotted to reach further
+    ()                at the end: the attribute is a factory, called without arguments; its result is used
+
+Whoever mistypes one of these is told what was looked for, where, and what there is instead. A module that is not
+there and a module that fails while it is imported are different mistakes, and the second one shows its own traceback,
+without this project's frames. This module does not know what an application is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+
+__all__ = ["failure", "load"]
+
+_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_IMPORT_STRING = re.compile(rf"(?P<module>{_NAME}):(?P<attribute>{_NAME})(?P<call>\(\))?")
+
+_OWN_FRAMES = (os.path.dirname(__file__), importlib.__file__, "<frozen importlib")
+"""Frames that tell nobody anything: this package's and the import machinery's."""
+
+
+def load(import_string: str, directory: str | os.PathLike[str] | None = None) -> Any:
+    """The object that ``import_string`` names.
+
+    Args:
+        import_string: ``module:attribute``, ``module:attribute.attribute`` or ``module:factory()``.
+        directory: put first on ``sys.path``; the current directory when not given.
+
+    Raises:
+        ConfigurationError: it is malformed, there is no such module or attribute, or importing or calling it failed.
+    """
+    match = _IMPORT_STRING.fullmatch(import_string.strip())
+    if match is None:
+        raise ConfigurationError(_explain_malformed(import_string))
+    directory = os.path.abspath(directory or os.getcwd())
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    module = _import(match["module"], directory)
+    found = _attribute(module, match["attribute"])
+    return _call(found, f"{match['module']}:{match['attribute']}") if match["call"] else found
+
+
+def _explain_malformed(import_string: str) -> str:
+    wanted = "write module:attribute or module:factory()"
+    if not import_string.strip():
+        return f"no application was given; {wanted}"
+    module, colon, attribute = import_string.strip().partition(":")
+    if re.search(r"\.py$|/", module):
+        dotted = re.sub(r"\.py$", "", module).strip("./").replace("/", ".")
+        return f"{import_string!r} names a file; name the module: {dotted}:{attribute or 'app'}"
+    if not colon or not attribute:
+        return f"{import_string!r} does not say which object of the module; write {module}:app or {module}:create()"
+    if re.search(r"\(.+\)$", attribute):
+        return (
+            f"{import_string!r}: a factory is called without arguments; write {module}:{attribute.partition('(')[0]}()"
+        )
+    return f"{import_string!r} is not an import string; {wanted}"
+
+
+def _import(name: str, directory: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # The name tells the two mistakes apart: our module, or a parent of it, is missing; or one that it imports.
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(_explain_missing(name, error.name, directory)) from None
+        raise ConfigurationError(failure(f"{name} was found, but importing it failed", error)) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(failure(f"{name} was found, but importing it failed", error)) from error
+
+
+def _explain_missing(name: str, missing: str, directory: str) -> str:
+    parent, _, last = missing.rpartition(".")
+    where = f"in {directory} and on the rest of Python's path"
+    searched: Iterable[str] | None = [directory]
+    if parent:
+        package = sys.modules[parent]  # imported on the way to what is missing
+        searched = getattr(package, "__path__", None)
+        if searched is None:
+            return f"there is no module {missing!r}: {parent} ({_origin(package)}) is a module and has no submodules"
+        where = "in " + ", ".join(searched)
+    near = difflib.get_close_matches(last, [module.name for module in pkgutil.iter_modules(searched)], n=3)
+    hint = _suggestion([f"{parent}.{module}" if parent else module for module in near])
+    wanted = f" (wanted: {name})" if missing != name else ""
+    return f"there is no module {missing!r} {where}{wanted}{hint}"
+
+
+def _attribute(module: ModuleType, path: str) -> Any:
+    found: Any = module
+    shown = module.__name__
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            where = f"module {shown!r} ({_origin(module)})" if found is module else repr(shown)
+            raise ConfigurationError(f"{where} has no attribute {name!r}{_alternatives(found, name)}") from None
+        except Exception as error:
+            raise ConfigurationError(failure(f"reading {name!r} of {shown!r} failed", error)) from error
+        shown = f"{shown}:{name}" if shown == module.__name__ else f"{shown}.{name}"
+    return found
+
+
+def _alternatives(owner: Any, wanted: str) -> str:
+    """What there is in place of ``wanted``: close names, else what the module itself defines and can be called."""
+    names = [name for name in dir(owner) if not name.startswith("__")]
+    near = difflib.get_close_matches(wanted, names, n=3)
+    if near:
+        return _suggestion(near)
+    home = getattr(owner, "__name__", None)
+    defined = [name for name in names if not name.startswith("_") and _defined_in(home, getattr(owner, name, None))]
+    return f"; it has {', '.join(defined[:8])}" if defined else ""
+
+
+def _defined_in(home: str | None, value: Any) -> bool:
+    return callable(value) and home in (getattr(value, "__module__", None), type(value).__module__)
+
+
+def _call(factory: Any, name: str) -> Any:
+    if not callable(factory):
+        raise ConfigurationError(
+            f"{name} is {_kind(factory)} and cannot be called; write {name} without () if it is the application"
+        )
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        pass  # some callables of C have none
+    else:
+        try:
+            signature.bind()
+        except TypeError:
+            raise ConfigurationError(
+                f"{name}{signature} cannot be called without arguments; write {name} without () if it is the "
+                "application, or name a factory that takes none"
+            ) from None
+    try:
+        made = factory()
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(failure(f"the factory {name}() failed", error)) from error
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that it was never awaited
+        raise ConfigurationError(f"the factory {name}() is async; a factory is called before the event loop runs")
+    if made is None:
+        raise ConfigurationError(f"the factory {name}() returned None; it has to return the application")
+    return made
+
+
+def failure(what: str, error: BaseException) -> str:
+    """A message of ``what`` failed and the traceback of ``error``, from the first frame that is the user's."""
+    shown = traceback.TracebackException.from_exception(error)
+    frames = [frame for frame in shown.stack if not frame.filename.startswith(_OWN_FRAMES)]
+    shown.stack = traceback.StackSummary.from_list(frames)
+    text = "".join(shown.format()).rstrip()
+    return f"{what}:\n\n{text}"
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _origin(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or "no file"
+
+
+def _suggestion(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""

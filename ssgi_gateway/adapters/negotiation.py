@@ -1,0 +1,189 @@
+"""From what the user named to what the server calls: one SSGI callable for HTTP and one for WebSockets.
+
+``INTERFACES`` lists what this server implements; everything else here follows from it: what a framework's
+``get_supported`` is offered (SSGI 1.0, ``SSGIFramework``), what ``--interface`` may say, and what the messages name.
+An interface is added by one entry. HTTP and WebSockets may use different interfaces, but a handler that serves both
+through the same one is adapted once, so that it has one life.
+
+Below this module nothing knows what kind of application it serves. Every mistake is found here, at start, and ends
+as a ``ConfigurationError`` that names the alternatives.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from ssgi_gateway.adapters import shape
+from ssgi_gateway.adapters.loading import failure
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.ssgi import SSGI_VERSION
+
+__all__ = ["INTERFACES", "Application", "Interface", "SSGICallable", "get_supported", "resolve"]
+
+SSGICallable: TypeAlias = Callable[..., Any]
+"""Called with SSGI's eight arguments."""
+
+HTTP: Final = "http"
+WEBSOCKETS: Final = "websockets"
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface that applications may have.
+
+    Args:
+        version: what ``get_supported`` is told.
+        adapt: turns an application of this interface into an SSGI callable; raises ``ConfigurationError``.
+        protocols: which of ``http`` and ``websockets`` it can serve.
+    """
+
+    version: str
+    adapt: Callable[[Any], SSGICallable]
+    protocols: tuple[str, ...] = (HTTP, WEBSOCKETS)
+
+
+class Application:
+    """What the server calls; ``None`` for what the application does not serve."""
+
+    __slots__ = ("http", "websocket")
+
+    def __init__(self, http: SSGICallable | None, websocket: SSGICallable | None) -> None:
+        self.http = http
+        self.websocket = websocket
+
+    def __repr__(self) -> str:
+        return f"Application(http={self.http!r}, websocket={self.websocket!r})"
+
+
+def _adapt_ssgi(app: Any) -> SSGICallable:
+    """An SSGI application is one already; what cannot be one is told apart now and not at each request."""
+    if not shape.accepts(app, 8):
+        raise ConfigurationError(
+            f"the {shape.describe(app)} cannot be called as SSGI: an SSGI application takes eight arguments (type, "
+            "server_address, remote_address, method, path, query_string, get_header, res)"
+        )
+    return app  # type: ignore[no-any-return]
+
+
+INTERFACES: dict[str, Interface] = {
+    "ssgi": Interface(SSGI_VERSION, _adapt_ssgi),
+}
+"""What this server implements, the preferred one first."""
+
+
+def resolve(app: Any, interface: str = "auto") -> Application:
+    """What the server calls for ``app``.
+
+    Args:
+        app: a framework with ``get_supported``, or an application of one of the ``INTERFACES``.
+        interface: ``auto`` asks the framework or looks at the shape. A name decides where shape cannot, and is the
+            only one that a framework is offered.
+
+    Raises:
+        ConfigurationError: it is no application, its interface is not implemented, or it cannot be told.
+    """
+    if interface != "auto" and interface not in INTERFACES:
+        raise ConfigurationError(f"the interface {interface!r} is not implemented; there is {_listed(INTERFACES)}")
+    asked = getattr(app, "get_supported", None)
+    if callable(asked):
+        if inspect.isclass(app):
+            raise ConfigurationError(f"{app.__name__} is a class; name an instance of it, or add () to make one")
+        offered = INTERFACES if interface == "auto" else {interface: INTERFACES[interface]}
+        return get_supported(asked, offered)
+    name = _recognise(app) if interface == "auto" else interface
+    if name not in INTERFACES:
+        raise ConfigurationError(
+            f"the {shape.describe(app)} looks like {name.upper()}, which this version does not serve; it serves "
+            f"{_listed(INTERFACES)}. If it is one of these after all, say so with --interface"
+        )
+    adapted = INTERFACES[name].adapt(app)
+    serves = INTERFACES[name].protocols
+    return Application(adapted if HTTP in serves else None, adapted if WEBSOCKETS in serves else None)
+
+
+def get_supported(asked: Callable[[dict[str, str]], Any], offered: Mapping[str, Interface]) -> Application:
+    """Ask a framework how it wants to be called.
+
+    Args:
+        asked: its ``get_supported``.
+        offered: the interfaces it may choose from.
+
+    Raises:
+        ConfigurationError: it failed, or answered with what was not offered or is no answer at all.
+    """
+    try:
+        answer = asked({name: interface.version for name, interface in offered.items()})
+    except Exception as error:
+        raise ConfigurationError(failure("get_supported() failed", error)) from error
+    if not isinstance(answer, Mapping):
+        if inspect.iscoroutine(answer):
+            answer.close()  # or Python warns that it was never awaited
+        raise ConfigurationError(
+            f"get_supported() returned {_shown(answer)}; it returns a dict such as "
+            '{"http": ("ssgi", handler), "websockets": None} and is not async'
+        )
+    adapted: dict[tuple[str, int], SSGICallable] = {}
+    # SSGI 1.0: "websocket" is accepted as a spelling.
+    websockets = answer[WEBSOCKETS] if WEBSOCKETS in answer else answer.get("websocket")
+    return Application(
+        _chosen(HTTP, answer.get(HTTP), offered, adapted), _chosen(WEBSOCKETS, websockets, offered, adapted)
+    )
+
+
+def _chosen(
+    protocol: str, choice: Any, offered: Mapping[str, Interface], adapted: dict[tuple[str, int], SSGICallable]
+) -> SSGICallable | None:
+    """The callable for one protocol of a framework's answer, or ``None`` for "not served"."""
+    if choice is None:
+        return None
+    if not isinstance(choice, tuple | list) or len(choice) != 2:
+        raise ConfigurationError(
+            f"get_supported() returned {_shown(choice)} for {protocol!r}; it wants (interface name, handler) or None"
+        )
+    name, handler = choice
+    if name is None:
+        return None
+    name = str(name)
+    able = [other for other, interface in offered.items() if protocol in interface.protocols]
+    if name not in able:
+        problem = f"cannot serve {protocol}" if name in offered else "was not offered"
+        raise ConfigurationError(
+            f"get_supported() chose {name!r} for {protocol!r}, which {problem}; there is {_listed(able)}, or None"
+        )
+    if not callable(handler) and not hasattr(handler, "__rsgi__"):
+        raise ConfigurationError(f"get_supported() gave {_shown(handler)} as the {name} handler; it is not callable")
+    key = (name, id(handler))
+    if key not in adapted:
+        adapted[key] = offered[name].adapt(handler)
+    return adapted[key]
+
+
+def _recognise(app: Any) -> str:
+    """The interface's name, or the reason why it cannot be told."""
+    if not callable(app) and not hasattr(app, "__rsgi__"):
+        raise ConfigurationError(f"{_shown(app)} is no application: it cannot be called and has no get_supported")
+    name = shape.recognise(app)
+    if name is not None:
+        return name
+    if shape.accepts(app, 0) and not any(shape.accepts(app, count) for count in (2, 3, 8)):
+        raise ConfigurationError(
+            f"the {shape.describe(app)} takes no arguments, so it is a factory and no application; "
+            "add () to call it, as in module:factory()"
+        )
+    raise ConfigurationError(
+        f"the interface of the {shape.describe(app)} cannot be told from its arguments; say it with --interface: "
+        f"{_listed(INTERFACES)}"
+    )
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names) or "none"
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: its type, and itself where that is short."""
+    text = repr(value)
+    return f"{text} ({type(value).__name__})" if len(text) <= 60 else f"an object of type {type(value).__name__}"

@@ -1,0 +1,97 @@
+"""Which interface an application has, told by its shape.
+
+::
+
+    __rsgi__                       RSGI, before __call__: such an object may be callable as something else, too
+    3 positional arguments         ASGI    (scope, receive, send)
+    8                              SSGI    (type, server_address, ..., res)
+    2, async                       RSGI    (scope, protocol)
+    2, not async                   WSGI    (environ, start_response)
+
+The names of the arguments decide where they are the usual ones, their number where it leaves one possibility;
+optional arguments and ``*args`` leave several, and then the answer is "cannot tell". Frameworks with
+``get_supported`` say it themselves and never come here. Nothing is called.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any, Final
+
+__all__ = ["accepts", "describe", "is_async", "recognise"]
+
+_NAMES: Final = {
+    ("scope", "receive", "send"): "asgi",
+    ("environ", "start_response"): "wsgi",
+    ("env", "start_response"): "wsgi",
+    ("scope", "protocol"): "rsgi",
+    ("scope", "proto"): "rsgi",
+    ("type", "server_address", "remote_address", "method", "path", "query_string", "get_header", "res"): "ssgi",
+}
+
+_COUNTS: Final = (2, 3, 8)
+"""How many arguments the interfaces pass."""
+
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def recognise(app: Any) -> str | None:
+    """The name of the interface that ``app`` has, or ``None`` where its shape does not say."""
+    if not inspect.isclass(app) and hasattr(app, "__rsgi__"):
+        return "rsgi"
+    signature = _signature(app)
+    if signature is None:
+        return None
+    parameters = list(signature.parameters.values())
+    names = tuple(p.name for p in parameters if p.kind in _POSITIONAL)
+    for count in _COUNTS:
+        if names[:count] in _NAMES and accepts(app, count):
+            return _NAMES[names[:count]]
+    fitting = [count for count in _COUNTS if accepts(app, count)]
+    if len(fitting) != 1:
+        return None
+    if fitting == [2]:
+        return "rsgi" if is_async(app) else "wsgi"
+    return "asgi" if fitting == [3] else "ssgi"
+
+
+def accepts(app: Any, count: int) -> bool:
+    """Whether ``app`` can be called with ``count`` positional arguments; ``True`` where that cannot be known."""
+    signature = _signature(app)
+    if signature is None:
+        return callable(app)
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
+
+
+def is_async(app: Any) -> bool:
+    """Whether calling ``app`` gives a coroutine: ``async def``, a partial of one, or an async ``__call__``."""
+    if inspect.isclass(app):
+        return False  # calling it makes an instance, whatever its instances do
+    while isinstance(app, functools.partial):
+        app = app.func
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
+
+
+def describe(app: Any) -> str:
+    """``app`` in a few words, for a message: what it is, its name, its arguments."""
+    kind = "class" if inspect.isclass(app) else "function" if inspect.isroutine(app) else type(app).__name__
+    name = getattr(app, "__qualname__", "")
+    signature = _signature(app)
+    if signature is None:
+        return f"{kind} {name}".rstrip()
+    return f"{kind} {name}{signature}" if name else f"{kind} called as {signature}"
+
+
+def _signature(app: Any) -> inspect.Signature | None:
+    """The arguments of a call to ``app``; ``None`` for what is not callable or hides them (callables of C)."""
+    if not callable(app):
+        return None
+    try:
+        return inspect.signature(app)
+    except (TypeError, ValueError):
+        return None
