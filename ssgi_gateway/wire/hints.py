@@ -1,0 +1,54 @@
+"""Names what a peer seems to speak when it does not speak what it should.
+
+A port that is wired to the wrong directive (``proxy_pass`` for ``scgi_pass``, TLS for plain text) is the commonest
+mistake there is; the one line in the log says so instead of "invalid byte". Only ever a hint: the bytes were refused
+before anybody asked here. Shared by every codec, so that all of them say the same.
+"""
+
+from __future__ import annotations
+
+__all__ = ["hint", "looks_like"]
+
+_PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
+_LONGEST_METHOD = 24
+
+
+def looks_like(data: bytes) -> str:
+    """The protocol that ``data``, the first bytes of a connection or some of them, seems to belong to.
+
+    Returns:
+        ``"TLS"``, ``"FastCGI"``, ``"SCGI"``, ``"HTTP"``, ``"HTTP/2"`` or ``"the PROXY protocol"``; ``""`` for none.
+    """
+    if not data:
+        return ""
+    first = data[0]
+    if first == 0x16 and data[1:2] in (b"", b"\x03"):  # a handshake record, RFC 8446 5.1
+        return "TLS"
+    if first == 1 and (len(data) < 2 or 1 <= data[1] <= 11):  # version 1, a record type of FastCGI 1.0 8
+        return "FastCGI"
+    if _PROXY_V2.startswith(data[: len(_PROXY_V2)]):
+        return "the PROXY protocol"
+    length, colon, _ = bytes(data[:16]).partition(b":")
+    if length.isdigit() and (colon or len(data) < 16):
+        return "SCGI"
+    return _request_line(bytes(data[:_LONGEST_METHOD]))
+
+
+def _request_line(start: bytes) -> str:
+    """Whether ``start`` begins like a request line: a method in capitals and a space, as far as there is any of it."""
+    word, space, _ = start.partition(b" ")
+    if not (word.isalpha() and word.isupper() and (space or len(start) < _LONGEST_METHOD)):
+        return ""
+    if word == b"PRI":  # the connection preface, RFC 9113 3.4
+        return "HTTP/2"
+    return "the PROXY protocol" if word == b"PROXY" else "HTTP"
+
+
+def hint(data: bytes, protocol: str) -> str:
+    """The end of an error message: what ``data`` looks like, when that is not the ``protocol`` spoken here.
+
+    Returns:
+        ``"; this looks like HTTP, and this address speaks SCGI"``, or ``""``.
+    """
+    name = looks_like(data)
+    return f"; this looks like {name}, and this address speaks {protocol}" if name and name != protocol else ""
