@@ -1,0 +1,123 @@
+"""Builds the compiled half of the package, where there is a C compiler.
+
+The hot modules of ``wire``, ``core``, ``server`` and ``adapters`` are assembled into a mirror package,
+``ssgi_gateway._compiled``, and compiled there by Cython: a codec from its hand-written ``.pyx`` twin, everything else
+from the same ``.py`` file, with the types that its ``.pxd`` adds. Relative imports stay inside the mirror, absolute
+ones reach what both builds share. Everything else about the project is in ``pyproject.toml``.
+
+Without a compiler, or with ``SSGI_GATEWAY_PURE=1``, the package installs without the mirror and works the same.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+PACKAGE = Path("ssgi_gateway")
+MIRROR = Path("build") / "mirror"
+
+HOT = (
+    "wire.events",
+    "wire.codec",
+    "wire.variables",
+    "wire.cgi",
+    "wire.response_head",
+    "wire.scgi",
+    "wire.fastcgi",
+    "wire.websocket",
+    "wire.http1",
+    "core.channel",
+    "core.awaitables",
+    "core.tasks",
+    "core.headers",
+    "core.body",
+    "core.extensions",
+    "core.exchange",
+    "core.response",
+    "core.websocket",
+    "server.system",
+    "server.gateway",
+    "server.connection",
+    "server.protocol",
+    "server.http",
+    "server.websocket",
+    "server.acceptor",
+    "server.serve",
+)
+"""The modules on the way of a request; each exists once as Python, and the codecs once more as Cython."""
+
+
+def assemble() -> list[Extension]:
+    """Lay the mirror's sources out and name its extensions."""
+    root = MIRROR / PACKAGE / "_compiled"
+    extensions = []
+    for package in (MIRROR / PACKAGE, root, *(root / name for name in {module.split(".")[0] for module in HOT})):
+        package.mkdir(parents=True, exist_ok=True)
+        (package / "__init__.py").touch()
+    for module in HOT:
+        stem = PACKAGE / module.replace(".", "/")
+        target = root / module.replace(".", "/")
+        twin = stem.with_suffix(".pyx")
+        source = twin if twin.exists() else stem.with_suffix(".py")
+        copied = target.with_suffix(source.suffix)
+        for suffix in (".py", ".pyx", ".pxd"):
+            wanted = stem.with_suffix(suffix)
+            if suffix == ".pxd" and wanted.exists():
+                copy(wanted, target.with_suffix(suffix))
+            elif target.with_suffix(suffix).exists() and target.with_suffix(suffix) != copied:
+                target.with_suffix(suffix).unlink()
+        copy(source, copied)
+        extensions.append(Extension(f"ssgi_gateway._compiled.{module}", [str(copied)], extra_compile_args=["-O2", "-g0"]))
+    return extensions
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy if it differs, so that an unchanged module is not compiled again."""
+    if not target.exists() or source.read_bytes() != target.read_bytes():
+        shutil.copyfile(source, target)
+
+
+class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
+    """Compiles what can be compiled, and says in one line when that is nothing."""
+
+    def run(self) -> None:
+        """Build, or explain."""
+        if os.environ.get("SSGI_GATEWAY_PURE"):
+            return self.skip("SSGI_GATEWAY_PURE is set")
+        try:
+            from Cython.Build import cythonize
+
+            self.extensions[:] = cythonize(
+                assemble(),
+                include_path=[str(MIRROR)],
+                nthreads=os.cpu_count() or 1,
+                quiet=True,
+                compiler_directives={
+                    "language_level": 3,
+                    # A .pxd says what is typed; annotations are for people and mypy.
+                    "annotation_typing": False,
+                    "embedsignature": True,
+                },
+            )
+            self.parallel = self.parallel or os.cpu_count()
+            super().run()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or os.environ.get("SSGI_GATEWAY_COMPILED"):
+                raise  # SSGI_GATEWAY_COMPILED=1: a packager wants the compiled build or an error
+            self.extensions[:] = []
+            self.skip(f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error) else 'no detail'}")
+        return None
+
+    def skip(self, reason: str) -> None:
+        """The one line."""
+        self.extensions[:] = []
+        print(f"ssgi-gateway: installing the portable build only ({reason})", file=sys.stderr)
+
+
+setup(
+    ext_modules=[Extension(f"ssgi_gateway._compiled.{module}", []) for module in HOT],
+    cmdclass={"build_ext": build_mirror},
+)

@@ -1,0 +1,135 @@
+# cython: boundscheck=False, wraparound=False
+"""The system calls, on bare descriptors: the compiled twin of ``system.py``, straight to libc."""
+
+import socket
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_SetFromErrno
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EWOULDBLOCK, errno
+
+cdef extern from "Python.h":
+    int PyObject_AsFileDescriptor(object) except -1
+
+cdef extern from "<sys/socket.h>" nogil:
+    ctypedef unsigned int socklen_t
+    int c_accept4 "accept4"(int, void *, socklen_t *, int)
+    ssize_t c_recv "recv"(int, void *, size_t, int)
+    ssize_t c_send "send"(int, const void *, size_t, int)
+    int c_shutdown "shutdown"(int, int)
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        void *msg_name
+        socklen_t msg_namelen
+        iovec *msg_iov
+        size_t msg_iovlen
+        void *msg_control
+        size_t msg_controllen
+        int msg_flags
+    ssize_t c_sendmsg "sendmsg"(int, const msghdr *, int)
+    int SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_NOSIGNAL, SHUT_WR
+
+cdef extern from "<unistd.h>" nogil:
+    int c_close "close"(int)
+
+DEF SIZE = 262144
+DEF BUFFERS = 64
+
+RECEIVE_SIZE = SIZE
+MOST_BUFFERS = BUFFERS
+
+cdef char incoming[SIZE]
+"""One buffer for all connections: a read is over before the next begins, and only what arrived is copied out."""
+
+
+cpdef int accept(object listener) except -2:
+    """The descriptor of the next connection, non-blocking; -1 when none is waiting."""
+    cdef int fd = c_accept4(PyObject_AsFileDescriptor(listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+    if fd < 0:
+        if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR or errno == ECONNABORTED:
+            return -1
+        PyErr_SetFromErrno(OSError)
+    return fd
+
+
+cpdef bytes receive(int fd):
+    """What has arrived; ``b""`` at the end of the stream, ``None`` when nothing is there yet."""
+    cdef ssize_t size = c_recv(fd, incoming, SIZE, 0)
+    if size < 0:
+        if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
+            return None
+        PyErr_SetFromErrno(OSError)
+    return PyBytes_FromStringAndSize(incoming, size)
+
+
+cpdef Py_ssize_t send(int fd, object data) except -1:
+    """Write; returns how many bytes the kernel took, 0 when it takes none now."""
+    cdef ssize_t sent
+    cdef Py_buffer view
+    if type(data) is bytes:
+        sent = c_send(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_NOSIGNAL)
+    else:
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        sent = c_send(fd, view.buf, view.len, MSG_NOSIGNAL)
+        PyBuffer_Release(&view)
+    return outcome(sent)
+
+
+cpdef Py_ssize_t send_many(int fd, list buffers) except -1:
+    """Write several buffers with one call; returns how many bytes the kernel took."""
+    cdef Py_buffer views[BUFFERS]
+    cdef iovec vectors[BUFFERS]
+    cdef msghdr message
+    cdef Py_ssize_t count = min(len(buffers), BUFFERS)
+    cdef Py_ssize_t ready = 0
+    cdef ssize_t sent
+    try:
+        while ready < count:
+            PyObject_GetBuffer(buffers[ready], &views[ready], PyBUF_SIMPLE)
+            vectors[ready].iov_base = views[ready].buf
+            vectors[ready].iov_len = views[ready].len
+            ready += 1
+        message.msg_name = NULL
+        message.msg_namelen = 0
+        message.msg_iov = vectors
+        message.msg_iovlen = count
+        message.msg_control = NULL
+        message.msg_controllen = 0
+        message.msg_flags = 0
+        sent = c_sendmsg(fd, &message, MSG_NOSIGNAL)
+    finally:
+        while ready > 0:
+            ready -= 1
+            PyBuffer_Release(&views[ready])
+    return outcome(sent)
+
+
+cdef inline Py_ssize_t outcome(ssize_t sent) except -1:
+    if sent < 0:
+        if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
+            return 0
+        PyErr_SetFromErrno(OSError)
+    return sent
+
+
+def addresses(int fd):
+    """The addresses of a connection: this side's and the peer's; ``(host, port)``, or a path for unix sockets."""
+    connection = socket.socket(fileno=fd)
+    try:
+        return connection.getsockname(), connection.getpeername()
+    except OSError:
+        return "", ""
+    finally:
+        connection.detach()
+
+
+cpdef shutdown_write(int fd):
+    """Tell the peer that nothing more will come, and go on reading; a peer that is gone shows when reading."""
+    c_shutdown(fd, SHUT_WR)
+
+
+cpdef close(int fd):
+    """Give the descriptor back."""
+    c_close(fd)

@@ -1,0 +1,67 @@
+"""What every request codec offers the server: bytes in, events out, pieces of the answer in, bytes out.
+
+One object serves one connection and carries one request at a time. It is a class, and not a ``Protocol``, so that
+compiled calls through it cost what a C call costs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Codec:
+    """The base of the SCGI, FastCGI and upgrade codecs.
+
+    Attributes:
+        busy: a request is between its head and ``finish()``.
+        protocol: the name in logs and in ``extensions``.
+        serves_http: ordinary requests may come this way.
+        tunnels: a 101 answer turns the connection into a two-way stream here.
+    """
+
+    __slots__ = ("busy", "protocol", "serves_http", "tunnels")
+
+    def __init__(self, protocol: str, serves_http: bool, tunnels: bool) -> None:
+        self.protocol = protocol
+        self.serves_http = serves_http
+        self.tunnels = tunnels
+        self.busy = False
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the peer; ``b""`` says that no more will come."""
+        raise NotImplementedError
+
+    def next_event(self) -> Any:
+        """The next event, or ``None`` (``NEED_DATA``).
+
+        Raises:
+            RequestRejected: the request is framed well and cannot be served: answer, then close.
+            RemoteProtocolError: the framing is broken: close.
+        """
+        raise NotImplementedError
+
+    def encode(self, head: bytes | None, data: Any, end: bool) -> list[Any]:
+        """The buffers to write for a piece of the current answer.
+
+        Args:
+            head: the CGI block of ``ResponseHead.encode()`` before the first piece, otherwise ``None``.
+            data: bytes-like or ``None``; large data is not copied.
+            end: whether this is the last piece.
+        """
+        raise NotImplementedError
+
+    def take_output(self) -> bytes:
+        """Automatic answers that wait to be sent."""
+        return b""
+
+    def finish(self) -> bool:
+        """The answer is complete; returns whether the connection can carry another request."""
+        raise NotImplementedError
+
+    def pending(self) -> bool:
+        """Whether the peer has begun something that is not complete."""
+        raise NotImplementedError
+
+    def trailing_data(self) -> bytes:
+        """What came behind a request that was answered with 101: the first bytes of the stream."""
+        return b""
