@@ -58,7 +58,7 @@ class Exchange:
         awaitable = start(handler, args)
         return None if awaitable is None else self._spawn(awaitable, self._task_done)
 
-    def call(self, app: Callable[..., Any], kind: str, strict: bool) -> None:
+    def run(self, app: Callable[..., Any], kind: str, strict: bool) -> None:
         """Call the application: once, now, on this thread.
 
         Args:
@@ -87,7 +87,7 @@ class Exchange:
         else:
             if strict and not self._tasks:
                 get_header.expire()
-            if not self.finished:
+            if not self.finished():
                 self._settle()
 
     def cancel(self) -> None:
@@ -97,12 +97,10 @@ class Exchange:
 
     # -- for the two kinds of exchange ---------------------------------------------------------------------------
 
-    @property
     def finished(self) -> bool:
         """Whether it was answered to the end, or cut off."""
         raise NotImplementedError
 
-    @property
     def committed(self) -> bool:
         """Whether a part of the answer is out, so that no other can be given."""
         raise NotImplementedError
@@ -142,14 +140,14 @@ class Exchange:
         """The application's own awaitable has ended."""
         if not self._forget(task):
             self._fail(task.exception())
-        elif not self.finished:
+        elif not self.finished():
             self._settle()
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """A task of ``run_async`` or of a handler has ended."""
         if not self._forget(task):
             self._log(task.exception())
-        if not self.finished:
+        if not self.finished():
             self._settle()
 
     def _forget(self, task: asyncio.Task[Any]) -> bool:
@@ -165,11 +163,11 @@ class Exchange:
 
     def _fail(self, exc: BaseException | None) -> None:
         self._log(exc)
-        if not self.finished:
+        if not self.finished():
             self.answer_failure(exc)
 
     def _log(self, exc: BaseException | None) -> None:
-        if self.finished and isinstance(exc, ConnectionAbortedError):
+        if self.finished() and isinstance(exc, ConnectionAbortedError):
             # Reading from a client that left: the application was told and let it pass.
             logger.debug("%s: %s", self._name(), exc)
         else:

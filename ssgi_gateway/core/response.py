@@ -101,7 +101,7 @@ class HttpResponse(Exchange):
         size = 0 if payload is None else _size(payload)
         head = self._commit(size, has_more) if self._state == OPEN else None
         if self._remaining != UNKNOWN:
-            self._account(size, has_more, head)
+            self._account(size, has_more)
         if self._write(head, payload, size, not has_more):
             return TRUE
         return WhenWritable(self._channel)
@@ -201,12 +201,10 @@ class HttpResponse(Exchange):
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    @property
     def finished(self) -> bool:
         """Whether nothing more will be written."""
         return self._state >= ENDED
 
-    @property
     def committed(self) -> bool:
         """Whether the head is on its way."""
         return self._head is not None and self._state != OPEN
@@ -233,7 +231,7 @@ class HttpResponse(Exchange):
         self._state = STREAMING
         return encoded
 
-    def _account(self, size: int, has_more: bool, head: bytes | None) -> None:
+    def _account(self, size: int, has_more: bool) -> None:
         """Hold the application to its Content-Length; a page must never be short without a sign."""
         left = self._remaining - size
         if left < 0 or (left > 0 and not has_more):

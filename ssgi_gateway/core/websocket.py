@@ -153,12 +153,10 @@ class WebSocket(Exchange):
 
     # -- for the server ------------------------------------------------------------------------------------------
 
-    @property
     def finished(self) -> bool:
         """Whether the application has decided about the upgrade; from then on the connection keeps it alive."""
         return self.status is not PENDING
 
-    @property
     def committed(self) -> bool:
         """Whether the upgrade was decided."""
         return self.status is not PENDING

@@ -170,11 +170,11 @@ class HttpProtocol(Protocol):
             queue = gateway.settings.websockets.max_queue
             socket = WebSocket(self, request, upgrade.subprotocols, queue)
             self._exchange = socket
-            socket.call(gateway.websocket_app, "websocket", gateway.strict)
+            socket.run(gateway.websocket_app, "websocket", gateway.strict)
         elif gateway.http_app is not None and self.codec.serves_http:
             response = HttpResponse(self, request, self._body)
             self._exchange = response
-            response.call(gateway.http_app, "http", gateway.strict)
+            response.run(gateway.http_app, "http", gateway.strict)
         else:
             raise RequestRejected(404, "nothing is served here over this protocol")
 
@@ -265,7 +265,7 @@ class HttpProtocol(Protocol):
         text = f"{refusal.status} {head.reason}\n{refusal.message}\n".encode()
         head.set_content_length(len(text))
         if exchange is not None:
-            committed = exchange.committed
+            committed = exchange.committed()
             exchange.abort()
             if committed:
                 self.connection.lost()
