@@ -1,0 +1,14 @@
+from .channel cimport Channel
+
+
+cdef class Ready:
+    cdef public object value
+
+
+cdef class WhenWritable:
+    cdef Channel channel
+
+
+cdef class WhenFlushed:
+    cdef Channel channel
+    cdef bint ended

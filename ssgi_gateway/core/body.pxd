@@ -1,0 +1,14 @@
+cdef class RequestBody:
+    cdef object _chunks
+    cdef list _waiters
+    cdef public Py_ssize_t size
+    cdef public Py_ssize_t received
+    cdef public bint ended
+    cdef public bint aborted
+
+    cpdef object feed(self, bytes data)
+    cpdef object feed_end(self)
+    cpdef object abort(self)
+    cpdef bytes take(self)
+    cpdef object when_more(self, object loop)
+    cdef object _wake(self)

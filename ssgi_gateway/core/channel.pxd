@@ -1,0 +1,14 @@
+cdef class Channel:
+    cdef public object scope
+
+    cpdef bint write(self, bytes head, object data, bint end) except -1
+    cpdef object when_writable(self)
+    cpdef object when_flushed(self)
+    cpdef object body_taken(self, object body)
+    cpdef object break_off(self)
+    cpdef str failure_page(self, object exc)
+    cpdef object switch(self, object socket, str subprotocol, object headers)
+    cpdef bint send_message(self, object message) except -1
+    cpdef object send_close(self, int code, str reason)
+    cpdef object receive_more(self)
+    cpdef dict describe(self)

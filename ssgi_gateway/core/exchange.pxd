@@ -1,0 +1,30 @@
+from ..wire.cgi cimport RequestHead
+from .channel cimport Channel
+
+
+cdef class Exchange:
+    cdef object __weakref__
+    cdef public Channel _channel
+    cdef public RequestHead _request
+    cdef set _tasks
+    cdef list _handlers
+    cdef dict _extensions
+    cdef bytes _data
+    cdef Py_ssize_t _written
+
+    cpdef object run(self, object app, str kind, bint strict)
+    cpdef object cancel(self)
+    cpdef bint finished(self) except -1
+    cpdef bint committed(self) except -1
+    cpdef object abort(self)
+    cpdef object answer_nothing(self)
+    cpdef object answer_failure(self, object exc)
+    cpdef str _name(self)
+    cpdef object _spawn(self, object awaitable, object done)
+    cpdef object _call_done(self, object task)
+    cpdef object _task_done(self, object task)
+    cpdef bint _forget(self, object task) except -1
+    cpdef object _settle(self)
+    cpdef object _fail(self, object exc)
+    cpdef object _log(self, object exc)
+    cpdef object _notify(self, object handler, tuple args)

@@ -1,0 +1,27 @@
+from ..wire.response_head cimport ResponseHead
+from .body cimport RequestBody
+from .exchange cimport Exchange
+
+
+cdef class HttpResponse(Exchange):
+    cdef public bint aborted
+    cdef int _state
+    cdef ResponseHead _head
+    cdef RequestBody _body
+    cdef Py_ssize_t _remaining
+    cdef Py_ssize_t _total
+    cdef bint _suppressed
+
+    cpdef object send_status(self, object status_code=*)
+    cpdef object send_headers(self, object headers)
+    cpdef object send(self, object payload=*, bint has_more=*)
+    cpdef object send_chunk(self, object chunk, object total_size=*)
+    cdef ResponseHead _response_head(self)
+    cdef bytes _commit(self, Py_ssize_t size, bint has_more)
+    cdef object _account(self, Py_ssize_t size, bint has_more)
+    cdef object _fix_total(self, Py_ssize_t total, Py_ssize_t size)
+    cdef bint _write(self, bytes head, object data, Py_ssize_t size, bint end) except -1
+    cdef object _refuse(self, str member)
+    cdef object _break(self, str problem)
+
+cdef Py_ssize_t _size(object data) except -1

@@ -1,0 +1,21 @@
+from .exchange cimport Exchange
+
+
+cdef class WebSocket(Exchange):
+    cdef public object status
+    cdef list _offered
+    cdef object _queue
+    cdef Py_ssize_t _queue_limit
+    cdef object _receiver
+    cdef tuple _args
+    cdef bint _busy
+    cdef tuple _ended
+
+    cpdef object send(self, object payload)
+    cpdef object close(self, int code=*, object reason=*)
+    cpdef bint deliver(self, object message) except -1
+    cpdef object ended(self, int code, str reason)
+    cpdef object _dispatch(self, object message)
+    cpdef object _received(self, object task)
+    cpdef object _next(self)
+    cpdef object _receiver_failed(self, object exc)

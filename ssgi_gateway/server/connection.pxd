@@ -1,0 +1,37 @@
+from .gateway cimport Gateway
+
+
+cdef class Connection:
+    cdef object _drained
+    cdef object _flushed
+    cdef Py_ssize_t _lingered
+    cdef object _out
+    cdef bint _reading
+    cdef bint _registered
+    cdef bint _writing
+    cdef public double deadline
+    cdef public int fd
+    cdef public Gateway gateway
+    cdef public Py_ssize_t out_size
+    cdef public object protocol
+    cdef public int state
+    cdef public double write_deadline
+
+    cpdef object begin(self)
+    cpdef object on_readable(self)
+    cpdef object start_reading(self)
+    cpdef object stop_reading(self)
+    cpdef object register(self)
+    cpdef bint write(self, object data) except -1
+    cpdef bint write_many(self, list buffers) except -1
+    cpdef object on_writable(self)
+    cpdef object when_writable(self)
+    cpdef object when_flushed(self)
+    cdef object _keep(self, object data, Py_ssize_t start)
+    cdef object _wait_writable(self)
+    cpdef object finish(self, bint unread)
+    cdef object _flushed_to_the_end(self)
+    cdef object _linger(self)
+    cdef object _discard(self, bytes data)
+    cpdef object lost(self)
+    cpdef object close(self)

@@ -1,0 +1,24 @@
+cdef class Gateway:
+    cdef object _complaints
+    cdef object _emptied
+    cdef object _sweeper
+    cdef public set connections
+    cdef public bint development
+    cdef public bint draining
+    cdef public bint half_close
+    cdef public Py_ssize_t high_water
+    cdef public object http_app
+    cdef public object loop
+    cdef public Py_ssize_t low_water
+    cdef public Py_ssize_t max_body_size
+    cdef public Py_ssize_t max_connections
+    cdef public double now
+    cdef public object scope
+    cdef public object settings
+    cdef public dict state
+    cdef public bint strict
+    cdef public object websocket_app
+    cdef public double write_timeout
+
+    cpdef object complain(self, str kind, str message)
+    cpdef object forget(self, object connection)

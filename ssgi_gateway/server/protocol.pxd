@@ -1,0 +1,14 @@
+from ..core.channel cimport Channel
+from .connection cimport Connection
+from .gateway cimport Gateway
+
+
+cdef class Protocol(Channel):
+    cdef public Connection connection
+    cdef public Gateway gateway
+
+    cpdef object data_received(self, bytes data)
+    cpdef object eof_received(self)
+    cpdef object connection_lost(self)
+    cpdef object deadline_passed(self)
+    cpdef object shut_down(self)

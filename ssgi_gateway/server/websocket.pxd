@@ -1,0 +1,22 @@
+from ..core.websocket cimport WebSocket
+from ..wire.websocket cimport WebSocketCodec
+from .protocol cimport Protocol
+
+
+cdef class WebSocketProtocol(Protocol):
+    cdef public WebSocketCodec codec
+    cdef public WebSocket socket
+    cdef dict _described
+    cdef bint _full
+    cdef double _heard
+    cdef bint _pinged
+    cdef int _state
+
+    cpdef object begin(self, bytes trailing)
+    cdef object _advance(self)
+    cdef object _flush(self)
+    cdef object _pong_received(self)
+    cdef object _schedule_ping(self)
+    cdef object _close_received(self, int code, str reason)
+    cdef object _protocol_error(self, object error)
+    cdef object _over(self, int code, str reason)

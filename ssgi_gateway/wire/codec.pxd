@@ -1,0 +1,13 @@
+cdef class Codec:
+    cdef public bint busy
+    cdef public str protocol
+    cdef public bint serves_http
+    cdef public bint tunnels
+
+    cpdef object receive(self, bytes data)
+    cpdef object next_event(self)
+    cpdef list encode(self, bytes head, object data, bint end)
+    cpdef bytes take_output(self)
+    cpdef bint finish(self) except -1
+    cpdef bint pending(self) except -1
+    cpdef bytes trailing_data(self)
