@@ -1,0 +1,1 @@
+"""Applications that the behaviour tests serve through real web servers."""
