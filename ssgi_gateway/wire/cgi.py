@@ -1,0 +1,198 @@
+r"""CGI semantics (RFC 3875): what a request's variables mean.
+
+Written only in terms of ``variables.get`` and ``header``, so that it serves SCGI, FastCGI and upgraded HTTP alike,
+and whatever class the variables are of.
+
+The path an application sees is the client's, from REQUEST_URI: percent-decoded once, never what the web server made
+of it by rewriting. Each kind of REQUEST_URI has a defined outcome (RFC 9112 3.2):
+
+=====================  ============================================================================================
+REQUEST_URI            path
+=====================  ============================================================================================
+``/a%20b?q``           ``/a b``
+``http://h/a?q``       ``/a``; ``/`` where nothing follows the host, which is the web server's to look at
+``*``                  ``*``
+``/a#b``               ``/a``: a fragment is no part of a request, nginx cuts it off as well
+``/a%zz%``             ``/a%zz%``: what is no escape stays as it is
+a raw byte ``\xff``    ``\udcff``, as for ``%ff``: a lone surrogate (``surrogateescape``)
+``%00``, raw NUL       400: files and databases would cut the path there
+empty, or none         SCRIPT_NAME and PATH_INFO, or DOCUMENT_URI, which are decoded already; otherwise ``/``
+anything else          400, the authority form of CONNECT included
+=====================  ============================================================================================
+
+``raw_path`` is ``path`` before it was decoded: always ``unquote(raw_path) == path``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ssgi_gateway.errors import RequestRejected
+
+from .addresses import http_version, remote_address, scheme, server_address
+from .grammar import is_token, parse_length
+from .percent import quote, to_unicode, unquote
+from .response_head import REASONS, ResponseHead
+from .variables import Variables
+
+__all__ = ["REASONS", "RequestHead", "ResponseHead", "Variables", "body_length", "parse_head", "parse_length"]
+
+_METHODS: Final = frozenset(("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"))  # nothing to check here
+
+
+class RequestHead:
+    """What an SSGI call needs of a request; the rest is worked out when it is read.
+
+    Args:
+        variables: the request's variables.
+        root_path: overrides what the web server says about where the application is mounted; may be empty.
+
+    Attributes:
+        method: as received.
+        path: decoded, Unicode; it begins with the root path.
+        raw_path: the path before it was decoded, latin-1.
+        query_string: without ``?``, not decoded, latin-1.
+        server_address: ``host:port``, see ``wire.addresses``.
+        remote_address: likewise.
+        is_upgrade: whether a WebSocket is asked for (RFC 6455 4.1). That it is asked for rightly is for the
+            handshake to see.
+        variables: where all this comes from.
+
+    Raises:
+        RequestRejected: 400, no usable REQUEST_METHOD or REQUEST_URI.
+    """
+
+    __slots__ = (
+        "_root_path",
+        "is_upgrade",
+        "method",
+        "path",
+        "query_string",
+        "raw_path",
+        "remote_address",
+        "server_address",
+        "variables",
+    )
+
+    def __init__(self, variables: Variables, root_path: str | None = None) -> None:
+        method = variables.get("REQUEST_METHOD", "")
+        if method not in _METHODS and not is_token(method):
+            raise RequestRejected(400, f"REQUEST_METHOD is {method[:40]!r}" if method else "REQUEST_METHOD is missing")
+        uri = variables.get("REQUEST_URI", "")
+        if uri:
+            raw_path, query = _split_uri(uri)
+            path = unquote(raw_path)
+        else:
+            path, query = _rebuild_path(variables), ""
+            raw_path = quote(path)
+        if "\0" in path:
+            raise RequestRejected(400, "the path has a NUL in it")
+        self.method = method
+        self.path = path
+        self.raw_path = raw_path
+        self.query_string = variables.get("QUERY_STRING", query)
+        self.server_address = server_address(variables)
+        self.remote_address = remote_address(variables)
+        self.is_upgrade = method == "GET" and "HTTP_UPGRADE" in variables and _is_websocket(variables)
+        self.variables = variables
+        self._root_path = root_path
+
+    @property
+    def root_path(self) -> str:
+        """Where the application is mounted, without a slash at its end: ``""`` at the root."""
+        if self._root_path is not None:
+            return self._root_path.rstrip("/")
+        return _find_root_path(self.variables, self.path)
+
+    @property
+    def scheme(self) -> str:
+        """``"http"`` or ``"https"``."""
+        return scheme(self.variables)
+
+    @property
+    def http_version(self) -> str:
+        """Of the client's request: ``"1.0"``, ``"1.1"``, ``"2"``, ``"3"``."""
+        return http_version(self.variables)
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method} {self.raw_path!r}>"
+
+
+def parse_head(variables: Variables, root_path: str | None = None) -> RequestHead:
+    """Read the variables of a request.
+
+    Args:
+        variables: as a codec told them.
+        root_path: the setting; ``None`` leaves it to the web server.
+
+    Raises:
+        RequestRejected: 400, no usable REQUEST_METHOD or REQUEST_URI.
+    """
+    return RequestHead(variables, root_path)
+
+
+def body_length(variables: Variables) -> int:
+    """The length of the body that CONTENT_LENGTH declares, in bytes; -1 where it is absent or empty.
+
+    Raises:
+        RequestRejected: 400, it is no number (``+5``, `` 5``, ``1_0``, ``-1``, 19 digits).
+    """
+    text = variables.get("CONTENT_LENGTH")
+    if not text:
+        return -1
+    length = parse_length(text)
+    if length < 0:
+        raise RequestRejected(400, f"CONTENT_LENGTH is {text[:40]!r}, not a number of bytes")
+    return length
+
+
+def _split_uri(uri: str) -> tuple[str, str]:
+    """Split a REQUEST_URI into the raw path and the query."""
+    target = uri.partition("#")[0]
+    if target[:1] not in ("/", "?", "") and target != "*":
+        # The absolute form: the web server has looked at the host (RFC 9112 3.2.2), the path begins behind it.
+        name, mark, rest = target.partition("://")
+        if not (mark and name.isalpha()):
+            raise RequestRejected(400, f"REQUEST_URI is {uri[:40]!r}, which is no path")
+        authority = rest.partition("?")[0].partition("/")[0]
+        target = rest[len(authority) :]
+    raw_path, _, query = target.partition("?")
+    return raw_path or "/", query
+
+
+def _rebuild_path(variables: Variables) -> str:
+    """The decoded path of a request that came without a REQUEST_URI (RFC 3875 4.1.5, 4.1.13)."""
+    path = variables.get("SCRIPT_NAME", "")
+    if info := variables.get("PATH_INFO"):
+        path = path.rstrip("/") + info
+    path = to_unicode(path or variables.get("DOCUMENT_URI", ""))
+    return path if path[:1] == "/" else f"/{path}"
+
+
+def _find_root_path(variables: Variables, path: str) -> str:
+    """What of SCRIPT_NAME is a place where the application is mounted."""
+    script_name = variables.get("SCRIPT_NAME", "")
+    root_path = to_unicode(script_name).rstrip("/")
+    if not root_path:
+        return ""
+    if "PATH_INFO" not in variables and (
+        # nginx's fastcgi_params have the whole path as SCRIPT_NAME, and so has Apache's mod_proxy_fcgi, which says
+        # proxy:fcgi://... in SCRIPT_FILENAME. The program of plain CGI has neither when it is asked for itself.
+        variables.get("DOCUMENT_URI") == script_name or variables.get("SCRIPT_FILENAME", "").startswith("proxy:")
+    ):
+        return ""
+    # A script the web server chose by rewriting is not in the client's path, and then no link may have it either.
+    return root_path if path == root_path or path.startswith(f"{root_path}/") else ""
+
+
+def _is_websocket(variables: Variables) -> bool:
+    """Whether Upgrade names websocket, and Connection, if the web server passes it on, names Upgrade."""
+    if "websocket" not in _tokens(variables.get("HTTP_UPGRADE", "")):
+        return False
+    connection = variables.get("HTTP_CONNECTION")
+    return connection is None or "upgrade" in _tokens(connection)
+
+
+def _tokens(value: str) -> list[str]:
+    """The elements of a comma-separated list (RFC 9110 5.6.1), lower-case."""
+    return [token.strip().lower() for token in value.split(",")]

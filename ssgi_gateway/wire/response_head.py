@@ -1,0 +1,216 @@
+"""The head of an answer: what an application says, checked, as the CGI block that goes to the web server.
+
+* ``Status:`` comes first and always has a reason: nginx could do without it, and Apache takes ``Location: /x`` without
+  it for an internal redirect.
+* Nothing an application says can end a line: CR, LF and NUL in a name or value are a ``ValueError`` that names the
+  header, and so is a name that is no token (RFC 9110 5.1, 5.5).
+* The connection's own headers (RFC 9110 7.6.1) are the web server's business and are dropped, and so is ``Status``,
+  which would be taken for ours.
+* Content-Length is a number and one number; it is not sent with 204 (RFC 9110 8.6), nor with 101.
+* A ``text/event-stream`` gets ``X-Accel-Buffering: no``, because nginx would keep events until a buffer is full.
+* 1xx would become the final answer behind a gateway, so there is none except the 101 of ``switch_protocols``.
+
+The compiled build has its own class of this name, with the same methods.
+"""
+
+from __future__ import annotations
+
+import http
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from .grammar import is_token, parse_length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["REASONS", "ResponseHead"]
+
+REASONS: Final[dict[int, str]] = {status.value: status.phrase for status in http.HTTPStatus} | {
+    # RFC 9110 15 renamed these; older Pythons have the old names.
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Status codes and their reason phrases."""
+
+# What is special about a header.
+_NOTHING: Final = 0
+_DROPPED: Final = 1
+_CONTENT_LENGTH: Final = 2
+_CONTENT_TYPE: Final = 3
+_ACCEL_BUFFERING: Final = 4
+_FOR_THE_FRONT: Final = 5
+
+_KINDS: Final = {
+    "connection": _DROPPED,
+    "keep-alive": _DROPPED,
+    "proxy-authenticate": _DROPPED,
+    "proxy-authentication-info": _DROPPED,
+    "proxy-authorization": _DROPPED,
+    "proxy-connection": _DROPPED,
+    "te": _DROPPED,
+    "trailer": _DROPPED,
+    "trailers": _DROPPED,
+    "transfer-encoding": _DROPPED,
+    "upgrade": _DROPPED,
+    "status": _DROPPED,
+    "content-length": _CONTENT_LENGTH,
+    "content-type": _CONTENT_TYPE,
+    "x-accel-buffering": _ACCEL_BUFFERING,
+    "x-accel-redirect": _FOR_THE_FRONT,
+    "x-sendfile": _FOR_THE_FRONT,
+    "x-sendfile2": _FOR_THE_FRONT,
+    "x-lighttpd-send-file": _FOR_THE_FRONT,
+}
+
+
+class ResponseHead:
+    """One head, from the first ``set_status`` or ``add`` to ``encode``.
+
+    Args:
+        front_files: whether headers by which the web server sends a file or redirects internally (X-Accel-Redirect,
+            X-Sendfile) pass. They reach what no client may ask for, so an application that lets its users choose
+            header names should not have them.
+    """
+
+    __slots__ = ("_event_stream", "_front_files", "_lines", "_unbuffered", "content_length", "reason", "status")
+
+    def __init__(self, front_files: bool = True) -> None:
+        self.status = 200
+        self.reason = "OK"
+        self.content_length = -1  # none
+        self._lines: list[str] = []
+        self._front_files = front_files
+        self._event_stream = False
+        self._unbuffered = False  # the application has an opinion on X-Accel-Buffering
+
+    def set_status(self, status: int | str) -> None:
+        """Set the status: ``404``, or ``"404 Not Found"`` with a reason of one's own. The last call wins.
+
+        Raises:
+            ValueError: not a final status, 200 to 999, or a reason that does not fit into a line.
+        """
+        if isinstance(status, str):
+            code, _, reason = status.partition(" ")
+            if len(code) != 3 or not (code.isascii() and code.isdigit()):
+                raise ValueError(f"{status!r} is not a status such as 404 or '404 Not Found'")
+            number = int(code)
+            _check_text("the reason of the status", reason)
+        else:
+            number, reason = int(status), ""
+        if not 200 <= number <= 999:
+            raise ValueError(f"{number} is not a final HTTP status; those are 200 to 999")
+        self.status = number
+        self.reason = reason or REASONS.get(number, "Unknown")
+
+    def set_content_length(self, length: int) -> None:
+        """Declare the body's length in bytes.
+
+        Raises:
+            ValueError: another one was declared before.
+        """
+        if self.content_length not in (-1, length):
+            raise ValueError(f"Content-Length is {self.content_length} already and cannot become {length}")
+        self.content_length = length
+
+    def add(self, headers: Iterable[tuple[str, str]] | Mapping[str, str]) -> None:
+        """Append headers: pairs or a mapping, of ``str`` or latin-1 bytes. All of them or, on an error, none.
+
+        Raises:
+            ValueError: a name that is no token; CR, LF, NUL or a character beyond latin-1 in a value; a
+                Content-Length that is no number or a second one.
+            TypeError: a name or value that is neither ``str`` nor bytes.
+        """
+        items = getattr(headers, "items", None)
+        pairs: Iterable[Any] = headers if items is None else items()
+        lines: list[str] = []
+        for name, value in pairs:
+            if type(name) is not str:
+                name = _to_text(name, name)
+            if type(value) is not str:
+                value = _to_text(name, value)
+            prefix, kind = _describe(name)
+            if not (value.isascii() and value.isprintable()):
+                _check_text(f"header {name!r}", value)
+            if kind == _NOTHING or self._notes(kind, value):
+                lines.append(f"{prefix}{value}\r\n")
+        self._lines += lines
+
+    def switch_protocols(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Make this the 101 that accepts an upgrade; ``headers`` are the handshake's, Upgrade and Connection included.
+
+        Headers that were added before stay, Content-Length apart.
+
+        Raises:
+            ValueError: as ``add``.
+        """
+        lines = []
+        for name, value in headers:
+            _check_text(f"header {name!r}", value)
+            lines.append(f"{_describe(name)[0]}{value}\r\n")
+        self.status = 101
+        self.reason = REASONS[101]
+        self._lines += lines
+
+    def encode(self) -> bytes:
+        """The CGI block (RFC 3875 6.2): the status, the header lines, the empty line."""
+        return f"Status: {self.status} {self.reason}\r\n{self._fields()}\r\n".encode("latin-1")
+
+    def encode_fields(self) -> bytes:
+        """The header lines alone, for an HTTP/1.1 answer."""
+        return self._fields().encode("latin-1")
+
+    def _fields(self) -> str:
+        fields = "".join(self._lines)
+        if self.content_length >= 0 and self.status not in (101, 204):
+            fields = f"{fields}Content-Length: {self.content_length}\r\n"
+        if self._event_stream and not self._unbuffered:
+            fields += "X-Accel-Buffering: no\r\n"
+        return fields
+
+    def _notes(self, kind: int, value: str) -> bool:
+        """Take note of a header that is special; returns whether its line is sent as it is."""
+        if kind == _CONTENT_LENGTH:
+            length = parse_length(value)
+            if length < 0:
+                raise ValueError(f"header 'Content-Length': {value[:40]!r} is not a number of bytes")
+            self.set_content_length(length)
+            return False
+        if kind == _CONTENT_TYPE:
+            self._event_stream = value.partition(";")[0].strip().lower() == "text/event-stream"
+        elif kind == _ACCEL_BUFFERING:
+            self._unbuffered = True
+        elif kind == _FOR_THE_FRONT:
+            return self._front_files
+        return kind != _DROPPED
+
+
+@lru_cache(maxsize=512)  # applications use the same few names, and errors are not kept
+def _describe(name: str) -> tuple[str, int]:
+    """How a header's line begins, and what is special about it.
+
+    Raises:
+        ValueError: the name is no token (RFC 9110 5.6.2).
+    """
+    if not is_token(name):
+        raise ValueError(f"header {name!r}: this is not a header name (a token, RFC 9110 5.6.2)")
+    return f"{name}: ", _KINDS.get(name.lower(), _NOTHING)
+
+
+def _check_text(what: str, text: str) -> None:
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise ValueError(f"{what}: CR, LF or NUL in {text[:40]!r}; nothing of it was sent")
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"{what}: {text[:40]!r} does not fit into latin-1; encode it (RFC 8187, RFC 2047)") from None
+
+
+def _to_text(name: Any, text: Any) -> str:
+    if isinstance(text, str):
+        return str(text)
+    if isinstance(text, (bytes, bytearray, memoryview)):
+        return str(text, "latin-1")
+    raise TypeError(f"header {name!r}: {type(text).__name__} where str or bytes is expected")
