@@ -1,5 +1,6 @@
 cdef class Channel:
     cdef public object scope
+    cdef public bint front_files
 
     cpdef bint write(self, bytes head, object data, bint end) except -1
     cpdef object when_writable(self)

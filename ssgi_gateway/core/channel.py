@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class Channel:
     """One exchange's way to its peer."""
 
-    __slots__ = ("scope",)
+    __slots__ = ("front_files", "scope")
 
-    def __init__(self, scope: TaskScope) -> None:
+    def __init__(self, scope: TaskScope, front_files: bool = True) -> None:
         self.scope = scope
+        self.front_files = front_files
 
     def write(self, head: bytes | None, data: Any, end: bool) -> bool:
         """Write a piece of the answer; returns whether the peer can take more right now.

@@ -211,7 +211,7 @@ class HttpResponse(Exchange):
 
     def _response_head(self) -> ResponseHead:
         if self._head is None:
-            self._head = ResponseHead()
+            self._head = ResponseHead(self._channel.front_files)
         return self._head
 
     def _commit(self, size: int, has_more: bool) -> bytes:

@@ -89,7 +89,7 @@ class WebSocket(Exchange):
         """
         if self.status is not PENDING:
             return FALSE
-        head = ResponseHead()
+        head = ResponseHead(self._channel.front_files)
         head.set_status(status_code)
         if headers is not None:
             head.add(headers)

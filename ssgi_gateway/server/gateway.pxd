@@ -5,6 +5,7 @@ cdef class Gateway:
     cdef public set connections
     cdef public bint development
     cdef public bint draining
+    cdef public bint front_files
     cdef public bint half_close
     cdef public Py_ssize_t high_water
     cdef public object http_app

@@ -35,6 +35,7 @@ class Gateway:
         "connections",
         "development",
         "draining",
+        "front_files",
         "half_close",
         "high_water",
         "http_app",
@@ -70,6 +71,7 @@ class Gateway:
         # Copied out of the settings because the way of a request reads them.
         self.development = settings.development
         self.strict = settings.strict
+        self.front_files = settings.front_files
         self.half_close = settings.half_close
         self.high_water = settings.flow.high_water
         self.low_water = settings.flow.low_water

@@ -211,10 +211,13 @@ class HttpProtocol(Protocol):
         upgrade = self._upgrade
         settings = self.gateway.settings.websockets
         deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr] - set before the call
-        head = ResponseHead.switching(upgrade_headers(upgrade, subprotocol, deflate), headers)
+        head = ResponseHead()
+        if headers is not None:
+            head.add(headers)
+        head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type] - set before the call
         self._exchange = None
         connection = self.connection
-        connection.write_many(self.codec.encode(head, None, False))
+        connection.write_many(self.codec.encode(head.encode(), None, False))
         carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, self.describe())
         connection.protocol = carrier
         carrier.begin(self.codec.trailing_data())

@@ -24,7 +24,7 @@ class Protocol(Channel):
     __slots__ = ("connection", "gateway")
 
     def __init__(self, connection: Connection, gateway: Gateway) -> None:
-        self.scope = gateway.scope
+        super().__init__(gateway.scope, gateway.front_files)
         self.connection = connection
         self.gateway = gateway
 

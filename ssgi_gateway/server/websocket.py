@@ -111,8 +111,7 @@ class WebSocketProtocol(Protocol):
                 if event is None:
                     break
                 if type(event) is MessageReceived:
-                    if codec.has_output:
-                        self._flush()
+                    self._flush()  # automatic answers go out before the application hears of anything
                     if self._state == RUNNING and not self.socket.deliver(event.message):
                         self._full = True
                 elif type(event) is CloseReceived:
@@ -120,8 +119,7 @@ class WebSocketProtocol(Protocol):
                     return
                 else:
                     self._pong_received()
-            if codec.has_output:
-                self._flush()
+            self._flush()
         except WebSocketError as error:
             self._protocol_error(error)
             return
@@ -129,7 +127,9 @@ class WebSocketProtocol(Protocol):
             self.connection.stop_reading()
 
     def _flush(self) -> None:
-        self.connection.write(self.codec.take_output())
+        output = self.codec.take_output()
+        if output:
+            self.connection.write(output)
 
     def _pong_received(self) -> None:
         self._pinged = False
