@@ -1,0 +1,238 @@
+"""HTTP/1.1 as far as a WebSocket needs it: the direct port's codec. Heads are read by h11.
+
+The rules of this module:
+
+* One request a connection, and it is an upgrade: every other one is refused with a status and words that say what is
+  served here. Bytes of another protocol are refused under its name.
+* The head is turned into the CGI variables a web server would have sent, so that nothing behind this module knows the
+  difference. Field names with an underscore are left out, as nginx does: as variables ``X_Forwarded_For`` and
+  ``X-Forwarded-For`` are the same.
+* ``X-Forwarded-*`` and ``Forwarded`` are believed from trusted peers only, and before anybody sees the request.
+* Answers come as CGI header blocks and leave as HTTP/1.1. All but 101 end with the connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import h11
+
+from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire.forwarded import forwarded_variables, trusted_peers
+from ssgi_gateway.wire.handshake import require_upgrade
+from ssgi_gateway.wire.hints import looks_like
+
+from .codec import Codec
+from .events import Event, HeadReceived, RequestAborted, RequestEnded
+from .variables import Variables
+
+if TYPE_CHECKING:
+    from ssgi_gateway.settings import WireLimits
+
+__all__ = ["MAX_TRAILING", "UpgradeCodec", "address_variables"]
+
+MAX_TRAILING: Final = 262144
+"""Bytes kept for the WebSocket while the application makes up its mind. A client has nothing to send before it has seen
+101 (RFC 6455 4.1); one that does gets as far as a single read of the server's."""
+
+NEEDED_TO_NAME: Final = 16
+"""So many bytes are enough to name any protocol that is mistaken for HTTP."""
+
+_SPOKEN: Final = ("", "HTTP")
+
+_STATUS: Final = b"Status: "
+_NO_UPGRADE: Final = b"Connection: close\r\n"
+_UPGRADE_REQUIRED: Final = b"Upgrade: websocket\r\nConnection: Upgrade, close\r\n"
+
+
+class UpgradeCodec(Codec):
+    """One connection to the direct port, until it is a WebSocket.
+
+    Args:
+        limits: bounds of the head.
+        server: this side's address: ``(host, port, ...)``, or a path.
+        client: the peer's.
+        trusted: the peers whose ``X-Forwarded-*`` and ``Forwarded`` are believed.
+    """
+
+    __slots__ = (
+        "_client",
+        "_ended",
+        "_events",
+        "_http",
+        "_limits",
+        "_received",
+        "_server",
+        "_start",
+        "_trailing",
+        "_trusted",
+    )
+
+    def __init__(self, limits: WireLimits, server: Any = "", client: Any = "", trusted: tuple[str, ...] = ()) -> None:
+        super().__init__("http", False, True)
+        self._limits = limits
+        self._server = server
+        self._client = client
+        self._trusted = trusted_peers(trusted)
+        # There is one for as long as the head is being read.
+        self._http: h11.Connection | None = h11.Connection(h11.SERVER, limits.max_head_size)
+        self._start = b""
+        self._received = 0
+        self._ended = False
+        self._trailing = b""
+        self._events: deque[Event] = deque()
+
+    # Receiving
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the peer; ``b""`` says that no more will come."""
+        if not data:
+            self._ended = True
+            if self.busy:
+                self._events.append(RequestAborted())
+        elif self._http is not None:
+            if len(self._start) < NEEDED_TO_NAME:
+                self._start += data[: NEEDED_TO_NAME - len(self._start)]
+            self._received += len(data)
+            self._http.receive_data(data)
+        elif self.busy:
+            self._trailing += data
+
+    def next_event(self) -> Event | None:
+        """``HeadReceived`` and ``RequestEnded`` for an upgrade; ``RequestAborted`` when its client leaves too soon.
+
+        Raises:
+            RequestRejected: anything else has arrived: 400, 405, 426 or 431.
+            RemoteProtocolError: the head broke off, or too many bytes came before the upgrade was answered.
+        """
+        if self._http is not None and self._start:
+            self._read_head(self._http)
+        if len(self._trailing) > MAX_TRAILING:
+            raise RemoteProtocolError("too much data before the WebSocket handshake was answered")
+        if self._ended and self._http is not None and self._start:
+            self._http = None
+            raise RemoteProtocolError("the connection ended inside the head of an HTTP request")
+        return self._events.popleft() if self._events else None
+
+    def _read_head(self, http: h11.Connection) -> None:
+        try:
+            name = looks_like(self._start)
+            if name not in _SPOKEN:
+                raise RequestRejected(400, f"this looks like {name}; WebSockets over HTTP/1.1 are served here")
+            request = http.next_event()
+            if isinstance(request, h11.Request):
+                self._head_complete(request, http.trailing_data[0])
+        except h11.RemoteProtocolError as error:
+            self._http = None
+            raise self._rejected(error) from None
+        except RequestRejected:
+            self._http = None
+            raise
+
+    def _rejected(self, error: h11.RemoteProtocolError) -> RequestRejected:
+        if error.error_status_hint == 431:
+            return self._head_too_large()
+        return RequestRejected(400, f"no valid HTTP request: {str(error)[:200]}")
+
+    def _head_too_large(self) -> RequestRejected:
+        limits = self._limits
+        words = f"the request's head has more than {limits.max_head_size} bytes or {limits.max_variables} fields"
+        return RequestRejected(431, words)
+
+    def _head_complete(self, request: h11.Request, trailing: bytes) -> None:
+        # h11 bounds heads that are incomplete; one that came whole is measured here.
+        if (
+            self._received - len(trailing) > self._limits.max_head_size
+            or len(request.headers) > self._limits.max_variables
+        ):
+            raise self._head_too_large()
+        if request.http_version not in (b"1.0", b"1.1"):
+            raise RequestRejected(400, "only HTTP/1.1 is spoken here")
+        variables = self._variables(request)
+        require_upgrade(variables)
+        if variables.get("CONTENT_LENGTH", "").strip("0") or any(n == b"transfer-encoding" for n, _ in request.headers):
+            raise RequestRejected(400, "a WebSocket handshake has no body")
+        self._http = None
+        self._trailing = trailing
+        self.busy = True
+        self._events.extend((HeadReceived(variables, 0), RequestEnded()))
+
+    def _variables(self, request: h11.Request) -> Variables:
+        pairs = [*request_variables(request), *address_variables("SERVER", self._server)]
+        pairs += address_variables("REMOTE", self._client)
+        variables = Variables(pairs)
+        if host_of(self._client) not in self._trusted:
+            return variables
+        changes = {
+            name.encode(): value.encode("latin-1")
+            for name, value in forwarded_variables(variables.header, self._trusted).items()
+        }
+        if not changes:
+            return variables
+        return Variables([*((name, value) for name, value in pairs if name not in changes), *changes.items()])
+
+    def pending(self) -> bool:
+        """Whether a head has begun, or an upgrade waits for its answer."""
+        return self.busy or (self._http is not None and bool(self._start))
+
+    def trailing_data(self) -> bytes:
+        """What came behind the handshake: the WebSocket's first bytes."""
+        return self._trailing
+
+    # Sending
+
+    def encode(self, head: bytes | None, data: Any, end: bool) -> list[Any]:
+        """A piece of the answer: the CGI header block as an HTTP/1.1 head, then the body until the connection's end."""
+        pieces = [] if head is None else [encode_head(head)]
+        if data is not None and len(data):
+            pieces.append(data)
+        return pieces
+
+    def finish(self) -> bool:
+        """The answer is complete, and with it the connection."""
+        self.busy = False
+        return False
+
+
+def encode_head(block: bytes) -> bytes:
+    """The HTTP/1.1 head for a CGI header block (RFC 3875 6.2), which starts with ``Status:``."""
+    status = block[len(_STATUS) : len(_STATUS) + 3]
+    fields = b"" if status == b"101" else _UPGRADE_REQUIRED if status == b"426" else _NO_UPGRADE
+    line, _, rest = block[len(_STATUS) :].partition(b"\r\n")
+    return b"".join((b"HTTP/1.1 ", line, b"\r\n", fields, rest))
+
+
+def request_variables(request: h11.Request) -> list[tuple[bytes, bytes]]:
+    """The CGI variables of an HTTP/1.1 head (RFC 3875 4.1), repeats and all."""
+    target = request.target
+    pairs = [
+        (b"REQUEST_METHOD", request.method),
+        (b"REQUEST_URI", target),
+        (b"QUERY_STRING", target.partition(b"?")[2]),
+        (b"SERVER_PROTOCOL", b"HTTP/" + request.http_version),
+        (b"REQUEST_SCHEME", b"http"),
+    ]
+    for name, value in request.headers:
+        if b"_" in name:
+            continue
+        name = name.upper().replace(b"-", b"_")
+        pairs.append((name if name in (b"CONTENT_LENGTH", b"CONTENT_TYPE") else b"HTTP_" + name, value))
+    return pairs
+
+
+def host_of(address: Any) -> str:
+    """The host of a socket address; empty for a unix socket."""
+    return address[0] if isinstance(address, tuple) else ""
+
+
+def address_variables(prefix: str, address: Any) -> list[tuple[bytes, bytes]]:
+    """SERVER_ADDR and SERVER_PORT, or REMOTE_ADDR and REMOTE_PORT, for a socket address.
+
+    A unix socket is its path without a port; one without a name is left out.
+    """
+    if isinstance(address, tuple):
+        host, port = address[0].partition("%")[0], str(address[1])
+        return [(f"{prefix}_ADDR".encode(), host.encode()), (f"{prefix}_PORT".encode(), port.encode())]
+    path = address if isinstance(address, bytes) else address.encode("utf-8", "surrogateescape")
+    return [(f"{prefix}_ADDR".encode(), path)] if path else []
