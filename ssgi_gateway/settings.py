@@ -1,8 +1,13 @@
 """Every setting, documented once.
 
-The command line, the environment (``SSGI_...``) and the reference page are made from the fields below; nothing
-else in the project lists settings. A field's metadata holds its help text, its unit and, where its name is not
-the option's, the option.
+The command line, the environment, the configuration file and the reference page are made from the fields below
+(``settings_sources``); nothing else in the project lists settings.
+
+Names follow one rule. A setting is its field's name: ``max_connections`` is ``--max-connections`` on the command
+line, ``SSGI_MAX_CONNECTIONS`` in the environment and ``max_connections`` in the file. A setting in a group has the
+group's prefix before it, so that it says what it is about: ``websockets.ping_interval`` is
+``--websocket-ping-interval``, ``SSGI_WEBSOCKET_PING_INTERVAL`` and, in the file, ``ping_interval`` under
+``[websockets]``. ``limits`` has no prefix, because its settings are called ``max_...`` like their kin at the top.
 """
 
 from __future__ import annotations
@@ -11,20 +16,43 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Deadlines", "FlowControl", "Settings", "WebSocketSettings", "WireLimits", "setting"]
+__all__ = ["Deadlines", "FlowControl", "Settings", "WebSocketSettings", "WireLimits", "group", "setting"]
 
 
-def setting(default: Any, help: str, *, unit: str = "", metavar: str = "", choices: tuple[str, ...] = ()) -> Any:  # noqa: A002
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    metavar: str = "",
+    choices: tuple[str, ...] = (),
+    minimum: float = 0,
+    section: str = "connections",
+) -> Any:
     """A dataclass field with its documentation.
 
     Args:
         default: the first value; immutable.
         help: one or two sentences for the command line and the reference page.
-        unit: ``bytes``, ``seconds``, ``messages`` ... ; empty for plain values.
+        unit: ``bytes``, ``seconds``, ``messages`` ... ; ``octal`` for permissions; empty for plain values.
         metavar: how the value is shown in ``--help``.
         choices: the only values allowed, when there are such.
+        minimum: the smallest number allowed.
+        section: the heading in ``--help``, for settings outside of a group.
     """
-    return field(default=default, metadata={"help": help, "unit": unit, "metavar": metavar, "choices": choices})
+    metadata = {"help": help, "unit": unit, "metavar": metavar, "choices": choices}
+    return field(default=default, metadata=metadata | {"minimum": minimum, "section": section})
+
+
+def group(kind: type, section: str, *, prefix: str = "") -> Any:
+    """A dataclass field that holds settings of its own.
+
+    Args:
+        kind: their dataclass.
+        section: the heading in ``--help``.
+        prefix: what their names begin with outside of the file.
+    """
+    return dataclasses.field(default_factory=kind, metadata={"section": section, "prefix": prefix})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +64,11 @@ class WireLimits:
         "Largest block of request variables; a larger one is answered with 431. nginx's own limit on headers is "
         "below this unless large_client_header_buffers was raised.",
         unit="bytes",
+        minimum=1024,
     )
-    max_variables: int = setting(1000, "Most request variables; more are answered with 431.", unit="variables")
+    max_variables: int = setting(
+        1000, "Most request variables; more are answered with 431.", unit="variables", minimum=20
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +76,28 @@ class WebSocketSettings:
     """Bounds and clocks of a WebSocket."""
 
     max_message_size: int = setting(
-        1048576, "Largest message, after inflation; a larger one ends the connection with 1009.", unit="bytes"
+        1048576,
+        "Largest message, after inflation; a larger one ends the connection with 1009.",
+        unit="bytes",
+        minimum=1,
     )
     max_frame_size: int = setting(
         0, "Largest frame; 0 means the message limit. A larger one ends the connection with 1009.", unit="bytes"
     )
     max_queue: int = setting(
-        32, "Messages kept for an application that has not yet asked for them; then reading stops.", unit="messages"
+        32,
+        "Messages kept for an application that has not yet asked for them; then reading stops.",
+        unit="messages",
+        minimum=1,
     )
     ping_interval: float = setting(
         20.0, "A ping is sent after this long without one; 0 for never. nginx closes a silent tunnel after 60.",
         unit="seconds",
     )  # fmt: skip
     ping_timeout: float = setting(
-        20.0, "A peer that has sent nothing for this long after a ping is gone (1006).", unit="seconds"
+        20.0, "A peer that has sent nothing for this long after a ping is gone (1006).", unit="seconds", minimum=0.01
     )
-    close_timeout: float = setting(10.0, "How long our Close frame may stay unanswered.", unit="seconds")
+    close_timeout: float = setting(10.0, "How long our Close frame may stay unanswered.", unit="seconds", minimum=0.01)
     deflate: bool = setting(True, "Accept permessage-deflate (RFC 7692) when a client offers it.")
     origins: tuple[str, ...] | None = setting(
         None,
@@ -74,10 +111,18 @@ class WebSocketSettings:
 class Deadlines:
     """How long each thing may take before the server stops waiting."""
 
-    head: float = setting(10.0, "A request's head must be complete this long after its first byte.", unit="seconds")
-    body: float = setting(60.0, "Longest silence while the application waits for the body.", unit="seconds")
-    idle: float = setting(120.0, "A kept FastCGI connection without a request is closed after this.", unit="seconds")
-    write: float = setting(60.0, "Longest time in which the peer takes nothing of an answer.", unit="seconds")
+    head: float = setting(
+        10.0, "A request's head must be complete this long after its first byte.", unit="seconds", minimum=0.01
+    )
+    body: float = setting(
+        60.0, "Longest silence while the application waits for the body.", unit="seconds", minimum=0.01
+    )
+    idle: float = setting(
+        120.0, "A kept FastCGI connection without a request is closed after this.", unit="seconds", minimum=0.01
+    )
+    write: float = setting(
+        60.0, "Longest time in which the peer takes nothing of an answer.", unit="seconds", minimum=0.01
+    )
     drain: float = setting(
         30.0, "After SIGTERM: requests in progress have this long; what remains is cancelled.", unit="seconds"
     )
@@ -87,49 +132,90 @@ class Deadlines:
 class FlowControl:
     """Water marks: above high a side is asked to wait, below low it goes on. Used in both directions."""
 
-    high_water: int = setting(262144, "Bytes waiting above which a writer, or the peer, must wait.", unit="bytes")
+    high_water: int = setting(
+        262144, "Bytes waiting above which a writer, or the peer, must wait.", unit="bytes", minimum=1
+    )
     low_water: int = setting(65536, "Bytes waiting below which it goes on.", unit="bytes")
+
+
+APPLICATION = "application"
+LISTENERS = "where to listen"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything ``ssgi-gateway serve`` can be told."""
 
-    app: str = setting("", "The application: module:attribute, or module:factory() to call a factory.")
-    scgi: tuple[str, ...] = setting((), "Listen for SCGI. Repeatable.", metavar="ADDR")
-    fastcgi: tuple[str, ...] = setting((), "Listen for FastCGI. Repeatable.", metavar="ADDR")
-    websocket: tuple[str, ...] = setting((), "Listen for WebSockets (HTTP/1.1 Upgrade). Repeatable.", metavar="ADDR")
-    interface: str = setting("auto", "The application's interface.", choices=("auto", "ssgi"))
+    app: str = setting(
+        "",
+        "The application: module:attribute, or module:factory() to call a factory.",
+        metavar="APP",
+        section=APPLICATION,
+    )
+    scgi: tuple[str, ...] = setting((), "Listen for SCGI. Repeatable.", metavar="ADDR", section=LISTENERS)
+    fastcgi: tuple[str, ...] = setting((), "Listen for FastCGI. Repeatable.", metavar="ADDR", section=LISTENERS)
+    websocket: tuple[str, ...] = setting(
+        (), "Listen for WebSockets (HTTP/1.1 Upgrade). Repeatable.", metavar="ADDR", section=LISTENERS
+    )
+    interface: str = setting(
+        "auto",
+        "The application's interface; auto asks its get_supported or tells it by its shape.",
+        choices=("auto", "ssgi"),
+        section=APPLICATION,
+    )
     codec: str = setting(
         "auto",
         "Which build of the codecs: compiled where it is installed (auto), or one of them.",
         choices=("auto", "portable", "compiled"),
     )
     root_path: str | None = setting(
-        None, "Where the application is mounted; overrides what the web server says. May be empty.", metavar="PATH"
+        None,
+        "Where the application is mounted; overrides what the web server says. May be empty.",
+        metavar="PATH",
+        section=APPLICATION,
     )
     half_close: bool = setting(
         False,
         "Take a half-closed request connection for a client that still reads (lighttpd may half-close). "
         "Off, it means that the client has left.",
     )
-    development: bool = setting(False, "Show tracebacks on error pages. Never on a public server.")
+    development: bool = setting(False, "Show tracebacks on error pages. Never on a public server.", section=APPLICATION)
     strict: bool = setting(
-        False, "Raise where an application relies on more than SSGI promises: headers read after its call returned."
+        False,
+        "Raise where an application relies on more than SSGI promises: headers read after its call returned.",
+        section=APPLICATION,
     )
-    max_connections: int = setting(10000, "Connections at once; further ones get 503.", unit="connections")
-    backlog: int = setting(2048, "Connections the kernel keeps for us; see net.core.somaxconn.", unit="connections")
+    front_files: bool = setting(
+        True,
+        "Let X-Accel-Redirect and X-Sendfile from the application through to the web server. Turn it off when users "
+        "of the application can choose header names.",
+        section=APPLICATION,
+    )
+    max_connections: int = setting(10000, "Connections at once; further ones get 503.", unit="connections", minimum=1)
+    backlog: int = setting(
+        2048,
+        "Connections the kernel keeps for us; see net.core.somaxconn.",
+        unit="connections",
+        minimum=1,
+        section=LISTENERS,
+    )
     max_body_size: int = setting(
-        0, "Largest request body; a larger one is answered with 413. 0 leaves it to the web server.", unit="bytes"
+        0,
+        "Largest request body; a larger one is answered with 413. 0 leaves it to the web server.",
+        unit="bytes",
     )
-    socket_mode: int = setting(0o660, "Permissions of unix sockets, octal.", metavar="OCTAL")
-    socket_owner: str = setting("", "Owner of unix sockets, as USER, USER:GROUP or :GROUP.", metavar="OWNER")
+    socket_mode: int = setting(
+        0o660, "Permissions of unix sockets, octal.", unit="octal", metavar="MODE", section=LISTENERS
+    )
+    socket_owner: str = setting(
+        "", "Owner of unix sockets, as USER, USER:GROUP or :GROUP.", metavar="OWNER", section=LISTENERS
+    )
     trusted_peers: tuple[str, ...] = setting(
         ("127.0.0.1", "::1", "unix"),
         "Who may say X-Forwarded-* and Forwarded on the direct port: addresses, networks, 'unix'. Repeatable.",
         metavar="PEER",
     )
-    limits: WireLimits = dataclasses.field(default_factory=WireLimits)
-    websockets: WebSocketSettings = dataclasses.field(default_factory=WebSocketSettings)
-    deadlines: Deadlines = dataclasses.field(default_factory=Deadlines)
-    flow: FlowControl = dataclasses.field(default_factory=FlowControl)
+    limits: WireLimits = group(WireLimits, "request heads")
+    websockets: WebSocketSettings = group(WebSocketSettings, "WebSockets", prefix="websocket")
+    deadlines: Deadlines = group(Deadlines, "deadlines", prefix="deadline")
+    flow: FlowControl = group(FlowControl, "flow control", prefix="flow")

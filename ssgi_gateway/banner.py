@@ -1,0 +1,75 @@
+"""What is said at the start: what listens where, and the line of nginx that leads there.
+
+One glance has to do, so it is one table. Each protocol's line is complete and can be pasted into a ``location``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from ssgi_gateway import __version__
+
+if TYPE_CHECKING:
+    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.server.address import Address
+    from ssgi_gateway.server.listeners import Listener
+
+__all__ = ["banner", "nginx_line"]
+
+_NAMES: Final = {"scgi": "SCGI", "fastcgi": "FastCGI", "websocket": "WebSocket"}
+_DIRECTIVES: Final = {"scgi": "scgi_pass ", "fastcgi": "fastcgi_pass ", "websocket": "proxy_pass http://"}
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def banner(listeners: Sequence[Listener], application: Application, name: str, codecs: str, loop: str) -> str:
+    """The text that a start prints.
+
+    Args:
+        listeners: the open ones.
+        application: what they serve.
+        name: how the user calls the application.
+        codecs: which build is in use.
+        loop: which event loop is in use.
+    """
+    rows = [("protocol", "listens on", "carries", "in nginx")]
+    rows += [
+        (_NAMES[o.protocol], str(o.address), _carries(o.protocol, application), nginx_line(o.protocol, o.address))
+        for o in listeners
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    table = ["  " + "   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    title = f"ssgi-gateway {__version__} serves {name}: {codecs} codecs, {loop}, process {os.getpid()}"
+    return "\n".join([title, *table])
+
+
+def nginx_line(protocol: str, address: Address) -> str:
+    """The directive that sends requests to ``address``; a listener on every address is reached over loopback."""
+    if address.kind == "fd":
+        return "(whoever opened the socket knows its address)"
+    if address.kind == "unix":
+        place = f"unix:{address.path}"
+    else:
+        host = _LOOPBACK.get(address.host, address.host)
+        place = f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
+    directive, _, scheme = _DIRECTIVES[protocol].partition(" ")
+    return f"{directive} {_quoted(scheme + place)};"
+
+
+def _carries(protocol: str, application: Application) -> str:
+    """What can come over a listener: SCGI carries WebSockets in-band, FastCGI of web servers does not."""
+    served = []
+    if application.http is not None and protocol != "websocket":
+        served.append("HTTP")
+    if application.websocket is not None and protocol != "fastcgi":
+        served.append("WebSockets")
+    return ", ".join(served) or "nothing"
+
+
+def _quoted(word: str) -> str:
+    """A word of nginx's configuration: quoted where it holds what would end it."""
+    if re.fullmatch(r"[^\s;{}\"'\\#$]+", word):
+        return word
+    return '"' + re.sub(r"([\"\\])", r"\\\1", word) + '"'

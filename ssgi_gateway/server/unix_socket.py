@@ -1,0 +1,205 @@
+"""One unix socket in the file system: created, given away, taken over from the dead, removed.
+
+Rules:
+
+* Never is a file removed that is not a socket, nor a socket that somebody serves.
+* Looking whether a socket is served and replacing it are one step: they happen under a lock (flock(2)) on the
+  directory, which leaves no file behind, and the new socket listens before the lock is released.
+* The file has its final permissions from the moment it exists (umask), and its owner before it listens.
+* It is removed only by the process that made it, and only if the path still leads to the same file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import grp
+import os
+import pwd
+import socket
+import stat
+import struct
+import time
+from typing import TYPE_CHECKING, Final
+
+from ssgi_gateway.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["listen"]
+
+LOCK_PATIENCE: Final = 5.0
+"""Seconds to wait for another server that is opening a socket in the same directory; it needs milliseconds."""
+
+KINDS: Final = (
+    (stat.S_ISREG, "a regular file"),
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe"),
+)
+
+
+def listen(path: str, backlog: int, mode: int, owner: str) -> tuple[socket.socket, Callable[[], None]]:
+    """Listen on ``path``.
+
+    Args:
+        path: absolute.
+        backlog: connections the kernel keeps.
+        mode: permissions of the file.
+        owner: ``USER``, ``USER:GROUP``, ``:GROUP``, names or numbers; empty for this process' own.
+
+    Returns:
+        The socket, and what removes the file again.
+
+    Raises:
+        ConfigurationError: the path is taken, or the system refuses.
+    """
+    user, group = _owner(owner)
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        with _locked(os.path.dirname(path)):
+            _make_way(path)
+            identity = _bind(opened, path, mode, user, group)
+            opened.listen(backlog)
+    except OSError as error:
+        opened.close()
+        raise ConfigurationError(f"cannot listen on unix:{path}: {_explain(error, path, owner)}") from None
+    except BaseException:
+        opened.close()
+        raise
+    return opened, _Cleanup(path, identity)
+
+
+def _bind(opened: socket.socket, path: str, mode: int, user: int, group: int) -> tuple[int, ...]:
+    before = os.umask(0o777 & ~mode)
+    try:
+        opened.bind(path)
+    finally:
+        os.umask(before)
+    try:
+        if user != -1 or group != -1:
+            os.chown(path, user, group, follow_symlinks=False)
+        if stat.S_IMODE(os.lstat(path).st_mode) != mode:
+            os.chmod(path, mode)  # a default ACL of the directory came before the umask (acl(5))
+        return _identity(path)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+class _Cleanup:
+    """Removes the file, once, if it is still the one that was made."""
+
+    __slots__ = ("_identity", "_path", "_process")
+
+    def __init__(self, path: str, identity: tuple[int, ...]) -> None:
+        self._path = path
+        self._identity = identity
+        self._process = os.getpid()
+
+    def __call__(self) -> None:
+        if os.getpid() != self._process:
+            return  # a forked worker shares the socket; the file is its parent's
+        # Under the lock nobody can put another socket there between the look and the removal. Whatever fails here
+        # leaves a stale file at worst, which the next start replaces.
+        with contextlib.suppress(OSError, ConfigurationError), _locked(os.path.dirname(self._path)):
+            if _identity(self._path) == self._identity:
+                os.unlink(self._path)
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    """Which file this is. Inode numbers are used again, so the time of its creation counts, too."""
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    """Nobody else opens or removes a socket in ``directory`` meanwhile, as long as they ask as well."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ConfigurationError(
+                        f"another process has held a lock on {directory} for {LOCK_PATIENCE:.0f} s; see with: lslocks"
+                    ) from None
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_way(path: str) -> None:
+    """Remove a socket that nobody serves.
+
+    Raises:
+        ConfigurationError: it is served, or no socket.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        kind = next((name for test, name in KINDS if test(mode)), "not a socket")
+        raise ConfigurationError(f"cannot listen on unix:{path}: it is {kind}; it is left alone, choose another path")
+    served = _served(path)
+    if served:
+        raise ConfigurationError(f"cannot listen on unix:{path}: it is already served{served}; stop that first")
+    os.unlink(path)
+
+
+def _served(path: str) -> str:
+    """Empty if nobody listens on ``path``; otherwise by whom, for a message."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            return " (its backlog is full)"
+        except OSError as error:
+            if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
+                return ""
+            if error.errno == errno.EPROTOTYPE:
+                return " by another kind of socket"
+            if error.errno == errno.EACCES:
+                return " by another user, or was; this process may not ask"
+            raise
+        process = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    if process == os.getpid():
+        return " by this very process"
+    return f" by process {process}" if process else " by a process of another namespace"
+
+
+def _owner(owner: str) -> tuple[int, int]:
+    """User and group as numbers, -1 for "unchanged"."""
+    user, _, group = owner.partition(":")
+    try:
+        uid = -1 if not user else int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise ConfigurationError(f"--socket-owner: there is no user {user!r}") from None
+    try:
+        gid = -1 if not group else int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigurationError(f"--socket-owner: there is no group {group!r}") from None
+    return uid, gid
+
+
+def _explain(error: OSError, path: str, owner: str) -> str:
+    directory = os.path.dirname(path)
+    if error.errno == errno.ENOENT:
+        return f"there is no directory {directory}; create it first"
+    if error.errno == errno.ENOTDIR:
+        return f"{directory} is not a directory"
+    if error.errno == errno.EPERM and owner:
+        return f"this process may not give it to {owner}; only root may, or a member of the group"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"permission denied; this process (uid {os.geteuid()}) must be able to read and write {directory}"
+    if error.errno == errno.EROFS:
+        return f"{directory} is on a read-only file system"
+    return os.strerror(error.errno or 0)

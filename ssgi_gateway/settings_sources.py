@@ -1,0 +1,245 @@
+"""Where settings come from: the command line, else the environment, else a TOML file, else the default.
+
+Everything is made from the fields of ``Settings``; their names follow the rule that ``settings`` states. A source is
+a dict from a setting's name to ``(where it was written, what was written)``; ``combine`` picks for each setting the
+first source that has it, and what it cannot use becomes one line that says where and what to write instead.
+
+In the environment a list is written with commas, and an empty variable counts as not given, so that
+``SSGI_BACKLOG=${BACKLOG:-}`` does what it looks like; only a plain text, such as the root path, may be empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings import Settings
+from ssgi_gateway.settings_values import convert, did_you_mean, show
+
+__all__ = [
+    "Option",
+    "Source",
+    "add_options",
+    "combine",
+    "from_command_line",
+    "from_environment",
+    "from_file",
+    "options",
+    "unknown_variables",
+]
+
+Source: TypeAlias = Mapping[str, tuple[str, Any]]
+
+CONFIG_VARIABLE: Final = "SSGI_CONFIG"
+POSITIONAL: Final = "app"
+"""The one setting that is written without its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as people meet it.
+
+    Args:
+        path: the fields that lead to it: ``("websockets", "ping_interval")``.
+        name: unique among all settings, with the group's prefix: ``websocket_ping_interval``.
+        kind: the type of the field.
+        default: the first value.
+        section: the heading it belongs under.
+        metadata: what ``settings.setting`` was told.
+    """
+
+    path: tuple[str, ...]
+    name: str
+    kind: Any
+    default: Any
+    section: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line."""
+        return self.metadata["metavar"] if self.name == POSITIONAL else "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return "SSGI_" + self.name.upper()
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it holds several values."""
+        return self.kind in (tuple[str, ...], tuple[str, ...] | None)
+
+    @property
+    def text(self) -> bool:
+        """Whether it holds any text, the empty one included."""
+        return self.kind in (str, str | None) and not self.metadata["choices"]
+
+
+@functools.cache
+def options() -> tuple[Option, ...]:
+    """Every setting, in the order of the fields."""
+    return tuple(_walk(Settings, (), "", ""))
+
+
+def _walk(kind: type, path: tuple[str, ...], prefix: str, section: str) -> Iterable[Option]:
+    types = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        where = (*path, field.name)
+        if "prefix" in field.metadata:
+            yield from _walk(types[field.name], where, field.metadata["prefix"], field.metadata["section"])
+        else:
+            name = f"{prefix}_{field.name}" if prefix else field.name
+            heading = section or field.metadata["section"]
+            yield Option(where, name, types[field.name], field.default, heading, field.metadata)
+
+
+# -- the command line --------------------------------------------------------------------------------------------
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give ``parser`` one argument for each setting, under the settings' headings, and ``--config``."""
+    parser.add_argument("--config", metavar="FILE", help="Read settings from this TOML file, too.")
+    sections: dict[str, argparse._ArgumentGroup] = {}
+    for option in options():
+        group = sections.get(option.section)
+        if group is None:
+            group = sections[option.section] = parser.add_argument_group(option.section)
+        _add(group, option)
+
+
+def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+    shown = show(option.default, option.metadata)
+    help_text = option.metadata["help"] + (f" [{shown}]" if shown else "")
+    about: dict[str, Any] = {"help": help_text.replace("%", "%%"), "default": argparse.SUPPRESS}
+    if option.kind is bool:
+        group.add_argument(option.flag, dest=option.name, action=argparse.BooleanOptionalAction, **about)
+    elif option.name == POSITIONAL:
+        group.add_argument(option.name, nargs="?", metavar=option.metadata["metavar"], **about)
+    else:
+        action = "append" if option.repeatable else "store"
+        group.add_argument(option.flag, dest=option.name, action=action, metavar=_metavar(option), **about)
+
+
+def _metavar(option: Option) -> str:
+    choices, unit = option.metadata["choices"], option.metadata["unit"]
+    named = {"bytes": "SIZE", "seconds": "SECONDS"}.get(unit, "N" if unit else "TEXT")
+    return option.metadata["metavar"] or ("|".join(choices) if choices else named)
+
+
+def from_command_line(arguments: argparse.Namespace) -> Source:
+    """What the arguments of ``add_options`` say."""
+    given = vars(arguments)
+    return {option.name: (option.flag, given[option.name]) for option in options() if option.name in given}
+
+
+# -- the environment ---------------------------------------------------------------------------------------------
+
+
+def from_environment(environ: Mapping[str, str]) -> Source:
+    """What the ``SSGI_...`` variables say."""
+    found: dict[str, tuple[str, Any]] = {}
+    for option in options():
+        value = environ.get(option.variable)
+        if value is not None and (value.strip() or option.text):
+            found[option.name] = (option.variable, value)
+    return found
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A warning for each variable that is like a setting's and is none; others with this prefix are not ours."""
+    known = [option.variable for option in options()] + [CONFIG_VARIABLE]
+    wrong = [name for name in environ if name.startswith("SSGI_") and name not in known]
+    hints = {name: did_you_mean(name, known) for name in sorted(wrong)}
+    return [f"{name} in the environment is not a setting{hint}" for name, hint in hints.items() if hint]
+
+
+# -- the file ----------------------------------------------------------------------------------------------------
+
+
+def from_file(path: str) -> Source:
+    """What a TOML file says: settings at the top, groups as tables.
+
+    Raises:
+        ConfigurationError: it cannot be read, is no TOML, or holds something that is no setting.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise ConfigurationError(f"--config: {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from None
+    return dict(_from_table(content, (), path))
+
+
+def _from_table(table: Mapping[str, Any], path: tuple[str, ...], file: str) -> Iterable[tuple[str, tuple[str, Any]]]:
+    here = {option.path[len(path)]: option for option in options() if option.path[: len(path)] == path}
+    for key, value in table.items():
+        label = f"{file}: {'.'.join((*path, key))}"
+        option = here.get(key.replace("-", "_"))
+        if option is None:
+            raise ConfigurationError(f"{label} is not a setting{did_you_mean(key, list(here))}")
+        if len(option.path) > len(path) + 1:
+            if not isinstance(value, dict):
+                raise ConfigurationError(f"{label} is a group of settings; write [{key}] and its settings below")
+            yield from _from_table(value, (*path, option.path[len(path)]), file)
+        else:
+            yield option.name, (label, value)
+
+
+# -- together ----------------------------------------------------------------------------------------------------
+
+
+def combine(*sources: Source) -> Settings:
+    """The settings; for each one the first source that has it decides.
+
+    Raises:
+        ConfigurationError: a value cannot be used, or two contradict each other.
+    """
+    values: dict[tuple[str, ...], Any] = {}
+    for option in options():
+        for source in sources:
+            if option.name in source:
+                label, raw = source[option.name]
+                try:
+                    values[option.path] = convert(raw, option.kind, option.metadata)
+                except ValueError as error:
+                    raise ConfigurationError(f"{label}: {error}") from None
+                break
+    settings: Settings = _build(Settings, (), values)
+    _check(settings)
+    return settings
+
+
+def _build(kind: type, path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> Any:
+    types = typing.get_type_hints(kind)
+    arguments = {}
+    for field in dataclasses.fields(kind):
+        where = (*path, field.name)
+        if "prefix" in field.metadata:
+            arguments[field.name] = _build(types[field.name], where, values)
+        elif where in values:
+            arguments[field.name] = values[where]
+    return kind(**arguments)
+
+
+def _check(settings: Settings) -> None:
+    """What no setting can know alone."""
+    flow = settings.flow
+    if flow.low_water >= flow.high_water:
+        raise ConfigurationError(
+            f"--flow-low-water ({flow.low_water}) must be less than --flow-high-water ({flow.high_water})"
+        )
+    if settings.root_path and (not settings.root_path.startswith("/") or settings.root_path.endswith("/")):
+        raise ConfigurationError(
+            f"--root-path: {settings.root_path!r} does not begin with a slash, or ends with one; write it like /shop, "
+            "or '' for the top"
+        )

@@ -1,0 +1,144 @@
+"""What people write for a setting, turned into what the setting holds.
+
+A value is text (command line, environment) or already typed (TOML); both end up the same. What cannot be used is a
+``ValueError`` whose message completes the sentence ``<where it was written>: ...`` and says what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["convert", "did_you_mean", "show"]
+
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_TRUE: Final = ("1", "true", "yes", "on")
+_FALSE: Final = ("0", "false", "no", "off")
+
+
+def convert(raw: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
+    """The value of a setting.
+
+    Args:
+        raw: what was written.
+        kind: the type of the setting's field.
+        metadata: of the field: ``unit``, ``minimum``, ``choices``.
+
+    Raises:
+        ValueError: ``raw`` is no such value; the message says what to write.
+    """
+    if kind is bool:
+        return _flag(raw)
+    if kind is int and metadata["unit"] == "octal":
+        return _mode(raw)
+    if kind is int:
+        size = metadata["unit"] == "bytes"
+        return _at_least(_size(raw) if size else _integer(raw), metadata["minimum"], size)
+    if kind is float:
+        return _at_least(_seconds(raw), metadata["minimum"], False)
+    if kind in (tuple[str, ...], tuple[str, ...] | None):
+        return _texts(raw)
+    return _text(raw, metadata["choices"])
+
+
+def show(value: Any, metadata: Mapping[str, Any]) -> str:
+    """A value as people write it: ``128k``, ``0660``, ``20``; empty for a value that says "not given"."""
+    if value is None or value == "" or value == ():
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if metadata["unit"] == "octal":
+        return f"{value:04o}"
+    if metadata["unit"] == "bytes" and value:
+        for suffix, factor in reversed(_UNITS.items()):
+            if value % factor == 0:
+                return f"{value // factor}{suffix}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def did_you_mean(wrong: str, known: list[str]) -> str:
+    """``; did you mean ...?``, or nothing where nothing is like it."""
+    near = difflib.get_close_matches(wrong, known, n=2, cutoff=0.7)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _flag(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and raw.strip().lower() in _TRUE:
+        return True
+    if isinstance(raw, str) and raw.strip().lower() in _FALSE:
+        return False
+    raise ValueError(f"{raw!r} is neither yes nor no; write 1 or 0")
+
+
+def _integer(raw: Any) -> int:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and re.fullmatch(r"-?[0-9]{1,18}", raw.strip()):
+        return int(raw)
+    raise ValueError(f"{raw!r} is not a whole number")
+
+
+def _size(raw: Any) -> int:
+    if not isinstance(raw, str):
+        return _integer(raw)
+    match = re.fullmatch(r"(-?[0-9]{1,18})([kmg]?)(?:i?b)?", raw.strip().lower())
+    if match is None:
+        raise ValueError(f"{raw!r} is not a size; write bytes, or a number with k, m or g, such as 64k")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _seconds(raw: Any) -> float:
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        seconds = float(raw)
+    elif isinstance(raw, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?s?", raw.strip()):
+        seconds = float(raw.strip().rstrip("s"))
+    else:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise ValueError(f"{raw!r} is not a number of seconds, such as 30 or 0.5")
+    return seconds
+
+
+def _at_least(value: Any, minimum: float, size: bool) -> Any:
+    if value < minimum:
+        smallest = show(int(minimum), {"unit": "bytes"}) if size else f"{minimum:g}"
+        raise ValueError(f"{value} is too small; write {smallest} or more")
+    return value
+
+
+def _mode(raw: Any) -> int:
+    """Permissions. Text is octal, as for chmod(1); a TOML number is a number, ``0o660`` there."""
+    if isinstance(raw, str) and re.fullmatch(r"(0o)?[0-7]{3,4}", raw.strip()):
+        mode = int(raw.strip().removeprefix("0o"), 8)
+    elif isinstance(raw, int) and not isinstance(raw, bool):
+        mode = raw
+    else:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise ValueError(f"{raw!r} is no permissions; write three octal digits, such as 660")
+    return mode
+
+
+def _texts(raw: Any) -> tuple[str, ...]:
+    """A repeated option, a TOML array, or one text with commas between the values."""
+    pieces = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(pieces, list | tuple) or not all(isinstance(piece, str) for piece in pieces):
+        raise ValueError(f"{raw!r} is not a list of texts")
+    return tuple(stripped for piece in pieces if (stripped := piece.strip()))
+
+
+def _text(raw: Any, choices: tuple[str, ...]) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"{raw!r} is not a text")
+    if "\0" in raw:
+        raise ValueError(f"{raw!r} holds a NUL byte")
+    if choices and raw not in choices:
+        raise ValueError(f"{raw!r} is not one of {', '.join(choices)}{did_you_mean(raw, list(choices))}")
+    return raw
