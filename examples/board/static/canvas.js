@@ -10,10 +10,12 @@ const FLUSH_AFTER = 40; // milliseconds in which points gather before they are s
 const MOST_POINTS = 200; // in one message; the application takes 256
 const LONGEST = 1000; // points; a longer line goes on as another stroke, so that history can drop it in parts
 const NEAR = 2; // a point nearer than this to the one before adds nothing
+const MOST_KEPT = 120000; // coordinates; twice what the application keeps, so that the picture is seldom made anew
 const SETTLED_AFTER = 1000; // milliseconds without a new point
 
 export class Canvas {
   #strokes = new Map();
+  #size = 0; // coordinates in them
   #growing = new Map(); // a stroke that may still get points -> when it got the last
   #settled = document.createElement("canvas").getContext("2d");
   #frame = 0;
@@ -59,6 +61,8 @@ export class Canvas {
     let stroke = this.#strokes.get(id);
     if (!stroke) this.#strokes.set(id, (stroke = { id, color, width, points: [] }));
     stroke.points.push(...points);
+    this.#size += points.length;
+    if (this.#size > MOST_KEPT) this.#forget();
     this.#growing.set(stroke, performance.now());
     this.#frame ||= requestAnimationFrame(() => this.#paint());
     this.onChange(this.#strokes.size);
@@ -73,14 +77,24 @@ export class Canvas {
     this.#repaint();
   }
 
+  #forget() {
+    for (const [id, stroke] of this.#strokes) {
+      if (this.#size <= MOST_KEPT / 2) break;
+      if (stroke === this.#current) continue;
+      this.#strokes.delete(id);
+      this.#size -= stroke.points.length;
+    }
+    this.#repaint();
+  }
+
   // Painting: strokes that have come to rest are a picture of their own, so that a frame costs no more than the
   // strokes that grow. Those are painted whole each time; in pieces, the smooth edges would show each joint.
 
   #fit() {
     const { width, height } = this.element.getBoundingClientRect();
     for (const { canvas } of [this.context, this.#settled]) {
-      canvas.width = Math.round(width * devicePixelRatio);
-      canvas.height = Math.round(height * devicePixelRatio);
+      canvas.width = Math.max(1, Math.round(width * devicePixelRatio));
+      canvas.height = Math.max(1, Math.round(height * devicePixelRatio));
     }
     const style = getComputedStyle(this.element);
     this.#palette = Object.fromEntries(this.colors.map((name) => [name, style.getPropertyValue(`--pen-${name}`)]));
@@ -90,7 +104,9 @@ export class Canvas {
   #repaint() {
     wipe(this.#settled);
     this.#growing.clear();
+    this.#size = 0;
     for (const stroke of this.#strokes.values()) {
+      this.#size += stroke.points.length;
       if (stroke === this.#current) this.#growing.set(stroke, performance.now());
       else this.#line(this.#settled, stroke);
     }
