@@ -35,7 +35,15 @@ from .percent import quote, to_unicode, unquote
 from .response_head import REASONS, ResponseHead
 from .variables import Variables
 
-__all__ = ["REASONS", "RequestHead", "ResponseHead", "Variables", "body_length", "parse_head", "parse_length"]
+__all__ = [
+    "REASONS",
+    "RequestHead",
+    "ResponseHead",
+    "Variables",
+    "body_length",
+    "parse_head",
+    "read_content_length",
+]
 
 _METHODS: Final = frozenset(("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"))  # nothing to check here
 
@@ -138,8 +146,15 @@ def body_length(variables: Variables) -> int:
         RequestRejected: 400, it is no number (``+5``, `` 5``, ``1_0``, ``-1``, 19 digits).
     """
     text = variables.get("CONTENT_LENGTH")
-    if not text:
-        return -1
+    return read_content_length(text) if text else -1
+
+
+def read_content_length(text: str) -> int:
+    """The number that a CONTENT_LENGTH is.
+
+    Raises:
+        RequestRejected: 400, as ``body_length``, and for an empty one.
+    """
     length = parse_length(text)
     if length < 0:
         raise RequestRejected(400, f"CONTENT_LENGTH is {text[:40]!r}, not a number of bytes")
