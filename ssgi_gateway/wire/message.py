@@ -22,6 +22,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import Frame, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from ssgi_gateway.errors import WebSocketError
+from ssgi_gateway.wire.message_bounds import max_fragments, max_wire_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,24 +36,6 @@ NO_RSV: Final = RsvBits(False, False, False)
 RSV1: Final = RsvBits(True, False, False)
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
-
-
-def max_fragments(max_message_size: int) -> int:
-    """How many fragments a message may have: 1,024, and one more for each 16 bytes of the message limit.
-
-    Sixteen is a quarter of the smallest fragment in the Autobahn suite's large messages (cases 9.3 and 9.4), and the
-    base lets any short message come one byte a frame.
-    """
-    return 1024 + max_message_size // 16
-
-
-def max_wire_size(max_message_size: int) -> int:
-    """How many bytes a compressed message may have on the wire when ``max_message_size`` may come out of it.
-
-    Data that cannot be compressed grows a little; a quarter is above zlib's own ``deflateBound``. Without this bound
-    a stream of empty deflate blocks would never end.
-    """
-    return max_message_size + max_message_size // 4 + 1024
 
 
 class MessageAssembler(Extension):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from wsproto.frame_protocol import Frame, FrameDecoder, Opcode, ParseFailed
 
 from ssgi_gateway.errors import LocalProtocolError, WebSocketError
+from ssgi_gateway.wire.close_codes import MAX_CONTROL_PAYLOAD, encode_close_payload, is_close_code, parse_close
 from ssgi_gateway.wire.deflate import COMPRESS_FROM, Deflater, Inflater
 from ssgi_gateway.wire.message import MessageAssembler
 
@@ -58,23 +59,9 @@ PING_FINAL: Final = 0x89
 PONG_FINAL: Final = 0x8A
 RSV1_BIT: Final = 0x40
 
-MAX_CONTROL_PAYLOAD: Final = 125
-"""RFC 6455 5.5: "All control frames MUST have a payload length of 125 bytes or less"."""
 
 JOIN_BELOW: Final = 16384
 """Payloads shorter than this are copied behind their header: that costs less than a second buffer to send."""
-
-NO_STATUS_RECEIVED: Final = 1005
-DEFINED_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
-
-
-def is_close_code(code: int) -> bool:
-    """Whether a Close frame may carry this code.
-
-    RFC 6455 7.4.1 reserves 1004 and forbids 1005, 1006 and 1015 on the wire; 1012 to 1014 are in IANA's registry;
-    3000 to 4999 belong to libraries and applications (7.4.2).
-    """
-    return code in DEFINED_CODES or 3000 <= code <= 4999
 
 
 def encode_header(first: int, length: int) -> bytes:
@@ -84,26 +71,6 @@ def encode_header(first: int, length: int) -> bytes:
     if length <= 65535:
         return struct.pack("!BBH", first, 126, length)
     return struct.pack("!BBQ", first, 127, length)
-
-
-def parse_close(payload: bytes) -> CloseReceived:
-    """What a Close frame says (RFC 6455 5.5.1, 7.1.5).
-
-    Raises:
-        WebSocketError: 1002 for half a code or one that may not be sent, 1007 for a reason that is not UTF-8.
-    """
-    if not payload:
-        return CloseReceived(NO_STATUS_RECEIVED, "")
-    if len(payload) == 1:
-        raise WebSocketError(1002, "a Close frame with half a close code")
-    code = int.from_bytes(payload[:2], "big")
-    if not is_close_code(code):
-        raise WebSocketError(1002, f"a Close frame with the invalid code {code}")
-    try:
-        reason = payload[2:].decode()
-    except UnicodeDecodeError:
-        raise WebSocketError(1007, "invalid UTF-8 in a close reason") from None
-    return CloseReceived(code, reason)
 
 
 class WebSocketCodec:
@@ -175,7 +142,7 @@ class WebSocketCodec:
             return None
         if opcode is Opcode.PONG:
             return PongReceived(payload)
-        event = parse_close(payload)
+        event = CloseReceived(*parse_close(payload))
         self._stop_reading(CLOSE_RECEIVED)
         return event
 
@@ -255,20 +222,6 @@ class WebSocketCodec:
         self.state = following
         self.has_output = False
         return encode_header(CLOSE_FINAL, len(payload)) + payload
-
-
-def encode_close_payload(code: int | None, reason: str) -> bytes:
-    """The payload of a Close frame; ``ValueError`` as in ``WebSocketCodec.encode_close``."""
-    if code is None:
-        if reason:
-            raise ValueError("a close reason needs a close code")
-        return b""
-    if not is_close_code(code):
-        raise ValueError(f"{code} is no close code that may be sent (1000-1003, 1007-1014, 3000-4999)")
-    text = reason.encode()
-    if len(text) > MAX_CONTROL_PAYLOAD - 2:
-        raise ValueError(f"a close reason has at most {MAX_CONTROL_PAYLOAD - 2} bytes of UTF-8, not {len(text)}")
-    return code.to_bytes(2, "big") + text
 
 
 def flat_view(data: bytearray | memoryview) -> bytes | memoryview:

@@ -1,0 +1,15 @@
+cdef class ResponseHead:
+    cdef public int status
+    cdef public str reason
+    cdef public Py_ssize_t content_length
+    cdef list _lines
+    cdef bint _front_files
+    cdef bint _event_stream
+    cdef bint _unbuffered
+
+    cpdef object set_status(self, object status)
+    cpdef object set_content_length(self, Py_ssize_t length)
+    cpdef object add(self, object headers)
+    cpdef bytes encode(self)
+    cpdef bytes encode_fields(self)
+    cdef bint _notes(self, int kind, str value) except -1

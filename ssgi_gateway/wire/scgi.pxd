@@ -1,0 +1,24 @@
+from .codec cimport Codec
+
+
+cdef class ScgiCodec(Codec):
+    cdef Py_ssize_t _max_head
+    cdef Py_ssize_t _max_variables
+    cdef int _state
+    cdef bint _headed
+    cdef bytes _buffer
+    cdef Py_ssize_t _start
+    cdef Py_ssize_t _needed
+    cdef Py_ssize_t _left
+    cdef list _events
+    cdef object _error
+
+    cdef object _receive_eof(self)
+    cdef object _receive_head(self, bytes data)
+    cdef object _read_length(self, bytes data)
+    cdef object _read_head(self, bytes data)
+    cdef object _check_block(self, bytes data, Py_ssize_t end)
+    cdef Py_ssize_t _length_of(self, bytes data, Py_ssize_t at) except -1
+    cdef object _check_length(self, object block)
+    cdef object _read_body(self, bytes data, Py_ssize_t at)
+    cdef object _refuse(self, object error)

@@ -1,0 +1,34 @@
+from libc.stdint cimport uint32_t
+
+
+cdef struct Entry:
+    uint32_t name
+    uint32_t name_size
+    uint32_t value
+    uint32_t value_size
+    uint32_t hash
+    int next
+
+
+cdef class Variables:
+    cdef bytes _block
+    cdef Entry *_entries
+    cdef int _used
+    cdef int _room
+    cdef int _count
+    cdef int[64] _heads
+
+    cpdef object get(self, str name, object default=*)
+    cpdef object header(self, str name)
+    cpdef list headers(self)
+    cpdef list header_pairs(self)
+    cpdef list items(self)
+    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -2
+    cdef object take_pairs(self, object pairs)
+    cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1
+    cdef int find(self, const char *name, Py_ssize_t size) noexcept
+    cdef int find_text(self, str name)
+    cdef object text(self, int index)
+    cdef bytes content_header(self, int index)
+    cdef object clean(self, bint repeated)
+    cdef object drop(self, int index)

@@ -1,0 +1,348 @@
+# cython: boundscheck=False, wraparound=False, freelist=8
+"""The CGI variables of one request: the compiled twin of ``variables.py``, with the same rules.
+
+The block stays as it came. What is made of it is an index: where each name and value lies, in a hash table of 64
+chains, so that an application that reads three headers of thirty pays for three strings.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.unicode cimport PyUnicode_DecodeLatin1
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memchr, memcmp, memset
+
+from ssgi_gateway.errors import RequestRejected
+from ssgi_gateway.wire.variables import BODILESS, merge_repeated
+
+from .addresses import fallback_host, is_host
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object)
+    void *PyUnicode_DATA(object)
+    Py_ssize_t PyUnicode_GET_LENGTH(object)
+
+DEF LONGEST_HEADER = 256
+"""Longer header names are looked up the slow way; no registered one has half of it."""
+
+cdef uint8_t[256] FORBIDDEN
+cdef uint8_t[256] LOWERED  # what a character of a variable's name is in the header's; 0 where no header has it
+cdef uint8_t[256] RAISED  # and the way back
+
+
+cdef object set_up():
+    cdef int c
+    token = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    for c in (0, 10, 13, ord("=")):
+        FORBIDDEN[c] = 1
+    for c in token:
+        if not ord("a") <= c <= ord("z"):
+            LOWERED[c] = ord("-") if c == ord("_") else c + 32 if ord("A") <= c <= ord("Z") else c
+        if c != ord("_"):
+            RAISED[c] = ord("_") if c == ord("-") else c - 32 if ord("a") <= c <= ord("z") else c
+
+
+set_up()
+
+
+cdef inline uint32_t hash_of(const char *name, Py_ssize_t size) noexcept:
+    cdef uint32_t value = 0
+    cdef Py_ssize_t i
+    for i in range(size):
+        value = value * 31 + <uint8_t>name[i]
+    return value ^ value >> 13
+
+
+cdef str show(bytes value):
+    return repr(value[:40])[1:] + ("..." if len(value) > 40 else "")
+
+
+@cython.freelist(8)
+cdef class Variables:
+    """The variables of one request, and its headers among them; see the portable class."""
+
+    def __cinit__(self):
+        memset(self._heads, -1, sizeof(self._heads))
+
+    def __init__(self, pairs=()):
+        self.take_pairs(pairs)
+
+    def __dealloc__(self):
+        PyMem_Free(self._entries)
+
+    @classmethod
+    def from_unique(cls, dict values):
+        """Make one of names that are different already."""
+        return cls([(name.encode("latin-1"), value) for name, value in values.items()])
+
+    # Filling
+
+    cdef object take_pairs(self, object pairs):
+        """Index ``pairs``, an iterable of names and values, repeats included."""
+        cdef list pieces = []
+        cdef Py_ssize_t at = 0
+        cdef bytes name, value
+        cdef bint repeated = False
+        cdef list places = []
+        for name, value in pairs:
+            pieces.append(name)
+            pieces.append(value)
+            places.append((at, len(name), at + len(name), len(value)))
+            at += len(name) + len(value)
+        self._block = b"".join(pieces)
+        for place in places:
+            repeated |= self.add(place[0], place[1], place[2], place[3])
+        self.clean(repeated)
+
+    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -2:
+        """Index ``name NUL value NUL ...`` between two offsets of ``block``, which ends with a NUL.
+
+        Returns 0, or what is wrong with the block: -1 for an odd number of strings. The other bounds are the caller's.
+        """
+        cdef const char *data = PyBytes_AS_STRING(block)
+        cdef const char *stop
+        cdef Py_ssize_t at = start
+        cdef Py_ssize_t name_end, value_end
+        cdef bint repeated = False
+        self._block = block
+        while at < end:
+            stop = <const char *>memchr(data + at, 0, end - at)
+            name_end = stop - data
+            if name_end + 1 >= end:
+                return -1
+            stop = <const char *>memchr(data + name_end + 1, 0, end - name_end - 1)
+            value_end = stop - data
+            repeated |= self.add(at, name_end - at, name_end + 1, value_end - name_end - 1)
+            at = value_end + 1
+        self.clean(repeated)
+        return 0
+
+    cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1:
+        """Index one variable; returns whether its name was there before."""
+        cdef const char *text = PyBytes_AS_STRING(self._block) + name
+        cdef uint32_t hashed = 0
+        cdef Py_ssize_t i
+        cdef uint8_t wrong = 0
+        cdef Entry *entry
+        cdef int index
+        cdef void *grown
+        for i in range(name_size):
+            wrong |= FORBIDDEN[<uint8_t>text[i]]
+            hashed = hashed * 31 + <uint8_t>text[i]
+        hashed ^= hashed >> 13
+        if wrong or not name_size:
+            raise RequestRejected(400, f"a variable's name is {show(text[:name_size])}")
+        if self._used == self._room:
+            self._room = self._room * 2 if self._room else 48
+            grown = PyMem_Realloc(self._entries, self._room * sizeof(Entry))
+            if grown is NULL:
+                raise MemoryError
+            self._entries = <Entry *>grown
+        entry = &self._entries[self._used]
+        entry.name = name
+        entry.name_size = name_size
+        entry.value = value
+        entry.value_size = value_size
+        entry.hash = hashed
+        index = self._heads[hashed & 63]
+        entry.next = index
+        self._heads[hashed & 63] = self._used
+        self._used += 1
+        self._count += 1
+        while index >= 0:
+            entry = &self._entries[index]
+            if entry.hash == hashed and entry.name_size == name_size and not memcmp(
+                PyBytes_AS_STRING(self._block) + entry.name, text, name_size
+            ):
+                return True
+            index = entry.next
+        return False
+
+    cdef object clean(self, bint repeated):
+        """Merge repeats and drop what no application may meet."""
+        cdef int index
+        if repeated:
+            merged = merge_repeated(self.pairs())
+            self._used = self._count = 0
+            memset(self._heads, -1, sizeof(self._heads))
+            self.take_pairs(merged.items())
+            return
+        self.drop(self.find(b"HTTP_PROXY", 10))
+        self.drop(self.find(b"HTTP_CONTENT_LENGTH", 19))
+        self.drop(self.find(b"HTTP_CONTENT_TYPE", 17))
+        self.drop(self.find(b"HTTP_TRANSFER_ENCODING", 22))
+        index = self.find(b"HTTP_HOST", 9)
+        if index >= 0 and not is_host(self.text(index)):
+            self.drop(index)
+
+    def pairs(self):
+        """Names and values as they came."""
+        cdef const char *data = PyBytes_AS_STRING(self._block)
+        cdef Entry *entry
+        cdef int i
+        cdef list found = []
+        for i in range(self._used):
+            entry = &self._entries[i]
+            if entry.name_size:
+                found.append((
+                    PyBytes_FromStringAndSize(data + entry.name, entry.name_size),
+                    PyBytes_FromStringAndSize(data + entry.value, entry.value_size),
+                ))
+        return found
+
+    cdef object drop(self, int index):
+        """Take a variable out; its place stays, with a name of no length, which no other has."""
+        if index >= 0:
+            self._entries[index].name_size = 0
+            self._count -= 1
+
+    # Reading
+
+    cdef int find(self, const char *name, Py_ssize_t size) noexcept:
+        """The index of a variable, -1 if there is none."""
+        cdef uint32_t hashed = hash_of(name, size)
+        cdef int index = self._heads[hashed & 63]
+        cdef Entry *entry
+        while index >= 0:
+            entry = &self._entries[index]
+            if entry.hash == hashed and entry.name_size == size and size and not memcmp(
+                PyBytes_AS_STRING(self._block) + entry.name, name, size
+            ):
+                return index
+            index = entry.next
+        return -1
+
+    cdef int find_text(self, str name):
+        cdef bytes encoded
+        if PyUnicode_IS_ASCII(name):
+            return self.find(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name))
+        try:
+            encoded = name.encode("latin-1")
+        except UnicodeEncodeError:
+            return -1
+        return self.find(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded))
+
+    cdef object text(self, int index):
+        cdef Entry *entry = &self._entries[index]
+        return PyUnicode_DecodeLatin1(PyBytes_AS_STRING(self._block) + entry.value, entry.value_size, NULL)
+
+    cpdef object get(self, str name, object default=None):
+        """The variable ``name``, such as ``REQUEST_METHOD``, as it was sent."""
+        cdef int index = self.find_text(name)
+        return default if index < 0 else self.text(index)
+
+    cpdef object header(self, str name):
+        """The request header ``name``, in any case; ``None`` if the client sent none of that name."""
+        cdef char[LONGEST_HEADER + 5] variable
+        cdef Py_ssize_t size = PyUnicode_GET_LENGTH(name)
+        cdef const char *given
+        cdef Py_ssize_t i
+        cdef uint8_t raised
+        cdef int index
+        cdef bytes value
+        if not PyUnicode_IS_ASCII(name) or size > LONGEST_HEADER:
+            return self.slow_header(name)
+        given = <const char *>PyUnicode_DATA(name)
+        variable[0], variable[1], variable[2], variable[3], variable[4] = b"H", b"T", b"T", b"P", b"_"
+        for i in range(size):
+            raised = RAISED[<uint8_t>given[i]]
+            if not raised:
+                return None
+            variable[5 + i] = raised
+        if (size == 12 and not memcmp(variable + 5, b"CONTENT_TYPE", 12)) or (
+            size == 14 and not memcmp(variable + 5, b"CONTENT_LENGTH", 14)
+        ):
+            index = self.find(variable + 5, size)
+            value = None if index < 0 else self.content_header(index)
+            return None if value is None else value.decode("latin-1")
+        index = self.find(variable, size + 5)
+        if index >= 0:
+            return self.text(index)
+        if size == 4 and not memcmp(variable, b"HTTP_HOST", 9):
+            return fallback_host(self)
+        return None
+
+    def slow_header(self, str name):
+        return dict(self.headers()).get(name.lower())
+
+    cdef bytes content_header(self, int index):
+        """Content-Type or Content-Length, if the client sent it and not the web server for it."""
+        cdef Entry *entry = &self._entries[index]
+        cdef bytes value
+        if not entry.value_size:
+            return None
+        value = PyBytes_FromStringAndSize(PyBytes_AS_STRING(self._block) + entry.value, entry.value_size)
+        if entry.name_size == 14 and not value.strip(b"0") and self.get("REQUEST_METHOD") in BODILESS:
+            return None
+        return value
+
+    cpdef list header_pairs(self):
+        """Every header once, lower-case names, as bytes."""
+        cdef const char *data = PyBytes_AS_STRING(self._block)
+        cdef Entry *entry
+        cdef bytes name, value
+        cdef char *lowered
+        cdef uint8_t c
+        cdef Py_ssize_t j
+        cdef int i
+        cdef bint host = False
+        cdef list found = []
+        for i in range(self._used):
+            entry = &self._entries[i]
+            if entry.name_size > 5 and not memcmp(data + entry.name, b"HTTP_", 5):
+                name = PyBytes_FromStringAndSize(NULL, entry.name_size - 5)
+                lowered = PyBytes_AS_STRING(name)
+                for j in range(entry.name_size - 5):
+                    c = LOWERED[<uint8_t>data[entry.name + 5 + j]]
+                    if not c:
+                        break
+                    lowered[j] = c
+                else:
+                    host |= entry.name_size == 9 and not memcmp(lowered, b"host", 4)
+                    found.append((name, PyBytes_FromStringAndSize(data + entry.value, entry.value_size)))
+            elif (entry.name_size == 12 and not memcmp(data + entry.name, b"CONTENT_TYPE", 12)) or (
+                entry.name_size == 14 and not memcmp(data + entry.name, b"CONTENT_LENGTH", 14)
+            ):
+                value = self.content_header(i)
+                if value is not None:
+                    found.append((b"content-type" if entry.name_size == 12 else b"content-length", value))
+        if not host:
+            fallback = fallback_host(self)
+            if fallback is not None:
+                found.append((b"host", (<str>fallback).encode("latin-1")))
+        return found
+
+    cpdef list headers(self):
+        """Every header once: what ``header`` says of every name it knows, lower-case, in the order received."""
+        cdef bytes name, value
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.header_pairs()]
+
+    cpdef list items(self):
+        """All variables, in the order received."""
+        cdef const char *data = PyBytes_AS_STRING(self._block)
+        cdef Entry *entry
+        cdef int i
+        cdef list found = []
+        for i in range(self._used):
+            entry = &self._entries[i]
+            if entry.name_size:
+                found.append((PyUnicode_DecodeLatin1(data + entry.name, entry.name_size, NULL), self.text(i)))
+        return found
+
+    def __getitem__(self, str name):
+        cdef int index = self.find_text(name)
+        if index < 0:
+            raise KeyError(name)
+        return self.text(index)
+
+    def __contains__(self, name):
+        return isinstance(name, str) and self.find_text(name) >= 0
+
+    def __iter__(self):
+        return iter([name for name, _ in self.items()])
+
+    def __len__(self):
+        return self._count
+
+    def __repr__(self):
+        return f"Variables({dict(self.items())!r})"
