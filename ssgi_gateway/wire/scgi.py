@@ -13,7 +13,7 @@ before the bytes reach it:
 * A request that says it had a longer body than it has is 411. nginx before 1.29.6 sends one with
   ``scgi_request_buffering off``: CONTENT_LENGTH is then what it had read so far. (Chunked uploads it always buffers,
   so those have a right CONTENT_LENGTH, and an empty one is nothing to refuse.)
-* Bytes behind the body are ignored. (Those of a WebSocket come behind its 101 only, RFC 6455 4.1, and not through here.)
+* Bytes behind the body are ignored. Those of a WebSocket follow its 101 (RFC 6455 4.1) and do not come through here.
 
 When the web server closes its side in the middle of the body the client has left, and the same holds for the time
 after it: nginx and Apache say it in no other way. Both are ``RequestAborted``. A refusal is told again for as long as
@@ -180,8 +180,8 @@ class ScgiCodec(Codec):
     def _feed(self, data: bytes) -> None:
         """Hand checked bytes to sioscgi and put what it says into our words."""
         reader = self._reader
-        reader.receive_data(data)
         try:
+            reader.receive_data(data)
             while (event := reader.next_event()) is not None:
                 self._events.append(self._translate(event))
         except self._library.ReaderError as error:

@@ -7,6 +7,7 @@ other bytes behind it. Works for whatever has ``receive``, ``next_event`` and ``
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,4 +135,4 @@ def pieces_of(draw: st.DrawFn, data: bytes) -> list[bytes]:
     """``data`` cut at arbitrary places."""
     places = draw(st.lists(st.integers(1, max(1, len(data) - 1)), max_size=8)) if data else []
     bounds = [0, *sorted(set(places)), len(data)]
-    return [piece for start, end in zip(bounds, bounds[1:], strict=False) if (piece := data[start:end])]
+    return [piece for start, end in itertools.pairwise(bounds) if (piece := data[start:end])]
