@@ -157,8 +157,10 @@ class Inflater:
 
     def finish(self, room: int) -> Iterator[bytes]:
         """The message's payload is complete: what is left of it, as ``inflate``."""
-        # RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message."
-        yield from self.inflate(SYNC_TAIL, room)
+        # RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." Unless
+        # it ended with a final block, as some do without the octet 0x00 that 7.2.3.4 shows: there is no end to mark.
+        if self._decompressor is not None:
+            yield from self.inflate(SYNC_TAIL, room)
         self._final_blocks = 0
         if not self._takeover:
             self._decompressor = None

@@ -28,6 +28,7 @@ Node: TypeAlias = "tuple[str, str] | None"
 
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_host_and_port = re.compile(r"(\[.*\]|[^:]*):?([0-9]*)")
 _pair = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|\Z)")
 
 
@@ -109,10 +110,11 @@ def _variables(nodes: list[Node], client: Node, proto: str, host: str, port: str
         changes["REQUEST_SCHEME"] = scheme
         changes["HTTPS"] = "on" if scheme == "https" else ""
     if is_host(host):
-        name, colon, own_port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+        match = _host_and_port.fullmatch(host)
+        assert match is not None
         changes["HTTP_HOST"] = host
-        changes["SERVER_NAME"] = name if colon else host
-        changes["SERVER_PORT"] = own_port or _DEFAULT_PORTS.get(scheme, "")
+        changes["SERVER_NAME"] = match[1]
+        changes["SERVER_PORT"] = match[2] or _DEFAULT_PORTS.get(scheme, "")
     if _is_port(port):
         changes["SERVER_PORT"] = port
     return changes
@@ -127,17 +129,18 @@ def parse_node(text: str) -> Node:
     text = text.strip()
     address, port = text, ""
     if text.startswith("["):
-        address, _, port = text[1:].partition("]")
-        if port and not port.startswith(":"):
+        address, bracket, port = text[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
             return None
         port = port[1:]
     elif text.count(":") == 1:
         address, _, port = text.partition(":")
     try:
-        address = str(ipaddress.ip_address(address))
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    return address, port if _is_port(port) else ""
+    # The scope of an IPv6 address may be any text, and says nothing outside of the host that wrote it (RFC 4007 11.2).
+    return str(parsed).partition("%")[0], port if _is_port(port) else ""
 
 
 def parse_forwarded(value: str) -> list[dict[str, str]]:

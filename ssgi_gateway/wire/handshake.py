@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -172,7 +171,7 @@ def parse_subprotocols(variables: Variables) -> list[str]:
     return names
 
 
-def parse_extensions(value: str) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
+def parse_extensions(value: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
     """The members of ``Sec-WebSocket-Extensions`` (RFC 6455 9.1): name, and parameters with or without a value.
 
     Raises:
@@ -180,6 +179,7 @@ def parse_extensions(value: str) -> Iterator[tuple[str, list[tuple[str, str | No
             malformed data MUST immediately _Fail the WebSocket Connection_."
     """
     value = value.strip(" \t,")  # RFC 9110 5.6.1.2: empty members of a list are to be ignored.
+    members = []
     at = 0
     while at < len(value):
         match = _token.match(value, at)
@@ -191,8 +191,9 @@ def parse_extensions(value: str) -> Iterator[tuple[str, list[tuple[str, str | No
         while (match := _parameter.match(value, at)) is not None:
             parameters.append((match[1].lower(), _parameter_value(match)))
             at = match.end()
-        yield name.lower(), parameters
+        members.append((name.lower(), parameters))
         at = _skip_separator(value, at)
+    return members
 
 
 def _skip_separator(value: str, at: int) -> int:
