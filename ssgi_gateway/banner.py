@@ -41,7 +41,7 @@ def banner(listeners: Sequence[Listener], application: Application, name: str, c
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     table = ["  " + "   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    title = f"ssgi-gateway {__version__} serves {name}: {codecs} codecs, {loop}, process {os.getpid()}"
+    title = f"ssgi-gateway {__version__} serves {name} ({codecs} codecs, {loop}, process {os.getpid()})"
     return "\n".join([title, *table])
 
 

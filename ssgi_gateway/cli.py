@@ -5,7 +5,7 @@ are and hands everything to ``server.serve.run``. Options are made from the sett
 written here.
 
 Exit status: that of ``run`` (0 after a drain); 2 when something the user wrote cannot be used, with one line that
-says what to do; 130 when interrupted before serving.
+says what to do; 130 when it was stopped before it listened.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 import os
 import platform
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -84,15 +85,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """``ssgi-gateway serve``."""
+    # Until ``run`` has its own handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = _settings(arguments)
     addresses = _addresses(settings)
     run = engine.module("server.serve", settings.codec).run
     application = negotiation.resolve(loading.load(settings.app), settings.interface)
     with _opened(_served(addresses, application), settings) as opened:
-        codecs = engine.describe(settings.codec)
-        print(banner(opened, application, settings.app, codecs, engine.event_loop()), file=sys.stderr, flush=True)
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-        return int(run(settings, application, opened))
+        try:
+            # Why it is not another build or loop is for --version to say.
+            codecs, loop = (text.partition(" (")[0] for text in (engine.describe(settings.codec), engine.event_loop()))
+            print(banner(opened, application, settings.app, codecs, loop), file=sys.stderr, flush=True)
+            logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+            return int(run(settings, application, opened))
+        except KeyboardInterrupt:
+            return 0  # stopped while it was starting: nothing was in progress
 
 
 # -- arguments ---------------------------------------------------------------------------------------------------

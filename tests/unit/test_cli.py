@@ -1,0 +1,305 @@
+"""The command as users run it: a process of its own, its output, its exit status."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ssgi_gateway
+from ssgi_gateway import cli
+
+ROOT = Path(ssgi_gateway.__file__).parent.parent
+
+APP = """
+def app(type, server_address, remote_address, method, path, query_string, get_header, res):
+    res.send("hello")
+
+def create_app():
+    return app
+
+def wsgi(environ, start_response): ...
+
+class Framework:
+    def __init__(self, answer): self.answer = answer
+    def get_supported(self, supported_interfaces): return self.answer
+
+http_only = Framework({"http": ("ssgi", app)})
+nothing = Framework({})
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A directory with applications, in which commands run; the tests' own variables do not reach them."""
+    (tmp_path / "sample.py").write_text(APP)
+    (tmp_path / "broken.py").write_text("import not_installed_at_all")
+    for name in [name for name in os.environ if name.startswith("SSGI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "ssgi_gateway", *words]
+
+
+def run(project, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **environ}
+    return subprocess.run(command(*words), cwd=project, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def refused(project, *words: str, **environ: str) -> str:
+    """The error of a command that cannot be run: one line, status 2, nothing on standard output."""
+    done = run(project, *words, **environ)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ssgi-gateway: ")
+    return done.stderr
+
+
+# -- what can be asked -----------------------------------------------------------------------------------------------
+
+
+def test_version_says_what_is_in_use(project):
+    done = run(project, "--version")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"ssgi-gateway {ssgi_gateway.__version__}"
+    assert re.fullmatch(r"codecs: (compiled|portable \(.+\))", lines[1])
+    assert re.fullmatch(r"event loop: (uvloop \S+|asyncio \(.+\))", lines[2])
+    assert len(lines) == 4
+
+
+def test_version_honours_the_codec_of_the_environment(project):
+    assert run(project, "--version", SSGI_CODEC="portable").stdout.splitlines()[1] == "codecs: portable"
+    assert "SSGI_CODEC: 'x' is not one of auto, portable, compiled" in refused(project, "--version", SSGI_CODEC="x")
+
+
+def test_help_fits_and_is_grouped(project):
+    done = run(project, "serve", "--help", COLUMNS="100")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 120
+    headings = [line for line in lines if re.fullmatch(r"[a-zA-Z ]+:", line)]
+    assert headings == [
+        "options:", "application:", "where to listen:", "connections:", "request heads:", "WebSockets:", "deadlines:",
+        "flow control:", "addresses:", "example:",
+    ]  # fmt: skip
+    assert any(line.startswith("  --[no-]websocket-deflate ") for line in lines)
+
+
+def test_help_of_the_command_itself(project):
+    done = run(project, "--help")
+    assert done.returncode == 0
+    assert "serve" in done.stdout
+
+
+def test_the_console_script_is_the_same_command():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert 'ssgi-gateway = "ssgi_gateway.cli:main"' in text
+    assert cli.main(["--version"]) == 0
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------
+
+LISTEN = ("--scgi", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "no command was given; see ssgi-gateway --help"),
+        (("sevre",), "invalid choice: 'sevre'"),
+        (("--verison",), "there is no option --verison; did you mean --version?"),
+        (("serve", "sample:app", "--sgci", "/x"), "there is no option --sgci; did you mean --scgi?"),
+        (("serve", "--sgci=/x", "sample:app"), "there is no option --sgci; did you mean --scgi?"),
+        (("serve", "sample:app", *LISTEN, "more"), "'more' is one argument too many"),
+        (("serve", "sample:app", "--back", "3"), "there is no option --back; did you mean --backlog?"),
+        (("serve", "sample:app", "--scgi"), "argument --scgi: expected one argument"),
+        (("serve", "sample:app"), "nowhere to listen; give --scgi, --fastcgi or --websocket"),
+        (("serve", *LISTEN), "no application was given; write module:attribute or module:factory()"),
+        (("serve", "sample:app", "--scgi", "9000"), "--scgi: '9000' is not an address; write :9000"),
+        (("serve", "sample:app", *LISTEN, "--backlog", "x"), "--backlog: 'x' is not a whole number"),
+        (("serve", "sample:app", *LISTEN, "--interface", "sgi"), "--interface: 'sgi' is not one of auto, ssgi"),
+        (("serve", "sample:app", *LISTEN, "--config", "absent.toml"), "--config: absent.toml cannot be read"),
+        (("serve", "sample:ap", *LISTEN), "has no attribute 'ap'; did you mean app?"),
+        (("serve", "sampel:app", *LISTEN), "there is no module 'sampel'"),
+        (("serve", "sample:create_app", *LISTEN), "so it is a factory and no application; add () to call it"),
+        (("serve", "sample:nothing", *LISTEN), "the application serves neither HTTP nor WebSockets"),
+        (("serve", "sample:http_only", "--websocket", ":0"), "serves no WebSockets; give --scgi or --fastcgi"),
+        (("serve", "sample:app", "--scgi", "/x/y/z.sock"), "there is no directory /x/y; create it first"),
+        (("serve", "sample:app", "--scgi", "fd:987"), "fd:987 is not open"),
+        (
+            ("serve", "sample:app", "--scgi", "unix:./a", "--fastcgi", "./a"),
+            "a is taken by --scgi; each needs its own address",
+        ),
+        (
+            ("serve", "sample:app", "--scgi", ":9000", "--scgi", ":9000"),
+            "--scgi: :9000 is taken by --scgi; each needs its own address",
+        ),
+    ],
+)
+def test_one_clear_line(project, words, said):
+    message = refused(project, *words)
+    assert said in message
+    assert message.count("\n") == 1
+
+
+def test_faults_96_an_import_error_shows_its_traceback_and_ends(project):
+    message = refused(project, "serve", "broken:app", *LISTEN)
+    assert "broken was found, but importing it failed" in message
+    assert "No module named 'not_installed_at_all'" in message
+    assert str(project / "broken.py") in message
+    assert "cli.py" not in message
+
+
+def test_what_opened_before_an_error_is_closed_and_removed(project):
+    refused(project, "serve", "sample:app", "--scgi", "./a.sock", "--fastcgi", "fd:987")
+    assert not (project / "a.sock").exists()
+
+
+def test_a_variable_that_is_almost_a_setting_is_mentioned(project):
+    message = refused(project, "serve", "sample:app", SSGI_SGCI="/x")
+    assert "warning: SSGI_SGCI in the environment is not a setting; did you mean SSGI_SCGI" in message
+
+
+# -- serving ---------------------------------------------------------------------------------------------------------
+
+
+class Serving:
+    """A running command whose table has been printed."""
+
+    def __init__(self, project, *words: str, **environ: str) -> None:
+        self.process = subprocess.Popen(
+            command(*words), cwd=project, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True
+        )
+        self.lines = []
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip())
+            if len(self.lines) > 1 and self.lines[-1].endswith(";") and self.seen_all(words, environ):
+                return
+        pytest.fail(f"it ended with {self.process.wait()}: {self.lines}")
+
+    def seen_all(self, words, environ) -> bool:
+        wanted = sum(word in ("--scgi", "--fastcgi", "--websocket") for word in words) or 1
+        return sum(line.endswith(";") for line in self.lines) >= wanted
+
+    def rows(self) -> list[list[str]]:
+        return [re.split(r"\s{2,}", line.strip()) for line in self.lines if line.endswith(";")]
+
+    def stop(self, number=signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        self.process.communicate(timeout=30)
+        return self.process.returncode
+
+
+@pytest.fixture
+def serving(project):
+    started = []
+
+    def start(*words: str, **environ: str) -> Serving:
+        started.append(Serving(project, *words, **environ))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.communicate()
+
+
+def ask_scgi(family, where) -> bytes:
+    head = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/\x00"
+    with socket.socket(family) as client:
+        client.settimeout(30)
+        client.connect(where)
+        client.sendall(b"%d:%s," % (len(head), head))
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    return answer
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_on_every_listener_and_drains(project, serving, number):
+    words = ("--scgi", "./a.sock", "--scgi", "127.0.0.1:0", "--fastcgi", "./b.sock", "--websocket", "127.0.0.1:0")
+    server = serving("serve", "sample:create_app()", *words)
+    rows = server.rows()
+    assert [row[0] for row in rows] == ["SCGI", "SCGI", "FastCGI", "WebSocket"]
+    assert rows[0][1:] == [f"unix:{project}/a.sock", "HTTP, WebSockets", f"scgi_pass unix:{project}/a.sock;"]
+    host, _, port = rows[1][1].rpartition(":")
+    assert ask_scgi(socket.AF_UNIX, str(project / "a.sock")).startswith(b"Status: 200 OK\r\n")
+    assert ask_scgi(socket.AF_INET, (host, int(port))).endswith(b"\r\n\r\nhello")
+    assert server.stop(number) == 0
+    assert not (project / "a.sock").exists()
+    assert not (project / "b.sock").exists()
+
+
+def test_everything_from_the_environment_and_a_file(project, serving):
+    (project / "ssgi.toml").write_text('codec = "portable"\nscgi = "./file.sock"\nsocket_mode = "600"')
+    server = serving("serve", SSGI_APP="sample:app", SSGI_SCGI="./environment.sock", SSGI_CONFIG="ssgi.toml")
+    assert "(portable codecs, " in server.lines[0]
+    assert server.rows()[0][1] == f"unix:{project}/environment.sock"
+    assert (project / "environment.sock").stat().st_mode & 0o777 == 0o600
+    assert server.stop() == 0
+
+
+STOPPED_EARLY = """
+import os, signal, sys, time
+from ssgi_gateway import cli, engine
+
+class Module:
+    def run(settings, application, listeners):
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        time.sleep(60)
+
+engine.module = lambda name, codec: Module
+sys.exit(cli.main(["serve", "sample:app", "--scgi", "./a.sock"]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_before_serving_leaves_no_socket_behind(project, name):
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_EARLY, name], cwd=project, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "scgi_pass" in done.stderr
+    assert not (project / "a.sock").exists()
+
+
+def test_an_interrupt_while_the_application_loads(project):
+    (project / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\napp = None")
+    done = run(project, "serve", "slow:app", *LISTEN)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_no_websocket_listener_opens_where_none_is_served(project, serving):
+    """SSGI 1.0: ``None`` for WebSockets means that no WebSocket listener opens."""
+    server = serving("serve", "sample:http_only", "--scgi", "./a.sock", SSGI_WEBSOCKET="./ws.sock")
+    assert server.lines[0] == "ssgi-gateway: the application serves no WebSockets, so --websocket is not opened"
+    assert [row[:3] for row in server.rows()] == [["SCGI", f"unix:{project}/a.sock", "HTTP"]]
+    assert not (project / "ws.sock").exists()
+    assert server.stop() == 0
+
+
+def test_a_second_server_leaves_the_first_alone(project, serving):
+    server = serving("serve", "sample:app", "--scgi", "./a.sock")
+    message = refused(project, "serve", "sample:app", "--scgi", "./a.sock")
+    assert f"it is already served by process {server.process.pid}; stop that first" in message
+    assert ask_scgi(socket.AF_UNIX, str(project / "a.sock")).endswith(b"hello")
+    assert server.stop() == 0
+
+
+def test_the_socket_of_a_killed_server_is_taken_over(project, serving):
+    serving("serve", "sample:app", "--scgi", "./a.sock").stop(signal.SIGKILL)
+    assert (project / "a.sock").exists()
+    server = serving("serve", "sample:app", "--scgi", "./a.sock")
+    assert ask_scgi(socket.AF_UNIX, str(project / "a.sock")).endswith(b"hello")
+    assert server.stop() == 0

@@ -1,0 +1,242 @@
+"""Command line, environment and file: what each says, and which one is heard."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings import Settings
+from ssgi_gateway.settings_sources import (
+    add_options,
+    combine,
+    from_command_line,
+    from_environment,
+    from_file,
+    options,
+    unknown_variables,
+)
+
+
+def command_line(*words: str):
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return from_command_line(parser.parse_args(words))
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str | bytes):
+        path = tmp_path / "ssgi.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return from_file(str(path))
+
+    return write
+
+
+def refused(*sources) -> str:
+    with pytest.raises(ConfigurationError) as info:
+        combine(*sources)
+    message = str(info.value)
+    assert "\n" not in message
+    return message
+
+
+# -- each source reaches every setting -------------------------------------------------------------------------------
+
+
+def example(option) -> tuple[str, object]:
+    """Some value other than the default: how it is written, and what it is."""
+    if option.kind is bool:
+        return ("0", False) if option.default else ("1", True)
+    if option.metadata["choices"]:
+        return option.metadata["choices"][-1], option.metadata["choices"][-1]
+    if option.kind is int:
+        return ("640", 0o640) if option.metadata["unit"] == "octal" else ("70001", 70001)
+    if option.kind is float:
+        return "3.5", 3.5
+    return ("/x", ("/x",)) if option.repeatable else ("/x", "/x")
+
+
+def value_at(settings, path):
+    for name in path:
+        settings = getattr(settings, name)
+    return settings
+
+
+@pytest.mark.parametrize("option", options(), ids=lambda o: o.name)
+def test_every_setting_from_the_environment(option):
+    written, value = example(option)
+    environ = {"SSGI_FLOW_HIGH_WATER": "90000", "SSGI_FLOW_LOW_WATER": "1", option.variable: written}
+    assert value_at(combine(from_environment(environ)), option.path) == value
+
+
+@pytest.mark.parametrize("option", options(), ids=lambda o: o.name)
+def test_every_setting_from_the_command_line(option):
+    written, value = example(option)
+    words = ["--flow-high-water", "90000", "--flow-low-water", "1"]
+    if option.kind is bool:
+        words.append(option.flag if value else option.flag.replace("--", "--no-", 1))
+    else:
+        words += [written] if option.name == "app" else [option.flag, written]
+    assert value_at(combine(command_line(*words)), option.path) == value
+
+
+@pytest.mark.parametrize("option", options(), ids=lambda o: o.name)
+def test_every_setting_from_a_file(option, file):
+    written, value = example(option)
+    lines = {"flow.high_water": 90000, "flow.low_water": 1, ".".join(option.path): f"'{written}'"}
+    text = "\n".join(f"{key} = {content}" for key, content in lines.items())
+    assert value_at(combine(file(text)), option.path) == value
+
+
+# -- which one is heard ----------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_wins_then_the_environment_then_the_file(file):
+    written = file('app = "file:app"\ncodec = "portable"\nbacklog = 1\n[deadlines]\nhead = 1\nbody = 1')
+    environ = from_environment({"SSGI_APP": "environment:app", "SSGI_BACKLOG": "2", "SSGI_DEADLINE_HEAD": "2"})
+    settings = combine(command_line("line:app", "--deadline-head", "3"), environ, written)
+    assert settings.app == "line:app"
+    assert settings.deadlines.head == 3.0
+    assert settings.backlog == 2
+    assert settings.deadlines.body == 1.0
+    assert settings.codec == "portable"
+    assert settings.max_connections == Settings().max_connections
+
+
+def test_a_list_replaces_the_one_before(file):
+    settings = combine(
+        command_line("--scgi", "/a", "--scgi", "/b"), from_environment({"SSGI_SCGI": "/c"}), file('scgi = "/d"')
+    )
+    assert settings.scgi == ("/a", "/b")
+
+
+def test_a_bad_value_that_nobody_hears_is_no_error():
+    assert combine(command_line("--backlog", "7"), from_environment({"SSGI_BACKLOG": "x"})).backlog == 7
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_root_path_is_a_root_path():
+    assert combine(command_line("--root-path", "")).root_path == ""
+    assert combine(command_line()).root_path is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--max-head-size", "64q"), "--max-head-size: '64q' is not a size; write bytes"),
+        (("--deadline-head", "0"), "--deadline-head: 0.0 is too small; write 0.01 or more"),
+        (("--codec", "portabel"), "--codec: 'portabel' is not one of auto, portable, compiled; did you mean portable?"),
+        (("--socket-mode", "rw"), "--socket-mode: 'rw' is no permissions"),
+        (("--flow-low-water", "1m"), "--flow-low-water (1048576) must be less than --flow-high-water (262144)"),
+        (("--root-path", "shop"), "--root-path: 'shop' does not begin with a slash"),
+        (("--root-path", "/shop/"), "or ends with one; write it like /shop"),
+    ],
+)
+def test_bad_values_name_the_option(words, said):
+    assert said in refused(command_line(*words))
+
+
+def test_the_help_names_every_option_once_under_its_heading():
+    parser = argparse.ArgumentParser(prog="x")
+    add_options(parser)
+    text = parser.format_help()
+    for option in options():
+        assert text.count(f"  {option.flag}") >= 1, option.flag
+        assert option.section + ":" in text
+    assert "[128k]" in text
+    assert "[0660]" in text
+
+
+# -- the environment -------------------------------------------------------------------------------------------------
+
+
+def test_lists_are_written_with_commas():
+    assert combine(from_environment({"SSGI_SCGI": "unix:/a, 127.0.0.1:1"})).scgi == ("unix:/a", "127.0.0.1:1")
+
+
+def test_an_empty_variable_is_not_given_except_for_texts():
+    settings = combine(from_environment({"SSGI_BACKLOG": "", "SSGI_CODEC": " ", "SSGI_SCGI": "", "SSGI_ROOT_PATH": ""}))
+    assert settings.backlog == Settings().backlog
+    assert settings.codec == "auto"
+    assert settings.scgi == ()
+    assert settings.root_path == ""
+
+
+def test_bad_values_name_the_variable():
+    assert refused(from_environment({"SSGI_BACKLOG": "many"})) == "SSGI_BACKLOG: 'many' is not a whole number"
+
+
+def test_a_variable_that_is_almost_a_setting_is_a_warning():
+    environ = {"SSGI_BACKLGO": "1", "SSGI_CONFIG": "x", "SSGI_CODEC": "auto", "SSGI_GATEWAY_PURE": "1", "HOME": "/"}
+    assert unknown_variables(environ) == [
+        "SSGI_BACKLGO in the environment is not a setting; did you mean SSGI_BACKLOG?"
+    ]
+
+
+# -- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_in_full(file):
+    settings = combine(
+        file(
+            """
+            app = "board:app"
+            scgi = ["unix:/run/a.sock", "127.0.0.1:9000"]
+            fastcgi = "/run/b.sock"
+            socket-mode = 0o600
+            development = true
+
+            [websockets]
+            max_message_size = "16m"
+            deflate = false
+            origins = ["https://example.org"]
+
+            [deadlines]
+            drain = 5
+            """
+        )
+    )
+    assert settings.scgi == ("unix:/run/a.sock", "127.0.0.1:9000")
+    assert settings.fastcgi == ("/run/b.sock",)
+    assert settings.socket_mode == 0o600
+    assert settings.development is True
+    assert settings.websockets.max_message_size == 16 << 20
+    assert settings.websockets.deflate is False
+    assert settings.websockets.origins == ("https://example.org",)
+    assert settings.deadlines.drain == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("backlgo = 1", "ssgi.toml: backlgo is not a setting; did you mean backlog?"),
+        ("[deadlines]\nhaed = 1", "ssgi.toml: deadlines.haed is not a setting; did you mean head?"),
+        ("[deadline]\nhead = 1", "ssgi.toml: deadline is not a setting; did you mean deadlines?"),
+        ("deadlines = 3", "ssgi.toml: deadlines is a group of settings; write [deadlines] and its settings below"),
+        ("app = ", "ssgi.toml is not TOML"),
+        (b"app = '\xff'", "ssgi.toml is not TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(file, text, said):
+    with pytest.raises(ConfigurationError) as info:
+        file(text)
+    assert said in str(info.value)
+
+
+def test_bad_values_name_the_file_and_the_key(file):
+    message = refused(file("[deadlines]\nhead = 'soon'"))
+    assert "ssgi.toml: deadlines.head: 'soon' is not a number of seconds" in message
+
+
+def test_a_table_where_a_value_belongs(file):
+    assert "ssgi.toml: backlog: {'x': 1} is not a whole number" in refused(file("[backlog]\nx = 1"))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"absent\.toml cannot be read: No such file or directory"):
+        from_file(str(tmp_path / "absent.toml"))
