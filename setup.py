@@ -15,6 +15,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, ExecError, PlatformError
 
 PACKAGE = Path("ssgi_gateway")
 MIRROR = Path("build") / "mirror"
@@ -22,10 +23,16 @@ MIRROR = Path("build") / "mirror"
 HOT = (
     "wire.events",
     "wire.codec",
+    "wire.grammar",
+    "wire.percent",
+    "wire.addresses",
     "wire.variables",
     "wire.cgi",
     "wire.response_head",
     "wire.scgi",
+    "wire.fastcgi_records",
+    "wire.fastcgi_states",
+    "wire.fastcgi_answers",
     "wire.fastcgi",
     "wire.websocket",
     "wire.http1",
@@ -83,14 +90,22 @@ def copy(source: Path, target: Path) -> None:
 class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
     """Compiles what can be compiled, and says in one line when that is nothing."""
 
-    def run(self) -> None:
-        """Build, or explain."""
+    def finalize_options(self) -> None:
+        """Turn the modules into C before setuptools looks at them."""
+        self.distribution.ext_modules = self.translate()
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def translate(self) -> list[Extension]:
+        """The extensions as C files; none, with a reason, where that cannot be."""
         if os.environ.get("SSGI_GATEWAY_PURE"):
             return self.skip("SSGI_GATEWAY_PURE is set")
         try:
             from Cython.Build import cythonize
-
-            self.extensions[:] = cythonize(
+        except ImportError:
+            return self.skip("Cython is not installed")
+        return list(
+            cythonize(
                 assemble(),
                 include_path=[str(MIRROR)],
                 nthreads=os.cpu_count() or 1,
@@ -99,22 +114,23 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
                     "language_level": 3,
                     # A .pxd says what is typed; annotations are for people and mypy.
                     "annotation_typing": False,
-                    "embedsignature": True,
                 },
             )
-            self.parallel = self.parallel or os.cpu_count()
-            super().run()
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) or os.environ.get("SSGI_GATEWAY_COMPILED"):
-                raise  # SSGI_GATEWAY_COMPILED=1: a packager wants the compiled build or an error
-            self.extensions[:] = []
-            self.skip(f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error) else 'no detail'}")
-        return None
+        )
 
-    def skip(self, reason: str) -> None:
+    def run(self) -> None:
+        """Compile, or go without."""
+        try:
+            super().run()
+        except (CCompilerError, ExecError, PlatformError) as error:
+            if os.environ.get("SSGI_GATEWAY_COMPILED"):
+                raise  # a packager wants the compiled build or an error
+            self.extensions = self.distribution.ext_modules = self.skip(str(error).strip().splitlines()[-1])
+
+    def skip(self, reason: str) -> list[Extension]:
         """The one line."""
-        self.extensions[:] = []
         print(f"ssgi-gateway: installing the portable build only ({reason})", file=sys.stderr)
+        return []
 
 
 setup(

@@ -6,7 +6,7 @@ import socket
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_SetFromErrno
-from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EWOULDBLOCK, errno
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, errno
 
 cdef extern from "Python.h":
     int PyObject_AsFileDescriptor(object) except -1
@@ -48,7 +48,7 @@ cpdef int accept(object listener) except -2:
     """The descriptor of the next connection, non-blocking; -1 when none is waiting."""
     cdef int fd = c_accept4(PyObject_AsFileDescriptor(listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
     if fd < 0:
-        if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR or errno == ECONNABORTED:
+        if errno == EAGAIN or errno == EINTR or errno == ECONNABORTED:
             return -1
         PyErr_SetFromErrno(OSError)
     return fd
@@ -58,7 +58,7 @@ cpdef bytes receive(int fd):
     """What has arrived; ``b""`` at the end of the stream, ``None`` when nothing is there yet."""
     cdef ssize_t size = c_recv(fd, incoming, SIZE, 0)
     if size < 0:
-        if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
+        if errno == EAGAIN or errno == EINTR:
             return None
         PyErr_SetFromErrno(OSError)
     return PyBytes_FromStringAndSize(incoming, size)
@@ -108,7 +108,7 @@ cpdef Py_ssize_t send_many(int fd, list buffers) except -1:
 
 cdef inline Py_ssize_t outcome(ssize_t sent) except -1:
     if sent < 0:
-        if errno == EAGAIN or errno == EWOULDBLOCK or errno == EINTR:
+        if errno == EAGAIN or errno == EINTR:
             return 0
         PyErr_SetFromErrno(OSError)
     return sent

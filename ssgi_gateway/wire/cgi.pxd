@@ -1,0 +1,16 @@
+from .variables cimport Variables
+
+
+cdef class RequestHead:
+    cdef object _root_path
+    cdef public bint is_upgrade
+    cdef public str method
+    cdef public str path
+    cdef public str query_string
+    cdef public str raw_path
+    cdef public str remote_address
+    cdef public str server_address
+    cdef public Variables variables
+
+cpdef RequestHead parse_head(Variables variables, object root_path=*)
+cpdef Py_ssize_t body_length(Variables variables) except -2
