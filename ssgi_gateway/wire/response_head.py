@@ -126,16 +126,21 @@ class ResponseHead:
         items = getattr(headers, "items", None)
         pairs: Iterable[Any] = headers if items is None else items()
         lines: list[str] = []
-        for name, value in pairs:
-            if type(name) is not str:
-                name = _to_text(name, name)
-            if type(value) is not str:
-                value = _to_text(name, value)
-            prefix, kind = _describe(name)
-            if not (value.isascii() and value.isprintable()):
-                _check_text(f"header {name!r}", value)
-            if kind == _NOTHING or self._notes(kind, value):
-                lines.append(f"{prefix}{value}\r\n")
+        noted = (self.content_length, self._event_stream, self._unbuffered)
+        try:
+            for name, value in pairs:
+                if type(name) is not str:
+                    name = _to_text(name, name)
+                if type(value) is not str:
+                    value = _to_text(name, value)
+                prefix, kind = _describe(name)
+                if not (value.isascii() and value.isprintable()):
+                    _check_text(f"header {name!r}", value)
+                if kind == _NOTHING or self._notes(kind, value):
+                    lines.append(f"{prefix}{value}\r\n")
+        except BaseException:
+            self.content_length, self._event_stream, self._unbuffered = noted
+            raise
         self._lines += lines
 
     def switch_protocols(self, headers: Iterable[tuple[str, str]]) -> None:

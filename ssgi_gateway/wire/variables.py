@@ -70,7 +70,7 @@ def variable_name(header: str) -> str:
         variable = name
     else:
         variable = f"HTTP_{name}"
-    return variable if header_name(variable) == header.lower() else ""
+    return variable if header and header_name(variable) == header.lower() else ""
 
 
 def merge_repeated(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
