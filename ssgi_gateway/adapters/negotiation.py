@@ -46,16 +46,57 @@ class Interface:
 
 
 class Application:
-    """What the server calls; ``None`` for what the application does not serve."""
+    """What the server calls; ``None`` for what the application does not serve.
 
-    __slots__ = ("http", "websocket")
+    A framework and an SSGI callable may have hooks, ``async def startup(state)`` and ``async def shutdown()``; the
+    adapters have them for interfaces with a life cycle.
 
-    def __init__(self, http: SSGICallable | None, websocket: SSGICallable | None) -> None:
+    Args:
+        http: for requests.
+        websocket: for WebSockets.
+        framework: who made these two.
+    """
+
+    __slots__ = ("_parts", "http", "websocket")
+
+    def __init__(self, http: SSGICallable | None, websocket: SSGICallable | None, framework: Any = None) -> None:
         self.http = http
         self.websocket = websocket
+        self._parts = list({id(part): part for part in (framework, http, websocket)}.values())
+
+    async def startup(self, state: dict[str, Any]) -> None:
+        """Before the first request: run every ``startup(state)`` there is.
+
+        Args:
+            state: the worker's; what is put there is in ``res.extensions["state"]``.
+
+        Raises:
+            ConfigurationError: an application cannot start; those that had started were shut down again.
+        """
+        for index, part in enumerate(self._parts):
+            try:
+                await _run_hook(part, "startup", state)
+            except BaseException:
+                await self._shut_down(self._parts[:index])
+                raise
+
+    async def shutdown(self) -> None:
+        """After the last one: every ``shutdown()``."""
+        await self._shut_down(self._parts)
+
+    async def _shut_down(self, parts: list[Any]) -> None:
+        for part in reversed(parts):
+            await _run_hook(part, "shutdown")
 
     def __repr__(self) -> str:
         return f"Application(http={self.http!r}, websocket={self.websocket!r})"
+
+
+async def _run_hook(part: Any, name: str, *args: Any) -> None:
+    """Run a hook, if there is one: a coroutine function of that name."""
+    hook: Any = getattr(part, name, None)
+    if shape.is_async(hook):
+        await hook(*args)
 
 
 def _adapt_ssgi(app: Any) -> SSGICallable:
@@ -68,8 +109,16 @@ def _adapt_ssgi(app: Any) -> SSGICallable:
     return app  # type: ignore[no-any-return]
 
 
+def _adapt_asgi(app: Any) -> SSGICallable:
+    """Imported when it is needed: it brings the core along, which comes in two builds."""
+    from ssgi_gateway.adapters.asgi import adapt
+
+    return adapt(app)
+
+
 INTERFACES: dict[str, Interface] = {
     "ssgi": Interface(SSGI_VERSION, _adapt_ssgi),
+    "asgi": Interface("2.5", _adapt_asgi),
 }
 """What this server implements, the preferred one first."""
 
@@ -92,7 +141,7 @@ def resolve(app: Any, interface: str = "auto") -> Application:
         if inspect.isclass(app):
             raise ConfigurationError(f"{app.__name__} is a class; name an instance of it, or add () to make one")
         offered = INTERFACES if interface == "auto" else {interface: INTERFACES[interface]}
-        return get_supported(asked, offered)
+        return get_supported(asked, offered, app)
     name = _recognise(app) if interface == "auto" else interface
     if name not in INTERFACES:
         raise ConfigurationError(
@@ -104,12 +153,15 @@ def resolve(app: Any, interface: str = "auto") -> Application:
     return Application(adapted if HTTP in serves else None, adapted if WEBSOCKETS in serves else None)
 
 
-def get_supported(asked: Callable[[dict[str, str]], Any], offered: Mapping[str, Interface]) -> Application:
+def get_supported(
+    asked: Callable[[dict[str, str]], Any], offered: Mapping[str, Interface], framework: Any = None
+) -> Application:
     """Ask a framework how it wants to be called.
 
     Args:
         asked: its ``get_supported``.
         offered: the interfaces it may choose from.
+        framework: itself, for its hooks.
 
     Raises:
         ConfigurationError: it failed, or answered with what was not offered or is no answer at all.
@@ -129,7 +181,9 @@ def get_supported(asked: Callable[[dict[str, str]], Any], offered: Mapping[str, 
     # SSGI 1.0: "websocket" is accepted as a spelling.
     websockets = answer[WEBSOCKETS] if WEBSOCKETS in answer else answer.get("websocket")
     return Application(
-        _chosen(HTTP, answer.get(HTTP), offered, adapted), _chosen(WEBSOCKETS, websockets, offered, adapted)
+        _chosen(HTTP, answer.get(HTTP), offered, adapted),
+        _chosen(WEBSOCKETS, websockets, offered, adapted),
+        framework,
     )
 
 

@@ -47,8 +47,8 @@ def more_interfaces(monkeypatch):
         made.append(app)
         return lambda *arguments: app
 
-    monkeypatch.setitem(INTERFACES, "asgi", Interface("2.5", adapt))
-    monkeypatch.setitem(INTERFACES, "wsgi", Interface("1.0", adapt, ("http",)))
+    more = {"asgi": Interface("2.5", adapt), "wsgi": Interface("1.0", adapt, ("http",))}
+    monkeypatch.setattr(negotiation, "INTERFACES", {"ssgi": INTERFACES["ssgi"], **more})
     return made
 
 
@@ -64,7 +64,8 @@ def test_an_ssgi_application_serves_both_as_it_is():
 def test_a_framework_is_offered_what_is_implemented():
     framework = Framework({})
     resolve(framework)
-    assert framework.offered == {"ssgi": "1.0"}
+    assert framework.offered == {name: interface.version for name, interface in INTERFACES.items()}
+    assert framework.offered["ssgi"] == "1.0"
 
 
 def test_the_offer_is_the_frameworks_own_copy():
@@ -105,7 +106,7 @@ def test_answers_of_a_framework(answer, expected):
         ({"http": ssgi_app}, "for 'http'; it wants (interface name, handler) or None"),
         ({"http": ("ssgi",)}, "it wants (interface name, handler)"),
         ({"http": "ssgi"}, "it wants (interface name, handler)"),
-        ({"http": ("cgi", ssgi_app)}, "chose 'cgi' for 'http', which was not offered; there is ssgi, or None"),
+        ({"http": ("cgi", ssgi_app)}, "chose 'cgi' for 'http', which was not offered; there is ssgi, asgi"),
         ({"websockets": (["ssgi"], ssgi_app)}, "which was not offered; there is ssgi"),
         ({"http": ("ssgi", None)}, "gave None (NoneType) as the ssgi handler; it is not callable"),
         ({"http": ("ssgi", asgi_app)}, "asgi_app(scope, receive, send) cannot be called as SSGI"),
@@ -209,11 +210,11 @@ def test_what_is_no_application(app, interface, said):
 def test_a_get_supported_that_fails_shows_its_traceback():
     class Broken:
         def get_supported(self, supported_interfaces):
-            return supported_interfaces["asgi"]
+            return supported_interfaces["cgi"]
 
     message = refused(Broken())
     assert "get_supported() failed" in message
-    assert "KeyError: 'asgi'" in message
+    assert "KeyError: 'cgi'" in message
 
 
 def test_a_get_supported_that_is_async():

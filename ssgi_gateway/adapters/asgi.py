@@ -1,0 +1,185 @@
+"""ASGI 3 applications as SSGI callables: HTTP and WebSocket 2.5, lifespan 2.0 with state.
+
+Offered extensions: ``http.response.pathsend``, ``http.response.zerocopysend``, ``websocket.http.response``, and ``tls``
+where the web server passes TLS variables. ``http.response.debug`` only where a test asks for it.
+
+What an application may get wrong, and what comes of it. "Error" is an exception in the application, out of its
+``send``; if it goes through the application, the last three rows say what the client gets.
+
+HTTP
+
+=============================================  ====================================================================
+the application                                outcome
+=============================================  ====================================================================
+body, file or anything else before the start   RuntimeError
+a second start                                 RuntimeError
+anything after the end                         ignored, as ASGI has it; a warning in the log
+an unknown event, or one not offered           RuntimeError naming it
+headers as tuples, lists, or missing           taken
+header names in capitals, ``str`` for bytes    taken
+a Connection, Transfer-Encoding ... header     dropped: the connection is the web server's
+CR, LF or NUL in a header, a bad name          ValueError naming the header
+a status that is none, or 1xx                  ValueError
+``str`` for the body                           TypeError
+more or fewer bytes than its Content-Length    ValueError; if the head is out, the connection breaks
+a file that cannot be opened                   OSError, before anything was sent
+``send`` after the client has left             ConnectionAbortedError, an OSError
+``receive`` after the client has left          ``http.disconnect``, each time
+``receive`` after the whole request            waits for the end, then ``http.disconnect``
+``receive`` after the whole response           ``http.disconnect``, once all of it has left
+returns without a response                     500, an error in the log
+returns in the middle of one                   the connection breaks, an error in the log
+is no coroutine function                       the same as returning: 500, or what it did before it returned
+never answers                                  the client waits; once it has left, told, then cancelled
+is cancelled                                   500 if nothing was sent, else the connection breaks
+raises before the head is out                  500, the traceback in the log
+raises after it                                the connection breaks, the traceback in the log
+raises after the end                           the client has its answer, the traceback is in the log
+=============================================  ====================================================================
+
+WebSocket
+
+=============================================  ====================================================================
+the application                                outcome
+=============================================  ====================================================================
+a message before it has accepted               RuntimeError
+a second accept                                RuntimeError
+a subprotocol that was not offered             ValueError
+neither ``text`` nor ``bytes``                 ValueError
+the wrong type in one of them                  TypeError
+a close code or reason that must not be sent   ValueError
+``close`` before it has accepted               403
+``send`` after a close by either side          ConnectionAbortedError, an OSError
+``receive`` after a close by either side       ``websocket.disconnect`` with code and reason, each time
+returns before it has decided                  403, an error in the log
+returns later                                  closed with 1000
+raises before it has accepted                  500, the traceback in the log
+raises later                                   closed with 1011, the traceback in the log
+=============================================  ====================================================================
+
+A client that leaves is told, not shot: ``receive`` and ``send`` say so at once, and an application that listens to
+neither is cancelled ``GRACE`` seconds later. Nothing here catches a ``CancelledError``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters import shape
+from ssgi_gateway.adapters.asgi_lifespan import Lifespan
+from ssgi_gateway.errors import ConfigurationError
+
+from .asgi_http import HttpCall
+from .asgi_scope import http_scope, websocket_scope
+from .asgi_websocket import WebSocketCall
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["ASGI_VERSION", "GRACE", "AsgiApplication", "adapt"]
+
+ASGI_VERSION: Final = "2.5"
+"""What ``get_supported`` is told: the version of the HTTP and WebSocket message format."""
+
+GRACE: Final = 10.0
+"""Seconds between a client's leaving and the application's cancellation; Daphne's application_close_timeout."""
+
+
+def adapt(app: Any) -> AsgiApplication:
+    """An SSGI callable that serves the ASGI 3 application ``app``.
+
+    Raises:
+        ConfigurationError: it cannot be called with ``scope, receive, send``.
+    """
+    if not shape.accepts(app, 3):
+        hint = ""
+        if inspect.isclass(app) and shape.accepts(app, 1):
+            hint = ". It looks like ASGI 2: wrap it in asgiref.compatibility.guarantee_single_callable"
+        raise ConfigurationError(
+            f"the {shape.describe(app)} cannot be called as ASGI 3, with scope, receive and send{hint}"
+        )
+    return AsgiApplication(app)
+
+
+class AsgiApplication:
+    """The SSGI callable.
+
+    Args:
+        app: an ASGI 3 application.
+        grace: seconds an application may go on after its client has left, before it is cancelled.
+        on_debug: called with the ``info`` of each ``http.response.debug``, which is then offered. For tests.
+    """
+
+    __slots__ = ("_app", "_grace", "_lifespan", "_on_debug", "_state")
+
+    def __init__(
+        self, app: Callable[..., Any], grace: float = GRACE, on_debug: Callable[[dict[str, Any]], object] | None = None
+    ) -> None:
+        self._app = app
+        self._grace = grace
+        self._on_debug = on_debug
+        self._lifespan: Lifespan | None = None
+        self._state: dict[str, Any] = {}
+
+    def __call__(
+        self,
+        type: str,
+        server_address: str,
+        remote_address: str,
+        method: str,
+        path: str,
+        query_string: str,
+        get_header: Any,
+        res: Any,
+    ) -> Awaitable[Any]:
+        """One request or one WebSocket."""
+        if type == "http":
+            call = HttpCall(res, self._grace)
+            scope = http_scope(res, self._state)
+            if self._on_debug is not None:
+                return DebugCall(call, self._on_debug).run(self._app, scope)
+            return self._app(scope, call.receive, call.send)  # type: ignore[no-any-return]
+        return WebSocketCall(res, self._grace).run(self._app, websocket_scope(res, self._state))
+
+    async def startup(self, state: dict[str, Any]) -> None:
+        """Run the application's lifespan up to its ``startup.complete``.
+
+        Args:
+            state: the worker's; the application fills it, and each scope gets a shallow copy.
+
+        Raises:
+            ConfigurationError: the application said ``startup.failed``.
+        """
+        self._state = state
+        self._lifespan = Lifespan(self._app)
+        await self._lifespan.startup(state)
+
+    async def shutdown(self) -> None:
+        """Run the rest of its lifespan."""
+        if self._lifespan is not None:
+            await self._lifespan.shutdown()
+
+    def __repr__(self) -> str:
+        return f"<AsgiApplication {self._app!r}>"
+
+
+class DebugCall:
+    """A call whose ``http.response.debug`` events go to a test (ASGI extension "Debug")."""
+
+    __slots__ = ("_call", "_on_debug")
+
+    def __init__(self, call: HttpCall, on_debug: Callable[[dict[str, Any]], object]) -> None:
+        self._call = call
+        self._on_debug = on_debug
+
+    async def run(self, app: Callable[..., Any], scope: dict[str, Any]) -> None:
+        """Call the application with the extension offered."""
+        scope["extensions"]["http.response.debug"] = {}
+        await app(scope, self._call.receive, self._send)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.debug":
+            self._on_debug(message["info"])
+        else:
+            await self._call.send(message)

@@ -1,0 +1,199 @@
+"""One HTTP request of an ASGI application: ``receive`` and ``send`` over an SSGI response.
+
+What an application has said so far, and what may follow::
+
+    NOTHING   --http.response.start--> STARTED
+    STARTED   --http.response.body, pathsend, zerocopysend--> STREAMING
+    STREAMING --the same--> STREAMING
+    STARTED, STREAMING --one of these without more_body--> ENDED
+
+Most requests are one ``start`` and one ``body``: they cost one write and no future, event or queue.
+What is said in the wrong order, or wrongly, has the outcomes that ``ssgi_gateway.adapters.asgi`` lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core.awaitables import TRUE
+from ..core.extensions import channel_of, request_body
+from .asgi_files import send_file, send_path
+
+if TYPE_CHECKING:
+    from ..core.body import RequestBody
+    from ..core.response import HttpResponse
+
+logger = logging.getLogger("ssgi_gateway.app")
+
+NOTHING: Final = 0
+STARTED: Final = 1
+STREAMING: Final = 2
+ENDED: Final = 3
+
+GONE: Final = "the client left before the response was complete"
+
+
+class HttpCall:
+    """What an application gets as ``receive`` and ``send``.
+
+    Args:
+        res: the response.
+        grace: seconds an application may go on after its client has left, before it is cancelled.
+    """
+
+    __slots__ = ("_body", "_grace", "_headers", "_heard", "_res", "_stage", "_waiters")
+
+    def __init__(self, res: HttpResponse, grace: float) -> None:
+        self._res = res
+        self._grace = grace
+        self._stage = NOTHING
+        self._headers: Any = None  # as given with the start
+        self._body: RequestBody | None = request_body(res)
+        self._heard = False  # the whole request was handed out
+        self._waiters: list[asyncio.Future[None]] | None = None
+        res.on_aborted(self._aborted)
+
+    # -- what the application hears ------------------------------------------------------------------------------
+
+    async def receive(self) -> dict[str, Any]:
+        """The next event: the request's body piece by piece, then ``http.disconnect``, as often as it is asked for."""
+        res = self._res
+        if self._heard or res.aborted or self._stage == ENDED:
+            return await self._disconnect()
+        body = self._body
+        if body is None:
+            self._heard = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        try:
+            chunk = await res.get_chunk()
+        except ConnectionAbortedError:
+            return await self._disconnect()
+        # Without a look at the end every body would be followed by an empty event.
+        self._heard = chunk is None or (body.ended and body.size == 0)
+        return {
+            "type": "http.request",
+            "body": b"" if chunk is None else chunk.getvalue(),
+            "more_body": not self._heard,
+        }
+
+    async def _disconnect(self) -> dict[str, Any]:
+        """Wait until the client has left, or the whole response has left for the client."""
+        while self._stage != ENDED and not self._res.aborted:
+            waiter = asyncio.get_running_loop().create_future()
+            if self._waiters is None:
+                self._waiters = []
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                # Frameworks poll: they ask and cancel, again and again.
+                if self._waiters is not None and waiter in self._waiters:
+                    self._waiters.remove(waiter)
+        if not self._res.aborted:
+            await channel_of(self._res).when_flushed()
+        return {"type": "http.disconnect"}
+
+    # -- what the application says -------------------------------------------------------------------------------
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take one event of the application; returns when the peer can take more.
+
+        Raises:
+            ConnectionAbortedError: (an ``OSError``) the client has left.
+            RuntimeError: this event is not known here, or not due.
+            TypeError, ValueError: a wrong type, status, header or length.
+        """
+        res = self._res
+        if res.aborted:
+            raise ConnectionAbortedError(GONE)
+        kind = message["type"]
+        stage = self._stage
+        if kind == "http.response.body" and STARTED <= stage <= STREAMING:
+            body = message.get("body", b"")
+            if body.__class__ is not bytes:
+                check_bytes(kind, body)
+            if message.get("more_body", False):
+                self._stage = STREAMING
+                if body or stage == STARTED:
+                    waiting: Any = res.send(body, True)
+                    if waiting is not TRUE and not await waiting:
+                        raise ConnectionAbortedError(GONE)
+            else:
+                res.send(body)
+                self._ended()
+        elif kind == "http.response.start" and stage == NOTHING:
+            res.send_status(message["status"])
+            self._headers = headers = message.get("headers")
+            if headers:
+                res.send_headers(headers)
+            self._stage = STARTED
+        else:
+            await self._send_other(kind, message)
+
+    async def _send_other(self, kind: Any, message: dict[str, Any]) -> None:
+        """A file, or what is not due."""
+        if self._stage == ENDED:
+            # "Any further messages on the channel will be ignored" (HTTP, Response Body).
+            logger.warning("ASGI: %r was sent after the response had ended; it was ignored", kind)
+        elif kind == "http.response.pathsend" and self._stage == STARTED:
+            self._stage = STREAMING
+            await send_path(self._res, message["path"], has_length(self._headers))
+            self._ended()
+        elif kind == "http.response.zerocopysend" and self._stage != NOTHING:
+            self._stage = STREAMING
+            more = bool(message.get("more_body", False))
+            await send_file(self._res, message["file"].fileno(), message.get("offset"), message.get("count"), more)
+            if not more:
+                self._ended()
+        else:
+            raise RuntimeError(f"ASGI: {kind!r} was sent {DUE[self._stage]}")
+
+    def _ended(self) -> None:
+        """The response is complete: whoever still waits for the request has waited long enough."""
+        self._stage = ENDED
+        if self._body is not None and not self._body.ended:
+            self._body.abort()
+        if self._waiters is not None:
+            self._wake()
+
+    # -- the client ----------------------------------------------------------------------------------------------
+
+    def _aborted(self) -> None:
+        """The client left: ``receive`` says so, ``send`` raises, and who does neither is cancelled in a while.
+
+        The same as in Daphne (``application_close_timeout``): cancelled at once, an application could not even finish
+        the transaction it is in.
+        """
+        if self._waiters is not None:
+            self._wake()
+        asyncio.get_running_loop().call_later(self._grace, self._res.cancel)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+DUE: Final = {
+    NOTHING: "where 'http.response.start' is due",
+    STARTED: "where 'http.response.body' is due",
+    STREAMING: "in the middle of the response's body",
+}
+
+
+def check_bytes(kind: str, body: Any) -> None:
+    """See that a body is bytes; ``None`` passes for an empty one.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if body is not None and not isinstance(body, (bytes, bytearray, memoryview)):
+        raise TypeError(f"ASGI: 'body' of {kind!r} is {type(body).__name__}, it has to be bytes")
+
+
+def has_length(headers: Any) -> bool:
+    """Whether the headers of a start declare a Content-Length."""
+    return any(bytes(name).lower() == b"content-length" for name, _ in headers or ())

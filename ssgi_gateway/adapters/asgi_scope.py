@@ -1,0 +1,116 @@
+"""ASGI connection scopes (HTTP & WebSocket ASGI Message Format 2.5), built straight from the request's variables.
+
+==================  ===============================================================================================
+key                 what it is here
+==================  ===============================================================================================
+``path``            decoded once, without the query, the root path included; where the client's bytes are no UTF-8
+                    it has U+FFFD, because ASGI promises text that can be encoded. ``raw_path`` has the bytes
+``headers``         byte pairs, names in lower case; what the web server says of its own body framing is not there
+``client``          ``(host, port)``, port 0 where the web server does not tell it; ``None`` for a unix socket
+``server``          ``(host, port)``, the scheme's own port where none is told; ``(path, None)`` for a unix socket
+``scheme``          the client's, as the web server in front saw it
+``state``           a shallow copy of what the lifespan put there, for each request its own
+``extensions``      what this server implements; ``tls`` when the web server passes TLS variables
+==================  ===============================================================================================
+
+Early hints, server push and trailers are not offered: a CGI answer cannot carry them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters.asgi_tls import tls_extension
+
+from ..core.extensions import channel_of, header_pairs, request_head
+
+if TYPE_CHECKING:
+    from ..core.exchange import Exchange
+    from ..wire.cgi import RequestHead
+
+ASGI_VERSION: Final = "3.0"
+SPEC_VERSION: Final = "2.5"
+
+WEBSOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
+PORTS: Final = {"http": 80, "https": 443}
+
+
+def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
+    """The scope of one HTTP request."""
+    request = request_head(exchange)
+    scheme = request.scheme
+    path = request.path
+    root_path = request.root_path
+    if not path.isascii():
+        path = encodable(path)
+        root_path = encodable(root_path)
+    extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+    if scheme == "https":
+        _add_tls(extensions, request)
+    return {
+        "type": "http",
+        "asgi": {"version": ASGI_VERSION, "spec_version": SPEC_VERSION},
+        "http_version": request.http_version,
+        "method": request.method.upper(),
+        "scheme": scheme,
+        "path": path,
+        "raw_path": request.raw_path.encode("latin-1"),
+        "query_string": request.query_string.encode("latin-1"),
+        "root_path": root_path,
+        "headers": header_pairs(request.variables),
+        "client": client_pair(request.remote_address),
+        "server": server_pair(request.server_address, scheme),
+        "state": state.copy(),
+        "extensions": extensions,
+    }
+
+
+def websocket_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
+    """The scope of one WebSocket: the request's, without a method and with the subprotocols that were offered."""
+    scope = http_scope(exchange, state)
+    del scope["method"], scope["extensions"]["http.response.pathsend"]
+    del scope["extensions"]["http.response.zerocopysend"]
+    scope["extensions"]["websocket.http.response"] = {}
+    scope["type"] = "websocket"
+    scope["scheme"] = WEBSOCKET_SCHEMES[scope["scheme"]]
+    scope["subprotocols"] = list(channel_of(exchange).describe().get("subprotocols", ()))
+    return scope
+
+
+def encodable(text: str) -> str:
+    """``text`` with U+FFFD in place of bytes that were no UTF-8 (surrogateescape)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text
+
+
+def client_pair(address: str) -> tuple[str, int] | None:
+    """``(host, port)`` of ``host:port``; port 0 if unknown, ``None`` for a unix socket or when nothing is known."""
+    if not address or address[0] == "/":
+        return None
+    host, colon, port = address.rpartition(":")
+    if not colon or address[-1] == "]":
+        host, port = address, "0"
+    return (host[1:-1] if host[0] == "[" else host, int(port))
+
+
+@lru_cache(maxsize=64)  # it is the same for every request of a virtual host
+def server_pair(address: str, scheme: str) -> tuple[str, int | None] | None:
+    """``(host, port)`` of ``host:port``, or with the scheme's port; ``(path, None)`` for a unix socket."""
+    if not address:
+        return None
+    if address[0] == "/":
+        return (address, None)
+    host, colon, port = address.rpartition(":")
+    if not colon or address[-1] == "]":
+        return (address[1:-1] if address[0] == "[" else address, PORTS[scheme])
+    return (host[1:-1] if host[0] == "[" else host, int(port))
+
+
+def _add_tls(extensions: dict[str, Any], request: RequestHead) -> None:
+    tls = tls_extension(request.variables.get)
+    if tls is not None:
+        extensions["tls"] = tls

@@ -1,0 +1,229 @@
+"""One WebSocket of an ASGI application: ``receive`` and ``send`` over an SSGI WebSocket.
+
+What an application has said so far, and what may follow::
+
+    PENDING --websocket.accept--> OPEN --websocket.close--> OVER
+    PENDING --websocket.close--> OVER (403)
+    PENDING --websocket.http.response.start--> DENYING --websocket.http.response.body without more_body--> OVER
+
+The client may leave at any time; then ``send`` raises an ``OSError`` and ``receive`` returns ``websocket.disconnect``,
+after the messages that came before it. Messages wait here for an application that has not asked yet; when there are
+``MOST_WAITING`` of them the SSGI handler does not return, and that stops the reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.ssgi import WebSocketStatus
+
+from ..core.awaitables import TRUE
+from .asgi_http import check_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..core.websocket import WebSocket
+
+PENDING: Final = 0
+OPEN: Final = 1
+DENYING: Final = 2
+OVER: Final = 3
+
+MOST_WAITING: Final = 16
+"""Messages an application may be behind."""
+
+BROKEN: Final = 1006
+GONE: Final = "the WebSocket is closed"
+
+
+class WebSocketCall:
+    """What an application gets as ``receive`` and ``send``.
+
+    Args:
+        ws: the WebSocket, pending.
+        grace: seconds an application may go on after its client has left, before it is cancelled.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_connected",
+        "_deadline",
+        "_denial",
+        "_grace",
+        "_left",
+        "_messages",
+        "_pieces",
+        "_room",
+        "_stage",
+        "_waiters",
+        "_ws",
+    )
+
+    def __init__(self, ws: WebSocket, grace: float) -> None:
+        self._ws = ws
+        self._grace = grace
+        self._stage = PENDING
+        self._connected = False  # websocket.connect was handed out
+        self._closed: tuple[int, str] | None = None  # code and reason, once it is over
+        self._messages: deque[str | bytes] = deque()
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._denial: tuple[int, Any] = (403, ())  # status and headers of a websocket.http.response
+        self._pieces: list[Any] = []  # and its body
+        self._deadline: asyncio.TimerHandle | None = None
+        self._left = False  # the application has returned
+        ws.on_receive(self._received)
+        ws.on_close(self._ended)
+
+    async def run(self, app: Callable[..., Any], scope: dict[str, Any]) -> None:
+        """Call the application. When it returns, nobody is left to serve the WebSocket."""
+        try:
+            await app(scope, self.receive, self.send)
+        finally:
+            self._left = True
+            if self._deadline is not None:
+                self._deadline.cancel()
+        if self._ws.status is WebSocketStatus.ACCEPTED:
+            self._ws.close(1000)
+
+    # -- what the application hears ------------------------------------------------------------------------------
+
+    async def receive(self) -> dict[str, Any]:
+        """The next event: ``websocket.connect``, the messages, ``websocket.disconnect`` as often as it is asked for."""
+        if not self._connected:
+            self._connected = True
+            return {"type": "websocket.connect"}
+        messages = self._messages
+        while not messages:
+            if self._closed is not None:
+                return {"type": "websocket.disconnect", "code": self._closed[0], "reason": self._closed[1]}
+            await self._wait()
+        message = messages.popleft()
+        if self._room is not None and len(messages) <= MOST_WAITING // 2:
+            self._make_room()
+        if message.__class__ is str:
+            return {"type": "websocket.receive", "text": message}
+        return {"type": "websocket.receive", "bytes": message}
+
+    async def _wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        if self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if self._waiters is not None and waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    # -- what the application says -------------------------------------------------------------------------------
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take one event of the application; returns when the peer can take more.
+
+        Raises:
+            ConnectionAbortedError: (an ``OSError``) the WebSocket is closed, by either side.
+            RuntimeError: this event is not known here, or not due.
+            TypeError, ValueError: a wrong type, status, header, close code or reason.
+        """
+        kind = message["type"]
+        stage = self._stage
+        if self._closed is not None or stage == OVER:
+            raise ConnectionAbortedError(GONE)
+        if kind == "websocket.send" and stage == OPEN:
+            waiting: Any = self._ws.send(payload_of(message))
+            if waiting is not TRUE and not await waiting:
+                raise ConnectionAbortedError(GONE)
+        elif kind == "websocket.accept" and stage == PENDING:
+            # None is "none" here and "the first one offered" in SSGI.
+            if not await self._ws.accept(message.get("subprotocol") or "", message.get("headers") or None):
+                raise ConnectionAbortedError(GONE)
+            self._stage = OPEN
+        elif kind == "websocket.close" and stage != DENYING:
+            self._ws.close(message.get("code") or 1000, message.get("reason") or "")
+            self._over(stage)
+        elif kind == "websocket.http.response.start" and stage == PENDING:
+            self._denial = (message["status"], message.get("headers") or ())
+            self._stage = DENYING
+        elif kind == "websocket.http.response.body" and stage == DENYING:
+            self._deny(message)
+        else:
+            raise RuntimeError(f"ASGI: {kind!r} was sent {DUE[stage]}")
+
+    def _deny(self, message: dict[str, Any]) -> None:
+        """A piece of the answer in place of the upgrade; SSGI gives it as a whole."""
+        body = message.get("body", b"")
+        check_bytes(message["type"], body)
+        self._pieces.append(body or b"")
+        if not message.get("more_body", False):
+            self._ws.reject(self._denial[0], b"".join(self._pieces), self._denial[1])
+            self._over(PENDING)
+
+    def _over(self, stage: int) -> None:
+        """The application has ended it. Where there never was a connection no closing handshake will follow."""
+        self._stage = OVER
+        if stage == PENDING:
+            self._ended(self._ws, BROKEN, "")
+
+    # -- what the WebSocket says ---------------------------------------------------------------------------------
+
+    def _received(self, ws: Any, message: str | bytes) -> Any:
+        """A message has come. What is returned is awaited before the next one may."""
+        messages = self._messages
+        messages.append(message)
+        if self._waiters is not None:
+            self._wake()
+        if len(messages) < MOST_WAITING:
+            return None
+        self._room = asyncio.get_running_loop().create_future()
+        return self._room
+
+    def _ended(self, ws: Any, code: int, reason: str) -> None:
+        if self._closed is None:
+            self._closed = (code, reason)
+            self._wake()
+            self._make_room()
+            if not self._left:  # as for HTTP: told first, cancelled if it does not care
+                self._deadline = asyncio.get_running_loop().call_later(self._grace, self._ws.cancel)
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+DUE: Final = {
+    PENDING: "where 'websocket.accept', 'websocket.close' or 'websocket.http.response.start' is due",
+    OPEN: "where 'websocket.send' or 'websocket.close' is due",
+    DENYING: "where 'websocket.http.response.body' is due",
+}
+
+
+def payload_of(message: dict[str, Any]) -> Any:
+    """What a ``websocket.send`` carries.
+
+    Raises:
+        ValueError: neither ``text`` nor ``bytes``.
+        TypeError: ``text`` that is no ``str``, or ``bytes`` that are none.
+    """
+    data = message.get("bytes")
+    if data is not None:
+        if data.__class__ is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"ASGI: 'bytes' of 'websocket.send' is {type(data).__name__}")
+        return data
+    text = message.get("text")
+    if text is None:
+        raise ValueError("ASGI: 'websocket.send' has neither 'text' nor 'bytes'")
+    if not isinstance(text, str):
+        raise TypeError(f"ASGI: 'text' of 'websocket.send' is {type(text).__name__}, it has to be str")
+    return text
