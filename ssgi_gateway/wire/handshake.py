@@ -109,7 +109,10 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> 
         raise RequestRejected(400, "Sec-WebSocket-Key is not the base64 of 16 bytes")
     if origins is not None:
         _check_origin(head, origins)
-    return Upgrade(key, parse_subprotocols(variables), variables.header("sec-websocket-extensions"))
+    extensions = variables.header("sec-websocket-extensions")
+    if extensions is not None:
+        parse_extensions(extensions)  # refused now, not when the application accepts
+    return Upgrade(key, parse_subprotocols(variables), extensions)
 
 
 def _check_version(variables: Variables) -> None:

@@ -13,6 +13,7 @@ The rules of this module:
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ import h11
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.forwarded import forwarded_variables, trusted_peers
 from ssgi_gateway.wire.handshake import require_upgrade
-from ssgi_gateway.wire.hints import looks_like
+from ssgi_gateway.wire.hints import hint
 
 from .codec import Codec
 from .events import Event, HeadReceived, RequestAborted, RequestEnded
@@ -39,7 +40,8 @@ MAX_TRAILING: Final = 262144
 NEEDED_TO_NAME: Final = 16
 """So many bytes are enough to name any protocol that is mistaken for HTTP."""
 
-_SPOKEN: Final = ("", "HTTP")
+# No method has a colon (RFC 9110 5.6.2), so h11 would wait for the end of a head that never comes.
+_scgi = re.compile(rb"[0-9]+:")
 
 _STATUS: Final = b"Status: "
 _NO_UPGRADE: Final = b"Connection: close\r\n"
@@ -117,9 +119,8 @@ class UpgradeCodec(Codec):
 
     def _read_head(self, http: h11.Connection) -> None:
         try:
-            name = looks_like(self._start)
-            if name not in _SPOKEN:
-                raise RequestRejected(400, f"this looks like {name}; WebSockets over HTTP/1.1 are served here")
+            if _scgi.match(self._start):
+                raise self._invalid("no method has a colon")
             request = http.next_event()
             if isinstance(request, h11.Request):
                 self._head_complete(request, http.trailing_data[0])
@@ -133,7 +134,10 @@ class UpgradeCodec(Codec):
     def _rejected(self, error: h11.RemoteProtocolError) -> RequestRejected:
         if error.error_status_hint == 431:
             return self._head_too_large()
-        return RequestRejected(400, f"no valid HTTP request: {str(error)[:200]}")
+        return self._invalid(str(error)[:200])
+
+    def _invalid(self, words: str) -> RequestRejected:
+        return RequestRejected(400, f"no valid HTTP/1.1 request: {words}{hint(self._start, 'HTTP')}")
 
     def _head_too_large(self) -> RequestRejected:
         limits = self._limits
@@ -148,7 +152,7 @@ class UpgradeCodec(Codec):
         ):
             raise self._head_too_large()
         if request.http_version not in (b"1.0", b"1.1"):
-            raise RequestRejected(400, "only HTTP/1.1 is spoken here")
+            raise self._invalid("another version")
         variables = self._variables(request)
         require_upgrade(variables)
         if variables.get("CONTENT_LENGTH", "").strip("0") or any(n == b"transfer-encoding" for n, _ in request.headers):

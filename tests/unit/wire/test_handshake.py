@@ -224,6 +224,11 @@ class TestExtensions:
             parse_extensions(value)
         assert caught.value.status == 400
 
+    def test_a_malformed_header_is_refused_before_the_application_is_asked(self):
+        assert refusal(HTTP_SEC_WEBSOCKET_EXTENSIONS="permessage-deflate; ;").status == 400
+        offered = "permessage-deflate; client_max_window_bits"
+        assert check_upgrade(head(HTTP_SEC_WEBSOCKET_EXTENSIONS=offered)).extensions == offered
+
     @given(st.text(alphabet='a;=," \\\t', max_size=30))
     def test_anything_is_refused_or_survives_being_written_again(self, value):
         try:

@@ -223,15 +223,15 @@ class TestRefused:
         [
             (bytes.fromhex("16 03 01 02 00 01 00 01 fc 03 03"), "TLS"),
             (bytes.fromhex("01 01 00 01 00 08 00 00 00 01 00 00 00 00 00 00"), "FastCGI"),
-            (b"70:CONTENT_LENGTH\x000\x00SCGI\x001\x00,", "SCGI"),
+            (b"70:CONTENT_LENGTH\x000\x00SCGI\x001\x00", "SCGI"),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2"),
-            (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", "the PROXY protocol"),
+            (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET / HTTP/1.1\r\n\r\n", "the PROXY protocol"),
         ],
     )
     def test_another_protocol_is_named(self, data, name):
         transcript = read(make, data)
         assert transcript.told == [Refused(400)]
-        assert f"looks like {name};" in transcript.words
+        assert f"looks like {name}," in transcript.words
 
     def test_the_largest_head_that_fits(self):
         size = len(request())
