@@ -187,6 +187,11 @@ def test_scgi_09_no_comma_closes():
     assert read(make, wire[:-1] + b"x,").told == [CLOSED]
 
 
+@pytest.mark.parametrize("pairs", [[*GET, GET[0]], replaced(GET, CONTENT_LENGTH=None)])
+def test_scgi_09_no_comma_closes_whatever_else_there_is_to_mend_or_refuse(pairs):
+    assert read(make, request(pairs)[:-1] + b".").told == [CLOSED]
+
+
 @pytest.mark.parametrize(
     ("block", "words"),
     [
