@@ -61,7 +61,9 @@ const HANDLERS = {
   },
 };
 
+// What the visitor is called stays, in this tab, whichever route is taken next.
 function introduce() {
+  for (const name of ["name", "color"]) sessionStorage.setItem(name, pens[name].value);
   connection.send({ type: "hello", name: pens.name.value, color: pens.color.value });
 }
 
@@ -141,9 +143,7 @@ for (const name of COLORS) {
 pens.color.value = COLORS[0];
 $("pens").addEventListener("submit", (event) => event.preventDefault());
 $("pens").addEventListener("change", ({ target }) => {
-  if (target.name === "width") return;
-  sessionStorage.setItem(target.name, target.value);
-  introduce();
+  if (target.name !== "width") introduce();
 });
 $("clear").addEventListener("click", () => connection.send({ type: "clear" }));
 
