@@ -17,6 +17,7 @@ It does not know of clocks (the server decides when to ping) nor of the handshak
 from __future__ import annotations
 
 import struct
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from wsproto.frame_protocol import Frame, FrameDecoder, Opcode, ParseFailed
@@ -60,6 +61,11 @@ PONG_FINAL: Final = 0x8A
 RSV1_BIT: Final = 0x40
 
 
+MAX_PONGS: Final = 16
+"""Answers kept between two calls of ``take_output``, the latest ones. RFC 6455 5.5.3: an endpoint that has not yet
+answered earlier pings "MAY elect to send a Pong frame for only the most recently processed Ping frame"; a burst is
+answered all the same, because clients (and Autobahn's case 2.10) count, and a flood costs 2 KiB."""
+
 JOIN_BELOW: Final = 16384
 """Payloads shorter than this are copied behind their header: that costs less than a second buffer to send."""
 
@@ -85,7 +91,7 @@ class WebSocketCodec:
         has_output: ``take_output`` has something to say.
     """
 
-    __slots__ = ("_deflater", "_frames", "_message", "_pong", "has_output", "state")
+    __slots__ = ("_deflater", "_frames", "_message", "_pongs", "has_output", "state")
 
     protocol = "websocket"
 
@@ -94,7 +100,7 @@ class WebSocketCodec:
         self._deflater = None if deflate is None else Deflater(deflate)
         self._message = MessageAssembler(limits, None if deflate is None else Inflater(deflate))
         self._frames = FrameDecoder(client=False, extensions=[self._message])
-        self._pong = b""
+        self._pongs: deque[bytes] = deque(maxlen=MAX_PONGS)
         self.has_output = False
 
     # Receiving
@@ -135,9 +141,7 @@ class WebSocketCodec:
         payload = frame.payload
         assert isinstance(payload, bytes)
         if opcode is Opcode.PING:
-            # RFC 6455 5.5.3: an endpoint that has not yet answered earlier pings "MAY elect to send a Pong frame for
-            # only the most recently processed Ping frame". So a flood of them costs 127 bytes.
-            self._pong = payload
+            self._pongs.append(payload)
             self.has_output = self.state is OPEN
             return None
         if opcode is Opcode.PONG:
@@ -152,12 +156,13 @@ class WebSocketCodec:
         self._frames = FrameDecoder(client=False, extensions=[self._message])
 
     def take_output(self) -> bytes:
-        """The Pong that is due, once; empty when none is, and after our Close frame."""
+        """The Pongs that are due, once; empty when none is, and after our Close frame."""
         if not self.has_output:
             return b""
         self.has_output = False
-        payload, self._pong = self._pong, b""
-        return encode_header(PONG_FINAL, len(payload)) + payload
+        output = b"".join([encode_header(PONG_FINAL, len(payload)) + payload for payload in self._pongs])
+        self._pongs.clear()
+        return output
 
     # Sending
 

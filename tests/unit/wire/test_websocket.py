@@ -21,6 +21,7 @@ from ssgi_gateway.wire.websocket import (
     CLOSED,
     JOIN_BELOW,
     LOCAL_CLOSING,
+    MAX_PONGS,
     OPEN,
     REMOTE_CLOSING,
     TRANSITIONS,
@@ -302,6 +303,10 @@ class TestPings:
     def test_rfc_6455_5_7_a_ping_is_answered_with_its_payload(self):
         assert read(codec, frame(PING, b"Hello")) == Transcript([], bytes.fromhex("8a 05 48 65 6c 6c 6f"))
 
+    def test_a_burst_is_answered_in_order(self):
+        pings = b"".join(frame(PING, bytes([index])) for index in range(10))
+        assert read(codec, pings).sent == b"".join(b"\x8a\x01" + bytes([index]) for index in range(10))
+
     def test_a_ping_between_fragments(self):
         data = frame(TEXT, b"a", fin=False) + frame(PING) + frame(CONTINUATION, b"b")
         assert read(codec, data) == Transcript([MessageReceived("ab")], b"\x8a\x00")
@@ -332,7 +337,8 @@ class TestPings:
             assert tracemalloc.get_traced_memory()[0] < 65536
         finally:
             tracemalloc.stop()
-        assert server.take_output() == b"\x8a\x7d" + (499).to_bytes(125, "big")
+        latest = [index.to_bytes(125, "big") for index in range(500 - MAX_PONGS, 500)]
+        assert server.take_output() == b"".join(b"\x8a\x7d" + payload for payload in latest)
         assert server.take_output() == b""
         assert not server.has_output
 
