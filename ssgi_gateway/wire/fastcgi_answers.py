@@ -1,0 +1,77 @@
+"""What a FastCGI responder writes, in records: pieces of an answer, its end, and what needs no application.
+
+Knows no connection: who may write what, and when, is the codec's.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from ssgi_gateway.wire.fastcgi_records import (
+    END_REQUEST,
+    GET_VALUES,
+    GET_VALUES_RESULT,
+    HEADER,
+    REQUEST_COMPLETE,
+    STDERR,
+    STDOUT,
+    UNKNOWN_TYPE,
+    VERSION,
+    decode_pairs,
+    encode_pair,
+    encode_record,
+    encode_stream,
+)
+
+__all__ = ["SMALL", "encode_answer", "encode_end", "encode_management", "encode_stderr"]
+
+SMALL: Final = 16384
+"""Up to here head and payload are copied into one piece with their record header: cheaper than a longer writev."""
+
+_END: Final = struct.Struct(">BBHHBx BBHHBx IB3x")
+
+
+def encode_answer(
+    request_id: int, head: bytes | None, data: bytes | bytearray | memoryview | None, end: bytes
+) -> list[bytes | memoryview]:
+    """A piece of an answer: CGI header block, payload and ``encode_end``, each of which may be empty.
+
+    A small piece is one ``bytes``, a large payload is not copied (``encode_stream``).
+    """
+    head = head or b""
+    size = len(head)
+    if data:
+        size += len(data) if type(data) is bytes else memoryview(data).nbytes
+    if size > SMALL:
+        pieces = encode_stream(STDOUT, request_id, head, data or b"")
+        return [*pieces, end] if end else pieces
+    if size:
+        return [b"".join((HEADER.pack(VERSION, STDOUT, request_id, size, 0), head, data or b"", end))]
+    return [end] if end else []
+
+
+def encode_end(request_id: int, stderr_used: bool) -> bytes:
+    """The end of an answer: STDERR's if it was used, STDOUT's, which is due in any case (6.1), END_REQUEST."""
+    end = _END.pack(VERSION, STDOUT, request_id, 0, 0, VERSION, END_REQUEST, request_id, 8, 0, 0, REQUEST_COMPLETE)
+    return encode_record(STDERR, request_id) + end if stderr_used else end
+
+
+def encode_stderr(request_id: int, text: str) -> bytes:
+    """Text for the web server's error log, in UTF-8; nothing for no text, since an empty record ends the stream."""
+    return b"".join(encode_stream(STDERR, request_id, b"", text.encode("utf-8", "backslashreplace")))
+
+
+def encode_management(kind: int, content: bytes, max_connections: int) -> bytes:
+    """The answer to a management record (4): the values that were asked for, or UNKNOWN_TYPE.
+
+    A GET_VALUES that holds garbage asks for nothing from there on. However much it asks, the answer is one record of
+    at most three values.
+    """
+    if kind != GET_VALUES:
+        return encode_record(UNKNOWN_TYPE, 0, bytes((kind, 0, 0, 0, 0, 0, 0, 0)))
+    most = b"%d" % max_connections
+    values = {b"FCGI_MAX_CONNS": most, b"FCGI_MAX_REQS": most, b"FCGI_MPXS_CONNS": b"0"}
+    asked = {name for name, _ in decode_pairs(content, len(content))[0]}
+    found = [encode_pair(name, value) for name, value in values.items() if name in asked]
+    return encode_record(GET_VALUES_RESULT, 0, b"".join(found))
