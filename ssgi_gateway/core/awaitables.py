@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from .channel import Channel
 
@@ -22,8 +22,8 @@ class Ready:
     def __init__(self, value: object) -> None:
         self.value = value
 
-    def __await__(self) -> Ready:
-        return self
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self  # type: ignore[return-value]  # an iterator is all that ``await`` asks for
 
     def __iter__(self) -> Ready:
         return self
@@ -44,7 +44,7 @@ class WhenWritable:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Generator[Any, None, bool]:
         return self.channel.when_writable().__await__()
 
 
@@ -57,6 +57,6 @@ class WhenFlushed:
         self.channel = channel
         self.ended = ended
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, None, tuple[bool, bool]]:
         sent = yield from self.channel.when_flushed().__await__()
         return (True, self.ended) if sent else (False, True)

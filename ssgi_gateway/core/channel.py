@@ -20,9 +20,8 @@ class Channel:
 
     __slots__ = ("front_files", "scope")
 
-    def __init__(self, scope: TaskScope, front_files: bool = True) -> None:
-        self.scope = scope
-        self.front_files = front_files
+    scope: TaskScope
+    front_files: bool
 
     def write(self, head: bytes | None, data: Any, end: bool) -> bool:
         """Write a piece of the answer; returns whether the peer can take more right now.

@@ -1,5 +1,7 @@
 from ..wire.cgi cimport RequestHead
 from .channel cimport Channel
+from .headers cimport GetHeader
+from .tasks cimport start
 
 
 cdef class Exchange:
@@ -12,6 +14,7 @@ cdef class Exchange:
     cdef bytes _data
     cdef Py_ssize_t _written
 
+    cdef object _open(self, Channel channel, RequestHead request)
     cpdef object run(self, object app, str kind, bint strict)
     cpdef object cancel(self)
     cpdef bint finished(self) except -1

@@ -28,7 +28,8 @@ class Exchange:
 
     __slots__ = ("__weakref__", "_channel", "_data", "_extensions", "_handlers", "_request", "_tasks", "_written")
 
-    def __init__(self, channel: Channel, request: RequestHead) -> None:
+    def _open(self, channel: Channel, request: RequestHead) -> None:
+        """Set what both kinds have; called by their ``__init__``."""
         self._channel = channel
         self._request = request
         self._tasks: set[asyncio.Task[Any]] | None = None
@@ -129,7 +130,7 @@ class Exchange:
         return f"{self._request.method} {path}"
 
     def _spawn(self, awaitable: Any, done: Callable[[asyncio.Task[Any]], None]) -> asyncio.Task[Any]:
-        task = self._channel.scope.spawn(awaitable, done)
+        task: asyncio.Task[Any] = self._channel.scope.spawn(awaitable, done)
         if not task.done():
             if self._tasks is None:
                 self._tasks = set()

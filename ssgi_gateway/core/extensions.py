@@ -50,6 +50,8 @@ def build_extensions(request: RequestHead, connection: dict[str, Any]) -> dict[s
         "environ": dict(variables.items()),
     }
     extensions.update(connection)
+    if "subprotocols" in connection:
+        extensions["scheme"] = "wss" if request.scheme == "https" else "ws"
     return extensions
 
 

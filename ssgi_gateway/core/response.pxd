@@ -1,6 +1,13 @@
+from ..wire.cgi cimport RequestHead
 from ..wire.response_head cimport ResponseHead
+from .awaitables cimport Ready, WhenFlushed, WhenWritable
 from .body cimport RequestBody
+from .channel cimport Channel
 from .exchange cimport Exchange
+
+cdef int OPEN, STREAMING, ENDED, ABORTED
+cdef Py_ssize_t UNKNOWN
+cdef Ready TRUE, FALSE, GONE
 
 
 cdef class HttpResponse(Exchange):

@@ -45,7 +45,7 @@ class HttpResponse(Exchange):
     __slots__ = ("_body", "_head", "_remaining", "_state", "_suppressed", "_total", "aborted")
 
     def __init__(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
-        super().__init__(channel, request)
+        self._open(channel, request)
         self.aborted = False
         self._state = OPEN
         self._head: ResponseHead | None = None
@@ -224,7 +224,9 @@ class HttpResponse(Exchange):
             self._remaining = head.content_length
             if size > self._remaining or (not has_more and size != self._remaining):
                 self._remaining = UNKNOWN
-                raise ValueError(f"Content-Length is {head.content_length}, the body has {size} bytes; nothing was sent")
+                raise ValueError(
+                    f"Content-Length is {head.content_length}, the body has {size} bytes; nothing was sent"
+                )
         elif head.content_length < 0 and not has_more and status != 204 and status != 304:
             head.set_content_length(size)
         encoded = head.encode()

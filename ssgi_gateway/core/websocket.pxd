@@ -1,4 +1,9 @@
+from ..wire.response_head cimport ResponseHead
+from .awaitables cimport Ready, WhenWritable
 from .exchange cimport Exchange
+
+cdef object PENDING, REJECTED, CLOSED, ACCEPTED
+cdef Ready TRUE, FALSE
 
 
 cdef class WebSocket(Exchange):
@@ -14,6 +19,7 @@ cdef class WebSocket(Exchange):
     cpdef object send(self, object payload)
     cpdef object close(self, int code=*, object reason=*)
     cpdef bint deliver(self, object message) except -1
+    cpdef bint busy(self) except -1
     cpdef object ended(self, int code, str reason)
     cpdef object _dispatch(self, object message)
     cpdef object _received(self, object task)

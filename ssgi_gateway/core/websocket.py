@@ -38,7 +38,7 @@ class WebSocket(Exchange):
     __slots__ = ("_args", "_busy", "_ended", "_offered", "_queue", "_queue_limit", "_receiver", "status")
 
     def __init__(self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int) -> None:
-        super().__init__(channel, request)
+        self._open(channel, request)
         self.status = PENDING
         self._offered = offered
         self._queue: deque[str | bytes] | None = None
@@ -170,6 +170,10 @@ class WebSocket(Exchange):
             return len(self._queue) < self._queue_limit
         self._dispatch(message)
         return not self._busy
+
+    def busy(self) -> bool:
+        """Whether no message can be taken: an async handler runs, or the queue is full."""
+        return self._busy or (self._queue is not None and len(self._queue) >= self._queue_limit)
 
     def ended(self, code: int, reason: str) -> None:
         """The connection is over, by a closing handshake or not; tell the handlers, once."""

@@ -1,4 +1,10 @@
+from .connection cimport Connection
 from .gateway cimport Gateway
+from .http cimport HttpProtocol
+from .system cimport accept
+
+cdef int BURST
+cdef double RETRY
 
 
 cdef class Acceptor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
-from . import system
 from .connection import Connection
 from .http import HttpProtocol
+from .system import accept
 
 if TYPE_CHECKING:
     import socket
@@ -60,7 +60,7 @@ class Acceptor:
         """Serve the next connection; ``False`` when there is none."""
         gateway = self.gateway
         try:
-            fd = system.accept(self.listener)
+            fd = accept(self.listener)
         except OSError as error:
             self._exhausted(error)
             return False
@@ -68,7 +68,6 @@ class Acceptor:
             return False
         connection = Connection(gateway, fd)
         protocol = HttpProtocol(connection, gateway, self.make_codec(fd))
-        connection.protocol = protocol
         if len(gateway.connections) >= gateway.max_connections:
             protocol.overloaded()
         connection.begin()

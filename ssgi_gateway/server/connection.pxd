@@ -1,4 +1,10 @@
 from .gateway cimport Gateway
+from .protocol cimport Protocol
+from .system cimport close, receive, send, send_many, shutdown_write
+
+cdef int OPEN, FLUSHING, LINGERING, CLOSED
+cdef double NEVER, LINGER_TIME
+cdef Py_ssize_t LINGER_BYTES, SMALL
 
 
 cdef class Connection:
@@ -13,7 +19,7 @@ cdef class Connection:
     cdef public int fd
     cdef public Gateway gateway
     cdef public Py_ssize_t out_size
-    cdef public object protocol
+    cdef public Protocol protocol
     cdef public int state
     cdef public double write_deadline
 

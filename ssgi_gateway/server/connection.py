@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from . import system
+from .system import close, receive, send, send_many, shutdown_write
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -61,7 +61,7 @@ class Connection:
     def __init__(self, gateway: Gateway, fd: int) -> None:
         self.gateway = gateway
         self.fd = fd
-        self.protocol: Protocol = None  # type: ignore[assignment] - set by the acceptor, never None afterwards
+        self.protocol: Protocol = None  # type: ignore[assignment]  # set by the acceptor, never None afterwards
         self.state = OPEN
         self.out_size = 0
         self.deadline = NEVER
@@ -85,7 +85,7 @@ class Connection:
     def on_readable(self) -> None:
         """The kernel has something: read once and pass it on."""
         try:
-            data = system.receive(self.fd)
+            data = receive(self.fd)
         except OSError:
             self.lost()
             return
@@ -94,11 +94,12 @@ class Connection:
         if self.state != OPEN:
             self._discard(data)
             return
+        protocol = self.protocol  # held here: its own doing may take it from this connection while it runs
         try:
             if data:
-                self.protocol.data_received(data)
+                protocol.data_received(data)
             else:
-                self.protocol.eof_received()
+                protocol.eof_received()
         except Exception:
             logger.exception("internal error while serving a connection; it was closed")
             self.lost()
@@ -139,7 +140,7 @@ class Connection:
             self._keep(data, 0)
             return self.out_size <= self.gateway.high_water
         try:
-            sent = system.send(self.fd, data)
+            sent = send(self.fd, data)
         except OSError:
             self.lost()
             return True
@@ -158,7 +159,7 @@ class Connection:
         sent = 0
         if not self._out:
             try:
-                sent = system.send_many(self.fd, buffers)
+                sent = send_many(self.fd, buffers)
             except OSError:
                 self.lost()
                 return True
@@ -177,7 +178,7 @@ class Connection:
         """The kernel takes more."""
         out = self._out
         try:
-            sent = system.send_many(self.fd, list(out)) if out else 0
+            sent = send_many(self.fd, list(out)) if out else 0
         except OSError:
             self.lost()
             return
@@ -265,7 +266,7 @@ class Connection:
     def _linger(self) -> None:
         self.state = LINGERING
         self.deadline = self.gateway.now + LINGER_TIME
-        system.shutdown_write(self.fd)
+        shutdown_write(self.fd)
         self.start_reading()
 
     def _discard(self, data: bytes) -> None:
@@ -280,8 +281,9 @@ class Connection:
         """The peer is gone, or this side gives up: nothing more goes either way."""
         if self.state == CLOSED:
             return
+        protocol = self.protocol
         self.close()
-        self.protocol.connection_lost()
+        protocol.connection_lost()
 
     def close(self) -> None:
         """Give everything back. Output that still waits is dropped."""
@@ -293,8 +295,9 @@ class Connection:
             loop.remove_reader(self.fd)
         if self._writing:
             loop.remove_writer(self.fd)
-        system.close(self.fd)
+        close(self.fd)
         self._reading = self._writing = False
+        self.protocol = None  # type: ignore[assignment]  # a cycle less for the collector
         self._out = None
         self.out_size = 0
         _resolve(self._take_drained(), False)
@@ -305,14 +308,19 @@ class Connection:
 
     def tick(self, now: float) -> None:
         """Called by the gateway's sweep when one of the deadlines has passed."""
+        if self.state == CLOSED:
+            return
         if self.write_deadline <= now:
-            self.gateway.complain("slow reader", "a peer took nothing of its answer for %.0f s; closed" % self.gateway.write_timeout)
+            self.gateway.complain(
+                "slow reader", f"a peer took nothing of its answer for {self.gateway.write_timeout:.0f} s; closed"
+            )
             self.lost()
         elif self.state != OPEN:
             self.close()
         else:
             self.deadline = NEVER
-            self.protocol.deadline_passed()
+            protocol = self.protocol
+            protocol.deadline_passed()
 
     def _take_drained(self) -> list[asyncio.Future[bool]] | None:
         waiters, self._drained = self._drained, None

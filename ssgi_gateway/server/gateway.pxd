@@ -14,6 +14,7 @@ cdef class Gateway:
     cdef public Py_ssize_t max_body_size
     cdef public Py_ssize_t max_connections
     cdef public double now
+    cdef public object root_path
     cdef public object scope
     cdef public object settings
     cdef public dict state

@@ -44,6 +44,7 @@ class Gateway:
         "max_body_size",
         "max_connections",
         "now",
+        "root_path",
         "scope",
         "settings",
         "state",
@@ -65,6 +66,7 @@ class Gateway:
         self.settings = settings
         self.scope = TaskScope(loop)
         self.state: dict[str, Any] = {}
+        self.root_path = settings.root_path
         self.connections: set[Connection] = set()
         self.draining = False
         self.now = loop.time()

@@ -1,8 +1,18 @@
 from ..core.body cimport RequestBody
+from ..core.channel cimport Channel
 from ..core.exchange cimport Exchange
+from ..core.response cimport HttpResponse
+from ..core.websocket cimport WebSocket
+from ..wire.cgi cimport RequestHead, parse_head
 from ..wire.codec cimport Codec
-from ..wire.events cimport HeadReceived
+from ..wire.events cimport BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
+from ..wire.response_head cimport ResponseHead
+from .connection cimport Connection
+from .gateway cimport Gateway
 from .protocol cimport Protocol
+from .websocket cimport WebSocketProtocol
+
+cdef Py_ssize_t BIG_HEAD
 
 
 cdef class HttpProtocol(Protocol):
@@ -16,6 +26,7 @@ cdef class HttpProtocol(Protocol):
 
     cpdef object overloaded(self)
     cdef object _advance(self)
+    cdef object _flush(self)
     cdef object _head_received(self, HeadReceived event)
     cdef object _body_received(self, bytes data)
     cdef object _request_ended(self)

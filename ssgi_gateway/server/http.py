@@ -43,7 +43,7 @@ class HttpProtocol(Protocol):
     __slots__ = ("_body", "_ended", "_exchange", "_head", "_overloaded", "_upgrade", "codec")
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
-        super().__init__(connection, gateway)
+        self.attach(connection, gateway)
         self.codec = codec
         self._head: HeadReceived | None = None  # decoded, its application not called yet
         self._body: RequestBody | None = None
@@ -59,13 +59,13 @@ class HttpProtocol(Protocol):
         self._advance()
 
     def eof_received(self) -> None:
-        self.codec.receive(b"")
-        self._advance()
         connection = self.connection
         if self.gateway.half_close and self._exchange is not None and self._ended:
             connection.stop_reading()
-        else:
-            connection.lost()
+            return
+        self.codec.receive(b"")
+        self._advance()
+        connection.lost()
 
     def connection_lost(self) -> None:
         exchange, self._exchange = self._exchange, None
@@ -107,18 +107,25 @@ class HttpProtocol(Protocol):
                     self._request_ended()
                 elif kind is RequestAborted:
                     self._request_aborted()
-            output = codec.take_output()
-            if output:
-                self.connection.write(output)
+            self._flush()
             if self._head is not None:
                 self._begin()
         except RequestRejected as refusal:
             self._refuse(refusal)
         except RemoteProtocolError as error:
             self._complain("protocol error", str(error))
+            self._flush()
             self.connection.lost()
             return
         self._wait()
+
+    def _flush(self) -> None:
+        """Send what the codec answers by itself."""
+        output = self.codec.take_output()
+        if output:
+            self.connection.write(output)
+            if self.codec.closing:
+                self.connection.finish(False)
 
     def _head_received(self, event: HeadReceived) -> None:
         if self._overloaded:
@@ -151,20 +158,20 @@ class HttpProtocol(Protocol):
         """The client left. The codec knows whether the web server still wants an end mark."""
         self._head = None
         exchange, self._exchange = self._exchange, None
-        if exchange is None:
-            return
-        exchange.abort()
-        self.connection.write_many(self.codec.encode(None, None, True))
-        self._end()
+        if exchange is not None:
+            exchange.abort()
+        if self.codec.busy:
+            self._end()
+            self._flush()
 
     # -- the application -----------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Call the application with the head that has arrived."""
         gateway = self.gateway
-        variables = self._head.variables  # type: ignore[union-attr] - the callers have looked
+        variables = self._head.variables  # type: ignore[union-attr]  # the callers have looked
         self._head = None
-        request = parse_head(variables, gateway.settings.root_path)
+        request = parse_head(variables, gateway.root_path)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.tunnels:
             self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
             queue = gateway.settings.websockets.max_queue
@@ -198,7 +205,7 @@ class HttpProtocol(Protocol):
             connection.start_reading()
 
     def break_off(self) -> None:
-        """Close without the end mark: FastCGI's front sees a broken answer, SCGI's one that is shorter than declared."""
+        """Close without the end mark, which FastCGI's front sees; SCGI's sees fewer bytes than were declared."""
         self.connection.lost()
 
     def describe(self) -> dict[str, Any]:
@@ -210,16 +217,15 @@ class HttpProtocol(Protocol):
     def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
         upgrade = self._upgrade
         settings = self.gateway.settings.websockets
-        deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr] - set before the call
+        deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr]  # set before the call
         head = ResponseHead()
         if headers is not None:
             head.add(headers)
-        head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type] - set before the call
+        head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type]  # set before the call
         self._exchange = None
         connection = self.connection
         connection.write_many(self.codec.encode(head.encode(), None, False))
         carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, self.describe())
-        connection.protocol = carrier
         carrier.begin(self.codec.trailing_data())
         return carrier
 

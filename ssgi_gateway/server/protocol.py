@@ -23,10 +23,13 @@ class Protocol(Channel):
 
     __slots__ = ("connection", "gateway")
 
-    def __init__(self, connection: Connection, gateway: Gateway) -> None:
-        super().__init__(gateway.scope, gateway.front_files)
+    def attach(self, connection: Connection, gateway: Gateway) -> None:
+        """Take the place of ``connection``'s protocol. Called once, by ``__init__``."""
+        self.scope = gateway.scope
+        self.front_files = gateway.front_files
         self.connection = connection
         self.gateway = gateway
+        connection.protocol = self
 
     def data_received(self, data: bytes) -> None:
         """Bytes, never empty."""

@@ -11,9 +11,10 @@ import signal
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ssgi_gateway.wire.http1 import UpgradeCodec
+from ssgi_gateway.wire.forwarded import trusted_peers
 
 from ..wire.fastcgi import FastcgiCodec
+from ..wire.http1 import UpgradeCodec
 from ..wire.scgi import ScgiCodec
 from . import system
 from .acceptor import Acceptor
@@ -60,7 +61,8 @@ def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any
     if listener.protocol == "scgi":
         return lambda fd: ScgiCodec(limits)
     if listener.protocol == "fastcgi":
-        return lambda fd: FastcgiCodec(limits)
+        return lambda fd: FastcgiCodec(limits, settings.max_connections)
+    trusted_peers(settings.trusted_peers)  # a peer that is none is to be told now, not to the first visitor
     return lambda fd: UpgradeCodec(limits, *system.addresses(fd), settings.trusted_peers)
 
 

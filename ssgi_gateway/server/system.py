@@ -10,7 +10,7 @@ import socket
 from typing import Any, Final
 
 RECEIVE_SIZE: Final = 262144
-"""Bytes asked for at once: a 64 KiB upload chunk costs a quarter of the calls, and an idle connection holds none of it."""
+"""Bytes asked for at once: uploads cost a quarter of the calls that 64 KiB would, and an idle connection holds none."""
 
 MOST_BUFFERS: Final = 64
 """Buffers for one gathering write; IOV_MAX is 1024 on Linux, what is left goes in the next turn."""

@@ -1,6 +1,11 @@
 from ..core.websocket cimport WebSocket
+from ..wire.events cimport CloseReceived, Event, MessageReceived
 from ..wire.websocket cimport WebSocketCodec
+from .connection cimport Connection
+from .gateway cimport Gateway
 from .protocol cimport Protocol
+
+cdef int RUNNING, CLOSING, OVER, NO_STATUS, BROKEN, GOING_AWAY
 
 
 cdef class WebSocketProtocol(Protocol):
@@ -14,6 +19,8 @@ cdef class WebSocketProtocol(Protocol):
 
     cpdef object begin(self, bytes trailing)
     cdef object _advance(self)
+    cdef object _stall(self)
+    cpdef object _unstall(self, object _)
     cdef object _flush(self)
     cdef object _pong_received(self)
     cdef object _schedule_ping(self)

@@ -19,7 +19,9 @@ from ..wire.websocket import WebSocketCodec
 from .protocol import Protocol
 
 if TYPE_CHECKING:
-    from ssgi_gateway.wire.handshake import DeflateParams
+    import asyncio
+
+    from ssgi_gateway.wire.deflate import DeflateParams
 
     from ..core.websocket import WebSocket
     from .connection import Connection
@@ -47,7 +49,7 @@ class WebSocketProtocol(Protocol):
         deflate: DeflateParams | None,
         described: dict[str, Any],
     ) -> None:
-        super().__init__(connection, gateway)
+        self.attach(connection, gateway)
         self.codec = WebSocketCodec(gateway.settings.websockets, deflate)
         self.socket = socket
         self._described = described
@@ -88,8 +90,12 @@ class WebSocketProtocol(Protocol):
         now = self.gateway.now
         if self._state == CLOSING:
             self.connection.lost()  # RFC 6455 7.1.1: either side may give up waiting
-        elif self._pinged and self._heard < now - settings.ping_timeout and not self._full:
-            self.gateway.complain("silent WebSocket", f"websocket: no answer to a ping for {settings.ping_timeout:.0f} s")
+        elif self._full:
+            self._schedule_ping()  # nobody listens for the answer now; the write deadline still holds
+        elif self._pinged and self._heard < now - settings.ping_timeout:
+            self.gateway.complain(
+                "silent WebSocket", f"websocket: no answer to a ping for {settings.ping_timeout:.0f} s"
+            )
             self.connection.lost()
         else:
             self._pinged = True
@@ -105,8 +111,10 @@ class WebSocketProtocol(Protocol):
     def _advance(self) -> None:
         """Deliver what has arrived, for as long as the application takes it."""
         codec = self.codec
+        connection = self.connection
+        high_water = self.gateway.high_water
         try:
-            while not self._full:
+            while not self._full and connection.out_size <= high_water:
                 event = codec.next_event()
                 if event is None:
                     break
@@ -124,7 +132,19 @@ class WebSocketProtocol(Protocol):
             self._protocol_error(error)
             return
         if self._full:
-            self.connection.stop_reading()
+            connection.stop_reading()
+        elif connection.out_size > high_water:
+            self._stall()
+
+    def _stall(self) -> None:
+        """The peer sends and does not read: it is not read either until it has taken what waits for it."""
+        self._full = True
+        self.connection.stop_reading()
+        self.connection.when_writable().add_done_callback(self._unstall)
+
+    def _unstall(self, _: asyncio.Future[bool]) -> None:
+        if not self.socket.busy():
+            self.receive_more()
 
     def _flush(self) -> None:
         output = self.codec.take_output()

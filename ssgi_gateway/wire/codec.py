@@ -14,6 +14,7 @@ class Codec:
 
     Attributes:
         busy: a request is between its head and ``finish()``.
+        closing: nothing more will be read; once ``take_output()`` was sent the connection is to be closed.
         protocol: the name in logs and in ``extensions``.
         serves_http: ordinary requests may come this way.
         tunnels: a 101 answer turns the connection into a two-way stream here.
@@ -26,6 +27,11 @@ class Codec:
         self.serves_http = serves_http
         self.tunnels = tunnels
         self.busy = False
+
+    @property
+    def closing(self) -> bool:
+        """Whether the codec has ended the connection by an automatic answer."""
+        return False
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer; ``b""`` says that no more will come."""

@@ -72,7 +72,7 @@ class UpgradeCodec(Codec):
     )
 
     def __init__(self, limits: WireLimits, server: Any = "", client: Any = "", trusted: tuple[str, ...] = ()) -> None:
-        super().__init__("http", False, True)
+        super().__init__("websocket", serves_http=False, tunnels=True)
         self._limits = limits
         self._server = server
         self._client = client

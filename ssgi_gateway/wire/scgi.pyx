@@ -193,7 +193,7 @@ cdef class ScgiCodec(Codec):
         from ssgi_gateway.wire.variables import merge_repeated
 
         fields = block.split(b"\0")
-        variables = merge_repeated(zip(fields[0:-1:2], fields[1::2]))
+        variables = merge_repeated(zip(fields[::2], fields[1::2]))
         self._left = read_content_length(variables[b"CONTENT_LENGTH"].decode("latin-1"))
         declared = variables.get(b"HTTP_CONTENT_LENGTH")
         if declared is not None and parse_length(declared.decode("latin-1")) > self._left:

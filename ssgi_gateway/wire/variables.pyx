@@ -117,6 +117,29 @@ cdef class Variables:
         self.clean(repeated)
         return 0
 
+    cdef object take_params(self, bytes block):
+        """Index FastCGI's name-value pairs (FastCGI 3.4), which the caller has found to be whole."""
+        cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(block)
+        cdef Py_ssize_t end = PyBytes_GET_SIZE(block)
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t name_size, value_size
+        cdef bint repeated = False
+        self._block = block
+        while at < end:
+            name_size = data[at]
+            at += 1
+            if name_size & 0x80:
+                name_size = (name_size & 0x7F) << 24 | data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+                at += 3
+            value_size = data[at]
+            at += 1
+            if value_size & 0x80:
+                value_size = (value_size & 0x7F) << 24 | data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+                at += 3
+            repeated |= self.add(at, name_size, at + name_size, value_size)
+            at += name_size + value_size
+        self.clean(repeated)
+
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1:
         """Index one variable; returns whether its name was there before."""
         cdef const char *text = PyBytes_AS_STRING(self._block) + name
