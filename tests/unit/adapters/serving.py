@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from wsproto.connection import Connection, ConnectionType
@@ -21,20 +22,24 @@ from ssgi_gateway.server.listeners import Listener
 from ssgi_gateway.server.serve import serve
 from ssgi_gateway.settings import Settings
 
-__all__ = ["Answer", "Client", "Served", "WebSocketClient", "run", "serving", "wait_for"]
+__all__ = ["Answer", "Client", "Served", "WebSocketClient", "in_loop", "serving", "wait_for"]
 
 DEADLINE = 30.0
 """Seconds a test may take in all; it only bounds how long a failure takes."""
 
 
-def run(test: Coroutine[Any, Any, Any]) -> Any:
-    """Run a test's coroutine."""
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Make a coroutine function a test: it runs in an event loop of its own."""
 
-    async def bounded() -> Any:
+    async def bounded(*args: Any, **kwargs: Any) -> None:
         async with asyncio.timeout(DEADLINE):
-            return await test
+            await test(*args, **kwargs)
 
-    return asyncio.run(bounded())
+    @functools.wraps(test)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(bounded(*args, **kwargs))
+
+    return wrapper
 
 
 async def wait_for(condition: Any, what: str) -> None:
@@ -227,22 +232,29 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, settings: Settings | None = None) -> AsyncIterator[Served]:
-    """Serve an SSGI callable for HTTP and WebSockets on a port of the kernel's choice, with its hooks."""
-    state: dict[str, Any] = {}
-    startup, shutdown = getattr(app, "startup", None), getattr(app, "shutdown", None)
-    if startup is not None:
-        await startup(state)
+async def serving(
+    app: Any, settings: Settings | None = None, state: dict[str, Any] | None = None
+) -> AsyncIterator[Served]:
+    """Serve an SSGI callable for HTTP and WebSockets on a port of the kernel's choice.
+
+    Args:
+        app: the callable.
+        settings: the server's.
+        state: given to the callable's ``startup``; without it no hooks are run.
+    """
+    application = Application(app, app)
+    if state is not None:
+        await application.startup(state)
     sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
     sock.setblocking(False)
     host, port = sock.getsockname()
     listener = Listener(sock, Address("tcp", host=host, port=port), "scgi")
     end = asyncio.Event()
-    server = asyncio.ensure_future(serve([listener], Application(app, app), settings or Settings(), end))
+    server = asyncio.ensure_future(serve([listener], application, settings or Settings(), end))
     try:
         yield Served((host, port))
     finally:
         end.set()
         await server
-        if shutdown is not None:
-            await shutdown()
+        if state is not None:
+            await application.shutdown()
