@@ -12,3 +12,6 @@ cdef class WhenWritable:
 cdef class WhenFlushed:
     cdef Channel channel
     cdef bint ended
+
+
+cpdef bint is_pending(object result) except -1

@@ -32,6 +32,14 @@ class Ready:
         raise StopIteration(self.value)
 
 
+def is_pending(result: object) -> bool:
+    """Whether what an application returned has to be awaited.
+
+    ``lambda ws, message: ws.send(message)`` returns what ``send`` does, which mostly is done already.
+    """
+    return result is not None and type(result) is not Ready and hasattr(result, "__await__")
+
+
 TRUE: Final = Ready(True)
 FALSE: Final = Ready(False)
 

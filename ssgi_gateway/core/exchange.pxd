@@ -1,4 +1,5 @@
 from ..wire.cgi cimport RequestHead
+from .awaitables cimport is_pending
 from .channel cimport Channel
 from .headers cimport GetHeader
 from .tasks cimport start

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from .awaitables import is_pending
 from .extensions import build_extensions
 from .headers import GetHeader
 from .tasks import start
@@ -83,7 +84,7 @@ class Exchange:
         except Exception as exc:
             self._fail(exc)
             return
-        if result is not None and hasattr(result, "__await__"):
+        if is_pending(result):
             self._spawn(result, self._call_done)
         else:
             if strict and not self._tasks:

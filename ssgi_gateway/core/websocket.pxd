@@ -1,5 +1,5 @@
 from ..wire.response_head cimport ResponseHead
-from .awaitables cimport Ready, WhenWritable
+from .awaitables cimport Ready, WhenWritable, is_pending
 from .exchange cimport Exchange
 
 cdef object PENDING, REJECTED, CLOSED, ACCEPTED

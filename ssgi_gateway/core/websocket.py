@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ..wire.response_head import ResponseHead
-from .awaitables import FALSE, TRUE, WhenWritable
+from .awaitables import FALSE, TRUE, WhenWritable, is_pending
 from .exchange import Exchange
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class WebSocket(Exchange):
         except Exception as exc:
             self._receiver_failed(exc)
             return
-        if result is not None and hasattr(result, "__await__"):
+        if is_pending(result):
             self._busy = True
             self._spawn(result, self._received)
 

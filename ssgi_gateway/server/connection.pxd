@@ -7,9 +7,12 @@ cdef double NEVER, LINGER_TIME
 cdef Py_ssize_t LINGER_BYTES, SMALL
 
 
+cdef object _resolve(list waiters, bint value)
+
+
 cdef class Connection:
-    cdef object _drained
-    cdef object _flushed
+    cdef list _drained
+    cdef list _flushed
     cdef Py_ssize_t _lingered
     cdef object _out
     cdef bint _reading
