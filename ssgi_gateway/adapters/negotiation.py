@@ -11,6 +11,7 @@ as a ``ConfigurationError`` that names the alternatives.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,6 +65,16 @@ class Application:
         self.websocket = websocket
         self._parts = list({id(part): part for part in (framework, http, websocket)}.values())
 
+    def before_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Before the event loop runs: every ``before_loop(loop)``, for interfaces whose life begins so early (RSGI)."""
+        for part in self._parts:
+            _call_hook(part, "before_loop", loop)
+
+    def after_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """After it has run: every ``after_loop(loop)``."""
+        for part in reversed(self._parts):
+            _call_hook(part, "after_loop", loop)
+
     async def startup(self, state: dict[str, Any]) -> None:
         """Before the first request: run every ``startup(state)`` there is.
 
@@ -97,6 +108,13 @@ async def _run_hook(part: Any, name: str, *args: Any) -> None:
     hook: Any = getattr(part, name, None)
     if shape.is_async(hook):
         await hook(*args)
+
+
+def _call_hook(part: Any, name: str, *args: Any) -> None:
+    """Call a hook, if there is one: an ordinary function of that name."""
+    hook: Any = getattr(part, name, None)
+    if callable(hook) and not shape.is_async(hook):
+        hook(*args)
 
 
 def _adapt_ssgi(app: Any) -> SSGICallable:

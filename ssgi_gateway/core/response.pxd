@@ -14,7 +14,7 @@ cdef class HttpResponse(Exchange):
     cdef public bint aborted
     cdef int _state
     cdef ResponseHead _head
-    cdef RequestBody _body
+    cdef public RequestBody _body
     cdef Py_ssize_t _remaining
     cdef Py_ssize_t _total
     cdef bint _suppressed

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.wire.forwarded import trusted_peers
@@ -39,18 +39,25 @@ async def serve(
         application: what to call for HTTP and for WebSockets, as SSGI callables.
         settings: bounds, deadlines and the rest.
         shutdown: set it to begin the drain.
+
+    Raises:
+        ConfigurationError: the application could not start; it says why.
     """
     gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings)
     acceptors = [Acceptor(gateway, listener.socket, codec_factory(listener, settings)) for listener in listeners]
     try:
-        for acceptor in acceptors:
-            acceptor.start()
-        await shutdown.wait()
-        gateway.draining = True
-        for acceptor, listener in zip(acceptors, listeners, strict=True):
-            acceptor.stop()
-            listener.close()
-        await drain(gateway, settings.deadlines.drain)
+        await application.startup(gateway.state)
+        try:
+            for acceptor in acceptors:
+                acceptor.start()
+            await shutdown.wait()
+            gateway.draining = True
+            for acceptor, listener in zip(acceptors, listeners, strict=True):
+                acceptor.stop()
+                listener.close()
+            await drain(gateway, settings.deadlines.drain)
+        finally:
+            await application.shutdown()
     finally:
         gateway.stop()
 
@@ -114,16 +121,21 @@ def run(settings: Settings, application: Application, listeners: Sequence[Listen
         except asyncio.CancelledError:
             pass
 
-    run_loop(main())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        loop = runner.get_loop()
+        application.before_loop(loop)
+        try:
+            runner.run(main())
+        finally:
+            application.after_loop(loop)
     return 0
 
 
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run ``main`` on uvloop where it is installed, on asyncio's own loop where not."""
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The loop: uvloop where it is installed, asyncio's own loop where not."""
     try:
         import uvloop
     except ImportError:
-        asyncio.run(main)
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
