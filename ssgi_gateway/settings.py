@@ -185,6 +185,20 @@ class Settings:
         "Raise where an application relies on more than SSGI promises: headers read after its call returned.",
         section=APPLICATION,
     )
+    threads: int = setting(
+        8,
+        "WSGI: threads that run the application. 0 runs it on the event loop's thread, one request at a time: the "
+        "fastest, for applications that never wait.",
+        unit="threads",
+        section=APPLICATION,
+    )
+    wsgi_queue: int = setting(
+        1024,
+        "WSGI: requests that may wait for a thread; further ones get 503 with Retry-After.",
+        unit="requests",
+        minimum=1,
+        section=APPLICATION,
+    )
     front_files: bool = setting(
         True,
         "Let X-Accel-Redirect and X-Sendfile from the application through to the web server. Turn it off when users "

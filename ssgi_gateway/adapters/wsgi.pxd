@@ -1,0 +1,21 @@
+from ..core.body cimport RequestBody
+from ..core.response cimport HttpResponse
+from .wsgi_environ cimport build_environ
+from .wsgi_inline cimport InlineCall
+from .wsgi_threads cimport ThreadedCall, WorkerPool
+
+
+cdef class InlineWsgi:
+    cdef object _app
+    cdef dict _base
+
+    cdef object _serve(self, HttpResponse res)
+    cdef object _begin(self, HttpResponse res, object stream)
+
+
+cdef class ThreadedWsgi:
+    cdef object _app
+    cdef dict _base
+    cdef WorkerPool _pool
+
+    cdef object _serve(self, HttpResponse res)

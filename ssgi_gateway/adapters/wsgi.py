@@ -1,0 +1,167 @@
+"""WSGI 1.0.1 (PEP 3333) applications as SSGI callables.
+
+``adapt`` makes one of two:
+
+* **Threads** (``--threads N``, the first choice): the application runs in a pool of N threads; requests beyond that
+  wait in a bounded queue (``--wsgi-queue``), and beyond that are answered 503 with Retry-After. The input streams. A
+  thread waits for a slow client only while more than the high-water mark of its own output is unsent; a file given
+  to ``wsgi.file_wrapper`` and the rest of a finished answer need no thread at all.
+* **Inline** (``--threads 0``): the application runs on the event loop's thread, one call at a time; the fastest way
+  for applications that never wait. A body is collected before the call, in a temporary file beyond 1 MiB. A generator
+  whose client is slow is suspended between two blocks, and other requests are served meanwhile, each in a context
+  (``contextvars``) of its own; what ``write()`` is given then waits in memory, because it cannot be suspended. The
+  application does not see the loop: ``asyncio.run`` works, and Django does not take its views for async ones.
+
+The rules that both keep stand in ``wsgi_call``; what an application is told of a request in ``wsgi_environ``.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters import shape
+from ssgi_gateway.adapters.wsgi_input import take_all
+from ssgi_gateway.errors import ConfigurationError
+
+from .wsgi_environ import base_environ, build_environ
+from .wsgi_inline import InlineCall
+from .wsgi_threads import ThreadedCall, WorkerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ssgi_gateway.settings import Settings
+
+    from ..core.response import HttpResponse
+
+__all__ = ["InlineWsgi", "ThreadedWsgi", "adapt"]
+
+SPOOL: Final = 1048576
+"""Bytes of a request's body kept in memory when it has to be collected; more goes to a temporary file."""
+
+
+def adapt(app: Any, settings: Settings) -> InlineWsgi | ThreadedWsgi:
+    """An SSGI callable for a WSGI application.
+
+    Args:
+        app: called with ``environ`` and ``start_response``.
+        settings: ``threads``, ``wsgi_queue`` and the water marks.
+
+    Raises:
+        ConfigurationError: ``app`` cannot be called like that.
+    """
+    if not shape.accepts(app, 2):
+        raise ConfigurationError(
+            f"the {shape.describe(app)} cannot be called as WSGI: a WSGI application takes two arguments (environ, "
+            "start_response)"
+        )
+    multiprocess = getattr(settings, "workers", 1) != 1
+    if settings.threads:
+        pool = WorkerPool(settings.threads, settings.wsgi_queue, settings.flow.high_water)
+        return ThreadedWsgi(app, pool, base_environ(settings.threads > 1, multiprocess, sys.stderr))
+    return InlineWsgi(app, base_environ(False, multiprocess, sys.stderr))
+
+
+class InlineWsgi:
+    """A WSGI application on the event loop's thread."""
+
+    __slots__ = ("_app", "_base")
+
+    def __init__(self, app: Callable[..., Any], base: dict[str, Any]) -> None:
+        self._app = app
+        self._base = base
+
+    def __call__(
+        self,
+        type: str,
+        server_address: str,
+        remote_address: str,
+        method: str,
+        path: str,
+        query_string: str,
+        get_header: Any,
+        res: HttpResponse,
+    ) -> Awaitable[None] | None:
+        """Serve one request; what is returned has to be awaited when the body or the client is still to come."""
+        return self._serve(res)
+
+    def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
+        body = res._body
+        if body is None:
+            return self._begin(res, io.BytesIO())
+        if body.ended:
+            return self._begin(res, io.BytesIO(take_all(body)))
+        return self._collect(res)
+
+    def _begin(self, res: HttpResponse, stream: Any) -> Awaitable[None] | None:
+        environ = build_environ(res._request, self._base, stream)
+        return InlineCall(res).begin(self._app, environ)
+
+    async def _collect(self, res: HttpResponse) -> None:
+        with tempfile.SpooledTemporaryFile(SPOOL) as spool:
+            while (piece := await res.get_chunk()) is not None:
+                spool.write(piece.getbuffer())
+            spool.seek(0)
+            rest = self._begin(res, spool)
+            if rest is not None:
+                await rest
+
+
+class ThreadedWsgi:
+    """A WSGI application in a pool of threads."""
+
+    __slots__ = ("_app", "_base", "_pool")
+
+    def __init__(self, app: Callable[..., Any], pool: WorkerPool, base: dict[str, Any]) -> None:
+        self._app = app
+        self._pool = pool
+        self._base = base
+
+    async def startup(self, state: dict[str, Any]) -> None:
+        """Start the threads, before the first request would."""
+        import asyncio
+
+        self._pool.start(asyncio.get_running_loop())
+
+    async def shutdown(self) -> None:
+        """End the threads; one that is stuck in the application is left behind."""
+        import asyncio
+
+        await asyncio.get_running_loop().run_in_executor(None, self._pool.stop)
+
+    def close(self) -> None:
+        """As ``shutdown``, from outside of the loop."""
+        self._pool.stop()
+
+    def __call__(
+        self,
+        type: str,
+        server_address: str,
+        remote_address: str,
+        method: str,
+        path: str,
+        query_string: str,
+        get_header: Any,
+        res: HttpResponse,
+    ) -> None:
+        """Hand one request to a thread."""
+        self._serve(res)
+
+    def _serve(self, res: HttpResponse) -> None:
+        pool = self._pool
+        if pool.loop is None:
+            pool.start(res._channel.scope.loop)
+        if pool.overloaded():
+            _refuse(res)
+        else:
+            ThreadedCall(pool, res, self._app, self._base).submit()
+
+
+def _refuse(res: HttpResponse) -> None:
+    """Every thread is busy and the queue is full."""
+    res.send_status(503)
+    res.send_headers([("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")])
+    res.send("503 Service Unavailable\nEvery thread of the application is busy; try again.\n")

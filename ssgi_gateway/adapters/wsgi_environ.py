@@ -1,0 +1,80 @@
+"""``environ``: what a WSGI application is told of a request (PEP 3333, "environ Variables").
+
+It is the web server's variables as they came, without what no application may meet (``wire.variables``), and:
+
+* SCRIPT_NAME and PATH_INFO are made of the client's path, not of what the web server calls them: nginx's stock
+  ``fastcgi_params`` have the whole path as SCRIPT_NAME. They are "bytes-as-unicode": each character is one byte.
+* SERVER_NAME, SERVER_PORT, SERVER_PROTOCOL and QUERY_STRING are always there, the first three never empty.
+* ``wsgi.input`` ends by itself, and ``wsgi.input_terminated`` says so: without a CONTENT_LENGTH there may be a body.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters.wsgi_file import FileWrapper
+
+if TYPE_CHECKING:
+    from ..wire.cgi import RequestHead
+
+__all__ = ["base_environ", "build_environ"]
+
+WSGI_VERSION: Final = (1, 0)
+
+
+def base_environ(multithread: bool, multiprocess: bool, errors: Any) -> dict[str, Any]:
+    """What is the same for every request.
+
+    Args:
+        multithread: whether two threads of this process may be in the application at the same time.
+        multiprocess: the same of processes.
+        errors: the text stream that is ``wsgi.errors``.
+    """
+    return {
+        "wsgi.version": WSGI_VERSION,
+        "wsgi.errors": errors,
+        "wsgi.multithread": multithread,
+        "wsgi.multiprocess": multiprocess,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.input_terminated": True,
+    }
+
+
+def build_environ(request: RequestHead, base: dict[str, Any], stream: Any) -> dict[str, Any]:
+    """The ``environ`` of one request; ``stream`` is its ``wsgi.input``."""
+    environ: dict[str, Any] = dict(request.variables.items())
+    environ.update(base)
+    scheme = request.scheme
+    path = request.path
+    root_path = request.root_path
+    if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
+        path = path[len(root_path) :]
+    environ["wsgi.input"] = stream
+    environ["wsgi.url_scheme"] = scheme
+    environ["SCRIPT_NAME"] = root_path if root_path.isascii() else _bytes_as_unicode(root_path)
+    environ["PATH_INFO"] = path if path.isascii() else _bytes_as_unicode(path)
+    environ["QUERY_STRING"] = request.query_string
+    if not (environ.get("SERVER_NAME") and environ.get("SERVER_PORT") and environ.get("SERVER_PROTOCOL")):
+        _complete(environ, request)
+    return environ
+
+
+def _bytes_as_unicode(text: str) -> str:
+    """PEP 3333, "Unicode Issues": strings that "contain only code points representable in ISO-8859-1"."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _complete(environ: dict[str, Any], request: RequestHead) -> None:
+    """PEP 3333: SERVER_NAME and SERVER_PORT "can never be empty strings, and so are always required"."""
+    host, colon, port = request.server_address.rpartition(":")
+    if not colon or "]" in port or "/" in request.server_address:
+        host, port = request.server_address, ""
+    if "/" in host:
+        host = ""  # a unix socket's path
+    if not environ.get("SERVER_NAME"):
+        environ["SERVER_NAME"] = host or "localhost"
+    if not environ.get("SERVER_PORT"):
+        environ["SERVER_PORT"] = port or ("443" if request.scheme == "https" else "80")
+    if not environ.get("SERVER_PROTOCOL"):
+        environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version}"

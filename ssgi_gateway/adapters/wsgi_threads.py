@@ -1,0 +1,313 @@
+"""A WSGI application in a pool of threads.
+
+Who does what: a worker thread runs the application's code, all of a request on one thread, and checks the head and
+the blocks; whatever touches the response happens on the loop. The way between them::
+
+    loop --submit--> queue --> worker          requests; bounded, see ``overloaded``
+    worker --post--> mailbox --> loop          blocks, ends, failures, files, wishes for input
+
+The mailbox wakes the loop once, however many have posted. A worker goes on as soon as it has posted, and waits only
+while more than the high-water mark of what it gave is not yet on its way (PEP 3333: a server "must not delay the
+transmission of any block"; it may "guarantee that it will continue transmission").
+
+A client that leaves is told: reading and writing raise ConnectionAbortedError, iteration stops, ``close()`` is called.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters.wsgi_file import FileWrapper, regular_file
+from ssgi_gateway.adapters.wsgi_input import StreamingInput, make_input
+
+from ..core.awaitables import TRUE
+from .wsgi_call import Call, to_bytes
+from .wsgi_environ import build_environ
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from ssgi_gateway.adapters.wsgi_file import OpenFile
+
+    from ..core.response import HttpResponse
+
+__all__ = ["ThreadedCall", "WorkerPool"]
+
+STOP_TIME: Final = 2.0
+"""Seconds given to each thread at the end; those are idle then, or stuck."""
+
+
+class WorkerPool:
+    """A fixed number of threads, the queue in front of them, and the mailbox behind them.
+
+    Args:
+        size: threads.
+        queue_limit: requests that may wait for one.
+        high_water: bytes of output above which a thread waits.
+    """
+
+    __slots__ = ("_awake", "_mail", "_queue", "_queue_limit", "_size", "_threads", "high_water", "loop")
+
+    def __init__(self, size: int, queue_limit: int, high_water: int) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.high_water = high_water
+        self._size = size
+        self._queue_limit = queue_limit
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._mail: deque[Any] = deque()
+        self._awake = False  # the loop knows that there is mail
+        self._threads: list[threading.Thread] = []
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads, once. They are daemons: one that is stuck does not keep the process."""
+        if self.loop is None:
+            self.loop = loop
+            for number in range(self._size):
+                thread = threading.Thread(target=self._work, name=f"wsgi-{number}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def stop(self) -> None:
+        """End the threads after what is in the queue."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(STOP_TIME)
+        self._threads = []
+        self.loop = None
+
+    def overloaded(self) -> bool:
+        """Whether as many requests wait as may."""
+        return self._queue.qsize() >= self._queue_limit
+
+    def submit(self, job: Any) -> None:
+        """Have ``job.run()`` called in a thread."""
+        self._queue.put(job)
+
+    def post(self, item: Any) -> None:
+        """Have ``item.deliver()`` called on the loop; from a thread."""
+        self._mail.append(item)
+        if not self._awake:
+            self._awake = True
+            loop = self.loop
+            if loop is not None:
+                try:
+                    loop.call_soon_threadsafe(self._deliver)
+                except RuntimeError:
+                    pass  # the loop was closed, and nobody is left who could want this
+
+    def _deliver(self) -> None:
+        self._awake = False  # before the mail is taken: what comes later wakes us again
+        mail = self._mail
+        while mail:
+            mail.popleft().deliver()
+
+    def _work(self) -> None:
+        get = self._queue.get
+        while (job := get()) is not None:
+            job.run()
+            job = None  # while waiting for the next one nothing of this one is kept
+
+
+class ThreadedCall(Call):
+    """One call of the application in a thread.
+
+    ``_given`` is written by the worker and ``_taken`` by the loop; their difference is what the worker may have to
+    wait for. The response sees this object as one of the request's tasks: it lives until it has answered, and is
+    cancelled when the client leaves.
+    """
+
+    __slots__ = (
+        "_aborted",
+        "_app",
+        "_base",
+        "_blocks",
+        "_complete",
+        "_error",
+        "_file",
+        "_gate",
+        "_given",
+        "_held",
+        "_input",
+        "_pool",
+        "_posted",
+        "_taken",
+    )
+
+    def __init__(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
+        super().__init__(res)
+        self._pool = pool
+        self._app = app
+        self._base = base
+        self._blocks: deque[bytes] = deque()
+        self._complete = False  # no block will follow
+        self._error: BaseException | None = None
+        self._file: OpenFile | None = None
+        self._input: Any = None
+        self._aborted = False
+        self._posted = False
+        self._given = 0
+        self._taken = 0
+        self._held = 0  # bytes given to a response whose peer takes no more at the moment
+        self._gate: threading.Condition | None = None
+
+    def submit(self) -> None:
+        """Queue it; on the loop."""
+        tasks: set[Any] = {self}  # what a response asks of its tasks is `cancel`, and to be there
+        self._res._tasks = tasks
+        self._pool.submit(self)
+
+    def cancel(self) -> None:
+        """The client has left; on the loop."""
+        self._aborted = True
+        self._over()
+
+    # -- in the worker -------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve the request; never raises."""
+        if self._aborted:
+            return
+        try:
+            self._serve()
+        except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
+            self._error = error
+            self._post()
+
+    def _serve(self) -> None:
+        stream = self._input = make_input(self._pool.post, self._res, self._res._body)
+        environ = build_environ(self._res._request, self._base, stream)
+        result = self._app(environ, self.start_response)
+        if type(result) is list or type(result) is tuple:
+            self.put_all(result)
+            return
+        try:
+            file = regular_file(result) if type(result) is FileWrapper and not self._committed else None
+            if file is not None:
+                self.put_file(file)
+                return
+            for block in result:
+                if type(block) is not bytes:
+                    block = to_bytes(block)
+                if block and self.put(block):
+                    break
+            self.end()
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def _emit(self, data: bytes | None, last: bool) -> None:
+        if self._aborted:
+            raise ConnectionAbortedError("the client left before the answer was complete")
+        if data is not None:
+            self._blocks.append(data)
+            self._given += len(data)
+        if last:
+            self._complete = True
+        self._post()
+        if not last and self._given - self._taken > self._pool.high_water:
+            self._wait()
+
+    def _emit_file(self, file: OpenFile) -> None:
+        self._file = file
+        self._post()
+
+    def _wait(self) -> None:
+        gate = self._gate
+        if gate is None:
+            gate = self._gate = threading.Condition(threading.Lock())
+        with gate:
+            while self._given - self._taken > self._pool.high_water and not self._aborted:
+                gate.wait()
+
+    def _post(self) -> None:
+        if not self._posted:
+            self._posted = True
+            self._pool.post(self)
+
+    # -- on the loop ---------------------------------------------------------------------------------------------
+
+    def deliver(self) -> None:
+        """Take what the worker has posted to the response."""
+        self._posted = False  # before anything is taken: what comes later is posted again
+        if self._held:
+            return  # `_writable` comes back here
+        res = self._res
+        try:
+            if not res.finished():
+                self._take()
+        except Exception as error:
+            if self._error is None:
+                self._error = error
+        if self._error is not None or res.finished():
+            self._over()
+
+    def _take(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            self._send_file(file)
+            return
+        complete = self._complete  # read first: then every block is here
+        blocks = self._blocks
+        if not blocks and not complete:
+            return
+        data = blocks.popleft() if blocks else None
+        if blocks:
+            pieces = [data or b""]
+            while blocks:
+                pieces.append(blocks.popleft())
+            data = b"".join(pieces)
+        waiting = self._send(data, complete)
+        if complete or data is None:
+            return
+        if waiting is TRUE:
+            self._taken += len(data)
+            self._wake()
+        elif not self._res.aborted:
+            self._held = len(data)
+            self._res._channel.when_writable().add_done_callback(self._writable)
+
+    def _send_file(self, file: OpenFile) -> None:
+        res = self._res
+        res._head = self._head
+        res.run_async(file.send(res))
+        self._forget()
+
+    def _writable(self, _: object) -> None:
+        """The peer takes more, or is gone."""
+        self._taken += self._held
+        self._held = 0
+        self._wake()
+        self.deliver()
+
+    def _wake(self) -> None:
+        gate = self._gate
+        if gate is not None:
+            with gate:
+                gate.notify()
+
+    def _over(self) -> None:
+        """Nothing more can come of this call but its end; an error is reported."""
+        error, self._error = self._error, None
+        file, self._file = self._file, None
+        self._blocks.clear()
+        self._forget()
+        if not self._complete:
+            self._aborted = True  # whatever the worker still wants to say
+        self._wake()
+        if type(self._input) is StreamingInput:
+            self._input.stop()
+        if file is not None:
+            file.close()
+        if error is not None:
+            self._res._fail(error)
+
+    def _forget(self) -> None:
+        tasks: set[Any] | None = self._res._tasks
+        if tasks is not None:
+            tasks.discard(self)
