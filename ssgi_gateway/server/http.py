@@ -236,6 +236,7 @@ class HttpProtocol(Protocol):
         self._body = None
         if self.codec.finish() and not self.gateway.draining:
             self.connection.deadline = self.gateway.now + self.gateway.settings.deadlines.idle
+            self.connection.start_reading()  # a body that had to wait has stopped it
         else:
             self.connection.finish(not self._ended)
 
