@@ -123,7 +123,7 @@ class TestHead:
 
     def test_it_says_what_it_is(self):
         codec = make()
-        assert (codec.protocol, codec.serves_http, codec.tunnels) == ("http", False, True)
+        assert (codec.protocol, codec.serves_http, codec.tunnels) == ("websocket", False, True)
 
 
 class TestAddresses:

@@ -608,6 +608,7 @@ def test_the_table_leads_everywhere_and_out():
         assert scgi.TRANSITIONS[state][scgi.FINISHED] == scgi.CLOSED
 
 
+@pytest.mark.portable
 def test_what_sioscgi_itself_refuses_closes_as_well():
     """Nothing we know gets this far; a stricter sioscgi would."""
     codec = make()
@@ -616,6 +617,7 @@ def test_what_sioscgi_itself_refuses_closes_as_well():
     assert play(codec, [b"hello"]).told == [CLOSED]
 
 
+@pytest.mark.portable
 def test_sioscgi_is_imported_when_a_codec_is_made_and_not_before():
     program = (
         "import sys, ssgi_gateway.wire.scgi as s; before = 'sioscgi' in sys.modules\n"
@@ -626,6 +628,7 @@ def test_sioscgi_is_imported_when_a_codec_is_made_and_not_before():
     assert ran.stdout.split() == ["False", "True"]
 
 
+@pytest.mark.portable
 def test_without_sioscgi_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sioscgi", None)
     with pytest.raises(ConfigurationError, match="pip install 'sioscgi"):
