@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
-from ssgi_gateway.wire.fastcgi_answers import encode_management
+from ssgi_gateway.wire.fastcgi_answers import encode_management, frame_file
 from ssgi_gateway.wire.fastcgi_records import encode_end_request, encode_record, encode_stream
 from ssgi_gateway.wire.hints import hint
 
@@ -18,6 +18,7 @@ from .cgi cimport body_length
 from .codec cimport Codec
 from .events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from .variables cimport Variables
+from .variables import LARGEST
 
 # Record types (8).
 DEF BEGIN_REQUEST = 1
@@ -93,7 +94,7 @@ cdef class FastcgiCodec(Codec):
         self.protocol = "fastcgi"
         self.serves_http = True
         self.tunnels = False
-        self._max_head = limits.max_head_size
+        self._max_head = min(limits.max_head_size, LARGEST)
         self._max_variables = limits.max_variables
         self._max_connections = max_connections
         self._data = b""
@@ -113,7 +114,7 @@ cdef class FastcgiCodec(Codec):
 
     cpdef object receive(self, bytes data):
         """Take what was read from the connection; ``b""`` is its end."""
-        if not PyBytes_GET_SIZE(data):
+        if not data:
             self._eof = True
         elif self._state == CLOSED:
             return
@@ -439,6 +440,11 @@ cdef class FastcgiCodec(Codec):
         if end:
             put_tail(to + 8 + size, self._id)
         return [piece]
+
+    cpdef list frame_file(self, object file):
+        """STDOUT records of a part of a file."""
+        self._check_answering()
+        return frame_file(self._id, file)
 
     cpdef bytes encode_stderr(self, str text):
         """Records for the web server's error log (STDERR, 6.1), in UTF-8; to be written between other pieces."""

@@ -5,8 +5,8 @@ cdef class ScgiCodec(Codec):
     cdef Py_ssize_t _max_head
     cdef Py_ssize_t _max_variables
     cdef int _state
-    cdef bint _headed
-    cdef bytes _buffer
+    cdef int _answer
+    cdef object _buffer
     cdef Py_ssize_t _start
     cdef Py_ssize_t _needed
     cdef Py_ssize_t _left
@@ -22,3 +22,4 @@ cdef class ScgiCodec(Codec):
     cdef object _check_length(self, object block)
     cdef object _read_body(self, bytes data, Py_ssize_t at)
     cdef object _refuse(self, object error)
+    cdef object _step(self, int wanted, int following)

@@ -5,16 +5,18 @@ A head that arrived whole, as nearly all do, is indexed where it lies and never 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.hints import hint
+from ssgi_gateway.wire.variables import merge_repeated
 
 from .cgi import read_content_length
 from .grammar import parse_length
 from .codec cimport Codec
 from .events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from .variables cimport Variables
+from .variables import LARGEST
 
 DEF IDLE = 0
 DEF HEAD = 1
@@ -22,7 +24,13 @@ DEF BODY = 2
 DEF COMPLETE = 3
 DEF CLOSED = 4
 
-DEF JOIN_UP_TO = 16384
+# How far the answer is.
+DEF NOTHING_SENT = 0
+DEF HEAD_SENT = 1
+DEF ALL_SENT = 2
+
+DEF JOIN_UP_TO_ = 16384
+JOIN_UP_TO = JOIN_UP_TO_
 
 cdef RequestEnded ENDED = RequestEnded()
 
@@ -34,7 +42,7 @@ cdef class ScgiCodec(Codec):
         self.protocol = "scgi"
         self.serves_http = True
         self.tunnels = True
-        self._max_head = limits.max_head_size
+        self._max_head = min(limits.max_head_size, LARGEST)
         self._max_variables = limits.max_variables
         self._events = []
 
@@ -68,7 +76,7 @@ cdef class ScgiCodec(Codec):
     cdef object _receive_eof(self):
         cdef int state = self._state
         if state == HEAD:
-            seen = self._buffer or b""
+            seen = bytes(self._buffer)
             self._refuse(
                 RemoteProtocolError(f"the connection ended {len(seen)} bytes into a head{hint(seen[:32], 'SCGI')}")
             )
@@ -80,11 +88,14 @@ cdef class ScgiCodec(Codec):
     cdef object _receive_head(self, bytes data):
         """Keep ``data`` until the head is complete, then check it and tell of it."""
         if self._buffer is not None:
-            data = self._buffer + data
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                return
+            data = bytes(self._buffer)
         if not self._needed:
             self._read_length(data)
         if not self._needed or PyBytes_GET_SIZE(data) < self._needed:
-            self._buffer = data
+            self._buffer = bytearray(data)
             return
         self._buffer = None
         self._read_head(data)
@@ -143,7 +154,6 @@ cdef class ScgiCodec(Codec):
         cdef bint spoken = False
         cdef bint repeated = False
         cdef Py_ssize_t length_at = -1
-        cdef Py_ssize_t length_size = 0
         cdef Py_ssize_t declared_at = -1
         while at < end:
             stop = <const char *>memchr(text + at, 0, end - at)
@@ -152,12 +162,12 @@ cdef class ScgiCodec(Codec):
             if is_name:
                 if not size:
                     nameless = True
-                elif size == 4 and text[at:at + 4] == b"SCGI":
-                    spoken = text[at + 5:at + 7] == b"1\0" and at + 7 <= end
-                elif size == 14 and text[at:at + 14] == b"CONTENT_LENGTH":
+                elif size == 4 and not memcmp(text + at, b"SCGI", 4):
+                    spoken = at + 7 <= end and text[at + 5] == c"1" and not text[at + 6]
+                elif size == 14 and not memcmp(text + at, b"CONTENT_LENGTH", 14):
                     repeated |= length_at >= 0
                     length_at = at
-                elif size == 19 and text[at:at + 19] == b"HTTP_CONTENT_LENGTH":
+                elif size == 19 and not memcmp(text + at, b"HTTP_CONTENT_LENGTH", 19):
                     declared_at = at
             is_name = not is_name
             at = stop - text + 1
@@ -190,8 +200,6 @@ cdef class ScgiCodec(Codec):
 
     cdef object _check_length(self, object block):
         """The rare heads: CONTENT_LENGTH repeated, or another length beside it."""
-        from ssgi_gateway.wire.variables import merge_repeated
-
         fields = block.split(b"\0")
         variables = merge_repeated(zip(fields[::2], fields[1::2]))
         self._left = read_content_length(variables[b"CONTENT_LENGTH"].decode("latin-1"))
@@ -227,24 +235,29 @@ cdef class ScgiCodec(Codec):
 
     cpdef list encode(self, bytes head, object data, bint end):
         """What to write for a piece of the answer; see the portable codec."""
-        cdef Py_ssize_t size
+        cdef Py_ssize_t size = 0
+        if data is not None:
+            if type(data) is not bytes:
+                view = memoryview(data)
+                data = bytes(view) if view.nbytes <= JOIN_UP_TO_ else view.cast("B")
+            size = len(data)
         if head is not None:
-            if self._headed:
-                raise LocalProtocolError("this piece does not belong here: a second head")
-            self._headed = True
-        elif not self._headed:
-            raise LocalProtocolError("this piece does not belong here: there was no head")
-        if data is None:
-            return [head] if head is not None else []
-        if type(data) is not bytes:
-            view = memoryview(data)
-            data = bytes(view) if view.nbytes <= JOIN_UP_TO else view.cast("B")
-        size = len(data)
+            self._step(NOTHING_SENT, HEAD_SENT)
+        if size:
+            self._step(HEAD_SENT, HEAD_SENT)
+        if end and self._answer != NOTHING_SENT:
+            self._step(HEAD_SENT, ALL_SENT)
         if head is None:
             return [data] if size else []
-        if size <= JOIN_UP_TO:
-            return [head + <bytes>data] if size else [head]
-        return [head, data]
+        if not size:
+            return [head]
+        return [head + <bytes>data] if size <= JOIN_UP_TO_ else [head, data]
+
+    cdef object _step(self, int wanted, int following):
+        if self._answer != wanted:
+            names = ("the head", "a payload or the end", "nothing more")
+            raise LocalProtocolError(f"this piece does not belong here: {names[self._answer]} was expected")
+        self._answer = following
 
     cpdef bint finish(self) except -1:
         """The answer is complete; False, for an SCGI connection carries no second request."""

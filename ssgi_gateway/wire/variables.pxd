@@ -18,18 +18,21 @@ cdef class Variables:
     cdef int _count
     cdef int[64] _heads
 
-    cpdef object get(self, str name, object default=*)
-    cpdef object header(self, str name)
+    cpdef object get(self, object name, object default=*)
+    cpdef object header(self, object name)
     cpdef list headers(self)
     cpdef list header_pairs(self)
     cpdef list items(self)
     cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -2
     cdef object take_params(self, bytes block)
     cdef object take_pairs(self, object pairs)
+    cdef object hold(self, bytes block)
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1
     cdef int find(self, const char *name, Py_ssize_t size) noexcept
-    cdef int find_text(self, str name)
+    cdef int find_text(self, object name) except -2
     cdef object text(self, int index)
     cdef bytes content_header(self, int index)
-    cdef object clean(self, bint repeated)
+    cdef object clean(self, int seen)
+    cdef list pairs(self)
+    cdef object refuse_name(self)
     cdef object drop(self, int index)

@@ -3,6 +3,9 @@
 
 The block stays as it came. What is made of it is an index: where each name and value lies, in a hash table of 64
 chains, so that an application that reads three headers of thirty pays for three strings.
+
+Offsets are 32 bits, which is half of the index: a block of more than ``LARGEST`` bytes is refused, here and, by
+bounding their limit, in the codecs.
 """
 
 cimport cython
@@ -25,6 +28,11 @@ cdef extern from "Python.h":
 DEF LONGEST_HEADER = 256
 """Longer header names are looked up the slow way; no registered one has half of it."""
 
+DEF REPEATED = 1
+DEF FORBIDDEN_NAME = 2
+
+LARGEST = 0x7FFFFFFF
+
 cdef uint8_t[256] FORBIDDEN
 cdef uint8_t[256] LOWERED  # what a character of a variable's name is in the header's; 0 where no header has it
 cdef uint8_t[256] RAISED  # and the way back
@@ -34,9 +42,9 @@ cdef object set_up():
     cdef int c
     token = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     for c in (0, 10, 13, ord("=")):
-        FORBIDDEN[c] = 1
+        FORBIDDEN[c] = FORBIDDEN_NAME
     for c in token:
-        if not ord("a") <= c <= ord("z"):
+        if not ord("a") <= c <= ord("z") and c != ord("-"):
             LOWERED[c] = ord("-") if c == ord("_") else c + 32 if ord("A") <= c <= ord("Z") else c
         if c != ord("_"):
             RAISED[c] = ord("_") if c == ord("-") else c - 32 if ord("a") <= c <= ord("z") else c
@@ -62,6 +70,7 @@ cdef class Variables:
     """The variables of one request, and its headers among them; see the portable class."""
 
     def __cinit__(self):
+        self._block = b""
         memset(self._heads, -1, sizeof(self._heads))
 
     def __init__(self, pairs=()):
@@ -81,18 +90,27 @@ cdef class Variables:
         """Index ``pairs``, an iterable of names and values, repeats included."""
         cdef list pieces = []
         cdef Py_ssize_t at = 0
+        cdef Py_ssize_t i
         cdef bytes name, value
-        cdef bint repeated = False
-        cdef list places = []
+        cdef int seen = 0
         for name, value in pairs:
             pieces.append(name)
             pieces.append(value)
-            places.append((at, len(name), at + len(name), len(value)))
-            at += len(name) + len(value)
-        self._block = b"".join(pieces)
-        for place in places:
-            repeated |= self.add(place[0], place[1], place[2], place[3])
-        self.clean(repeated)
+        self.hold(b"".join(pieces))
+        for i in range(0, len(pieces), 2):
+            name, value = pieces[i], pieces[i + 1]
+            seen |= self.add(at, PyBytes_GET_SIZE(name), at + PyBytes_GET_SIZE(name), PyBytes_GET_SIZE(value))
+            at += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value)
+        self.clean(seen)
+
+    cdef object hold(self, bytes block):
+        """Make ``block`` what the index will point into; it begins empty."""
+        if PyBytes_GET_SIZE(block) > <Py_ssize_t>0x7FFFFFFF:
+            raise RequestRejected(431, f"the request variables exceed {LARGEST} bytes")
+        self._block = block
+        if self._used:
+            self._used = self._count = 0
+            memset(self._heads, -1, sizeof(self._heads))
 
     cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -2:
         """Index ``name NUL value NUL ...`` between two offsets of ``block``, which ends with a NUL.
@@ -103,8 +121,8 @@ cdef class Variables:
         cdef const char *stop
         cdef Py_ssize_t at = start
         cdef Py_ssize_t name_end, value_end
-        cdef bint repeated = False
-        self._block = block
+        cdef int seen = 0
+        self.hold(block)
         while at < end:
             stop = <const char *>memchr(data + at, 0, end - at)
             name_end = stop - data
@@ -112,9 +130,9 @@ cdef class Variables:
                 return -1
             stop = <const char *>memchr(data + name_end + 1, 0, end - name_end - 1)
             value_end = stop - data
-            repeated |= self.add(at, name_end - at, name_end + 1, value_end - name_end - 1)
+            seen |= self.add(at, name_end - at, name_end + 1, value_end - name_end - 1)
             at = value_end + 1
-        self.clean(repeated)
+        self.clean(seen)
         return 0
 
     cdef object take_params(self, bytes block):
@@ -123,8 +141,8 @@ cdef class Variables:
         cdef Py_ssize_t end = PyBytes_GET_SIZE(block)
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t name_size, value_size
-        cdef bint repeated = False
-        self._block = block
+        cdef int seen = 0
+        self.hold(block)
         while at < end:
             name_size = data[at]
             at += 1
@@ -136,31 +154,29 @@ cdef class Variables:
             if value_size & 0x80:
                 value_size = (value_size & 0x7F) << 24 | data[at] << 16 | data[at + 1] << 8 | data[at + 2]
                 at += 3
-            repeated |= self.add(at, name_size, at + name_size, value_size)
+            seen |= self.add(at, name_size, at + name_size, value_size)
             at += name_size + value_size
-        self.clean(repeated)
+        self.clean(seen)
 
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1:
-        """Index one variable; returns whether its name was there before."""
+        """Index one variable; returns what is to be seen to: REPEATED, FORBIDDEN_NAME."""
         cdef const char *text = PyBytes_AS_STRING(self._block) + name
         cdef uint32_t hashed = 0
         cdef Py_ssize_t i
-        cdef uint8_t wrong = 0
+        cdef int seen = 0 if name_size else FORBIDDEN_NAME
         cdef Entry *entry
         cdef int index
         cdef void *grown
         for i in range(name_size):
-            wrong |= FORBIDDEN[<uint8_t>text[i]]
+            seen |= FORBIDDEN[<uint8_t>text[i]]
             hashed = hashed * 31 + <uint8_t>text[i]
         hashed ^= hashed >> 13
-        if wrong or not name_size:
-            raise RequestRejected(400, f"a variable's name is {show(text[:name_size])}")
         if self._used == self._room:
-            self._room = self._room * 2 if self._room else 48
-            grown = PyMem_Realloc(self._entries, self._room * sizeof(Entry))
+            grown = PyMem_Realloc(self._entries, (<size_t>self._room * 2 if self._room else 48) * sizeof(Entry))
             if grown is NULL:
                 raise MemoryError
             self._entries = <Entry *>grown
+            self._room = self._room * 2 if self._room else 48
         entry = &self._entries[self._used]
         entry.name = name
         entry.name_size = name_size
@@ -177,19 +193,18 @@ cdef class Variables:
             if entry.hash == hashed and entry.name_size == name_size and not memcmp(
                 PyBytes_AS_STRING(self._block) + entry.name, text, name_size
             ):
-                return True
+                return seen | REPEATED
             index = entry.next
-        return False
+        return seen
 
-    cdef object clean(self, bint repeated):
-        """Merge repeats and drop what no application may meet."""
+    cdef object clean(self, int seen):
+        """Merge repeats, refuse names that are none, and drop what no application may meet, in this order."""
         cdef int index
-        if repeated:
-            merged = merge_repeated(self.pairs())
-            self._used = self._count = 0
-            memset(self._heads, -1, sizeof(self._heads))
-            self.take_pairs(merged.items())
+        if seen & REPEATED:
+            self.take_pairs(merge_repeated(self.pairs()).items())
             return
+        if seen & FORBIDDEN_NAME:
+            self.refuse_name()
         self.drop(self.find(b"HTTP_PROXY", 10))
         self.drop(self.find(b"HTTP_CONTENT_LENGTH", 19))
         self.drop(self.find(b"HTTP_CONTENT_TYPE", 17))
@@ -198,20 +213,30 @@ cdef class Variables:
         if index >= 0 and not is_host(self.text(index)):
             self.drop(index)
 
-    def pairs(self):
-        """Names and values as they came."""
+    cdef list pairs(self):
+        """Names and values as they came, before anything was dropped."""
         cdef const char *data = PyBytes_AS_STRING(self._block)
         cdef Entry *entry
         cdef int i
         cdef list found = []
         for i in range(self._used):
             entry = &self._entries[i]
-            if entry.name_size:
-                found.append((
-                    PyBytes_FromStringAndSize(data + entry.name, entry.name_size),
-                    PyBytes_FromStringAndSize(data + entry.value, entry.value_size),
-                ))
+            found.append((
+                PyBytes_FromStringAndSize(data + entry.name, entry.name_size),
+                PyBytes_FromStringAndSize(data + entry.value, entry.value_size),
+            ))
         return found
+
+    cdef object refuse_name(self):
+        """Raise for the first name that cannot be one."""
+        cdef Py_ssize_t j
+        cdef uint8_t wrong
+        for name, _ in self.pairs():
+            wrong = not name
+            for j in range(len(name)):
+                wrong |= FORBIDDEN[<uint8_t>name[j]]
+            if wrong:
+                raise RequestRejected(400, f"a variable's name is {show(name)}")
 
     cdef object drop(self, int index):
         """Take a variable out; its place stays, with a name of no length, which no other has."""
@@ -235,12 +260,14 @@ cdef class Variables:
             index = entry.next
         return -1
 
-    cdef int find_text(self, str name):
+    cdef int find_text(self, object name) except -2:
         cdef bytes encoded
+        if not isinstance(name, str):
+            return -1
         if PyUnicode_IS_ASCII(name):
             return self.find(<const char *>PyUnicode_DATA(name), PyUnicode_GET_LENGTH(name))
         try:
-            encoded = name.encode("latin-1")
+            encoded = str.encode(name, "latin-1")
         except UnicodeEncodeError:
             return -1
         return self.find(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded))
@@ -249,22 +276,27 @@ cdef class Variables:
         cdef Entry *entry = &self._entries[index]
         return PyUnicode_DecodeLatin1(PyBytes_AS_STRING(self._block) + entry.value, entry.value_size, NULL)
 
-    cpdef object get(self, str name, object default=None):
+    cpdef object get(self, object name, object default=None):
         """The variable ``name``, such as ``REQUEST_METHOD``, as it was sent."""
         cdef int index = self.find_text(name)
         return default if index < 0 else self.text(index)
 
-    cpdef object header(self, str name):
+    cpdef object header(self, object name):
         """The request header ``name``, in any case; ``None`` if the client sent none of that name."""
         cdef char[LONGEST_HEADER + 5] variable
-        cdef Py_ssize_t size = PyUnicode_GET_LENGTH(name)
+        cdef Py_ssize_t size
         cdef const char *given
         cdef Py_ssize_t i
         cdef uint8_t raised
         cdef int index
         cdef bytes value
-        if not PyUnicode_IS_ASCII(name) or size > LONGEST_HEADER:
-            return self.slow_header(name)
+        if not isinstance(name, str):
+            raise TypeError(f"a header's name is a str, not {type(name).__name__}")
+        size = PyUnicode_GET_LENGTH(name)
+        if not size or not PyUnicode_IS_ASCII(name):
+            return None  # no token; also where lower() would make it one (the Kelvin sign)
+        if size > LONGEST_HEADER:
+            return dict(self.headers()).get(str.lower(name))
         given = <const char *>PyUnicode_DATA(name)
         variable[0], variable[1], variable[2], variable[3], variable[4] = b"H", b"T", b"T", b"P", b"_"
         for i in range(size):
@@ -284,9 +316,6 @@ cdef class Variables:
         if size == 4 and not memcmp(variable, b"HTTP_HOST", 9):
             return fallback_host(self)
         return None
-
-    def slow_header(self, str name):
-        return dict(self.headers()).get(name.lower())
 
     cdef bytes content_header(self, int index):
         """Content-Type or Content-Length, if the client sent it and not the web server for it."""
@@ -352,14 +381,14 @@ cdef class Variables:
                 found.append((PyUnicode_DecodeLatin1(data + entry.name, entry.name_size, NULL), self.text(i)))
         return found
 
-    def __getitem__(self, str name):
+    def __getitem__(self, name):
         cdef int index = self.find_text(name)
         if index < 0:
             raise KeyError(name)
         return self.text(index)
 
     def __contains__(self, name):
-        return isinstance(name, str) and self.find_text(name) >= 0
+        return self.find_text(name) >= 0
 
     def __iter__(self):
         return iter([name for name, _ in self.items()])

@@ -9,7 +9,7 @@ cdef class WebSocketCodec:
     cdef object _inflater
     cdef bytes _data             # received and not read: the rest of it begins at _at
     cdef Py_ssize_t _at
-    cdef bytes _pong
+    cdef list _pongs             # what is to be answered; None when nothing is
     cdef Py_ssize_t _max_message
     cdef Py_ssize_t _max_frame
     cdef Py_ssize_t _max_wire

@@ -4,7 +4,13 @@
 The rules are those of the portable codec and its ``message`` module, and the order of the checks is wsproto's, so that
 both say the same of any bytes in any split. What differs is the work: a message that came in one frame is unmasked
 straight into the object the application gets, and text that came in pieces is checked by a table, byte by byte.
+
+Memory is safe by two rules: a payload is only ever read up to what ``_data`` holds, whatever its header announced; and
+what is written to is a ``bytes`` object that was made here, of no known content (so never a shared one), and that
+nobody else has seen yet.
 """
+
+from io import BytesIO
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -20,6 +26,7 @@ from .events cimport CloseReceived, Event, MessageReceived, PongReceived
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
+    Py_ssize_t PyUnicode_GET_LENGTH(object)
 
 cdef str OPEN_ = "open"
 cdef str REMOTE_CLOSING_ = "remote closing"
@@ -33,11 +40,16 @@ DEF CLOSE = 8
 DEF PING = 9
 DEF PONG = 10
 
-DEF JOIN_BELOW = 65536
+DEF JOIN_BELOW_ = 65536
+JOIN_BELOW = JOIN_BELOW_
 """Payloads shorter than this are copied behind their header: the copy costs less than a second buffer."""
 
-DEF ACCEPT = 0
-DEF REJECT = 1
+DEF MAX_PONGS_ = 16
+MAX_PONGS = MAX_PONGS_
+"""Answers kept between two calls of ``take_output``, see the portable codec."""
+
+LARGEST = 1 << 60
+"""Bounds above this are taken for it, so that sums of lengths stay within 64 bits."""
 
 cdef uint8_t *UTF8_CLASS = [
     # Which of 12 classes a byte is in; Bjoern Hoehrmann's table (http://bjoern.hoehrmann.de/utf-8/decoder/dfa/).
@@ -53,9 +65,9 @@ cdef uint8_t *UTF8_CLASS = [
 cdef uint8_t *UTF8_NEXT = [
     0,12,24,36,60,96,84,12,12,12,48,72,12,12,12,12,12,12,12,12,12,12,12,12,
     12,0,12,12,12,12,12,0,12,0,12,12,12,24,12,12,12,12,12,24,12,24,12,12,
-    12,12,12,12,12,24,12,12,12,12,12,24,12,12,12,12,12,12,12,24,12,12,12,12,
-    12,12,12,12,12,36,12,36,12,12,12,36,12,12,12,12,12,36,12,36,12,12,12,36,
-    12,12,12,12,12,12,12,12,12,12,
+    12,12,12,12,12,12,12,24,12,12,12,12,12,24,12,12,12,12,12,12,12,24,12,12,
+    12,12,12,12,12,12,12,36,12,36,12,12,12,36,12,12,12,12,12,36,12,36,12,12,
+    12,36,12,12,12,12,12,12,12,12,12,12,
 ]
 
 
@@ -80,21 +92,22 @@ cdef inline uint32_t utf8_step(uint32_t state, const uint8_t *data, Py_ssize_t s
 
 
 cdef inline void unmask(char *to, const char *data, Py_ssize_t size, uint32_t mask, uint64_t phase) noexcept nogil:
-    """RFC 6455 5.3; ``phase`` is how many bytes of the frame came before. ``to`` may be ``data``."""
+    """RFC 6455 5.3; ``phase`` is how many bytes of the frame came before."""
+    cdef uint8_t pattern[8]
     cdef uint64_t wide
     cdef uint64_t value
-    cdef Py_ssize_t i = 0
-    cdef int turn = (phase & 3) * 8
-    if turn:
-        mask = (mask >> turn) | (mask << (32 - turn))
-    wide = mask | (<uint64_t>mask << 32)
+    cdef Py_ssize_t i
+    for i in range(8):
+        pattern[i] = (<const uint8_t *>&mask)[(phase + i) & 3]
+    memcpy(&wide, pattern, 8)
+    i = 0
     while i + 8 <= size:
         memcpy(&value, data + i, 8)
         value ^= wide
         memcpy(to + i, &value, 8)
         i += 8
     while i < size:
-        to[i] = data[i] ^ <char>((wide >> ((i & 7) * 8)) & 0xFF)
+        to[i] = data[i] ^ <char>pattern[i & 7]
         i += 1
 
 
@@ -136,16 +149,23 @@ cdef class WebSocketCodec:
         self.state = OPEN_
         self._deflater = None if deflate is None else Deflater(deflate)
         self._inflater = None if deflate is None else Inflater(deflate)
-        self._max_message = limits.max_message_size
-        self._max_frame = limits.max_frame_size
-        self._max_wire = max_wire_size(limits.max_message_size)
-        self._max_fragments = max_fragments(limits.max_message_size)
+        self._max_message = min(limits.max_message_size, LARGEST)
+        self._max_frame = min(limits.max_frame_size, LARGEST)
+        self._max_wire = max_wire_size(self._max_message)
+        self._max_fragments = max_fragments(self._max_message)
         self._data = b""
+
+    @property
+    def has_output(self):
+        """Whether ``take_output`` has something to say."""
+        return self._pongs is not None
 
     # Receiving
 
     cpdef object receive(self, bytes data):
         """Take bytes from the peer. Those after its Close frame, or after an error, are dropped unread."""
+        if data is None:
+            raise TypeError("bytes are received")
         if self.state is not OPEN_ and self.state is not LOCAL_CLOSING_:
             return
         if self._at == PyBytes_GET_SIZE(self._data):
@@ -288,7 +308,7 @@ cdef class WebSocketCodec:
         self._consumed += size
         if not self._kind:
             self._kind = self._opcode
-            self._gathered = bytearray()
+            self._gathered = BytesIO()
         self._received += size
         if ended:
             self._fragments += 1
@@ -306,7 +326,9 @@ cdef class WebSocketCodec:
         if self._kind == TEXT and self._utf8:
             raise WebSocketError(1007, "invalid UTF-8 in a text message")
         event = MessageReceived.__new__(MessageReceived)
-        event.message = self._gathered.decode() if self._kind == TEXT else bytes(self._gathered)
+        event.message = self._gathered.getvalue()
+        if self._kind == TEXT:
+            event.message = event.message.decode()
         self._reset()
         return event
 
@@ -318,7 +340,7 @@ cdef class WebSocketCodec:
             )
             if self._utf8 == 12:
                 raise WebSocketError(1007, "invalid UTF-8 in a text message")
-        self._gathered += piece
+        self._gathered.write(piece)
 
     cdef Event _control(self):
         """A control frame, which is never fragmented, may come between the fragments of a message."""
@@ -329,8 +351,12 @@ cdef class WebSocketCodec:
         self._at += size
         self._in_frame = False
         if self._opcode == PING:
-            # RFC 6455 5.5.3: only the most recent ping needs an answer. So a flood of them costs 127 bytes.
-            self._pong = payload
+            if self.state is OPEN_:
+                if self._pongs is None:
+                    self._pongs = []
+                elif len(self._pongs) == MAX_PONGS_:
+                    del self._pongs[0]
+                self._pongs.append(payload)
             return None
         if self._opcode == PONG:
             pong = PongReceived.__new__(PongReceived)
@@ -358,50 +384,47 @@ cdef class WebSocketCodec:
         self._utf8 = 0
 
     cpdef bytes take_output(self):
-        """The Pong that is due, once; empty when none is, and after our Close frame."""
-        cdef bytes payload = self._pong
-        if payload is None:
+        """The Pongs that are due, once; empty when none is, and after our Close frame."""
+        cdef list pongs = self._pongs
+        if pongs is None:
             return b""
-        self._pong = None
-        if self.state is LOCAL_CLOSING_ or self.state is CLOSED_:
-            return b""
-        return frame_of(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+        self._pongs = None
+        return b"".join([pong_of(payload) for payload in pongs])
 
     # Sending
 
     cpdef list encode_message(self, object data):
-        """One message as one frame: text for ``str``, binary for bytes-like objects."""
+        """One message as one frame: text for ``str``, binary for bytes-like objects; see the portable codec."""
         cdef int first = 0x82
         cdef const char *payload
         cdef Py_ssize_t size
         cdef uint8_t header[10]
         if self.state is not OPEN_:
             raise LocalProtocolError("a message after the Close frame")
-        if type(data) is str:
+        if isinstance(data, str):
             first = 0x81
-            payload = PyUnicode_AsUTF8AndSize(data, &size)
-            if size >= JOIN_BELOW or self._deflater is not None:
-                data = (<str>data).encode()
-        else:
-            if not isinstance(data, bytes):
-                if isinstance(data, str):
-                    return self.encode_message(str(data))
-                data = flat(data)
-            payload = PyBytes_AS_STRING(data)
-            size = PyBytes_GET_SIZE(data)
-        if self._deflater is not None and size >= COMPRESS_FROM:
+            if PyUnicode_GET_LENGTH(data) < JOIN_BELOW_ // 4 and self._deflater is None:
+                payload = PyUnicode_AsUTF8AndSize(data, &size)
+                return [frame_of(first, payload, size)]
+            data = str.encode(data)
+        elif not isinstance(data, bytes):
+            data = flat(data)
+        if self._deflater is not None and len(data) >= COMPRESS_FROM:
             first |= 0x40
             data = self._deflater.deflate(data)
-            payload = PyBytes_AS_STRING(data)
-            size = PyBytes_GET_SIZE(data)
-        if size < JOIN_BELOW:
-            return [frame_of(first, payload, size)]
-        return [PyBytes_FromStringAndSize(<char *>header, put_header(header, first, size)), data]
+        size = len(data)
+        if size >= JOIN_BELOW_:
+            return [PyBytes_FromStringAndSize(<char *>header, put_header(header, first, size)), data]
+        if not isinstance(data, bytes):
+            data = bytes(data)
+        return [frame_of(first, PyBytes_AS_STRING(data), size)]
 
     cpdef bytes encode_ping(self, bytes payload=b""):
         """A Ping frame; its Pong carries the same payload of at most 125 bytes."""
         if self.state is not OPEN_:
             raise LocalProtocolError("a Ping after the Close frame")
+        if payload is None:
+            raise TypeError("a Ping carries bytes")
         if PyBytes_GET_SIZE(payload) > 125:
             raise ValueError(f"a Ping carries at most 125 bytes, not {len(payload)}")
         return frame_of(0x89, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
@@ -415,9 +438,15 @@ cdef class WebSocketCodec:
             self.state = CLOSED_
         else:
             raise LocalProtocolError("a second Close frame")
+        self._pongs = None
         return frame_of(0x88, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
 
 
-cdef bytes flat(object data):
-    """The bytes of any buffer, copied: what the kernel does not take at once is kept beyond this call."""
-    return memoryview(data).tobytes()
+cdef bytes pong_of(bytes payload):
+    return frame_of(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+
+cdef object flat(object data):
+    """The bytes of any buffer, uncopied where its layout allows: ``bytes`` or a view of single bytes."""
+    view = memoryview(data)
+    return view.cast("B") if view.nbytes and view.c_contiguous else view.tobytes()
