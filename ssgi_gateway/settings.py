@@ -199,6 +199,20 @@ class Settings:
         minimum=1,
         section=APPLICATION,
     )
+    file_header: str = setting(
+        "",
+        "The header that makes the web server send files: X-Accel-Redirect for nginx, X-Sendfile for Apache and "
+        "lighttpd. Not given: the gateway sends them itself.",
+        choices=("", "X-Accel-Redirect", "X-Sendfile"),
+        section=APPLICATION,
+    )
+    file_root: tuple[str, ...] = setting(
+        (),
+        "A folder whose files the web server may send, as FOLDER=LOCATION with its internal location for "
+        "X-Accel-Redirect, as FOLDER for X-Sendfile. Repeatable.",
+        metavar="ROOT",
+        section=APPLICATION,
+    )
     front_files: bool = setting(
         True,
         "Let X-Accel-Redirect and X-Sendfile from the application through to the web server. Turn it off when users "

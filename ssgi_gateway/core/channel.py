@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncio import Future
 
+    from ssgi_gateway.wire.file_slice import FileSlice
+
     from .body import RequestBody
     from .tasks import TaskScope
 
@@ -31,6 +33,14 @@ class Channel:
             data: bytes-like, or ``None``.
             end: whether this is the last piece.
         """
+        raise NotImplementedError
+
+    def write_file(self, head: bytes | None, file: FileSlice, end: bool) -> bool:
+        """As ``write``, with a part of a file for the data."""
+        raise NotImplementedError
+
+    def front_file(self, path: str) -> tuple[str, str] | None:
+        """The header by which the web server sends the file ``path`` itself; ``None`` where it may not."""
         raise NotImplementedError
 
     def when_writable(self) -> Future[bool]:

@@ -11,9 +11,14 @@ is one write. This module does not know which protocol carries the bytes.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
+import stat
 from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.wire.file_slice import FileSlice, OpenFile
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, Ready, WhenFlushed, WhenWritable
@@ -37,6 +42,9 @@ GONE: Final = Ready((False, True))
 """What ``send_chunk`` resolves to after an abort."""
 
 UNKNOWN: Final = -1
+
+FILE_STEP: Final = 1048576
+"""Bytes of a file queued at once; what waits is a name and two numbers, but an abort should be seen in between."""
 
 
 class HttpResponse(Exchange):
@@ -134,6 +142,68 @@ class HttpResponse(Exchange):
         ended = self._total != UNKNOWN and self._remaining == 0
         self._write(head, chunk, size, ended)
         return WhenFlushed(self._channel, ended)
+
+    async def send_file(self, file: Any, offset: int = 0, count: int | None = None) -> bool:
+        """End the response with a file, or a part of one: a superset of SSGI 1.0.
+
+        The web server sends it where the settings let it (``file_header``) and the whole file is meant; otherwise
+        sendfile(2) does. Status and headers are the application's; Content-Length is added if it is not there.
+
+        Args:
+            file: a path, an open descriptor, or an object with ``fileno()``.
+            offset: the first byte.
+            count: how many; ``None`` for all from there.
+
+        Returns:
+            Whether all of it has been taken; ``False`` after an abort.
+
+        Raises:
+            OSError: it cannot be opened; nothing was sent.
+            RuntimeError: the response has ended.
+            ValueError: the part is not within the file, or not what Content-Length says.
+        """
+        if self._state >= ENDED:
+            self._refuse("send_file")
+            return False
+        opened, size = open_file(file)
+        whole = offset == 0 and count in (None, size)
+        left = size - offset if count is None else count
+        if not 0 <= offset <= offset + left <= size:
+            raise ValueError(f"{left} bytes from {offset} are not within a file of {size} bytes")
+        if self._state == OPEN and whole and isinstance(file, (str, os.PathLike)) and self._hand_over(os.fspath(file)):
+            return True
+        head = self._commit(left, False) if self._state == OPEN else None
+        if self._remaining != UNKNOWN:
+            self._account(left, False)
+        if self._suppressed or not left:
+            return bool(await WhenWritable(self._channel)) if self._write(head, None, 0, True) else False
+        while True:
+            step = min(left, FILE_STEP)
+            end = step == left
+            if end:
+                self._state = ENDED
+                self._handlers = None
+            more = self._channel.write_file(head, FileSlice(opened, offset, step), end)
+            if end:
+                return True
+            head = None
+            offset += step
+            left -= step
+            if not more and not await self._channel.when_writable():
+                return False
+
+    def _hand_over(self, path: str) -> bool:
+        """Let the web server send the file, if it may."""
+        header = self._channel.front_file(path)
+        if header is None or self._response_head().status != 200:
+            return False
+        head = self._response_head()
+        head.add([header])
+        head.content_length = UNKNOWN  # the web server knows it, and answers ranges by it
+        self._state = ENDED
+        self._handlers = None
+        self._channel.write(head.encode(), None, True)
+        return True
 
     async def get_data(self) -> io.BytesIO | None:
         """The whole body, rewound; ``None`` if there is none. After ``get_chunk`` it is the remainder.
@@ -292,6 +362,23 @@ class HttpResponse(Exchange):
             self.send(self._channel.failure_page(exc))
         elif self._state == STREAMING:
             self._channel.break_off()
+
+
+def open_file(file: Any) -> tuple[OpenFile, int]:
+    """A file to send from, and its size in bytes.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    if isinstance(file, (str, bytes, os.PathLike)):
+        opened = OpenFile(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), owned=True)
+    else:
+        # A descriptor of our own: the application may close its file as soon as it has given it away.
+        opened = OpenFile(os.dup(file if isinstance(file, int) else file.fileno()), owned=True)
+    status = os.fstat(opened.fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "only regular files can be sent", str(file))
+    return opened, status.st_size
 
 
 def _size(data: Any) -> int:

@@ -33,6 +33,8 @@ cdef class Connection:
     cpdef object register(self)
     cpdef bint write(self, object data) except -1
     cpdef bint write_many(self, list buffers) except -1
+    cpdef bint write_files(self, list pieces) except -1
+    cdef Py_ssize_t _send_queued(self) except -1
     cpdef object on_writable(self)
     cpdef object when_writable(self)
     cpdef object when_flushed(self)

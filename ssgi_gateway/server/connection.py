@@ -11,11 +11,14 @@ This module does not know what the bytes mean: that is the protocol's part (``da
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from .system import close, receive, send, send_many, shutdown_write
+from ssgi_gateway.wire.file_slice import FileSlice
+
+from .system import MOST_BUFFERS, close, receive, send, send_file, send_many, shutdown_write
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -174,11 +177,43 @@ class Connection:
             self._wait_writable()
         return self.out_size <= self.gateway.high_water
 
+    def write_files(self, pieces: list[Any]) -> bool:
+        """As ``write_many``, where some of the pieces are ``FileSlice``s."""
+        if self.state != OPEN:
+            return True
+        if self._out is None:
+            self._out = deque()
+        for piece in pieces:
+            self._out.append(piece)
+            self.out_size += len(piece)
+        if not self._writing:
+            self._wait_writable()
+            self.on_writable()
+        return self.out_size <= self.gateway.high_water
+
+    def _send_queued(self) -> int:
+        """Offer the kernel what waits first: buffers together, a file by itself."""
+        out = self._out
+        if not out:
+            return 0
+        first = out[0]
+        if type(first) is FileSlice:
+            sent = send_file(self.fd, first.file.fd, first.offset, first.size)
+            if sent == 0:
+                raise OSError(errno.EIO, "the file became shorter while it was being sent")
+            return max(sent, 0)
+        buffers: list[Any] = []
+        for piece in out:
+            if type(piece) is FileSlice or len(buffers) == MOST_BUFFERS:
+                break
+            buffers.append(piece)
+        return send_many(self.fd, buffers)
+
     def on_writable(self) -> None:
         """The kernel takes more."""
         out = self._out
         try:
-            sent = send_many(self.fd, list(out)) if out else 0
+            sent = self._send_queued()
         except OSError:
             self.lost()
             return

@@ -6,12 +6,14 @@ resolution of every deadline.
 
 from __future__ import annotations
 
+import os
 import select
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.observe.logs import RateLimitedLog
 
 from ..core.tasks import TaskScope
+from ..wire.percent import quote
 
 if TYPE_CHECKING:
     import asyncio
@@ -87,6 +89,23 @@ class Gateway:
     def complain(self, kind: str, message: str) -> None:
         """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""
         self._complaints.warning(kind, message, self.now)
+
+    def front_file(self, path: str) -> tuple[str, str] | None:
+        """The header that makes the web server send ``path``: settings ``file_header`` and ``file_root``.
+
+        The path is made absolute and free of links first, so that nothing outside of the roots is named.
+        """
+        name = self.settings.file_header
+        if not name:
+            return None
+        real = os.path.realpath(path)
+        for root in self.settings.file_root:
+            folder, _, place = root.partition("=")
+            folder = os.path.realpath(folder)
+            if real.startswith(folder.rstrip("/") + "/"):
+                rest = real[len(folder.rstrip("/")) :]
+                return (name, quote(place.rstrip("/") + rest)) if name == "X-Accel-Redirect" else (name, real)
+        return None
 
     def forget(self, connection: Connection) -> None:
         """A connection has closed."""

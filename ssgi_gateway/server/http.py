@@ -26,6 +26,7 @@ from .protocol import Protocol
 from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
+    from ssgi_gateway.wire.file_slice import FileSlice
     from ssgi_gateway.wire.handshake import Upgrade
 
     from ..core.channel import Channel
@@ -197,6 +198,20 @@ class HttpProtocol(Protocol):
             self._exchange = None
             self._end()
         return more
+
+    def write_file(self, head: bytes | None, file: FileSlice, end: bool) -> bool:
+        codec = self.codec
+        pieces = [*codec.encode(head, None, False), *codec.frame_file(file)]
+        if end:
+            pieces += codec.encode(None, None, True)
+        more = self.connection.write_files(pieces)
+        if end:
+            self._exchange = None
+            self._end()
+        return more
+
+    def front_file(self, path: str) -> tuple[str, str] | None:
+        return self.gateway.front_file(path)
 
     def body_taken(self, body: RequestBody) -> None:
         connection = self.connection

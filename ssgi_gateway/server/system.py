@@ -66,6 +66,18 @@ def send_many(fd: int, buffers: list[Any]) -> int:
         return 0
 
 
+def send_file(fd: int, file: int, offset: int, size: int) -> int:
+    """Write a part of a file; returns how many bytes went, 0 at the file's end, -1 when the kernel takes none now.
+
+    Raises:
+        OSError: the connection or the file is broken.
+    """
+    try:
+        return os.sendfile(fd, file, offset, size)
+    except BlockingIOError:
+        return -1
+
+
 def addresses(fd: int) -> tuple[Any, Any]:
     """The addresses of a connection: this side's and the peer's; ``(host, port)``, or a path for unix sockets."""
     connection = socket.socket(fileno=fd)

@@ -1,6 +1,7 @@
 # cython: boundscheck=False, wraparound=False
 """The system calls, on bare descriptors: the compiled twin of ``system.py``, straight to libc."""
 
+import os
 import socket
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -104,6 +105,14 @@ cpdef Py_ssize_t send_many(int fd, list buffers) except -1:
             ready -= 1
             PyBuffer_Release(&views[ready])
     return outcome(sent)
+
+
+def send_file(int fd, int file, offset, size):
+    """Write a part of a file; how many bytes went, 0 at the file's end, -1 when the kernel takes none now."""
+    try:
+        return os.sendfile(fd, file, offset, size)
+    except BlockingIOError:
+        return -1
 
 
 cdef inline Py_ssize_t outcome(ssize_t sent) except -1:

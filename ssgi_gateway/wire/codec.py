@@ -6,7 +6,10 @@ compiled calls through it cost what a C call costs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssgi_gateway.wire.file_slice import FileSlice
 
 
 class Codec:
@@ -55,6 +58,10 @@ class Codec:
             end: whether this is the last piece.
         """
         raise NotImplementedError
+
+    def frame_file(self, file: FileSlice) -> list[Any]:
+        """What to write for a part of a file; the head and the end go through ``encode``."""
+        return [file]
 
     def take_output(self) -> bytes:
         """Automatic answers that wait to be sent."""

@@ -23,10 +23,10 @@ and END_REQUEST goes out when the server says so (5.4: "truly a response from th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
-from ssgi_gateway.wire.fastcgi_answers import encode_answer, encode_end, encode_management, encode_stderr
+from ssgi_gateway.wire.fastcgi_answers import encode_answer, encode_end, encode_management, encode_stderr, frame_file
 from ssgi_gateway.wire.fastcgi_records import (
     BEGIN_BODY,
     BEGIN_REQUEST,
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ssgi_gateway.settings import WireLimits
+    from ssgi_gateway.wire.file_slice import FileSlice
 
 __all__ = ["MAX_FUTILE", "FastcgiCodec"]
 
@@ -194,6 +195,11 @@ class FastcgiCodec(Codec):
         pieces = encode_answer(self._id, head, data, encode_end(self._id, self._stderr_used) if end else b"")
         self._answered = end
         return pieces
+
+    def frame_file(self, file: FileSlice) -> list[Any]:
+        """STDOUT records of a part of a file."""
+        self._check_answering()
+        return frame_file(self._id, file)
 
     def encode_stderr(self, text: str) -> bytes:
         """Records for the web server's error log (STDERR, 6.1); to be written between other pieces."""

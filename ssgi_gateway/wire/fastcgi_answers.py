@@ -6,10 +6,11 @@ Knows no connection: who may write what, and when, is the codec's.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.wire.fastcgi_records import (
     END_REQUEST,
+    FULL_CONTENT,
     GET_VALUES,
     GET_VALUES_RESULT,
     HEADER,
@@ -24,7 +25,10 @@ from ssgi_gateway.wire.fastcgi_records import (
     encode_stream,
 )
 
-__all__ = ["SMALL", "encode_answer", "encode_end", "encode_management", "encode_stderr"]
+if TYPE_CHECKING:
+    from ssgi_gateway.wire.file_slice import FileSlice
+
+__all__ = ["SMALL", "encode_answer", "encode_end", "encode_management", "encode_stderr", "frame_file"]
 
 SMALL: Final = 16384
 """Up to here head and payload are copied into one piece with their record header: cheaper than a longer writev."""
@@ -60,6 +64,14 @@ def encode_end(request_id: int, stderr_used: bool) -> bytes:
 def encode_stderr(request_id: int, text: str) -> bytes:
     """Text for the web server's error log, in UTF-8; nothing for no text, since an empty record ends the stream."""
     return b"".join(encode_stream(STDERR, request_id, b"", text.encode("utf-8", "backslashreplace")))
+
+
+def frame_file(request_id: int, file: FileSlice) -> list[Any]:
+    """STDOUT records whose content is a part of a file; its slices stand for their bytes."""
+    pieces: list[Any] = []
+    for part in file.split(FULL_CONTENT):
+        pieces += (HEADER.pack(VERSION, STDOUT, request_id, len(part), 0), part)
+    return pieces
 
 
 def encode_management(kind: int, content: bytes, max_connections: int) -> bytes:
