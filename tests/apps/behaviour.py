@@ -206,8 +206,16 @@ async def do_raise_async(res: SSGIHttpResponse, query: Query) -> None:
 
 
 async def do_hang(res: SSGIHttpResponse, query: Query) -> None:
-    """Never answers; notes ``started`` and ``aborted``, and ``cancelled`` if the server ends it."""
+    """Never answers; notes ``started`` and ``aborted``, and ends then."""
     note_abort(res, query)
+    gone = asyncio.Event()
+    res.on_aborted(gone.set)
+    await gone.wait()
+
+
+async def do_hang_untold(res: SSGIHttpResponse, query: Query) -> None:
+    """Never answers and asks for no news; notes ``started``, and ``cancelled`` when the server ends it."""
+    record(text(query, "key"), "started")
     try:
         await asyncio.get_running_loop().create_future()
     except asyncio.CancelledError:

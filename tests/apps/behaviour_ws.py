@@ -87,9 +87,11 @@ async def ws_raise_late(ws: SSGIWebSocket, query: Query, facts: Any) -> None:
 
 
 async def ws_hang(ws: SSGIWebSocket, query: Query, facts: Any) -> None:
-    """Never answers the handshake."""
+    """Never answers the handshake; notes ``started``, and ends when the client leaves."""
+    gone = asyncio.Event()
+    ws.on_close(lambda *_: gone.set())
     record(text(query, "key"), "started")
-    await asyncio.get_running_loop().create_future()
+    await gone.wait()
 
 
 def ws_close(ws: SSGIWebSocket, query: Query, facts: Any) -> None:

@@ -6,20 +6,30 @@ Imported as ``tests.harness``; nothing here imports the package under test, whic
 from __future__ import annotations
 
 from .client import Address, HttpConnection, Response, connect, request
-from .nginx import DEPLOY, Nginx, Server, check_configuration, nginx_binary, nginx_version
+from .gateway import Gateway, to_nginx
+from .nginx import DEPLOY, Nginx, Server, check_configuration, nginx_binary, nginx_version, stock_file
 from .process import DEADLINE, Process, ProcessError, wait_until
+from .routes import HTTP_ROUTES, ROUTES, WEBSOCKET_ROUTES, Route
+from .site import Endpoint, Site
 from .websocket import WebSocketClient, WebSocketRejectedError
 
 __all__ = [
     "DEADLINE",
     "DEPLOY",
+    "HTTP_ROUTES",
+    "ROUTES",
+    "WEBSOCKET_ROUTES",
     "Address",
+    "Endpoint",
+    "Gateway",
     "HttpConnection",
     "Nginx",
     "Process",
     "ProcessError",
     "Response",
+    "Route",
     "Server",
+    "Site",
     "WebSocketClient",
     "WebSocketRejectedError",
     "check_configuration",
@@ -27,5 +37,7 @@ __all__ = [
     "nginx_binary",
     "nginx_version",
     "request",
+    "stock_file",
+    "to_nginx",
     "wait_until",
 ]

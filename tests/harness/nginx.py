@@ -20,7 +20,16 @@ from typing import Self
 
 from .process import DEADLINE, Process, ProcessError
 
-__all__ = ["DEPLOY", "Nginx", "Server", "check_configuration", "free_port", "nginx_binary", "nginx_version"]
+__all__ = [
+    "DEPLOY",
+    "Nginx",
+    "Server",
+    "check_configuration",
+    "free_port",
+    "nginx_binary",
+    "nginx_version",
+    "stock_file",
+]
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
 """The configuration files that users get; linked as ``ssgi`` beside each test's configuration."""
@@ -81,6 +90,14 @@ def nginx_version() -> tuple[int, ...]:
     match = re.search(r"nginx/([\d.]+)", told.stderr)
     assert match, told.stderr
     return tuple(int(part) for part in match[1].split("."))
+
+
+def stock_file(name: str) -> str:
+    """Where the tested nginx has a file of its own configuration, such as ``scgi_params``."""
+    told = subprocess.run([nginx_binary(), "-V"], capture_output=True, text=True, check=True, timeout=DEADLINE).stderr
+    built = dict(re.findall(r"--(conf-path|prefix)=(\S+)", told))
+    configuration = built.get("conf-path") or built.get("prefix", "/usr/local/nginx") + "/conf/nginx.conf"
+    return str(Path(configuration).with_name(name))
 
 
 def check_configuration(prefix: Path, file: Path) -> str:

@@ -1,7 +1,8 @@
 """A child process of a test: its output is kept, its memory can be read, and it never outlives the test.
 
 The child writes to a file, not to a pipe: nobody has to read along, and a child that writes much never blocks.
-It leads a session of its own, so that whatever it started can be ended with it.
+It leads a session of its own, so that whatever it started can be ended with it, and the kernel sends it SIGTERM should
+the tests themselves be killed (setpriv(1), from util-linux).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Process:
         self.output = output
         with output.open("ab") as sink:
             self._child = subprocess.Popen(
-                self.command,
+                ["setpriv", "--pdeathsig", "TERM", *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
