@@ -46,6 +46,7 @@ HOT = (
     "server.gateway",
     "server.connection",
     "server.protocol",
+    "server.access",
     "server.http",
     "server.websocket",
     "server.acceptor",

@@ -179,6 +179,13 @@ class Settings:
         "Take a half-closed request connection for a client that still reads (lighttpd may half-close). "
         "Off, it means that the client has left.",
     )
+    access_log: str = setting(
+        "",
+        "File for an access log in the combined format, or - for standard output; after a rotation a new one is "
+        "begun. Off unless given: the web server has one.",
+        metavar="FILE",
+        section=APPLICATION,
+    )
     development: bool = setting(False, "Show tracebacks on error pages. Never on a public server.", section=APPLICATION)
     strict: bool = setting(
         False,

@@ -20,6 +20,7 @@ cdef class Exchange:
     cpdef object cancel(self)
     cpdef bint finished(self) except -1
     cpdef bint committed(self) except -1
+    cpdef tuple outcome(self)
     cpdef object abort(self)
     cpdef object answer_nothing(self)
     cpdef object answer_failure(self, object exc)

@@ -107,6 +107,10 @@ class Exchange:
         """Whether a part of the answer is out, so that no other can be given."""
         raise NotImplementedError
 
+    def outcome(self) -> tuple[int, int]:
+        """The status that was answered, 0 if none, and the bytes of the body."""
+        raise NotImplementedError
+
     def abort(self) -> None:
         """The peer left, or the answer cannot be finished."""
         raise NotImplementedError

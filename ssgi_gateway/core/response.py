@@ -279,6 +279,10 @@ class HttpResponse(Exchange):
         """Whether the head is on its way."""
         return self._head is not None and self._state != OPEN
 
+    def outcome(self) -> tuple[int, int]:
+        """The status that was answered, 0 if none, and the bytes of the body."""
+        return (self._head.status if self._head is not None and self._state != OPEN else 0, self._written)
+
     def _response_head(self) -> ResponseHead:
         if self._head is None:
             self._head = ResponseHead(self._channel.front_files)

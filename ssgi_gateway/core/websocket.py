@@ -35,7 +35,7 @@ ACCEPTED = WebSocketStatus.ACCEPTED
 class WebSocket(Exchange):
     """One WebSocket. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIWebSocket``)."""
 
-    __slots__ = ("_args", "_busy", "_ended", "_offered", "_queue", "_queue_limit", "_receiver", "status")
+    __slots__ = ("_args", "_busy", "_ended", "_offered", "_queue", "_queue_limit", "_receiver", "_rejection", "status")
 
     def __init__(self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int) -> None:
         self._open(channel, request)
@@ -46,6 +46,7 @@ class WebSocket(Exchange):
         self._receiver: Any = None
         self._args: tuple[Any, ...] = ()
         self._busy = False
+        self._rejection = (0, 0)
         self._ended: tuple[int, str] | None = None
 
     # -- the handshake -------------------------------------------------------------------------------------------
@@ -98,6 +99,7 @@ class WebSocket(Exchange):
             head.set_content_length(len(body))
         self.status = REJECTED
         self._handlers = None
+        self._rejection = (head.status, len(body))
         self._channel.write(head.encode(), body, True)
         return TRUE
 
@@ -160,6 +162,10 @@ class WebSocket(Exchange):
     def committed(self) -> bool:
         """Whether the upgrade was decided."""
         return self.status is not PENDING
+
+    def outcome(self) -> tuple[int, int]:
+        """Of a rejection, the status and the bytes of the body."""
+        return self._rejection
 
     def deliver(self, message: str | bytes) -> bool:
         """A message has arrived; returns whether another one may."""

@@ -2,6 +2,7 @@ cdef class Gateway:
     cdef object _complaints
     cdef object _emptied
     cdef object _sweeper
+    cdef public object access_log
     cdef public set connections
     cdef public bint development
     cdef public bint draining

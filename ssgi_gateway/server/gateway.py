@@ -10,6 +10,7 @@ import os
 import select
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.observe.access_log import AccessLog
 from ssgi_gateway.observe.logs import RateLimitedLog
 
 from ..core.tasks import TaskScope
@@ -34,6 +35,7 @@ class Gateway:
         "_complaints",
         "_emptied",
         "_sweeper",
+        "access_log",
         "connections",
         "development",
         "draining",
@@ -82,6 +84,7 @@ class Gateway:
         self.max_body_size = settings.max_body_size
         self.max_connections = settings.max_connections
         self.write_timeout = settings.deadlines.write
+        self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self._complaints = RateLimitedLog("ssgi_gateway.server")
         self._emptied: asyncio.Future[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = loop.call_later(SWEEP, self.sweep)
@@ -124,6 +127,8 @@ class Gateway:
         """Look for deadlines that have passed, and for peers that left while nobody was reading."""
         now = self.now = self.loop.time()
         self._sweeper = self.loop.call_later(SWEEP, self.sweep)
+        if self.access_log is not None:
+            self.access_log.flush()
         paused = None
         for connection in tuple(self.connections):
             if connection.deadline <= now or connection.write_deadline <= now:
@@ -150,3 +155,6 @@ class Gateway:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        if self.access_log is not None:
+            self.access_log.close()
+            self.access_log = None

@@ -7,6 +7,7 @@ from ..wire.cgi cimport RequestHead, parse_head
 from ..wire.codec cimport Codec
 from ..wire.events cimport BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
 from ..wire.response_head cimport ResponseHead
+from .access cimport log_exchange
 from .connection cimport Connection
 from .gateway cimport Gateway
 from .protocol cimport Protocol
@@ -17,6 +18,7 @@ cdef Py_ssize_t BIG_HEAD
 
 cdef class HttpProtocol(Protocol):
     cdef public Codec codec
+    cdef double _began
     cdef RequestBody _body
     cdef bint _ended
     cdef Exchange _exchange
@@ -32,6 +34,7 @@ cdef class HttpProtocol(Protocol):
     cdef object _request_ended(self)
     cdef object _request_aborted(self)
     cdef object _begin(self)
+    cdef Exchange _release(self, int status)
     cdef object _end(self)
     cdef object _wait(self)
     cdef object _refuse(self, object refusal)

@@ -22,6 +22,7 @@ from ..core.websocket import WebSocket
 from ..wire.cgi import parse_head
 from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from ..wire.response_head import ResponseHead
+from .access import log_exchange
 from .protocol import Protocol
 from .websocket import WebSocketProtocol
 
@@ -41,7 +42,7 @@ BIG_HEAD = 4096
 class HttpProtocol(Protocol):
     """One SCGI, FastCGI or upgrade connection."""
 
-    __slots__ = ("_body", "_ended", "_exchange", "_head", "_overloaded", "_upgrade", "codec")
+    __slots__ = ("_began", "_body", "_ended", "_exchange", "_head", "_overloaded", "_upgrade", "codec")
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
         self.attach(connection, gateway)
@@ -52,6 +53,7 @@ class HttpProtocol(Protocol):
         self._upgrade: Upgrade | None = None
         self._ended = False  # the whole request has arrived
         self._overloaded = False
+        self._began = 0.0  # kept for the access log
 
     # -- what the connection says --------------------------------------------------------------------------------
 
@@ -69,7 +71,7 @@ class HttpProtocol(Protocol):
         connection.lost()
 
     def connection_lost(self) -> None:
-        exchange, self._exchange = self._exchange, None
+        exchange = self._release(0)
         self._head = None
         if exchange is not None:
             exchange.abort()
@@ -158,7 +160,7 @@ class HttpProtocol(Protocol):
     def _request_aborted(self) -> None:
         """The client left. The codec knows whether the web server still wants an end mark."""
         self._head = None
-        exchange, self._exchange = self._exchange, None
+        exchange = self._release(0)
         if exchange is not None:
             exchange.abort()
         if self.codec.busy:
@@ -170,6 +172,8 @@ class HttpProtocol(Protocol):
     def _begin(self) -> None:
         """Call the application with the head that has arrived."""
         gateway = self.gateway
+        if gateway.access_log is not None:
+            self._began = gateway.loop.time()
         variables = self._head.variables  # type: ignore[union-attr]  # the callers have looked
         self._head = None
         request = parse_head(variables, gateway.root_path)
@@ -195,7 +199,7 @@ class HttpProtocol(Protocol):
             )
         more = self.connection.write_many(self.codec.encode(head, data, end))
         if end:
-            self._exchange = None
+            self._release(0)
             self._end()
         return more
 
@@ -206,7 +210,7 @@ class HttpProtocol(Protocol):
             pieces += codec.encode(None, None, True)
         more = self.connection.write_files(pieces)
         if end:
-            self._exchange = None
+            self._release(0)
             self._end()
         return more
 
@@ -237,7 +241,7 @@ class HttpProtocol(Protocol):
         if headers is not None:
             head.add(headers)
         head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type]  # set before the call
-        self._exchange = None
+        self._release(101)
         connection = self.connection
         connection.write_many(self.codec.encode(head.encode(), None, False))
         carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, self.describe())
@@ -245,6 +249,18 @@ class HttpProtocol(Protocol):
         return carrier
 
     # -- between and after exchanges -----------------------------------------------------------------------------
+
+    def _release(self, status: int) -> Exchange | None:
+        """The exchange is over: forget it, and put it into the access log where there is one.
+
+        Args:
+            status: what was answered for the application; 0 where it answered itself.
+        """
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and self.gateway.access_log is not None:
+            seconds = self.gateway.loop.time() - self._began
+            log_exchange(self.gateway.access_log, exchange, status, seconds)
+        return exchange
 
     def _end(self) -> None:
         """The answer is complete: the connection is kept, or closed once everything has left it."""
@@ -283,7 +299,7 @@ class HttpProtocol(Protocol):
         """Answer for the application: the request cannot be served and never reached it, or grew too long."""
         self._complain("refused request", f"{refusal.status}: {refusal.message}")
         self._head = None
-        exchange, self._exchange = self._exchange, None
+        exchange = self._release(refusal.status)
         head = ResponseHead()
         head.set_status(refusal.status)
         head.add([("Content-Type", "text/plain; charset=utf-8"), *refusal.headers])

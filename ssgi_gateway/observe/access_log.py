@@ -1,0 +1,126 @@
+"""The access log: one line a request in the combined format, with the seconds it took at the end.
+
+Lines are gathered and written together, twice a second or when there are many; a file that was moved away by a
+rotation is begun anew then. What cannot be written (a full disk)
+is lost and counted, and no request waits for it. The web server in front has a log of its own, so this one is off
+unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Final
+
+from ssgi_gateway.errors import ConfigurationError
+
+from .logs import RateLimitedLog
+
+__all__ = ["AccessLog"]
+
+MOST: Final = 65536
+"""Characters gathered before they are written without waiting for the clock."""
+
+_ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(32), 34, 92, *range(127, 256))}
+"""As nginx escapes: whatever a client sends, a line stays a line and a field a field."""
+
+
+class AccessLog:
+    """A log file, or standard output.
+
+    Args:
+        path: the file, appended to; ``-`` for standard output.
+
+    Raises:
+        ConfigurationError: it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lines: list[str] = []
+        self._size = 0
+        self._lost = 0
+        self._second = -1
+        self._stamp = ""
+        self._complaints = RateLimitedLog(__name__)
+        self._fd = self._open()
+
+    def _open(self) -> int:
+        if self._path == "-":
+            return os.dup(sys.stdout.fileno())
+        try:
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise ConfigurationError(f"--access-log: {self._path} cannot be opened: {error.strerror}") from None
+
+    def add(self, remote: str, request: str, status: int, size: int, referer: str, agent: str, seconds: float) -> None:
+        """Note a request; strings are latin-1 as received.
+
+        Args:
+            remote: the client's address, port and all.
+            request: the request line.
+            status: as sent; 499 when the client left before there was any (nginx's code).
+            size: bytes of the body that were written.
+            referer: the header, or ``""``.
+            agent: User-Agent, or ``""``.
+            seconds: from the head's arrival to the last write.
+        """
+        host = remote.rpartition(":")[0].strip("[]") or remote or "-"
+        line = (
+            f'{host} - - [{self._now()}] "{request.translate(_ESCAPES)}" {status} {size} '
+            f'"{referer.translate(_ESCAPES) or "-"}" "{agent.translate(_ESCAPES) or "-"}" {seconds:.6f}\n'
+        )
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if not self._lines:
+            return
+        text, count = "".join(self._lines), len(self._lines)
+        self._lines.clear()
+        self._size = 0
+        self._follow()
+        try:
+            data = text.encode("latin-1", "backslashreplace")
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            self._lost += count
+            self._complaints.warning(
+                "access log", f"{self._path}: {error.strerror}; {self._lost} lines were lost", time.monotonic()
+            )
+
+    def _follow(self) -> None:
+        """After the file was rotated: go on in a new one of the same name."""
+        if self._path == "-":
+            return
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            there = None
+        here = os.fstat(self._fd)
+        if there is not None and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+            return
+        try:
+            fd = self._open()
+        except ConfigurationError as error:
+            self._complaints.warning("rotation", f"{error}; the old file stays in use", time.monotonic())
+            return
+        os.close(self._fd)
+        self._fd = fd
+
+    def close(self) -> None:
+        """Write the rest and close."""
+        self.flush()
+        os.close(self._fd)
+
+    def _now(self) -> str:
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(now))
+        return self._stamp
