@@ -30,9 +30,8 @@ def tunnel(directory: Path, protocol: str, ping_interval: float) -> Iterator[Web
     impatient = shipped.replace("_read_timeout 300s;", f"_read_timeout {PATIENCE * 1000:.0f}ms;")
     assert impatient != shipped
     (directory / "impatient.conf").write_text(impatient)
-    sockets = {protocol: ["unix"]}
     options = ["--websocket-ping-interval", str(ping_interval)]
-    with Gateway("tests.apps.behaviour:app", directory, options=options, **sockets) as gateway:
+    with Gateway("tests.apps.behaviour:app", directory, scgi=["unix"], websocket=["unix"], options=options) as gateway:
         upstream = f"upstream gateway {{ server {to_nginx(gateway.address(protocol, 'unix'))}; }}"
         location = f"location / {{ include {directory}/impatient.conf; {PASS[protocol]}gateway; }}"
         with (
