@@ -11,6 +11,7 @@ asks. While an exchange runs the connection is read for one of two reasons: the 
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
@@ -173,7 +174,7 @@ class HttpProtocol(Protocol):
         """Call the application with the head that has arrived."""
         gateway = self.gateway
         if gateway.access_log is not None:
-            self._began = gateway.loop.time()
+            self._began = perf_counter()
         variables = self._head.variables  # type: ignore[union-attr]  # the callers have looked
         self._head = None
         request = parse_head(variables, gateway.root_path)
@@ -258,7 +259,7 @@ class HttpProtocol(Protocol):
         """
         exchange, self._exchange = self._exchange, None
         if exchange is not None and self.gateway.access_log is not None:
-            seconds = self.gateway.loop.time() - self._began
+            seconds = perf_counter() - self._began
             log_exchange(self.gateway.access_log, exchange, status, seconds)
         return exchange
 
