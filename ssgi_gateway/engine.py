@@ -9,8 +9,6 @@ same setting always gives the same build.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import importlib.util
 from types import ModuleType
 from typing import Final
 
@@ -67,9 +65,11 @@ def describe(codec: str = "auto") -> str:
 
 def event_loop() -> str:
     """The event loop in use: uvloop where it is installed, asyncio's own where not."""
-    if importlib.util.find_spec("uvloop") is None:
+    try:
+        import uvloop
+    except ImportError:
         return "asyncio (uvloop is not installed: pip install ssgi-gateway[uvloop])"
-    return f"uvloop {importlib.metadata.version('uvloop')}"
+    return f"uvloop {uvloop.__version__}"
 
 
 def _compiled() -> tuple[ModuleType | None, str]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.wire.forwarded import trusted_peers
 
 from ..wire.fastcgi import FastcgiCodec
-from ..wire.http1 import UpgradeCodec
 from ..wire.scgi import ScgiCodec
 from . import system
 from .acceptor import Acceptor
@@ -69,6 +68,9 @@ def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any
         return lambda fd: ScgiCodec(limits)
     if listener.protocol == "fastcgi":
         return lambda fd: FastcgiCodec(limits, settings.max_connections)
+    # h11 is a tenth of the time a start takes, and only this listener needs it.
+    from ..wire.http1 import UpgradeCodec
+
     trusted_peers(settings.trusted_peers)  # a peer that is none is to be told now, not to the first visitor
     return lambda fd: UpgradeCodec(limits, *system.addresses(fd), settings.trusted_peers)
 
