@@ -69,7 +69,7 @@ def event_loop() -> str:
         import uvloop
     except ImportError:
         return "asyncio (uvloop is not installed: pip install ssgi-gateway[uvloop])"
-    return f"uvloop {uvloop.__version__}"
+    return f"uvloop {getattr(uvloop, '__version__', '')}"
 
 
 def _compiled() -> tuple[ModuleType | None, str]:
