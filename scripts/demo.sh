@@ -18,7 +18,7 @@ need_certificate "$RUN/certificate"
 
 # A unix socket's path has at most 107 bytes (unix(7)), which a checkout deep down in somebody's home may exceed.
 sockets=$RUN/sockets
-[ "${#sockets}" -le 80 ] || sockets=$(mktemp -d /tmp/ssgi-demo.XXXXXX)
+[[ $sockets =~ ^[A-Za-z0-9/._-]{1,80}$ ]] || sockets=$(mktemp -d /tmp/ssgi-demo.XXXXXX)
 nginx_dir=$RUN/nginx
 mkdir -p "$sockets" "$nginx_dir"
 
@@ -59,13 +59,13 @@ http {
         $http2
         server_name localhost;
 
-        ssl_certificate $RUN/certificate/cert.pem;
-        ssl_certificate_key $RUN/certificate/key.pem;
+        ssl_certificate "$RUN/certificate/cert.pem";
+        ssl_certificate_key "$RUN/certificate/key.pem";
         include ssgi/tls.conf;
         include ssgi/errors.conf;
 
-        set \$board $ROOT/examples/board;
-        include $ROOT/examples/board/nginx-locations.conf;
+        set \$board "$ROOT/examples/board";
+        include "$ROOT/examples/board/nginx-locations.conf";
     }
 }
 END
@@ -74,7 +74,7 @@ END
 gateway_pid=""
 nginx_pid=""
 stop() {
-    trap - EXIT INT TERM
+    trap - EXIT INT TERM HUP
     local pid
     for pid in $nginx_pid $gateway_pid; do # nginx first: with its connections gone the gateway has nothing to wait for
         kill "$pid" 2>/dev/null || true
@@ -84,11 +84,11 @@ stop() {
 }
 trap stop EXIT
 trap 'echo; exit 130' INT
-trap 'exit 143' TERM
+trap 'exit 143' TERM HUP
 
 # answers: the page came with 200. Python's own client, because curl may be missing.
 answers() {
-    "$VENV/bin/python" - "$site/" "$RUN/certificate/cert.pem" <<'END'
+    "$VENV/bin/python" - "$site/" "$RUN/certificate/cert.pem" 2>/dev/null <<'END'
 import ssl, sys, urllib.request
 try:
     urllib.request.urlopen(sys.argv[1], timeout=5, context=ssl.create_default_context(cafile=sys.argv[2]))
@@ -107,15 +107,15 @@ alive() {
 
 write_configuration
 : >"$RUN/gateway.log"
-: >"$RUN/nginx/output.log"
+: >"$nginx_dir/output.log"
 
-say "starting the gateway; its log is .run/gateway.log"
+say "starting the gateway; its log is ${RUN#"$ROOT"/}/gateway.log"
 "$VENV/bin/python" -m ssgi_gateway serve examples.board.app:app \
     --scgi "unix:$sockets/scgi.sock" --fastcgi "unix:$sockets/fastcgi.sock" --websocket "unix:$sockets/websocket.sock" \
     --websocket-origins same >"$RUN/gateway.log" 2>&1 &
 gateway_pid=$!
 
-say "starting $(nginx -v 2>&1 | sed 's/.*: //'); its logs are in .run/nginx/"
+say "starting $(nginx -v 2>&1 | sed 's/.*: //'); its logs are in ${RUN#"$ROOT"/}/nginx/"
 nginx -p "$nginx_dir/" -c "$nginx_dir/nginx.conf" >"$nginx_dir/output.log" 2>&1 &
 nginx_pid=$!
 
@@ -128,13 +128,13 @@ for _ in $(seq 150); do
     fi
     sleep 0.2
 done
-[ -n "${ready:-}" ] || fail "$site did not answer; see .run/gateway.log and .run/nginx/error.log"
+[ -n "${ready:-}" ] || fail "$site did not answer; see $RUN/gateway.log and $RUN/nginx/error.log"
 
 cat <<END
 
     $site
 
-    The certificate was made on this machine a moment ago, so the browser will ask whether to trust it. Ctrl-C ends this.
+    This machine signed its certificate itself, so the browser will ask whether to trust it. Ctrl-C ends the demonstration.
 
 END
 [ -z "${DEMO_ONCE:-}" ] || exit 0

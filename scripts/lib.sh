@@ -1,15 +1,15 @@
 # shellcheck shell=bash
 # What the scripts share; sourced, not run. Each step that changes the machine is said in one line before it is done.
 #
-# VENV   the virtual environment (.venv)       SETUP=skip   assume that everything is installed already
-# PYTHON the Python to make it with            (what the tests of these scripts do)
+# VENV     the virtual environment (.venv)       SETUP=skip   assume that everything is installed already, as the tests
+# PYTHON   the Python to make it with            RUN_DIR      where logs, certificates and the like go (.run)
 
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 VENV=${VENV:-$ROOT/.venv}
-RUN=$ROOT/.run
+RUN=${RUN_DIR:-$ROOT/.run}
 SETUP=${SETUP:-}
 PATH=$PATH:/usr/sbin:/sbin # nginx is in /usr/sbin, which a user's PATH on Debian leaves out
 
@@ -56,7 +56,7 @@ apt_install() {
         apt_get update || true # one broken source is no reason to give up; the installation tells
         apt_get install "$@" || {
             tail -n 20 "$RUN/apt.log" >&2
-            fail "apt could not install $*; all that it said is in .run/apt.log"
+            fail "apt could not install $*; all that it said is in $RUN/apt.log"
         }
     fi
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import ssl
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -42,6 +43,7 @@ class WebSocketClient:
         deflate: offer permessage-deflate (RFC 7692).
         timeout: seconds, of each socket operation.
         receive_buffer: see ``connect``.
+        tls: see ``client.request``.
 
     Raises:
         WebSocketRejectedError: the answer was not a 101.
@@ -58,8 +60,9 @@ class WebSocketClient:
         deflate: bool = False,
         timeout: float = TIMEOUT,
         receive_buffer: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._http = HttpConnection(address, timeout, receive_buffer)
+        self._http = HttpConnection(address, timeout, receive_buffer, tls)
         try:
             self.response = self._shake_hands(target, list(headers), subprotocols, deflate)
         except BaseException:

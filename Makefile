@@ -1,0 +1,30 @@
+# Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
+
+.PHONY: help demo test lint format autobahn clean
+
+help:
+	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
+	@echo 'make test      everything: linter, types, tests (only some: make test ARGS="-k fastcgi")'
+	@echo 'make lint      ruff and mypy'
+	@echo 'make format    let ruff put the code into shape'
+	@echo 'make autobahn  the WebSocket conformance suite, where a Python 2.7 is found; writes docs/autobahn.md'
+	@echo 'make clean     remove what the others made'
+
+demo:
+	@DEMO_PORT='$(DEMO_PORT)' scripts/demo.sh
+
+test:
+	@scripts/test.sh $(ARGS)
+
+lint:
+	@scripts/lint.sh
+
+format:
+	@scripts/format.sh
+
+autobahn:
+	@scripts/autobahn.sh
+
+clean:
+	rm -rf .venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

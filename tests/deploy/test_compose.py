@@ -1,0 +1,111 @@
+"""deploy/compose.yaml: what it names is there, its parts agree, and nginx and the gateway accept what it gives them.
+
+Containers themselves are not started: that takes a docker daemon. Where the client has ``docker compose``, it reads the
+file too.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.harness import DEPLOY, check_configuration
+from tests.harness.gateway import ROOT
+from tests.harness.nginx import MAIN, free_port
+from tests.harness.process import DEADLINE
+
+FOLDER = ROOT / "deploy"
+COMPOSE = FOLDER / "compose.yaml"
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return loaded
+
+
+def mounts(service: dict[str, Any]) -> list[tuple[str, str]]:
+    """Source and target of each of its volumes."""
+    return [(source, target) for source, target, *_ in (text.split(":") for text in service.get("volumes", []))]
+
+
+def test_what_it_names_is_there(compose: dict[str, Any]) -> None:
+    build = compose["services"]["gateway"]["build"]
+    context = (FOLDER / build["context"]).resolve()
+    assert context == ROOT
+    assert (context / build["dockerfile"]).is_file()
+    for service in compose["services"].values():
+        for source, target in mounts(service):
+            assert target.startswith("/")
+            if source.startswith("."):
+                assert (FOLDER / source).exists(), source
+            else:
+                assert source in compose["volumes"]
+        for other in service.get("depends_on", {}):
+            assert other in compose["services"]
+
+
+def test_the_sockets_are_where_nginx_looks_for_them(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    folder = dict(mounts(services["gateway"]))["sockets"]
+    assert dict(mounts(services["nginx"]))["sockets"] == folder
+    assert folder in (FOLDER / "Dockerfile").read_text()
+    wanted = set(re.findall(r"server unix:(\S+);", (DEPLOY / "upstreams.conf").read_text()))
+    given = {word.partition("=unix:")[2] for word in services["gateway"]["command"] if "=unix:" in word}
+    assert given == wanted
+    assert {str(Path(socket).parent) for socket in given} == {folder}
+
+
+def test_the_gateway_starts_with_the_words_it_is_given(compose: dict[str, Any], tmp_path: Path) -> None:
+    # All but the last step: the folder of the sockets is missing, and the gateway says so. Anything that is wrong with
+    # an option or with the application would be said instead.
+    missing = tmp_path / "missing"
+    words = [word.replace("/run/ssgi-gateway", str(missing)) for word in compose["services"]["gateway"]["command"]]
+    told = subprocess.run(
+        [sys.executable, "-m", "ssgi_gateway", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE,
+    )  # fmt: skip
+    assert told.returncode == 2
+    assert str(missing) in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.nginx
+def test_nginx_accepts_its_configuration(compose: dict[str, Any], tmp_path: Path) -> None:
+    site = (FOLDER / "compose-nginx.conf").read_text()
+    targets = {target: source for source, target in mounts(compose["services"]["nginx"])}
+    assert targets["/etc/nginx/conf.d/default.conf"] == "./compose-nginx.conf"
+    for target, link in {"/etc/nginx/ssgi": "ssgi", "/srv/board": "board"}.items():
+        (tmp_path / link).symlink_to((FOLDER / targets[target]).resolve())
+    (tmp_path / "certificate").mkdir()
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
+    subprocess.run(command.split(), cwd=tmp_path / "certificate", check=True, capture_output=True)
+    site = site.replace("listen 443 ", f"listen 127.0.0.1:{free_port()} ").replace("/srv/board", f"{tmp_path}/board")
+    (tmp_path / "nginx.conf").write_text(MAIN.format(user="", workers=1, descriptors=1024, http=site, servers=""))
+    check_configuration(tmp_path, tmp_path / "nginx.conf")
+
+
+def test_the_image_gets_what_the_build_needs() -> None:
+    # The ignore file starts from nothing: what the build reads has to be let in again.
+    allowed = {line[1:] for line in (FOLDER / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    readme = {project["readme"]} if "readme" in project else set()
+    assert {"pyproject.toml", "setup.py", "ssgi_gateway", "examples", *project["license-files"]} | readme <= allowed
+
+
+def test_docker_compose_reads_it() -> None:
+    docker = shutil.which("docker")
+    known = docker and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
+    if not docker or not known:
+        pytest.skip("there is no docker compose here")
+    command = [docker, "compose", "-f", str(COMPOSE), "config", "--quiet"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert told.returncode == 0, told.stderr
