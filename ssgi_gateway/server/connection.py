@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.wire.file_slice import FileSlice
 
-from .system import MOST_BUFFERS, close, receive, send, send_file, send_many, shutdown_write
+from .system import MOST_BUFFERS, addresses, close, receive, send, send_file, send_many, shutdown_write
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -341,6 +341,11 @@ class Connection:
         if self._registered:
             self._registered = False
             self.gateway.forget(self)
+
+    def whence(self) -> str:
+        """``" from host:port"`` for a log line; nothing for a unix socket, whose peers have no name."""
+        peer = addresses(self.fd)[1] if self.state != CLOSED else ""
+        return f" from {peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
 
     def tick(self, now: float) -> None:
         """Called by the gateway's sweep when one of the deadlines has passed."""

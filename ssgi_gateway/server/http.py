@@ -166,7 +166,6 @@ class HttpProtocol(Protocol):
             exchange.abort()
         if self.codec.busy:
             self._end()
-            self._flush()
 
     # -- the application -----------------------------------------------------------------------------------------
 
@@ -266,7 +265,12 @@ class HttpProtocol(Protocol):
     def _end(self) -> None:
         """The answer is complete: the connection is kept, or closed once everything has left it."""
         self._body = None
-        if self.codec.finish() and not self.gateway.draining:
+        keep = self.codec.finish()
+        output = self.codec.take_output()  # an abort's end mark
+        if output:
+            self.connection.write(output)
+        if keep and not self.gateway.draining:
+            self._ended = False
             self.connection.deadline = self.gateway.now + self.gateway.settings.deadlines.idle
             self.connection.start_reading()  # a body that had to wait has stopped it
         else:
@@ -317,4 +321,4 @@ class HttpProtocol(Protocol):
         self.connection.finish(not self._ended)
 
     def _complain(self, kind: str, message: str) -> None:
-        self.gateway.complain(kind, f"{self.codec.protocol}: {message}")
+        self.gateway.complain(kind, f"{self.codec.protocol}{self.connection.whence()}: {message}")

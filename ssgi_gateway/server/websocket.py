@@ -67,6 +67,8 @@ class WebSocketProtocol(Protocol):
         connection.start_reading()
         if trailing:
             self.gateway.loop.call_soon(self._late, trailing)
+        if self.gateway.draining:
+            self.gateway.loop.call_soon(self.shut_down)
 
     def _late(self, trailing: bytes) -> None:
         if self.connection.state == 0:
@@ -94,7 +96,8 @@ class WebSocketProtocol(Protocol):
             self._schedule_ping()  # nobody listens for the answer now; the write deadline still holds
         elif self._pinged and self._heard < now - settings.ping_timeout:
             self.gateway.complain(
-                "silent WebSocket", f"websocket: no answer to a ping for {settings.ping_timeout:.0f} s"
+                "silent WebSocket",
+                f"websocket{self.connection.whence()}: no answer to a ping for {settings.ping_timeout:.0f} s",
             )
             self.connection.lost()
         else:
@@ -168,7 +171,7 @@ class WebSocketProtocol(Protocol):
         self.connection.finish(False)
 
     def _protocol_error(self, error: WebSocketError) -> None:
-        self.gateway.complain("websocket error", f"websocket: {error.code} {error.reason}")
+        self.gateway.complain("websocket error", f"websocket{self.connection.whence()}: {error.code} {error.reason}")
         if self._state == RUNNING:
             self.connection.write(self.codec.encode_close(error.code, error.reason))
         self._over(BROKEN, error.reason)
