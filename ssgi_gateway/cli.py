@@ -90,7 +90,7 @@ def serve(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     addresses = _addresses(settings)
     run = engine.module("server.serve", settings.codec).run
-    application = negotiation.resolve(loading.load(settings.app), settings.interface)
+    application = negotiation.resolve(loading.load(settings.app), settings.interface, settings)
     with _opened(_served(addresses, application), settings) as opened:
         try:
             # Why it is not another build or loop is for --version to say.

@@ -160,7 +160,7 @@ class Settings:
     interface: str = setting(
         "auto",
         "The application's interface; auto asks its get_supported or tells it by its shape.",
-        choices=("auto", "ssgi", "asgi"),
+        choices=("auto", "ssgi", "asgi", "rsgi", "wsgi"),
         section=APPLICATION,
     )
     codec: str = setting(

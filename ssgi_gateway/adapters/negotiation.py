@@ -17,9 +17,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from ssgi_gateway import engine
 from ssgi_gateway.adapters import shape
 from ssgi_gateway.adapters.loading import failure
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings import Settings
 from ssgi_gateway.ssgi import SSGI_VERSION
 
 __all__ = ["INTERFACES", "Application", "Interface", "SSGICallable", "get_supported", "resolve"]
@@ -42,7 +44,7 @@ class Interface:
     """
 
     version: str
-    adapt: Callable[[Any], SSGICallable]
+    adapt: Callable[[Any, Settings], SSGICallable]
     protocols: tuple[str, ...] = (HTTP, WEBSOCKETS)
 
 
@@ -117,7 +119,7 @@ def _call_hook(part: Any, name: str, *args: Any) -> None:
         hook(*args)
 
 
-def _adapt_ssgi(app: Any) -> SSGICallable:
+def _adapt_ssgi(app: Any, settings: Settings) -> SSGICallable:
     """An SSGI application is one already; what cannot be one is told apart now and not at each request."""
     if not shape.accepts(app, 8):
         raise ConfigurationError(
@@ -127,27 +129,40 @@ def _adapt_ssgi(app: Any) -> SSGICallable:
     return app  # type: ignore[no-any-return]
 
 
-def _adapt_asgi(app: Any) -> SSGICallable:
+def _adapt_asgi(app: Any, settings: Settings) -> SSGICallable:
     """Imported when it is needed: it brings the core along, which comes in two builds."""
     from ssgi_gateway.adapters.asgi import adapt
 
     return adapt(app)
 
 
+def _adapt_rsgi(app: Any, settings: Settings) -> SSGICallable:
+    adapted: SSGICallable = engine.module("adapters.rsgi", settings.codec).adapt(app, settings)
+    return adapted
+
+
+def _adapt_wsgi(app: Any, settings: Settings) -> SSGICallable:
+    adapted: SSGICallable = engine.module("adapters.wsgi", settings.codec).adapt(app, settings)
+    return adapted
+
+
 INTERFACES: dict[str, Interface] = {
     "ssgi": Interface(SSGI_VERSION, _adapt_ssgi),
     "asgi": Interface("2.5", _adapt_asgi),
+    "rsgi": Interface("1.6", _adapt_rsgi),
+    "wsgi": Interface("1.0", _adapt_wsgi, (HTTP,)),
 }
 """What this server implements, the preferred one first."""
 
 
-def resolve(app: Any, interface: str = "auto") -> Application:
+def resolve(app: Any, interface: str = "auto", settings: Settings | None = None) -> Application:
     """What the server calls for ``app``.
 
     Args:
         app: a framework with ``get_supported``, or an application of one of the ``INTERFACES``.
         interface: ``auto`` asks the framework or looks at the shape. A name decides where shape cannot, and is the
             only one that a framework is offered.
+        settings: for the adapters.
 
     Raises:
         ConfigurationError: it is no application, its interface is not implemented, or it cannot be told.
@@ -159,20 +174,23 @@ def resolve(app: Any, interface: str = "auto") -> Application:
         if inspect.isclass(app):
             raise ConfigurationError(f"{app.__name__} is a class; name an instance of it, or add () to make one")
         offered = INTERFACES if interface == "auto" else {interface: INTERFACES[interface]}
-        return get_supported(asked, offered, app)
+        return get_supported(asked, offered, app, settings)
     name = _recognise(app) if interface == "auto" else interface
     if name not in INTERFACES:
         raise ConfigurationError(
             f"the {shape.describe(app)} looks like {name.upper()}, which this version does not serve; it serves "
             f"{_listed(INTERFACES)}. If it is one of these after all, say so with --interface"
         )
-    adapted = INTERFACES[name].adapt(app)
+    adapted = INTERFACES[name].adapt(app, settings or Settings())
     serves = INTERFACES[name].protocols
     return Application(adapted if HTTP in serves else None, adapted if WEBSOCKETS in serves else None)
 
 
 def get_supported(
-    asked: Callable[[dict[str, str]], Any], offered: Mapping[str, Interface], framework: Any = None
+    asked: Callable[[dict[str, str]], Any],
+    offered: Mapping[str, Interface],
+    framework: Any = None,
+    settings: Settings | None = None,
 ) -> Application:
     """Ask a framework how it wants to be called.
 
@@ -180,6 +198,7 @@ def get_supported(
         asked: its ``get_supported``.
         offered: the interfaces it may choose from.
         framework: itself, for its hooks.
+        settings: for the adapters.
 
     Raises:
         ConfigurationError: it failed, or answered with what was not offered or is no answer at all.
@@ -195,19 +214,32 @@ def get_supported(
             f"get_supported() returned {_shown(answer)}; it returns a dict such as "
             '{"http": ("ssgi", handler), "websockets": None} and is not async'
         )
-    adapted: dict[tuple[str, int], SSGICallable] = {}
+    adapters = _Adapters(offered, settings or Settings())
     # SSGI 1.0: "websocket" is accepted as a spelling.
     websockets = answer[WEBSOCKETS] if WEBSOCKETS in answer else answer.get("websocket")
     return Application(
-        _chosen(HTTP, answer.get(HTTP), offered, adapted),
-        _chosen(WEBSOCKETS, websockets, offered, adapted),
+        _chosen(HTTP, answer.get(HTTP), adapters),
+        _chosen(WEBSOCKETS, websockets, adapters),
         framework,
     )
 
 
-def _chosen(
-    protocol: str, choice: Any, offered: Mapping[str, Interface], adapted: dict[tuple[str, int], SSGICallable]
-) -> SSGICallable | None:
+class _Adapters:
+    """Adapts a handler once for each interface, whatever it is chosen for."""
+
+    def __init__(self, offered: Mapping[str, Interface], settings: Settings) -> None:
+        self.offered = offered
+        self._settings = settings
+        self._adapted: dict[tuple[str, int], SSGICallable] = {}
+
+    def adapt(self, name: str, handler: Any) -> SSGICallable:
+        key = (name, id(handler))
+        if key not in self._adapted:
+            self._adapted[key] = self.offered[name].adapt(handler, self._settings)
+        return self._adapted[key]
+
+
+def _chosen(protocol: str, choice: Any, adapters: _Adapters) -> SSGICallable | None:
     """The callable for one protocol of a framework's answer, or ``None`` for "not served"."""
     if choice is None:
         return None
@@ -219,18 +251,15 @@ def _chosen(
     if name is None:
         return None
     name = str(name)
-    able = [other for other, interface in offered.items() if protocol in interface.protocols]
+    able = [other for other, interface in adapters.offered.items() if protocol in interface.protocols]
     if name not in able:
-        problem = f"cannot serve {protocol}" if name in offered else "was not offered"
+        problem = f"cannot serve {protocol}" if name in adapters.offered else "was not offered"
         raise ConfigurationError(
             f"get_supported() chose {name!r} for {protocol!r}, which {problem}; there is {_listed(able)}, or None"
         )
     if not callable(handler) and not hasattr(handler, "__rsgi__"):
         raise ConfigurationError(f"get_supported() gave {_shown(handler)} as the {name} handler; it is not callable")
-    key = (name, id(handler))
-    if key not in adapted:
-        adapted[key] = offered[name].adapt(handler)
-    return adapted[key]
+    return adapters.adapt(name, handler)
 
 
 def _recognise(app: Any) -> str:

@@ -74,6 +74,8 @@ def is_async(app: Any) -> bool:
         return False  # calling it makes an instance, whatever its instances do
     while isinstance(app, functools.partial):
         app = app.func
+    if getattr(app, "_is_coroutine", None) is not None:
+        return True  # compiled by Cython, whose functions inspect does not know
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
 
 

@@ -195,7 +195,7 @@ def to_bytes(block: Any) -> bytes:
     Raises:
         TypeError: PEP 3333: an application returns "an iterable yielding zero or more bytestrings".
     """
-    if isinstance(block, bytes | bytearray | memoryview):
+    if isinstance(block, (bytes, bytearray, memoryview)):
         return bytes(block)
     raise TypeError(f"the application's body holds {type(block).__name__} where WSGI wants bytes")
 

@@ -43,7 +43,7 @@ def more_interfaces(monkeypatch):
     """The registry with entries such as adapters add: one each, nothing else to change."""
     made = []
 
-    def adapt(app):
+    def adapt(app, settings):
         made.append(app)
         return lambda *arguments: app
 

@@ -1,0 +1,151 @@
+"""RSGI 1.6 applications as SSGI callables.
+
+``__rsgi__`` is called in place of ``__call__`` where there is one; ``__rsgi_init__(loop)`` and ``__rsgi_del__(loop)``
+are called before and after the loop runs. What an application may get wrong, and what comes of it:
+
+=============================================  ====================================================================
+the application                                outcome
+=============================================  ====================================================================
+a second ``response_*``                        RSGIProtocolError
+the body asked for a second time               RSGIProtocolError
+a header or status that cannot be sent         ValueError; another response may still be given
+``response_file`` of what cannot be opened     404, a warning in the log
+a range that ends before it begins             ValueError
+more or fewer bytes than its Content-Length    500 if the head is not out, else the connection breaks
+``send_*`` after the client has left           RSGIProtocolClosed
+``send_*`` after the application returned      RSGIProtocolClosed
+reading the body after the client has left     RSGIProtocolClosed
+returns without a response                     500, an error in the log
+returns in the middle of a stream              that is how a stream ends
+raises before the head is out                  500, the traceback in the log
+raises after it                                the connection breaks, the traceback in the log
+a second ``accept``, one after ``close``       RSGIProtocolError
+``accept`` after the client has left           RSGIProtocolClosed
+``close(status)`` before ``accept``            that HTTP status, 403 without one
+``close(status)`` after it                     a close code if it is one; a status from 500 on is 1011, all else 1000
+two ``receive`` at once                        RSGIProtocolError
+``receive`` after the client's Close           a message of kind 0, then RSGIProtocolClosed
+``receive`` after the connection broke         RSGIProtocolClosed
+``send_*`` after the application's ``close``   RSGIProtocolError
+``send_bytes`` of ``str`` and the like         TypeError
+returns without ``accept`` or ``close``        403, an error in the log
+returns after ``accept``                       closed with 1000
+raises before ``accept``                       500, the traceback in the log
+raises after it                                closed with 1011, the traceback in the log
+lets an RSGIProtocolClosed through             nothing, if its client has left
+is no coroutine function                       taken: then a response costs no task
+=============================================  ====================================================================
+
+A client that leaves is told, not shot: what the application calls next says so, ``client_disconnect`` resolves, and
+an application that asks for neither is cancelled ``GRACE`` seconds later.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters import shape
+from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed
+from ssgi_gateway.errors import ConfigurationError
+
+from .rsgi_http import HttpProtocol
+from .rsgi_scope import HttpScope, WebSocketScope
+from .rsgi_websocket import WebSocketProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["RSGI_VERSION", "RsgiApplication", "adapt"]
+
+RSGI_VERSION: Final = "1.6"
+
+logger = logging.getLogger("ssgi_gateway.app")
+
+
+def adapt(app: Any, settings: Settings | None = None) -> RsgiApplication:
+    """An SSGI callable that serves an RSGI application.
+
+    Args:
+        app: has ``__rsgi__``, or is called with ``scope`` and ``protocol``.
+        settings: none that matter.
+
+    Raises:
+        ConfigurationError: neither.
+    """
+    target = getattr(app, "__rsgi__", app)
+    if not shape.accepts(target, 2):
+        raise ConfigurationError(
+            f"the {shape.describe(target)} cannot be called as RSGI: an RSGI application takes two arguments (scope, "
+            "protocol)"
+        )
+    return RsgiApplication(app, target)
+
+
+class RsgiApplication:
+    """The SSGI callable.
+
+    Args:
+        app: the application, for its life: ``__rsgi_init__`` and ``__rsgi_del__``.
+        target: what is called with ``scope`` and ``protocol``.
+    """
+
+    __slots__ = ("_app", "_target")
+
+    def __init__(self, app: Any, target: Callable[..., Any]) -> None:
+        self._app = app
+        self._target = target
+
+    def before_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """``__rsgi_init__``: "the event loop won't be running at the time the init function gets called"."""
+        init = getattr(self._app, "__rsgi_init__", None)
+        if init is not None:
+            init(loop)
+
+    def after_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """``__rsgi_del__``: the loop runs no more."""
+        delete = getattr(self._app, "__rsgi_del__", None)
+        if delete is not None:
+            delete(loop)
+
+    def __call__(
+        self,
+        type: str,
+        server_address: str,
+        remote_address: str,
+        method: str,
+        path: str,
+        query_string: str,
+        get_header: Any,
+        res: Any,
+    ) -> Awaitable[None] | None:
+        """Serve one request or one WebSocket."""
+        protocol: HttpProtocol | WebSocketProtocol
+        if type == "http":
+            protocol = HttpProtocol(res)
+            result = self._target(HttpScope(res._request), protocol)
+        else:
+            protocol = WebSocketProtocol(res)
+            result = self._target(WebSocketScope(res._request), protocol)
+        if hasattr(result, "__await__"):
+            return _served(result, protocol)
+        protocol.complete()
+        protocol.over()
+        return None
+
+
+async def _served(running: Awaitable[Any], protocol: HttpProtocol | WebSocketProtocol) -> None:
+    """The application's coroutine and what its end means."""
+    try:
+        await running
+        protocol.complete()
+    except RSGIProtocolClosed as error:
+        # Not caught by the application, and no mistake of it: its client left, and that is how it was told.
+        if not protocol.gone():
+            raise
+        logger.debug("RSGI: %s", error)
+    finally:
+        protocol.over()

@@ -1,0 +1,238 @@
+"""The ``protocol`` of a WebSocket, and its transport (RSGI 1.6, "Websocket protocol interface").
+
+Messages that came before the application asked wait in a queue; when that is full the peer has to wait as well.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters.rsgi_errors import protocol_closed, protocol_error
+from ssgi_gateway.ssgi import WebSocketStatus
+
+from ..core.awaitables import TRUE
+from .rsgi_http import GRACE
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..core.websocket import WebSocket
+
+__all__ = ["WebSocketProtocol", "WebSocketTransport", "WebsocketMessage"]
+
+PENDING: Final = WebSocketStatus.PENDING
+ACCEPTED: Final = WebSocketStatus.ACCEPTED
+
+CLOSE: Final = 0
+BYTES: Final = 1
+STRING: Final = 2
+
+QUEUE: Final = 16
+"""Messages that may wait here; then the server's own queue fills, and then the peer waits."""
+
+BROKEN: Final = 1006
+UNFIT: Final = (1004, 1005, 1006, 1015)
+"""Close codes that no Close frame may have (RFC 6455 7.4.1)."""
+
+
+class WebsocketMessage:
+    """What ``receive`` returns: ``kind`` 0 for the client's Close, 1 for ``bytes`` and 2 for ``str`` in ``data``."""
+
+    __slots__ = ("data", "kind")
+
+    def __init__(self, kind: int, data: bytes | str | None) -> None:
+        self.kind = kind
+        self.data = data
+
+    def __repr__(self) -> str:
+        return f"WebsocketMessage(kind={self.kind}, data={self.data!r})"
+
+
+class WebSocketProtocol:
+    """What the application accepts or refuses the WebSocket with."""
+
+    __slots__ = ("_gone", "_grace", "_over", "_transport", "_ws")
+
+    def __init__(self, ws: WebSocket) -> None:
+        self._ws = ws
+        self._transport: WebSocketTransport | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._gone = False  # the WebSocket has ended, or its client left before it was accepted
+        self._over = False
+        ws.on_close(self._ended)
+
+    async def accept(self) -> WebSocketTransport:
+        """Accept; no subprotocol is chosen, for RSGI has no way to choose one.
+
+        Raises:
+            RSGIProtocolError: it was accepted or closed before.
+            RSGIProtocolClosed: the client has left.
+        """
+        ws = self._ws
+        if self._transport is not None or (ws.status is not PENDING and not self._gone):
+            raise protocol_error("the WebSocket was accepted or closed before")
+        if not await ws.accept(""):
+            raise protocol_closed("the client left before its WebSocket was accepted")
+        transport = self._transport = WebSocketTransport(ws)
+        ws.on_receive(transport.message_received)
+        return transport
+
+    def close(self, status: int | None = None) -> None:
+        """Refuse the WebSocket with an HTTP status, or close it; a second call has no effect.
+
+        Raises:
+            ValueError: not a final HTTP status.
+        """
+        ws = self._ws
+        if ws.status is PENDING:
+            ws.reject(403 if status is None else status)
+        elif ws.status is ACCEPTED:
+            if self._transport is not None:
+                self._transport.closed_here()
+            ws.close(_close_code(status))
+
+    # -- for the adapter -----------------------------------------------------------------------------------------
+
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._gone
+
+    def complete(self) -> None:
+        """The application has returned."""
+        if self._ws.status is ACCEPTED:
+            self.close()
+
+    def over(self) -> None:
+        """The application will do nothing more."""
+        self._over = True
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
+        """The WebSocket has ended. "If the application dies the socket should be closed, and vice-versa" (RSGI)."""
+        self._gone = True
+        if not self._over:
+            self._grace = ws._channel.scope.loop.call_later(GRACE, self._cancel)
+        if self._transport is not None:
+            self._transport.ended(code)
+
+    def _cancel(self) -> None:
+        """An application that was told goes on as long as it likes."""
+        if self._transport is None or not self._transport.told:
+            self._ws.cancel()
+
+
+class WebSocketTransport:
+    """An accepted WebSocket's messages."""
+
+    __slots__ = ("_closing", "_code", "_queue", "_space", "_waiter", "_ws", "told")
+
+    def __init__(self, ws: WebSocket) -> None:
+        self._ws = ws
+        self._queue: deque[str | bytes] = deque()
+        self._waiter: asyncio.Future[None] | None = None  # receive waits for a message
+        self._space: asyncio.Future[None] | None = None  # the server waits for receive
+        self._code: int | None = None
+        self._closing = False
+        self.told = False
+
+    async def receive(self) -> WebsocketMessage:
+        """The next message. Cancelling this loses none.
+
+        Raises:
+            RSGIProtocolClosed: it is over, and that was told, or the connection has broken.
+            RSGIProtocolError: another ``receive`` is waiting.
+        """
+        queue = self._queue
+        if not queue and self._code is None and not self._closing:
+            if self._waiter is not None:
+                raise protocol_error("another receive is waiting")
+            self._waiter = self._ws._channel.scope.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if queue:
+            message = queue.popleft()
+            if self._space is not None and not queue:
+                self._make_space()
+            return WebsocketMessage(STRING if isinstance(message, str) else BYTES, message)
+        if self._code is None or self._code == BROKEN or self.told or self._closing:
+            self.told = True
+            raise protocol_closed("the WebSocket is closed")
+        self.told = True
+        return WebsocketMessage(CLOSE, None)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message; returns when the client can take more.
+
+        Raises:
+            RSGIProtocolClosed: the client has closed or left.
+            RSGIProtocolError: the application has closed.
+        """
+        if isinstance(data, str):
+            raise TypeError("send_bytes wants bytes, not str")
+        await self._send(data)
+
+    async def send_str(self, data: str) -> None:
+        """Send a text message; returns when the client can take more.
+
+        Raises:
+            RSGIProtocolClosed: the client has closed or left.
+            RSGIProtocolError: the application has closed.
+        """
+        if not isinstance(data, str):
+            raise TypeError(f"send_str wants str, not {type(data).__name__}")
+        await self._send(data)
+
+    async def _send(self, data: Any) -> None:
+        if self._closing:
+            raise protocol_error("the application has closed the WebSocket")
+        waiting: Any = self._ws.send(data)
+        if waiting is not TRUE and not await waiting:
+            self.told = True
+            raise protocol_closed("the WebSocket is closed")
+
+    # -- for the server ------------------------------------------------------------------------------------------
+
+    def message_received(self, ws: WebSocket, message: str | bytes) -> Any:
+        """Queue a message; what is returned has to be awaited before the next one may come."""
+        self._queue.append(message)
+        self._wake()
+        if len(self._queue) < QUEUE:
+            return None
+        self._space = ws._channel.scope.loop.create_future()
+        return self._space
+
+    def closed_here(self) -> None:
+        """The application closes: whoever still waits for a message waits in vain."""
+        self._closing = True
+        self._queue.clear()
+        self._make_space()
+        self._wake()
+
+    def ended(self, code: int) -> None:
+        """The WebSocket has ended; what has come before can still be received."""
+        self._code = code
+        self._make_space()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _make_space(self) -> None:
+        space, self._space = self._space, None
+        if space is not None and not space.done():
+            space.set_result(None)
+
+
+def _close_code(status: int | None) -> int:
+    """RSGI's ``close(status)`` of an open WebSocket, as a close code (RFC 6455 7.4)."""
+    if status is None or status < 500:
+        return 1000
+    if status < 600:
+        return 1011
+    return status if 1000 <= status < 5000 and status not in UNFIT and not 1016 <= status < 3000 else 1000
