@@ -130,6 +130,17 @@ need_venv() {
     fi
 }
 
+# What compiles the codecs, so that the tests see both builds. Without it the package installs the portable one.
+need_compiler() {
+    command -v cc >/dev/null || apt_install gcc libc6-dev
+    # Debian keeps the headers of its Python in a package of their own; the Python is the one that the environment has.
+    local python=$VENV/bin/python
+    [ -x "$python" ] || python=$(find_python)
+    if ! "$python" -c 'import os, sys, sysconfig as s; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))'; then
+        apt_install "$("$python" -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])')"
+    fi
+}
+
 # need_certificate DIRECTORY: cert.pem and key.pem for localhost, signed by nobody else.
 need_certificate() {
     local days=30

@@ -9,6 +9,7 @@
 need_nginx
 need openssl openssl
 need curl curl
+need_compiler
 need_venv test
 need_browser
 

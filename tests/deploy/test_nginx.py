@@ -5,6 +5,7 @@ What they do to a request on its way to the gateway is in tests/behaviour, which
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import ssl
@@ -14,7 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import DEPLOY, Nginx, Server, check_configuration, nginx_version, request
+from tests.harness import (
+    DEADLINE,
+    DEPLOY,
+    Gateway,
+    Nginx,
+    Server,
+    check_configuration,
+    nginx_version,
+    request,
+    to_nginx,
+)
 from tests.harness.client import Response
 from tests.harness.nginx import MAIN, free_port
 
@@ -180,6 +191,23 @@ def test_example_shows_a_page_while_the_gateway_is_down(example: Example, target
     assert answer.header("cache-control") == "no-store"
     assert "Back in a moment" in answer.text
     assert answer.text.rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize("protocol", ["scgi", "fastcgi"])
+def test_http2_requests_arrive_with_their_host_and_scheme(protocol: str, tmp_path: Path, certificate: Path) -> None:
+    tls = f"ssl_certificate {certificate}/cert.pem; ssl_certificate_key {certificate}/key.pem; include ssgi/tls.conf;"
+    with Gateway("tests.apps.behaviour:app", tmp_path, scgi=["unix"], fastcgi=["unix"]) as gateway:
+        upstream = f"upstream ssgi_{protocol} {{ server {to_nginx(gateway.address(protocol, 'unix'))}; }}"
+        server = Server(tls + IN_A_SERVER[f"{protocol}.conf"], listen="ssl http2")
+        with Nginx(tmp_path / "nginx", {"site": server}, upstream) as nginx:
+            url = f"https://localhost:{nginx.ports['site']}/path?query"
+            command = ["curl", "--silent", "--show-error", "--http2", "--cacert", str(certificate / "cert.pem"), url]
+            told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE)
+    facts = json.loads(told.stdout)
+    assert facts["extensions"]["http_version"] == "2"
+    assert facts["extensions"]["scheme"] == "https"
+    assert facts["headers"]["host"] == [f"localhost:{nginx.ports['site']}"]
+    assert facts["path"] == "/path"
 
 
 @pytest.mark.parametrize("name", ["scgi.conf", "fastcgi.conf", "websocket.conf"])
