@@ -19,7 +19,7 @@ import yaml
 
 from tests.harness import DEPLOY, check_configuration
 from tests.harness.gateway import ROOT
-from tests.harness.nginx import MAIN, free_port
+from tests.harness.nginx import free_port, main_configuration
 from tests.harness.process import DEADLINE
 
 FOLDER = ROOT / "deploy"
@@ -89,7 +89,7 @@ def test_nginx_accepts_its_configuration(compose: dict[str, Any], tmp_path: Path
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
     subprocess.run(command.split(), cwd=tmp_path / "certificate", check=True, capture_output=True)
     site = site.replace("listen 443 ", f"listen 127.0.0.1:{free_port()} ").replace("/srv/board", f"{tmp_path}/board")
-    (tmp_path / "nginx.conf").write_text(MAIN.format(user="", workers=1, descriptors=1024, http=site, servers=""))
+    (tmp_path / "nginx.conf").write_text(main_configuration(site))
     check_configuration(tmp_path, tmp_path / "nginx.conf")
 
 

@@ -27,7 +27,7 @@ from tests.harness import (
     to_nginx,
 )
 from tests.harness.client import Response
-from tests.harness.nginx import MAIN, free_port
+from tests.harness.nginx import free_port, main_configuration
 
 pytestmark = pytest.mark.nginx
 
@@ -59,7 +59,7 @@ def check(directory: Path, servers: str, http: str = "") -> str:
     """``nginx -t`` on a configuration in ``directory``, with deploy/nginx beside it as a user would have it."""
     (directory / "ssgi").symlink_to(DEPLOY)
     configuration = directory / "nginx.conf"
-    configuration.write_text(MAIN.format(user="", workers=1, descriptors=1024, http=http, servers=servers))
+    configuration.write_text(main_configuration(http, servers))
     return check_configuration(directory, configuration)
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Server",
     "check_configuration",
     "free_port",
+    "main_configuration",
     "nginx_binary",
     "nginx_version",
     "stock_file",
@@ -42,7 +43,7 @@ MAIN = """\
 error_log error.log info;
 worker_processes {workers};
 worker_rlimit_nofile {descriptors};
-events {{ worker_connections 4096; }}
+events {{ worker_connections {descriptors}; }}
 http {{
     access_log access.log;
     client_body_temp_path client_body;
@@ -74,6 +75,26 @@ class Server:
         """The block."""
         parameters = f" {self.listen}" if self.listen else ""
         return f"server {{\nlisten 127.0.0.1:{port}{parameters};\n{self.body}\n}}\n"
+
+
+def main_configuration(http: str, servers: str = "", *, workers: int = 1) -> str:
+    """A complete nginx.conf; everything it writes stays in the folder given with ``-p``.
+
+    Args:
+        http: lines of the ``http { }`` block.
+        servers: its ``server { }`` blocks.
+        workers: worker processes.
+    """
+    # No more than we may have: asking for more is an alert in the log.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    descriptors = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    return MAIN.format(
+        user="user root;\n" if os.geteuid() == 0 else "",
+        workers=workers,
+        descriptors=descriptors,
+        http=http,
+        servers=servers,
+    )
 
 
 def nginx_binary() -> str:
@@ -221,14 +242,8 @@ class Nginx:
         return Process(command, self.directory / "output.log")
 
     def _render(self) -> str:
-        return MAIN.format(
-            user="user root;\n" if os.geteuid() == 0 else "",
-            workers=self._workers,
-            # Two for each connection if we may: asking for more than the hard limit is an alert in the log.
-            descriptors=_descriptors(),
-            http=self._http,
-            servers="".join(server.render(self.ports[name]) for name, server in self.servers.items()),
-        )
+        servers = "".join(server.render(self.ports[name]) for name, server in self.servers.items())
+        return main_configuration(self._http, servers, workers=self._workers)
 
     def _accepts(self) -> bool:
         # The pid file comes after the listening sockets, and it tells our nginx from another that holds the port.
@@ -240,8 +255,3 @@ class Nginx:
             except OSError:
                 return False
         return True
-
-
-def _descriptors() -> int:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
