@@ -4,8 +4,8 @@ A test takes ``http`` or ``ws`` and runs once on each route that carries it; ``k
 application notes. A test that needs other settings starts a ``Site`` itself, with ``site_with``, or a ``Gateway`` alone
 with ``start``.
 
-All of them run once for each build of the codecs. SSGI_CODEC in the environment chooses one; where the compiled build is
-missing its half is skipped, and with SSGI_REQUIRE_COMPILED=1 it fails.
+All of them run once for each build of the codecs. SSGI_CODEC in the environment chooses one; where the compiled build
+is missing its half is skipped, and with SSGI_REQUIRE_COMPILED=1 it fails.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def start(codec: str, tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
 
 @pytest.fixture
 def site_with(codec: str, tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Starts sites of the test's own: ``site_with("--deadline-drain", "1", http="large_client_header_buffers 8 64k;")``."""
+    """Starts sites of the test's own: ``site_with("--max-connections", "9", http="client_max_body_size 0;")``."""
     with ExitStack() as running:
 
         def begin(*options: str, **others: Any) -> Site:
