@@ -75,5 +75,5 @@ def test_a_full_disk_costs_lines_and_nothing_else(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_file_that_cannot_be_opened_is_told_at_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--access-log: .*No such file or directory"):
+    with pytest.raises(ConfigurationError, match=r"--access-log: .*No such file or directory"):
         AccessLog(str(tmp_path / "nowhere" / "log"))
