@@ -1,16 +1,13 @@
-from .channel cimport Channel
-
-
 cdef class Ready:
     cdef public object value
 
 
 cdef class WhenWritable:
-    cdef Channel channel
+    cdef object exchange
 
 
 cdef class WhenFlushed:
-    cdef Channel channel
+    cdef object exchange
     cdef bint ended
 
 

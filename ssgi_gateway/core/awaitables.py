@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from .channel import Channel
+    from .exchange import Exchange
 
 
 class Ready:
@@ -45,26 +45,30 @@ FALSE: Final = Ready(False)
 
 
 class WhenWritable:
-    """Resolves to ``True`` when the peer can take more, ``False`` after an abort."""
+    """Resolves to ``True`` when the peer can take more, ``False`` after an abort.
 
-    __slots__ = ("channel",)
+    The connection may live on after an abort (FastCGI), so what it says is not enough.
+    """
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    __slots__ = ("exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
 
     def __await__(self) -> Generator[Any, None, bool]:
-        return self.channel.when_writable().__await__()
+        writable = yield from self.exchange._channel.when_writable().__await__()
+        return bool(writable) and not self.exchange.gone()
 
 
 class WhenFlushed:
     """Resolves to ``(sent, ended)`` when what was written has left the process' buffers."""
 
-    __slots__ = ("channel", "ended")
+    __slots__ = ("ended", "exchange")
 
-    def __init__(self, channel: Channel, ended: bool) -> None:
-        self.channel = channel
+    def __init__(self, exchange: Exchange, ended: bool) -> None:
+        self.exchange = exchange
         self.ended = ended
 
     def __await__(self) -> Generator[Any, None, tuple[bool, bool]]:
-        sent = yield from self.channel.when_flushed().__await__()
-        return (True, self.ended) if sent else (False, True)
+        sent = yield from self.exchange._channel.when_flushed().__await__()
+        return (True, self.ended) if sent and not self.exchange.gone() else (False, True)

@@ -12,6 +12,6 @@ cdef class Channel:
     cpdef str failure_page(self, object exc)
     cpdef object switch(self, object socket, str subprotocol, object headers)
     cpdef bint send_message(self, object message) except -1
-    cpdef object send_close(self, int code, str reason)
+    cpdef object send_close(self, object code, str reason)
     cpdef object receive_more(self)
     cpdef dict describe(self)

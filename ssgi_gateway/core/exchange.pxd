@@ -11,8 +11,8 @@ cdef class Exchange:
     cdef public RequestHead _request
     cdef set _tasks
     cdef list _handlers
+    cdef bint _called
     cdef dict _extensions
-    cdef bytes _data
     cdef Py_ssize_t _written
 
     cdef object _open(self, Channel channel, RequestHead request)
@@ -21,6 +21,7 @@ cdef class Exchange:
     cpdef bint finished(self) except -1
     cpdef bint committed(self) except -1
     cpdef tuple outcome(self)
+    cpdef bint gone(self) except -1
     cpdef object abort(self)
     cpdef object answer_nothing(self)
     cpdef object answer_failure(self, object exc)
@@ -33,3 +34,6 @@ cdef class Exchange:
     cpdef object _fail(self, object exc)
     cpdef object _log(self, object exc)
     cpdef object _notify(self, object handler, tuple args)
+
+
+cpdef object flat(object payload)

@@ -27,16 +27,25 @@ logger = logging.getLogger("ssgi_gateway.app")
 class Exchange:
     """One call of the application and everything that came of it."""
 
-    __slots__ = ("__weakref__", "_channel", "_data", "_extensions", "_handlers", "_request", "_tasks", "_written")
+    __slots__ = (
+        "__weakref__",
+        "_called",
+        "_channel",
+        "_extensions",
+        "_handlers",
+        "_request",
+        "_tasks",
+        "_written",
+    )
 
     def _open(self, channel: Channel, request: RequestHead) -> None:
         """Set what both kinds have; called by their ``__init__``."""
         self._channel = channel
         self._request = request
+        self._called = False
         self._tasks: set[asyncio.Task[Any]] | None = None
         self._handlers: list[tuple[Any, tuple[Any, ...]]] | None = None
         self._extensions: dict[str, Any] | None = None
-        self._data: bytes | None = None
         self._written = 0
 
     @property
@@ -81,9 +90,13 @@ class Exchange:
                 get_header,
                 self,
             )
-        except Exception as exc:
+        except BaseException as exc:
             self._fail(exc)
+            if not isinstance(exc, Exception):
+                raise  # SystemExit and KeyboardInterrupt end the process, answered as they are
             return
+        # From here on a task that ends may find that nobody is left to answer.
+        self._called = True
         if is_pending(result):
             self._spawn(result, self._call_done)
         else:
@@ -109,6 +122,10 @@ class Exchange:
 
     def outcome(self) -> tuple[int, int]:
         """The status that was answered, 0 if none, and the bytes of the body."""
+        raise NotImplementedError
+
+    def gone(self) -> bool:
+        """Whether nothing that is written reaches the peer any more."""
         raise NotImplementedError
 
     def abort(self) -> None:
@@ -151,10 +168,13 @@ class Exchange:
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """A task of ``run_async`` or of a handler has ended."""
-        if not self._forget(task):
+        if self._forget(task):
+            if not self.finished():
+                self._settle()
+        else:
             self._log(task.exception())
-        if not self.finished():
-            self._settle()
+            if self._called and not self._tasks and not self.finished():
+                self.answer_failure(task.exception())
 
     def _forget(self, task: asyncio.Task[Any]) -> bool:
         """Take the task off the books; returns whether it went well (cancelled counts as well)."""
@@ -164,7 +184,7 @@ class Exchange:
 
     def _settle(self) -> None:
         """Answer if nobody else can."""
-        if not self._tasks:
+        if self._called and not self._tasks:
             self.answer_nothing()
 
     def _fail(self, exc: BaseException | None) -> None:
@@ -188,3 +208,15 @@ class Exchange:
             return
         if awaitable is not None:
             self._spawn(awaitable, self._task_done)
+
+
+def flat(payload: Any) -> Any:
+    """What an application writes, as single bytes that lie one after the other: ``str`` is UTF-8, the rest a view.
+
+    Raises:
+        TypeError: neither ``str`` nor bytes-like.
+    """
+    if isinstance(payload, str):
+        return payload.encode("utf-8", "surrogateescape")
+    view = memoryview(payload)
+    return view if view.c_contiguous and view.ndim == 1 and view.format == "B" else view.tobytes()

@@ -3,7 +3,7 @@ from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenFlushed, WhenWritable
 from .body cimport RequestBody
 from .channel cimport Channel
-from .exchange cimport Exchange
+from .exchange cimport Exchange, flat
 
 cdef int OPEN, STREAMING, ENDED, ABORTED
 cdef Py_ssize_t UNKNOWN
@@ -15,6 +15,8 @@ cdef class HttpResponse(Exchange):
     cdef int _state
     cdef ResponseHead _head
     cdef public RequestBody _body
+    cdef bytes _data
+    cdef list _pieces
     cdef Py_ssize_t _remaining
     cdef Py_ssize_t _total
     cdef bint _suppressed
@@ -25,10 +27,8 @@ cdef class HttpResponse(Exchange):
     cpdef object send_chunk(self, object chunk, object total_size=*)
     cdef ResponseHead _response_head(self)
     cdef bytes _commit(self, Py_ssize_t size, bint has_more)
-    cdef object _account(self, Py_ssize_t size, bint has_more)
+    cdef bint _account(self, Py_ssize_t size, bint end) except -1
     cdef object _fix_total(self, Py_ssize_t total, Py_ssize_t size)
     cdef bint _write(self, bytes head, object data, Py_ssize_t size, bint end) except -1
     cdef object _refuse(self, str member)
     cdef object _break(self, str problem)
-
-cdef Py_ssize_t _size(object data) except -1

@@ -22,7 +22,7 @@ from ssgi_gateway.wire.file_slice import FileSlice, OpenFile
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, Ready, WhenFlushed, WhenWritable
-from .exchange import Exchange
+from .exchange import Exchange, flat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
@@ -50,7 +50,7 @@ FILE_STEP: Final = 1048576
 class HttpResponse(Exchange):
     """One response. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIHttpResponse``)."""
 
-    __slots__ = ("_body", "_head", "_remaining", "_state", "_suppressed", "_total", "aborted")
+    __slots__ = ("_body", "_data", "_head", "_pieces", "_remaining", "_state", "_suppressed", "_total", "aborted")
 
     def __init__(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
         self._open(channel, request)
@@ -58,6 +58,8 @@ class HttpResponse(Exchange):
         self._state = OPEN
         self._head: ResponseHead | None = None
         self._body = body
+        self._pieces: list[bytes] | None = None  # what get_data has gathered so far
+        self._data: bytes | None = None  # and all of it
         self._remaining = UNKNOWN  # bytes still owed under the declared length
         self._total = UNKNOWN  # what send_chunk's first call fixed
         self._suppressed = False  # HEAD, 204 and 304 have no body whatever the application sends
@@ -104,15 +106,16 @@ class HttpResponse(Exchange):
         if self._state >= ENDED:
             self._refuse("send")
             return FALSE
-        if isinstance(payload, str):
-            payload = payload.encode("utf-8", "surrogateescape")
-        size = 0 if payload is None else _size(payload)
+        if type(payload) is not bytes and payload is not None:
+            payload = flat(payload)
+        size = 0 if payload is None else len(payload)
         head = self._commit(size, has_more) if self._state == OPEN else None
+        end = not has_more
         if self._remaining != UNKNOWN:
-            self._account(size, has_more)
-        if self._write(head, payload, size, not has_more):
-            return TRUE
-        return WhenWritable(self._channel)
+            end = self._account(size, end)
+        if self._write(head, payload, size, end):
+            return FALSE if self.aborted else TRUE
+        return WhenWritable(self)
 
     def send_chunk(self, chunk: Any, total_size: int | bool | None = False) -> Awaitable[tuple[bool, bool]]:
         """Write a chunk; resolves to ``(sent, ended)`` when it has left the process' buffers.
@@ -129,9 +132,9 @@ class HttpResponse(Exchange):
         if self._state >= ENDED:
             self._refuse("send_chunk")
             return GONE
-        if isinstance(chunk, str):
-            chunk = chunk.encode("utf-8", "surrogateescape")
-        size = 0 if chunk is None else _size(chunk)
+        if type(chunk) is not bytes and chunk is not None:
+            chunk = flat(chunk)
+        size = 0 if chunk is None else len(chunk)
         if total_size is not False and total_size is not None:
             self._fix_total(int(total_size), size)
         elif self._remaining != UNKNOWN and size > self._remaining:
@@ -141,7 +144,7 @@ class HttpResponse(Exchange):
             self._remaining -= size
         ended = self._total != UNKNOWN and self._remaining == 0
         self._write(head, chunk, size, ended)
-        return WhenFlushed(self._channel, ended)
+        return WhenFlushed(self, ended)
 
     async def send_file(self, file: Any, offset: int = 0, count: int | None = None) -> bool:
         """End the response with a file, or a part of one: a superset of SSGI 1.0.
@@ -174,23 +177,26 @@ class HttpResponse(Exchange):
             return True
         head = self._commit(left, False) if self._state == OPEN else None
         if self._remaining != UNKNOWN:
-            self._account(left, False)
+            self._account(left, True)
         if self._suppressed or not left:
-            return bool(await WhenWritable(self._channel)) if self._write(head, None, 0, True) else False
-        while True:
+            self._write(head, None, 0, True)
+            return True
+        while self._state == STREAMING:
             step = min(left, FILE_STEP)
             end = step == left
             if end:
                 self._state = ENDED
                 self._handlers = None
+            self._written += step
             more = self._channel.write_file(head, FileSlice(opened, offset, step), end)
             if end:
                 return True
             head = None
             offset += step
             left -= step
-            if not more and not await self._channel.when_writable():
-                return False
+            if not more:
+                await WhenWritable(self)
+        return False  # an abort
 
     def _hand_over(self, path: str) -> bool:
         """Let the web server send the file, if it may."""
@@ -208,16 +214,19 @@ class HttpResponse(Exchange):
     async def get_data(self) -> io.BytesIO | None:
         """The whole body, rewound; ``None`` if there is none. After ``get_chunk`` it is the remainder.
 
-        Calling again gives the same data.
+        Calling again gives the same data, also while or after an earlier call waits or was cancelled.
 
         Raises:
             ConnectionAbortedError: the client left before it had arrived.
         """
         if self._data is None:
-            pieces = []
+            if self._pieces is None:
+                self._pieces = []
             while (piece := await self._next_piece()) is not None:
-                pieces.append(piece)
-            self._data = b"".join(pieces)
+                self._pieces.append(piece)
+            if self._data is None:
+                self._data = b"".join(self._pieces)
+                self._pieces = None
         return io.BytesIO(self._data) if self._data else None
 
     async def get_chunk(self) -> io.BytesIO | None:
@@ -275,6 +284,10 @@ class HttpResponse(Exchange):
         """Whether nothing more will be written."""
         return self._state >= ENDED
 
+    def gone(self) -> bool:
+        """Whether the answer was cut off."""
+        return self.aborted
+
     def committed(self) -> bool:
         """Whether the head is on its way."""
         return self._head is not None and self._state != OPEN
@@ -293,7 +306,8 @@ class HttpResponse(Exchange):
         head = self._response_head()
         status = head.status
         # RFC 9110 6.4.1: no content for HEAD, 204 and 304.
-        self._suppressed = self._request.method == "HEAD" or status == 204 or status == 304
+        is_head = self._request.method == "HEAD"
+        self._suppressed = is_head or status == 204 or status == 304
         if head.content_length >= 0 and not self._suppressed:
             self._remaining = head.content_length
             if size > self._remaining or (not has_more and size != self._remaining):
@@ -301,20 +315,28 @@ class HttpResponse(Exchange):
                 raise ValueError(
                     f"Content-Length is {head.content_length}, the body has {size} bytes; nothing was sent"
                 )
-        elif head.content_length < 0 and not has_more and status != 204 and status != 304:
+        elif head.content_length < 0 and not has_more and status != 204 and status != 304 and (size or not is_head):
+            # RFC 9110 8.6: an answer to HEAD has the length that GET's would have, or none; 0 would be a guess.
             head.set_content_length(size)
         encoded = head.encode()
         self._state = STREAMING
         return encoded
 
-    def _account(self, size: int, has_more: bool) -> None:
-        """Hold the application to its Content-Length; a page must never be short without a sign."""
+    def _account(self, size: int, end: bool) -> bool:
+        """Hold the application to its Content-Length; a page must never be short without a sign.
+
+        Returns:
+            Whether the response ends with this piece: it does where ``send_chunk`` has fixed a total that is met.
+        """
         left = self._remaining - size
-        if left < 0 or (left > 0 and not has_more):
+        if self._suppressed:
+            left = max(left, 0)  # nothing is sent, so nothing is short
+        elif left < 0 or (left > 0 and end):
             self._remaining = UNKNOWN
             problem = f"{-left} bytes more" if left < 0 else f"{left} bytes fewer"
             self._break(f"the body has {problem} than its Content-Length; the connection was broken off")
         self._remaining = left
+        return end or (left == 0 and self._total != UNKNOWN)
 
     def _fix_total(self, total: int, size: int) -> None:
         if self._total != UNKNOWN and total != self._total:
@@ -329,6 +351,9 @@ class HttpResponse(Exchange):
                 head.set_content_length(total)
                 self._remaining = total
             else:
+                declared = self._response_head().content_length
+                if declared not in (UNKNOWN, total):
+                    raise ValueError(f"Content-Length is {declared} already and cannot become {total}")
                 left = self._remaining if self._remaining != UNKNOWN else total - self._written
                 if left < size:
                     raise ValueError(f"a chunk of {size} bytes where {max(left, 0)} are left of total_size {total}")
@@ -353,7 +378,7 @@ class HttpResponse(Exchange):
             raise RuntimeError(f"{member} was called {when}")
 
     def _break(self, problem: str) -> None:
-        logger.error("%s %s: %s", self._request.method, self._request.path.encode("unicode_escape").decode(), problem)
+        logger.error("%s: %s", self._name(), problem)
         self._channel.break_off()
         raise ValueError(problem)
 
@@ -383,9 +408,3 @@ def open_file(file: Any) -> tuple[OpenFile, int]:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "only regular files can be sent", str(file))
     return opened, status.st_size
-
-
-def _size(data: Any) -> int:
-    if type(data) is bytes:
-        return len(data)
-    return memoryview(data).nbytes

@@ -1,6 +1,6 @@
 from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenWritable, is_pending
-from .exchange cimport Exchange
+from .exchange cimport Exchange, flat
 
 cdef object PENDING, REJECTED, CLOSED, ACCEPTED
 cdef Ready TRUE, FALSE
@@ -18,7 +18,7 @@ cdef class WebSocket(Exchange):
     cdef tuple _rejection
 
     cpdef object send(self, object payload)
-    cpdef object close(self, int code=*, object reason=*)
+    cpdef object close(self, object code=*, object reason=*)
     cpdef bint deliver(self, object message) except -1
     cpdef bint busy(self) except -1
     cpdef object ended(self, int code, str reason)

@@ -15,7 +15,7 @@ from ssgi_gateway.ssgi import WebSocketStatus
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, WhenWritable, is_pending
-from .exchange import Exchange
+from .exchange import Exchange, flat
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,7 +73,9 @@ class WebSocket(Exchange):
         elif protocol and protocol not in self._offered:
             offered = ", ".join(self._offered) or "none"
             raise ValueError(f"subprotocol {protocol!r} was not offered by the client (offered: {offered})")
-        self._channel = self._channel.switch(self, protocol, headers)
+        self._channel = self._channel.switch(self, str.__str__(protocol), headers)
+        if self._ended is not None:
+            return FALSE  # the peer was found gone when it was answered
         self.status = ACCEPTED
         return TRUE
 
@@ -86,7 +88,7 @@ class WebSocket(Exchange):
         """Give a complete HTTP answer in place of the upgrade; awaitable of bool, ``False`` unless pending.
 
         Raises:
-            ValueError: an invalid status or header.
+            ValueError: an invalid status or header, or a Content-Length that is not the payload's.
         """
         if self.status is not PENDING:
             return FALSE
@@ -94,8 +96,10 @@ class WebSocket(Exchange):
         head.set_status(status_code)
         if headers is not None:
             head.add(headers)
-        body = payload.encode() if isinstance(payload, str) else bytes(payload or b"")
-        if head.content_length < 0:
+        body = b"" if payload is None else bytes(flat(payload))
+        if head.status == 204 or head.status == 304:
+            body = b""  # RFC 9110 6.4.1; the length that a 304 declares is another answer's
+        else:
             head.set_content_length(len(body))
         self.status = REJECTED
         self._handlers = None
@@ -116,7 +120,11 @@ class WebSocket(Exchange):
             TypeError: ``payload`` is neither ``str`` nor bytes-like.
         """
         if self.status is ACCEPTED:
-            return TRUE if self._channel.send_message(payload) else WhenWritable(self._channel)
+            if type(payload) is not str and type(payload) is not bytes:
+                payload = str.__str__(payload) if isinstance(payload, str) else flat(payload)
+            if not self._channel.send_message(payload):
+                return WhenWritable(self)
+            return TRUE if self.status is ACCEPTED else FALSE
         if self.status is PENDING:
             raise RuntimeError("send was called before accept")
         return FALSE
@@ -131,8 +139,9 @@ class WebSocket(Exchange):
             return self.reject(403)
         if self.status is not ACCEPTED:
             return FALSE
-        self._channel.send_close(code, reason or "")
+        self._channel.send_close(code, "" if reason is None else str.__str__(reason))
         self.status = CLOSED
+        self._queue = None
         return TRUE
 
     # -- handlers ------------------------------------------------------------------------------------------------
@@ -162,6 +171,10 @@ class WebSocket(Exchange):
     def committed(self) -> bool:
         """Whether the upgrade was decided."""
         return self.status is not PENDING
+
+    def gone(self) -> bool:
+        """Whether it is closed, by either side."""
+        return self.status is not ACCEPTED
 
     def outcome(self) -> tuple[int, int]:
         """Of a rejection, the status and the bytes of the body."""
@@ -216,14 +229,17 @@ class WebSocket(Exchange):
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _dispatch(self, message: str | bytes) -> None:
+        self._busy = True  # for a sync handler as well: nothing that it calls may begin the next message
         try:
             result = self._receiver(self, message, *self._args)
         except Exception as exc:
+            self._busy = False
             self._receiver_failed(exc)
             return
         if is_pending(result):
-            self._busy = True
             self._spawn(result, self._received)
+        else:
+            self._busy = False
 
     def _received(self, task: asyncio.Task[Any]) -> None:
         """An async handler has ended: the next message may go."""
@@ -240,6 +256,7 @@ class WebSocket(Exchange):
 
     def _receiver_failed(self, exc: BaseException | None) -> None:
         self._log(exc)
+        self._queue = None
         self.close(1011)
 
     def _fail(self, exc: BaseException | None) -> None:
