@@ -8,6 +8,7 @@ help:
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make autobahn  the WebSocket conformance suite, where a Python 2.7 is found; writes docs/autobahn.md'
+	@echo '               (more of it, in minutes: make autobahn ARGS="--sets basic limits deflate")'
 	@echo 'make clean     remove what the others made'
 
 demo:
@@ -23,7 +24,7 @@ format:
 	@scripts/format.sh
 
 autobahn:
-	@scripts/autobahn.sh
+	@scripts/autobahn.sh $(ARGS)
 
 clean:
 	rm -rf .venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
