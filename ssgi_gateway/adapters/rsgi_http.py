@@ -10,9 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.asgi_files import send_file
+from ssgi_gateway.adapters.open_file import SMALL, OpenFile
 from ssgi_gateway.adapters.rsgi_errors import protocol_closed, protocol_error
-from ssgi_gateway.adapters.rsgi_file import close_file, open_file
 from ssgi_gateway.adapters.wsgi_input import take_all
 
 from ..core.awaitables import TRUE
@@ -201,7 +200,7 @@ class HttpProtocol:
         res = self._res
         loop = asyncio.get_running_loop()
         try:
-            fd, count, content = await loop.run_in_executor(None, open_file, file, start, end)
+            opened, size, content = await loop.run_in_executor(None, _open, file, start, end)
         except OSError as error:
             # What the client is told is no more than that: the path is the application's secret.
             logger.warning("RSGI: %s; answered 404", error)
@@ -209,17 +208,14 @@ class HttpProtocol:
             res.send_headers([("Content-Type", "text/plain; charset=utf-8")])
             res.send("404 Not Found\n")
             return
-        try:
-            res.send_status(status)
-            res.send_headers(headers)
-            if length < 0:
-                res.send_headers([("Content-Length", str(count))])
-            if fd < 0:
-                res.send(content)
-            else:
-                await send_file(res, fd, start, count, False)
-        finally:
-            close_file(fd)
+        res.send_status(status)
+        res.send_headers(headers)
+        if length < 0:
+            res.send_headers([("Content-Length", str(size))])
+        if content is not None:
+            res.send(content)
+        else:
+            await opened.send(res)
 
     def _aborted(self) -> None:
         """The client has left."""
@@ -234,6 +230,12 @@ class HttpProtocol:
         for watcher in watchers or ():
             if not watcher.done():
                 watcher.set_result(None)
+
+
+def _open(path: str, start: int, end: int | None) -> tuple[OpenFile, int, bytes | None]:
+    """Open a file, and read it if it is small; in a thread."""
+    file = OpenFile.from_path(path, start, end)
+    return file, file.left, file.read_all() if file.left <= SMALL else None
 
 
 class HttpTransport:

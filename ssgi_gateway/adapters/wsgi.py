@@ -17,6 +17,7 @@ The rules that both keep stand in ``wsgi_call``; what an application is told of 
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 import tempfile
@@ -85,18 +86,17 @@ class InlineWsgi:
         get_header: Any,
         res: HttpResponse,
     ) -> Awaitable[None] | None:
-        """Serve one request; what is returned has to be awaited when the body or the client is still to come."""
+        """Serve one request; what is returned has to be awaited when its body is still to come."""
         return self._serve(res)
 
     def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
         body = res._body
-        if body is None:
-            return self._begin(res, io.BytesIO())
-        if body.ended:
-            return self._begin(res, io.BytesIO(take_all(body)))
-        return self._collect(res)
+        if body is not None and not body.ended:
+            return self._collect(res)
+        self._begin(res, io.BytesIO() if body is None else io.BytesIO(take_all(body)))
+        return None
 
-    def _begin(self, res: HttpResponse, stream: Any) -> Awaitable[None] | None:
+    def _begin(self, res: HttpResponse, stream: Any) -> asyncio.Task[None] | None:
         environ = build_environ(res._request, self._base, stream)
         return InlineCall(res).begin(self._app, environ)
 
@@ -122,14 +122,10 @@ class ThreadedWsgi:
 
     async def startup(self, state: dict[str, Any]) -> None:
         """Start the threads, before the first request would."""
-        import asyncio
-
         self._pool.start(asyncio.get_running_loop())
 
     async def shutdown(self) -> None:
         """End the threads; one that is stuck in the application is left behind."""
-        import asyncio
-
         await asyncio.get_running_loop().run_in_executor(None, self._pool.stop)
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from ssgi_gateway.adapters.wsgi_file import OpenFile
+    from ssgi_gateway.adapters.open_file import OpenFile
 
     from ..core.response import HttpResponse
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "to_bytes"]
 
-SMALL_FILE: Final = 65536
-"""Bytes up to which a file is read and sent at once."""
+SMALL: Final = 65536
+"""Bytes of a file up to which the application's thread reads it: that is quicker than to hand it over."""
 
 NO_HEAD: Final = "the application {} before it called start_response"
 
@@ -143,12 +143,8 @@ class Call:
             raise RuntimeError(NO_HEAD.format("gave a file"))
         if 0 <= head.content_length < file.left:
             file.left = head.content_length
-        if file.left <= SMALL_FILE:
-            try:
-                data = file.read_all()
-            finally:
-                file.close()
-            self.put_all([data])
+        if file.left <= SMALL:
+            self.put_all([file.read_all()])
             return
         if head.content_length < 0:
             head.set_content_length(file.left)

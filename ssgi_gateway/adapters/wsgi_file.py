@@ -9,14 +9,11 @@ from __future__ import annotations
 import io
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ssgi_gateway.adapters.asgi_files import send_file
+from ssgi_gateway.adapters.open_file import OpenFile
 
-if TYPE_CHECKING:
-    from ssgi_gateway.core.response import HttpResponse
-
-__all__ = ["FileWrapper", "OpenFile", "regular_file"]
+__all__ = ["FileWrapper", "regular_file"]
 
 _PLAIN: Final = (io.BufferedReader, io.BufferedRandom)
 
@@ -44,34 +41,6 @@ class FileWrapper:
         if not data:
             raise StopIteration
         return data
-
-
-class OpenFile:
-    """A descriptor that is ours, and which of its bytes are meant."""
-
-    __slots__ = ("_fd", "left", "offset")
-
-    def __init__(self, fd: int, offset: int, left: int) -> None:
-        self._fd = fd
-        self.offset = offset
-        self.left = left
-
-    def read_all(self) -> bytes:
-        """The bytes, of a file that is not large; fewer if it has become shorter."""
-        return os.pread(self._fd, self.left, self.offset)
-
-    async def send(self, res: HttpResponse) -> None:
-        """Make them the whole body of ``res``, and close the file."""
-        try:
-            await send_file(res, self._fd, self.offset, self.left, False)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
 
 
 def regular_file(wrapper: FileWrapper) -> OpenFile | None:

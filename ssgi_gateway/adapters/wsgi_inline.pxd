@@ -4,11 +4,11 @@ from .wsgi_call cimport Call, to_bytes
 cdef class InlineCall(Call):
     cdef object _blocks
     cdef object _context
-    cdef object _file
     cdef object _loop
+    cdef object _rest
     cdef object _result
     cdef object _waiting
 
     cpdef object begin(self, object app, dict environ)
     cdef bint _advance(self) except -1
-    cdef object _close(self)
+    cpdef object _close(self, object _=*)

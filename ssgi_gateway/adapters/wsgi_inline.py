@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Iterator
 
-    from ssgi_gateway.adapters.wsgi_file import OpenFile
+    from ssgi_gateway.adapters.open_file import OpenFile
 
     from ..core.response import HttpResponse
 
@@ -33,7 +33,7 @@ END: Final = object()
 class InlineCall(Call):
     """One call of the application, from ``begin`` to ``close``."""
 
-    __slots__ = ("_blocks", "_context", "_file", "_loop", "_result", "_waiting")
+    __slots__ = ("_blocks", "_context", "_loop", "_rest", "_result", "_waiting")
 
     def __init__(self, res: HttpResponse) -> None:
         super().__init__(res)
@@ -41,11 +41,11 @@ class InlineCall(Call):
         self._context: Context = copy_context()
         self._result: Any = None
         self._blocks: Iterator[Any] | None = None
-        self._file: Awaitable[None] | None = None
+        self._rest: asyncio.Task[None] | None = None
         self._waiting: Awaitable[bool] | None = None  # the peer takes no more at the moment
 
-    def begin(self, app: Callable[..., Any], environ: dict[str, Any]) -> Awaitable[None] | None:
-        """Call the application; returns what has to be awaited, if the answer could not be given at once.
+    def begin(self, app: Callable[..., Any], environ: dict[str, Any]) -> asyncio.Task[None] | None:
+        """Call the application; returns the task that does the rest, if the answer could not be given at once.
 
         Raises:
             Exception: the application's.
@@ -55,19 +55,22 @@ class InlineCall(Call):
             self.put_all(result)
             return None
         self._result = result
-        rest: Awaitable[None] | None = None
+        streams = False
         try:
             file = regular_file(result) if type(result) is FileWrapper and not self._committed else None
             if file is not None:
                 self.put_file(file)
             else:
                 self._blocks = self._enter(iter, result)
-                if not self._advance():
-                    rest = self._go_on()
+                streams = not self._advance()
         finally:
-            if rest is None:
+            if not streams:
                 self._close()
-        return self._file if rest is None else rest
+        if streams:
+            rest: Any = self._res.run_async(self._go_on())
+            rest.add_done_callback(self._close)  # also if it is cancelled before it has begun
+            self._rest = rest
+        return self._rest
 
     def _enter(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run the application's code.
@@ -99,13 +102,10 @@ class InlineCall(Call):
 
     async def _go_on(self) -> None:
         """The rest of a body whose peer is slow."""
-        try:
-            while self._waiting is not None:
-                waiting, self._waiting = self._waiting, None
-                if not await waiting or self._advance():
-                    return
-        finally:
-            self._close()
+        while self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            if not await waiting or self._advance():
+                return
 
     def _emit(self, data: bytes | None, last: bool) -> None:
         waiting = self._send(data, last)
@@ -114,9 +114,9 @@ class InlineCall(Call):
 
     def _emit_file(self, file: OpenFile) -> None:
         self._res._head = self._head
-        self._file = file.send(self._res)
+        self._rest = self._res.run_async(file.send(self._res))
 
-    def _close(self) -> None:
+    def _close(self, _: object = None) -> None:
         """PEP 3333: "if the iterable has a close() method, the server must call that method"."""
         result, self._result = self._result, None
         self._blocks = None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from ssgi_gateway.adapters.wsgi_file import OpenFile
+    from ssgi_gateway.adapters.open_file import OpenFile
 
     from ..core.response import HttpResponse
 
@@ -294,7 +294,7 @@ class ThreadedCall(Call):
     def _over(self) -> None:
         """Nothing more can come of this call but its end; an error is reported."""
         error, self._error = self._error, None
-        file, self._file = self._file, None
+        self._file = None
         self._blocks.clear()
         self._forget()
         if not self._complete:
@@ -302,8 +302,6 @@ class ThreadedCall(Call):
         self._wake()
         if type(self._input) is StreamingInput:
             self._input.stop()
-        if file is not None:
-            file.close()
         if error is not None:
             self._res._fail(error)
 
