@@ -1,0 +1,46 @@
+"""That there are two builds to compare, and that they offer the same."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.machinery import EXTENSION_SUFFIXES
+
+import pytest
+
+from fuzz.compare import both
+from ssgi_gateway import engine
+from tests.builds import MISSING, twins
+
+CLASSES = [
+    ("wire.variables", "Variables"),
+    ("wire.scgi", "ScgiCodec"),
+    ("wire.fastcgi", "FastcgiCodec"),
+    ("wire.websocket", "WebSocketCodec"),
+    ("wire.http1", "UpgradeCodec"),
+    ("wire.cgi", "RequestHead"),
+    ("wire.response_head", "ResponseHead"),
+]
+CONSTANTS = [("wire.websocket", "MAX_PONGS"), ("wire.fastcgi", "MAX_FUTILE"), ("wire.scgi", "JOIN_UP_TO")]
+
+
+@pytest.mark.parametrize("name", [] if MISSING else sorted(twins()))
+def test_every_module_of_the_mirror_is_machine_code(name):
+    file = importlib.import_module(name.replace(engine.PORTABLE, engine.COMPILED, 1)).__file__
+    assert file.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+def public(kind):
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_classes_offer_the_same(module, name):
+    portable, compiled = map(public, both(module, name))
+    assert portable <= compiled
+    assert compiled - portable <= {"header_pairs"}, "what only one build has cannot be used"
+
+
+@pytest.mark.parametrize(("module", "name"), CONSTANTS)
+def test_bounds_are_the_same(module, name):
+    portable, compiled = both(module, name)
+    assert portable == compiled
