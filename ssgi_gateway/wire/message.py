@@ -158,9 +158,15 @@ class _TextSink:
 
     def _decode(self, data: bytes, final: bool) -> str:
         try:
-            return self._decoder.decode(data, final)
+            text = self._decoder.decode(data, final)
         except UnicodeDecodeError:
             raise WebSocketError(1007, INVALID_TEXT) from None
+        # The first two bytes of a surrogate are wrong already; Python waits for the third, which an error handler
+        # ("surrogatepass") might want to see.
+        started = self._decoder.getstate()[0]
+        if started[:1] == b"\xed" and started[1:2] >= b"\xa0":
+            raise WebSocketError(1007, INVALID_TEXT)
+        return text
 
 
 INVALID_TEXT: Final = "invalid UTF-8 in a text message"

@@ -460,6 +460,16 @@ class TestErrors:
         assert first_error(frame(TEXT, b"Hello", mask=None)).code == 1002
         assert first_error(frame(PING, b"", mask=None)).code == 1002
 
+    @pytest.mark.parametrize("wrong", [b"\x80", b"\xc1", b"\xe0\x9f", b"\xed\xa0", b"\xf0\x8f", b"\xf4\x90", b"\xf5"])
+    def test_the_byte_that_cannot_become_a_character_is_the_last(self, wrong):
+        server = codec()
+        server.receive(header(TEXT, 1000, mask=bytes(4)) + b"\xf0\x9f\x98\x80" + wrong[:-1])
+        assert server.next_event() is None
+        server.receive(wrong[-1:])
+        with pytest.raises(WebSocketError) as caught:
+            server.next_event()
+        assert caught.value.code == 1007
+
     def test_bad_utf8_is_told_inside_the_frame(self):
         """Two bytes of a million: the rest need not arrive."""
         assert first_error(header(TEXT, 1000000, mask=bytes(4)) + b"a\xff").code == 1007
