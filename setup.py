@@ -84,7 +84,8 @@ def assemble() -> list[Extension]:
             elif target.with_suffix(suffix).exists() and target.with_suffix(suffix) != copied:
                 target.with_suffix(suffix).unlink()
         copy(source, copied)
-        extensions.append(Extension(f"ssgi_gateway._compiled.{module}", [str(copied)], extra_compile_args=["-O2", "-g0"]))
+        name = f"ssgi_gateway._compiled.{module}"
+        extensions.append(Extension(name, [str(copied)], extra_compile_args=["-O2", "-g0"]))
     return extensions
 
 

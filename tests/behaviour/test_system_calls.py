@@ -22,7 +22,7 @@ from tests.harness.process import wait_until
 
 REQUESTS = 200
 
-HEAD = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/\x00SERVER_PROTOCOL\x00HTTP/1.1\x00"
+HEAD = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/\x00"
 SCGI = b"%d:%s," % (len(HEAD), HEAD)
 
 PAIRS = b"\x0e\x03REQUEST_METHODGET\x0b\x01REQUEST_URI/\x0f\x08SERVER_PROTOCOLHTTP/1.1"
@@ -79,6 +79,11 @@ def connect(gateway: Gateway, protocol: str) -> socket.socket:
     return connection
 
 
+def per_request(calls: dict[str, int]) -> set[str]:
+    """The calls that grow with the requests, waiting apart; the allocator and the loop have others now and then."""
+    return {name for name, number in calls.items() if number > REQUESTS / 2} - {"epoll_pwait", "epoll_wait"}
+
+
 def test_an_scgi_request_is_accept_recv_send_close(gateway: Gateway, tmp_path: Path) -> None:
     def work() -> None:
         for _ in range(REQUESTS):
@@ -89,43 +94,42 @@ def test_an_scgi_request_is_accept_recv_send_close(gateway: Gateway, tmp_path: P
 
     calls = count(gateway, tmp_path, work)
     assert calls["sendto"] == calls["close"] == REQUESTS
-    # A connection may be accepted before its request has been written: one more read, and the loop is told of it.
+    # A connection may be accepted before its request was written: one more read, and the loop is told to wait.
     late = calls["recvfrom"] - REQUESTS
     assert 0 <= late <= REQUESTS
     assert calls.get("epoll_ctl", 0) <= 4 * late + 4
     # Each burst ends with an accept4 that finds nothing.
     assert REQUESTS <= calls["accept4"] <= 2 * REQUESTS + 2
-    assert calls.keys() <= {"accept4", "recvfrom", "sendto", "close", "epoll_pwait", "epoll_wait", "epoll_ctl"} | LOOP
+    if late < REQUESTS / 10:
+        assert per_request(calls) == {"accept4", "recvfrom", "sendto", "close"}
 
 
 def test_a_fastcgi_request_on_a_kept_connection_is_recv_send(gateway: Gateway, tmp_path: Path) -> None:
     with connect(gateway, "fastcgi") as connection:
 
-        def ask() -> None:
-            connection.sendall(FASTCGI)
-            answer = b""
-            while not answer.endswith(END_REQUEST):
-                answer += connection.recv(65536)
+        def ask(times: int = 1) -> None:
+            for _ in range(times):
+                connection.sendall(FASTCGI)
+                answer = b""
+                while not answer.endswith(END_REQUEST):
+                    answer += connection.recv(65536)
 
         ask()
-        calls = count(gateway, tmp_path, lambda: [ask() for _ in range(REQUESTS)] and None)
+        calls = count(gateway, tmp_path, lambda: ask(REQUESTS))
     assert calls["sendto"] == calls["recvfrom"] == REQUESTS
-    assert calls.keys() <= {"recvfrom", "sendto", "epoll_pwait", "epoll_wait"} | LOOP
+    assert per_request(calls) == {"recvfrom", "sendto"}
 
 
 def test_a_websocket_message_is_recv_send(gateway: Gateway, tmp_path: Path) -> None:
     with WebSocketClient(gateway.address("websocket", "tcp"), "/") as client:
 
-        def echo() -> None:
-            client.send(b"x" * 32)
-            assert client.receive() == b"x" * 32
+        def echo(times: int = 1) -> None:
+            for _ in range(times):
+                client.send(b"x" * 32)
+                assert client.receive() == b"x" * 32
 
         echo()
-        calls = count(gateway, tmp_path, lambda: [echo() for _ in range(REQUESTS)] and None)
+        calls = count(gateway, tmp_path, lambda: echo(REQUESTS))
         client.close()
     assert calls["sendto"] == calls["recvfrom"] == REQUESTS
-    assert calls.keys() <= {"recvfrom", "sendto", "epoll_pwait", "epoll_wait"} | LOOP
-
-
-LOOP = {"clock_gettime", "clock_nanosleep", "futex", "io_uring_enter", "restart_syscall", "madvise", "mmap", "munmap", "brk"}
-"""What the loop and the allocator may do now and then, however many requests there are."""
+    assert per_request(calls) == {"recvfrom", "sendto"}
