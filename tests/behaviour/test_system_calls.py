@@ -93,7 +93,8 @@ def test_an_scgi_request_is_accept_recv_send_close(gateway: Gateway, tmp_path: P
                 assert connection.makefile("rb").read().endswith(b"\r\n\r\nHello")
 
     calls = count(gateway, tmp_path, work)
-    assert calls["sendto"] == calls["close"] == REQUESTS
+    assert calls["sendto"] == REQUESTS
+    assert REQUESTS <= calls["close"] <= REQUESTS + 4  # the loop may close a descriptor of its own
     # A connection may be accepted before its request was written: one more read, and the loop is told to wait.
     late = calls["recvfrom"] - REQUESTS
     assert 0 <= late <= REQUESTS

@@ -104,7 +104,7 @@ def test_an_unknown_module_is_not_hidden():
 
 
 def test_the_event_loop_is_named(monkeypatch):
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # what makes ``import uvloop`` an ImportError
     assert engine.event_loop() == "asyncio (uvloop is not installed: pip install ssgi-gateway[uvloop])"
 
 
