@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -64,7 +65,7 @@ def app(
 def describe(
     request: tuple[str, ...], get_header: GetHeader, res: SSGIHttpResponse | SSGIWebSocket
 ) -> dict[str, object]:
-    """All that the application learns of a request."""
+    """All that the application learns of a request; ``?ask=Name`` asks ``get_header`` for that spelling of a name."""
     names = ("type", "server_address", "remote_address", "method", "path", "query_string")
     extensions = res.extensions
     headers = get_header()
@@ -73,6 +74,7 @@ def describe(
         **dict(zip(names, request, strict=True)),
         "headers": {name: headers.get_all(name) for name in headers},
         "joined": {name: get_header(name.upper()) for name in headers},
+        "asked": {name: get_header(name) for name in parse_qs(request[5]).get("ask", [])},
         "extensions": {name: extensions.get(name) for name in plain},
         "raw_headers": [[n.decode("latin-1"), v.decode("latin-1")] for n, v in extensions["headers"]],
         "environ": dict(extensions["environ"]),
@@ -151,7 +153,9 @@ def do_raise(res: SSGIHttpResponse, query: Query) -> None:
 
 
 def do_raise_late(res: SSGIHttpResponse, query: Query) -> None:
-    """Raises after a head without Content-Length and ``size`` bytes."""
+    """Raises after a head, with a Content-Length if ``declared`` is given, and ``size`` bytes."""
+    if text(query, "declared"):
+        res.send_headers([("content-length", text(query, "declared"))])
     res.send(pattern(number(query, "size", 1000)), has_more=True)
     raise RuntimeError("behaviour: after the head")
 
@@ -160,6 +164,18 @@ def do_short(res: SSGIHttpResponse, query: Query) -> None:
     """Declares ``declared`` bytes and ends after ``size``."""
     res.send_headers([("content-length", text(query, "declared", "10"))])
     res.send(pattern(number(query, "size", 5)))
+
+
+def do_short_stream(res: SSGIHttpResponse, query: Query) -> None:
+    """The same in two pieces, so that the head is out before the mistake is seen; notes the ``error``."""
+    declared, size = number(query, "declared", 10), number(query, "size", 5)
+    res.send_headers([("content-length", str(declared))])
+    res.send(pattern(min(declared, size)), has_more=True)
+    try:
+        res.send(pattern(size - min(declared, size), declared))
+    except ValueError as error:
+        record(text(query, "key"), "error", str(error))
+        raise
 
 
 def do_flood(res: SSGIHttpResponse, query: Query) -> None:
@@ -179,7 +195,28 @@ def do_process(res: SSGIHttpResponse, query: Query) -> None:
     answer_json(res, {"pid": os.getpid(), "tasks": len(asyncio.all_tasks())})
 
 
+def do_block(res: SSGIHttpResponse, query: Query) -> None:
+    """Keeps the event loop's thread for ``delay`` seconds, as no application should; notes ``started``."""
+    record(text(query, "key"), "started")
+    time.sleep(seconds(query, "delay", 1))
+    do_hello(res, query)
+
+
 # Answers later
+
+
+_waiting: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
+
+
+async def do_barrier(res: SSGIHttpResponse, query: Query) -> None:
+    """``HELLO`` to ``count`` requests with the same ``key``, when all of them are there at once."""
+    waiting = _waiting[text(query, "key")]
+    waiting.append(asyncio.get_running_loop().create_future())
+    if len(waiting) == number(query, "count", 2):
+        for other in waiting:
+            other.set_result(None)
+    await waiting[-1]
+    do_hello(res, query)
 
 
 async def do_async(res: SSGIHttpResponse, query: Query) -> None:

@@ -105,7 +105,7 @@ class Peer:
             self.socket.sendall(data)
         return self
 
-    def send_until_blocked(self, piece: bytes, most: int, patience: float = 1.0) -> int:
+    def send_until_blocked(self, piece: bytes, most: int, patience: float = 0.3) -> int:
         """Write ``piece`` again and again until nothing was taken for ``patience`` seconds; returns the bytes taken."""
         sent = 0
         self.socket.settimeout(patience)
