@@ -13,7 +13,7 @@ import pytest
 
 from tests.apps.behaviour import pattern
 from tests.behaviour.asgi_site import app_site
-from tests.harness import Endpoint, Site
+from tests.harness import Endpoint, Site, wait_until
 
 pytestmark = pytest.mark.nginx
 
@@ -142,6 +142,32 @@ def test_a_client_that_leaves_ends_a_stream(http: Endpoint, framework: str, key:
         assert connection.read_some()
         left = http.now()
     assert http.wait_for_record(key, "left")[0] - left < 5
+
+
+def test_dropped_clients_leave_nothing_behind(http: Endpoint, framework: str, key: str) -> None:
+    def drop(count: int) -> None:
+        for _ in range(count):
+            with http.connection() as connection:
+                connection.send_head("GET", f"/forever?key={key}")
+                connection.read_head()
+                connection.abort()
+
+    def look() -> dict[str, int]:
+        told: dict[str, int] = http.get("/do/process").json()
+        return told
+
+    tasks = look()["tasks"]
+    drop(5)  # what is made once is made now, such as the threads of a pool
+    wait_until(lambda: look()["tasks"] <= tasks, "the first tasks to be gone")
+    before = look()
+    before["descriptors"] += 8  # the connections that nginx may keep
+    drop(40)
+
+    def settled() -> bool:
+        now = look()
+        return all(now[what] <= before[what] for what in now)
+
+    wait_until(settled, f"no more than before, {before}")
 
 
 def test_work_after_the_response(http: Endpoint, framework: str, key: str) -> None:

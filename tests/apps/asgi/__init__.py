@@ -14,6 +14,6 @@
 ``WS /ws/push``            sends three messages unasked and closes with 4000, "done"
 =========================  ========================================================================================
 
-Where a framework has no such thing, its module says so and the tests know. ``/do/records`` is answered in front of
-all of them.
+Where a framework has no such thing, its module says so and the tests know. ``/do/records`` and
+``/do/process`` are answered in front of all of them.
 """

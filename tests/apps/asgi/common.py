@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import os
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -35,13 +38,22 @@ async def endless(key: str) -> AsyncIterator[bytes]:
         record(key, "left")
 
 
+def process() -> dict[str, int]:
+    """What could leak."""
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": threading.active_count(),
+    }
+
+
 def with_records(app: Any) -> Any:
-    """``app`` behind a look at what it noted."""
+    """``app`` behind a look at what it noted, and at the process."""
 
     async def wrapper(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] == "/do/records":
-            key = parse_qs(scope["query_string"].decode())["key"][0]
-            body = json.dumps(records(key)).encode()
+        if scope["type"] == "http" and scope["path"].startswith("/do/"):
+            query = parse_qs(scope["query_string"].decode())
+            body = json.dumps(records(query["key"][0]) if "key" in query else process()).encode()
             await send(
                 {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
             )
