@@ -154,15 +154,19 @@ need_certificate() {
         -addext 'basicConstraints=critical,CA:FALSE' -keyout "$1/key.pem" -out "$1/cert.pem")
 }
 
-# A Chromium for the tests of the page. Debian packages it; Ubuntu's package is only a pointer to a snap, so there
-# Playwright brings its own.
+# A Chromium for the tests of the page, $CHROMIUM if it is set. Debian packages it; Ubuntu's package is only a pointer to a
+# snap, so there Playwright brings its own.
 need_browser() {
-    command -v chromium >/dev/null && return
-    if [ "$(. /etc/os-release 2>/dev/null && echo "${ID:-}")" = debian ]; then
+    local found
+    found=${CHROMIUM:-$(command -v chromium || command -v google-chrome || true)}
+    if [ -n "$found" ]; then
+        export CHROMIUM=$found
+    elif [ "$(. /etc/os-release 2>/dev/null && echo "${ID:-}")" = debian ]; then
         apt_install chromium
     elif [ "$SETUP" != skip ] && [ ! -e "$VENV/.installed-chromium" ]; then
         say "installing Chromium and the libraries it needs, with Playwright"
-        logged "$RUN/playwright.log" "$VENV/bin/python" -m playwright install --with-deps chromium
+        logged "$RUN/playwright.log" "$VENV/bin/python" -m playwright install --with-deps chromium ||
+            fail "Playwright could not install Chromium; with one that is here already: CHROMIUM=/path/to/it make test"
         touch "$VENV/.installed-chromium"
     fi
 }
