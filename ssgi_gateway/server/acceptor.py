@@ -19,10 +19,8 @@ BURST: Final = 64
 """Connections taken in one turn of the loop; the kernel keeps the others, and tells us again."""
 
 RETRY: Final = 0.5
-"""Seconds without accepting after the system ran out of something; a listener stays readable, so asking at once
-would be a busy loop."""
-
-EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Seconds without accepting after the system ran out of something (accept(2): EMFILE, ENFILE, ENOBUFS, ENOMEM ...); a
+listener stays readable, so asking at once would be a busy loop."""
 
 
 class Acceptor:
@@ -78,7 +76,7 @@ class Acceptor:
             "accept", f"no connection could be accepted: {error.strerror}; trying again every {RETRY:g} s"
             + (" (raise the limit on open files: ulimit -n, LimitNOFILE=)" if error.errno == errno.EMFILE else ""),
         )  # fmt: skip
-        if self._accepting and error.errno in EXHAUSTED:
+        if self._accepting:
             self._accepting = False
             self.gateway.loop.remove_reader(self.listener.fileno())
             self.gateway.loop.call_later(RETRY, self._resume)

@@ -11,6 +11,7 @@ cdef object _resolve(list waiters, bint value)
 
 
 cdef class Connection:
+    cdef bint _broken
     cdef list _drained
     cdef list _flushed
     cdef Py_ssize_t _lingered

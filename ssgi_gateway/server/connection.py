@@ -45,6 +45,7 @@ class Connection:
     """Non-blocking input and output of one descriptor."""
 
     __slots__ = (
+        "_broken",
         "_drained",
         "_flushed",
         "_lingered",
@@ -74,6 +75,7 @@ class Connection:
         self._writing = False
         self._registered = False
         self._lingered = 0
+        self._broken = False  # closed before all that was written had left
         self._drained: list[asyncio.Future[bool]] | None = None
         self._flushed: list[asyncio.Future[bool]] | None = None
 
@@ -158,8 +160,10 @@ class Connection:
         """As ``write``, for several buffers that belong together."""
         if len(buffers) == 1:
             return self.write(buffers[0])
-        if self.state != OPEN or not buffers:
+        if self.state != OPEN:
             return True
+        if not buffers:
+            return self.out_size <= self.gateway.high_water
         sent = 0
         if not self._out:
             try:
@@ -218,13 +222,15 @@ class Connection:
         except OSError:
             self.lost()
             return
+        progress = sent > 0
         self.out_size -= sent
         while out and sent >= len(out[0]):
             sent -= len(out.popleft())
         if out:
             if sent:
                 out[0] = out[0][sent:]
-            self.write_deadline = self.gateway.now + self.gateway.write_timeout
+            if progress:
+                self.write_deadline = self.gateway.now + self.gateway.write_timeout
         else:
             self._out = None
             self._writing = False
@@ -240,7 +246,7 @@ class Connection:
         """A future: ``True`` once less than the low-water mark waits, ``False`` when the peer is gone."""
         future = self.gateway.loop.create_future()
         if self.state == CLOSED or self.out_size <= self.gateway.high_water:
-            future.set_result(self.state != CLOSED)
+            future.set_result(not self._broken)
         else:
             self._drained = [*(self._drained or ()), future]
         return future
@@ -249,7 +255,7 @@ class Connection:
         """A future: ``True`` once nothing waits, ``False`` when the peer is gone."""
         future = self.gateway.loop.create_future()
         if not self._out:
-            future.set_result(True)
+            future.set_result(not self._broken)
         else:
             self._flushed = [*(self._flushed or ()), future]
         return future
@@ -258,11 +264,18 @@ class Connection:
         """Queue what the kernel did not take; a copy, because the application may reuse its buffer."""
         if self._out is None:
             self._out = deque()
-        piece = memoryview(data).cast("B")[start:]
-        if type(data) is not bytes:
-            piece = memoryview(bytes(piece))
-        self._out.append(piece)
-        self.out_size += len(piece)
+        out = self._out
+        piece = memoryview(data)[start:]
+        size = len(piece)
+        self.out_size += size
+        if size <= SMALL:
+            # Thousands of small messages to a slow reader are a few buffers here.
+            if out and type(out[-1]) is bytearray and len(out[-1]) < SMALL:
+                out[-1] += piece
+            else:
+                out.append(bytearray(piece))
+        else:
+            out.append(piece if type(data) is bytes else memoryview(bytes(piece)))
 
     def _wait_writable(self) -> None:
         if not self._writing:
@@ -308,8 +321,8 @@ class Connection:
     def _discard(self, data: bytes) -> None:
         self._lingered += len(data)
         if not data or self._lingered > LINGER_BYTES:
-            if self.state == FLUSHING and not data:
-                self.stop_reading()  # half-closed by the peer; the answer may still be wanted
+            if self.state == FLUSHING:
+                self.stop_reading()  # enough, or half-closed; the answer may still be wanted
             else:
                 self.close()
 
@@ -318,6 +331,8 @@ class Connection:
         if self.state == CLOSED:
             return
         protocol = self.protocol
+        if self.state != LINGERING:
+            self._broken = True
         self.close()
         protocol.connection_lost()
 
@@ -326,6 +341,8 @@ class Connection:
         if self.state == CLOSED:
             return
         self.state = CLOSED
+        if self._out:
+            self._broken = True
         loop = self.gateway.loop
         if self._reading:
             loop.remove_reader(self.fd)

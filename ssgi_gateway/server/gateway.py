@@ -87,7 +87,7 @@ class Gateway:
         self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self._complaints = RateLimitedLog("ssgi_gateway.server")
         self._emptied: asyncio.Future[None] | None = None
-        self._sweeper: asyncio.TimerHandle | None = loop.call_later(SWEEP, self.sweep)
+        self._sweeper: asyncio.TimerHandle | None = loop.call_later(SWEEP, self._on_timer)
 
     def complain(self, kind: str, message: str) -> None:
         """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""
@@ -123,10 +123,13 @@ class Gateway:
             self._emptied.set_result(None)
         return self._emptied
 
+    def _on_timer(self) -> None:
+        self._sweeper = self.loop.call_later(SWEEP, self._on_timer)
+        self.sweep()
+
     def sweep(self) -> None:
         """Look for deadlines that have passed, and for peers that left while nobody was reading."""
         now = self.now = self.loop.time()
-        self._sweeper = self.loop.call_later(SWEEP, self.sweep)
         if self.access_log is not None:
             self.access_log.flush()
         paused = None

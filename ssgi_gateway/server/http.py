@@ -82,14 +82,14 @@ class HttpProtocol(Protocol):
         if self._exchange is None:
             if self.codec.pending():
                 self._complain("slow request", f"a request's head was not complete after {deadlines.head:.0f} s")
-            self.connection.close()
+            self.connection.finish(False)
         elif self._body is not None and self._body.wanted:
             self._complain("slow body", f"nothing of a request's body came for {deadlines.body:.0f} s")
             self.connection.lost()
 
     def shut_down(self) -> None:
         if self._exchange is None and not self.codec.pending():
-            self.connection.close()
+            self.connection.finish(False)  # not before the last answer has left
 
     def overloaded(self) -> None:
         """There are too many connections: answer 503 if the request is there already, and close in any case."""
@@ -264,7 +264,9 @@ class HttpProtocol(Protocol):
 
     def _end(self) -> None:
         """The answer is complete: the connection is kept, or closed once everything has left it."""
-        self._body = None
+        body, self._body = self._body, None
+        if body is not None:
+            body.abort()  # what has not arrived by now never will; who still waits for it is told
         keep = self.codec.finish()
         output = self.codec.take_output()  # an abort's end mark
         if output:

@@ -26,4 +26,5 @@ cdef class WebSocketProtocol(Protocol):
     cdef object _schedule_ping(self)
     cdef object _close_received(self, int code, str reason)
     cdef object _protocol_error(self, object error)
+    cdef object _finish(self, bytes answer, int code, str reason, bint unread)
     cdef object _over(self, int code, str reason)

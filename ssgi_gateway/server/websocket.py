@@ -62,6 +62,7 @@ class WebSocketProtocol(Protocol):
         """The upgrade was answered: wait for frames; ``trailing`` came right behind the request."""
         connection = self.connection
         if connection.state != 0:
+            self._over(BROKEN, "")  # the peer was found gone when it was answered
             return
         self._schedule_ping()
         connection.start_reading()
@@ -93,7 +94,10 @@ class WebSocketProtocol(Protocol):
         if self._state == CLOSING:
             self.connection.lost()  # RFC 6455 7.1.1: either side may give up waiting
         elif self._full:
-            self._schedule_ping()  # nobody listens for the answer now; the write deadline still holds
+            # Nobody listens for the answer now, but the web server must not take the silence for an idle tunnel.
+            if not self.connection.out_size:
+                self.connection.write(self.codec.encode_ping(b""))
+            self._schedule_ping()
         elif self._pinged and self._heard < now - settings.ping_timeout:
             self.gateway.complain(
                 "silent WebSocket",
@@ -164,18 +168,25 @@ class WebSocketProtocol(Protocol):
         self.connection.deadline = self.gateway.now + interval if interval else float("inf")
 
     def _close_received(self, code: int, reason: str) -> None:
+        answer = b""
         if self._state == RUNNING:
             # RFC 6455 5.5.1: the answer carries the code that was received.
-            self.connection.write(self.codec.encode_close(None if code == NO_STATUS else code, ""))
-        self._over(code, reason)
-        self.connection.finish(False)
+            answer = self.codec.encode_close(None if code == NO_STATUS else code, "")
+        self._finish(answer, code, reason, False)
 
     def _protocol_error(self, error: WebSocketError) -> None:
         self.gateway.complain("websocket error", f"websocket{self.connection.whence()}: {error.code} {error.reason}")
-        if self._state == RUNNING:
-            self.connection.write(self.codec.encode_close(error.code, error.reason))
-        self._over(BROKEN, error.reason)
-        self.connection.finish(True)
+        answer = self.codec.encode_close(error.code, error.reason) if self._state == RUNNING else b""
+        self._finish(answer, BROKEN, error.reason, True)
+
+    def _finish(self, answer: bytes, code: int, reason: str, unread: bool) -> None:
+        """Send our Close, end the connection, tell the application; a peer that is gone by then changes no code."""
+        connection = self.connection
+        self._state = OVER
+        if answer:
+            connection.write(answer)
+        connection.finish(unread)
+        self.socket.ended(code, reason)
 
     def _over(self, code: int, reason: str) -> None:
         if self._state != OVER:
