@@ -17,16 +17,16 @@ from ssgi_gateway.settings import WebSocketSettings, WireLimits
 from ssgi_gateway.wire.deflate import DeflateParams
 from ssgi_gateway.wire.fastcgi_records import BEGIN_BODY, encode_pair
 
-MORE = int(os.environ.get("EQUIVALENCE", "1"))
-"""How many times as many examples; above 1 they are different ones in each run."""
+MORE = float(os.environ.get("EQUIVALENCE", "1"))
+"""How many times as many examples, or what part of them; above 1 they are different ones in each run."""
 
 
 def examples(count: int, steps: int = 40) -> settings:
     """The profile of these tests: the same examples each time, and no more than fit into a minute of all of them."""
     return settings(
-        max_examples=count * MORE,
+        max_examples=max(1, round(count * MORE)),
         stateful_step_count=steps,
-        derandomize=MORE == 1,
+        derandomize=MORE <= 1,
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -1,0 +1,72 @@
+#!/bin/bash
+# Runs the compiled build under AddressSanitizer and UndefinedBehaviorSanitizer (gcc), over the fuzzers' corpus, the
+# equivalence tests and the codecs' own tests; under valgrind, over the corpus only, where gcc has no sanitizers.
+#
+# ASAN_MODULES  what is built with them: prefixes such as "wire" or "wire.scgi" (everything)
+# ASAN_TOOL     asan or valgrind (whichever is there)
+# EQUIVALENCE   how many times as many examples (1)
+# Arguments go to pytest instead of the folders above.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_venv test
+need gcc gcc
+PYTHON=$VENV/bin/python
+LIBRARIES="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
+if [ -z "${ASAN_TOOL:-}" ]; then
+    ASAN_TOOL=asan
+    for library in $LIBRARIES; do
+        [ -e "$library" ] || ASAN_TOOL=valgrind # gcc only repeats the name of what it does not have
+    done
+fi
+
+# In a copy: a build with sanitizers loads in no ordinary process.
+COPY=$(mktemp -d)
+trap 'rm -rf "$COPY"' EXIT
+mkdir "$COPY/build"
+cp -a setup.py pyproject.toml ssgi_gateway tests fuzz examples deploy "$COPY"
+[ ! -d build/mirror ] || cp -a build/mirror "$COPY/build" # what is translated already need not be again
+cd "$COPY"
+# An editable installation must not be what is tested.
+export PYTHONPATH=$COPY PYTHONDONTWRITEBYTECODE=1 PYTHONMALLOC=malloc
+
+build() {
+    # shellcheck disable=SC2086
+    PYTHONMALLOC='' logged "$COPY/build.log" "$PYTHON" "$ROOT/scripts/sanitize.py" ${ASAN_MODULES:-}
+}
+
+if ! find ssgi_gateway/_compiled -name '*.so' | grep -q .; then
+    ASAN_MODULES='' # there is nothing yet that the rest could be taken from
+    [ "$ASAN_TOOL" = asan ] || build
+fi
+
+if [ "$ASAN_TOOL" = valgrind ]; then
+    need valgrind valgrind
+    # What is not initialized is not looked at: Python itself is full of it.
+    for target in scgi fastcgi websocket upgrade response; do
+        say "valgrind: fuzz/corpus/$target"
+        valgrind --quiet --error-exitcode=9 --undef-value-errors=no --num-callers=30 \
+            "$PYTHON" -m fuzz "$target" "fuzz/corpus/$target"/*
+    done
+    exit
+fi
+
+say "building ${ASAN_MODULES:-the mirror} with sanitizers"
+FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+CFLAGS="$FLAGS ${CFLAGS:-}" LDFLAGS="$FLAGS ${LDFLAGS:-}" build
+
+say "pytest under AddressSanitizer"
+[ $# -gt 0 ] || set -- tests/equivalence tests/unit/wire -k "equivalence or compiled"
+# Reports go to files, because pytest holds what is written to it when the process ends. Leaks are Python's to judge.
+status=0
+LD_PRELOAD="$LIBRARIES" SSGI_CODEC=compiled \
+    ASAN_OPTIONS="detect_leaks=0:abort_on_error=0:exitcode=99:log_path=$COPY/report" \
+    UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:log_path=$COPY/report" \
+    "$PYTHON" -m pytest -q -p no:cacheprovider "$@" || status=$?
+for report in "$COPY"/report*; do
+    [ -e "$report" ] || continue
+    cat "$report" >&2
+    status=1
+done
+exit "$status"
