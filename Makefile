@@ -1,5 +1,6 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
+.PHONY: asan fuzz
 .PHONY: help demo test lint format autobahn clean
 
 help:
@@ -9,6 +10,8 @@ help:
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make autobahn  the WebSocket conformance suite, where a Python 2.7 is found; writes docs/autobahn.md'
 	@echo '               (more of it, in minutes: make autobahn ARGS="--sets basic limits deflate")'
+	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of five targets)'
+	@echo 'make asan      the compiled build under AddressSanitizer (only the codecs: ASAN_MODULES=wire)'
 	@echo 'make clean     remove what the others made'
 
 demo:
@@ -25,6 +28,12 @@ format:
 
 autobahn:
 	@scripts/autobahn.sh $(ARGS)
+
+fuzz:
+	@scripts/fuzz.sh $(ARGS)
+
+asan:
+	@scripts/asan.sh $(ARGS)
 
 clean:
 	rm -rf .venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
