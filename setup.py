@@ -45,6 +45,7 @@ HOT = (
     "adapters.wsgi_environ",
     "adapters.wsgi_call",
     "adapters.wsgi_inline",
+    "adapters.wsgi_pool",
     "adapters.wsgi_threads",
     "adapters.wsgi",
     "adapters.rsgi_scope",

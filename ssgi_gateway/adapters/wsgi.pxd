@@ -2,7 +2,8 @@ from ..core.body cimport RequestBody
 from ..core.response cimport HttpResponse
 from .wsgi_environ cimport build_environ
 from .wsgi_inline cimport InlineCall
-from .wsgi_threads cimport ThreadedCall, WorkerPool
+from .wsgi_pool cimport WorkerPool
+from .wsgi_threads cimport ThreadedCall
 
 
 cdef class InlineWsgi:

@@ -29,7 +29,8 @@ from ssgi_gateway.errors import ConfigurationError
 
 from .wsgi_environ import base_environ, build_environ
 from .wsgi_inline import InlineCall
-from .wsgi_threads import ThreadedCall, WorkerPool
+from .wsgi_pool import WorkerPool
+from .wsgi_threads import ThreadedCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,6 +1,7 @@
 from ..core.response cimport HttpResponse
 from ..wire.response_head cimport ResponseHead
 
+cdef dict _statuses
 
 cdef class Call:
     cdef HttpResponse _res
@@ -10,6 +11,7 @@ cdef class Call:
     cdef bint _ended
     cdef bint _bodiless
 
+    cdef object _open(self, HttpResponse res)
     cpdef bint put(self, bytes block) except -1
     cpdef object put_all(self, object blocks)
     cpdef object put_file(self, object file)
@@ -18,4 +20,5 @@ cdef class Call:
     cpdef object _emit_file(self, object file)
     cdef object _send(self, bytes data, bint last)
 
+cdef object _learn(ResponseHead head, object status)
 cpdef bytes to_bytes(object block)

@@ -50,13 +50,20 @@ SMALL: Final = 65536
 
 NO_HEAD: Final = "the application {} before it called start_response"
 
+_MOST_KEPT: Final = 256
+
+# Statuses that were found to be right, with what a head makes of them: applications use few. Bounded, because an
+# application may let its clients choose the reason.
+_statuses: dict[str, tuple[int, str]] = {}
+
 
 class Call:
     """One call of the application; ``_emit`` and ``_emit_file`` are what the two ways to run it differ in."""
 
     __slots__ = ("_bodiless", "_committed", "_ended", "_head", "_left", "_res")
 
-    def __init__(self, res: HttpResponse) -> None:
+    def _open(self, res: HttpResponse) -> None:
+        """Begin; called by the two ``__init__``."""
         self._res = res
         self._head: ResponseHead | None = None
         self._left = -1  # bytes still owed under the declared length; -1 without one
@@ -82,7 +89,11 @@ class Call:
         elif self._head is not None:
             raise RuntimeError("start_response was called a second time, without exc_info")
         head = ResponseHead(self._res._channel.front_files)
-        head.set_status(status)
+        known = _statuses.get(status)
+        if known is not None:
+            head.status, head.reason = known
+        else:
+            _learn(head, status)
         head.add(headers)
         self._head = head
         return self.write
@@ -183,6 +194,20 @@ class Call:
             if self._bodiless:
                 res.send(None, True)  # a whole answer of no bytes would get a Content-Length of 0
         return res.send(data, not last)
+
+
+def _learn(head: ResponseHead, status: str) -> None:
+    """Set a status that was not seen before.
+
+    Raises:
+        ValueError: it is none.
+        TypeError: it is no ``str``.
+    """
+    if not isinstance(status, str):
+        raise TypeError(f"WSGI's status is a str such as '200 OK', not {type(status).__name__}")
+    head.set_status(status)
+    if len(_statuses) < _MOST_KEPT and len(status) < 64:
+        _statuses[status] = (head.status, head.reason)
 
 
 def to_bytes(block: Any) -> bytes:

@@ -6,6 +6,8 @@ It is the web server's variables as they came, without what no application may m
   ``fastcgi_params`` have the whole path as SCRIPT_NAME. They are "bytes-as-unicode": each character is one byte.
 * SERVER_NAME, SERVER_PORT, SERVER_PROTOCOL and QUERY_STRING are always there, the first three never empty.
 * ``wsgi.input`` ends by itself, and ``wsgi.input_terminated`` says so: without a CONTENT_LENGTH there may be a body.
+
+The compiled build has its own ``build_environ``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from ssgi_gateway.adapters.wsgi_file import FileWrapper
 if TYPE_CHECKING:
     from ..wire.cgi import RequestHead
 
-__all__ = ["base_environ", "build_environ"]
+__all__ = ["base_environ", "build_environ", "bytes_as_unicode", "complete"]
 
 WSGI_VERSION: Final = (1, 0)
 
@@ -52,20 +54,20 @@ def build_environ(request: RequestHead, base: dict[str, Any], stream: Any) -> di
         path = path[len(root_path) :]
     environ["wsgi.input"] = stream
     environ["wsgi.url_scheme"] = scheme
-    environ["SCRIPT_NAME"] = root_path if root_path.isascii() else _bytes_as_unicode(root_path)
-    environ["PATH_INFO"] = path if path.isascii() else _bytes_as_unicode(path)
+    environ["SCRIPT_NAME"] = root_path if root_path.isascii() else bytes_as_unicode(root_path)
+    environ["PATH_INFO"] = path if path.isascii() else bytes_as_unicode(path)
     environ["QUERY_STRING"] = request.query_string
     if not (environ.get("SERVER_NAME") and environ.get("SERVER_PORT") and environ.get("SERVER_PROTOCOL")):
-        _complete(environ, request)
+        complete(environ, request)
     return environ
 
 
-def _bytes_as_unicode(text: str) -> str:
+def bytes_as_unicode(text: str) -> str:
     """PEP 3333, "Unicode Issues": strings that "contain only code points representable in ISO-8859-1"."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def _complete(environ: dict[str, Any], request: RequestHead) -> None:
+def complete(environ: dict[str, Any], request: RequestHead) -> None:
     """PEP 3333: SERVER_NAME and SERVER_PORT "can never be empty strings, and so are always required"."""
     host, colon, port = request.server_address.rpartition(":")
     if not colon or "]" in port or "/" in request.server_address:

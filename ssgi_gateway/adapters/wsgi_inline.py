@@ -29,6 +29,8 @@ logger = logging.getLogger("ssgi_gateway.app")
 
 END: Final = object()
 
+EXITED: Final = "the application called sys.exit()"
+
 
 class InlineCall(Call):
     """One call of the application, from ``begin`` to ``close``."""
@@ -36,7 +38,7 @@ class InlineCall(Call):
     __slots__ = ("_blocks", "_context", "_loop", "_rest", "_result", "_waiting")
 
     def __init__(self, res: HttpResponse) -> None:
-        super().__init__(res)
+        self._open(res)
         self._loop: asyncio.AbstractEventLoop | None = _get_running_loop()
         self._context: Context = copy_context()
         self._result: Any = None
@@ -50,7 +52,13 @@ class InlineCall(Call):
         Raises:
             Exception: the application's.
         """
-        result = self._enter(app, environ, self.start_response)
+        _set_running_loop(None)
+        try:
+            result = self._context.run(app, environ, self.start_response)
+        except SystemExit as error:
+            raise RuntimeError(EXITED) from error
+        finally:
+            _set_running_loop(self._loop)
         if type(result) is list or type(result) is tuple:
             self.put_all(result)
             return None
@@ -82,7 +90,7 @@ class InlineCall(Call):
         try:
             return self._context.run(function, *args)
         except SystemExit as error:
-            raise RuntimeError("the application called sys.exit()") from error
+            raise RuntimeError(EXITED) from error
         finally:
             _set_running_loop(self._loop)
 

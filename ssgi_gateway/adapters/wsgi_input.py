@@ -15,8 +15,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from _typeshed import WriteableBuffer
 
     from ssgi_gateway.core.body import RequestBody
@@ -31,7 +29,7 @@ def make_input(post: Callable[[Any], None], res: HttpResponse, body: RequestBody
         return io.BytesIO()
     if body.ended:
         return io.BytesIO(take_all(body))
-    return StreamingInput(post, res, body)
+    return StreamingInput(pool, res, body)
 
 
 def take_all(body: RequestBody) -> bytes:
@@ -45,8 +43,8 @@ def take_all(body: RequestBody) -> bytes:
 class StreamingInput(io.BufferedIOBase):
     """A body that is still arriving. Read by one thread, filled by the loop."""
 
-    def __init__(self, post: Callable[[Any], None], res: HttpResponse, body: RequestBody) -> None:
-        self._post = post
+    def __init__(self, pool: Any, res: HttpResponse, body: RequestBody) -> None:
+        self._pool = pool
         self._res = res
         self._body = body
         self._pieces: deque[bytes] = deque()
@@ -135,7 +133,7 @@ class StreamingInput(io.BufferedIOBase):
         if not self._pieces and not self._ended:
             if self._error is None:
                 self._asked = True
-                self._post(self)
+                self._pool.post(self)
                 self._answer.acquire()
             if self._error is not None:
                 raise self._error

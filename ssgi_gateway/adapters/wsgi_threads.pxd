@@ -1,21 +1,7 @@
 from ..core.response cimport HttpResponse
 from .wsgi_call cimport Call, to_bytes
 from .wsgi_environ cimport build_environ
-
-
-cdef class WorkerPool:
-    cdef public object loop
-    cdef public Py_ssize_t high_water
-    cdef Py_ssize_t _size
-    cdef Py_ssize_t _queue_limit
-    cdef object _queue
-    cdef object _mail
-    cdef bint _awake
-    cdef list _threads
-
-    cpdef bint overloaded(self) except -1
-    cpdef object submit(self, object job)
-    cpdef object post(self, object item)
+from .wsgi_pool cimport WorkerPool
 
 
 cdef class ThreadedCall(Call):

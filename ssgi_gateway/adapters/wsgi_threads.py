@@ -1,14 +1,14 @@
-"""A WSGI application in a pool of threads.
+"""A WSGI application in a pool of threads: one call, and who does what in it.
 
-Who does what: a worker thread runs the application's code, all of a request on one thread, and checks the head and
-the blocks; whatever touches the response happens on the loop. The way between them::
+A worker thread runs the application's code, all of a request on one thread, and checks the head and the blocks;
+whatever touches the response happens on the loop. The way between them is the pool's (``wsgi_pool``)::
 
-    loop --submit--> queue --> worker          requests; bounded, see ``overloaded``
+    loop --submit--> queue --> worker          requests
     worker --post--> mailbox --> loop          blocks, ends, failures, files, wishes for input
 
-The mailbox wakes the loop once, however many have posted. A worker goes on as soon as it has posted, and waits only
-while more than the high-water mark of what it gave is not yet on its way (PEP 3333: a server "must not delay the
-transmission of any block"; it may "guarantee that it will continue transmission").
+A worker goes on as soon as it has posted, and waits only while more than the high-water mark of what it gave is not
+yet on its way (PEP 3333: a server "must not delay the transmission of any block"; it may "guarantee that it will
+continue transmission").
 
 A client that leaves is told: reading and writing raise ConnectionAbortedError, iteration stops, ``close()`` is called.
 """
@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.adapters.wsgi_file import FileWrapper, regular_file
 from ssgi_gateway.adapters.wsgi_input import StreamingInput, make_input
@@ -28,89 +27,14 @@ from .wsgi_call import Call, to_bytes
 from .wsgi_environ import build_environ
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from ssgi_gateway.adapters.open_file import OpenFile
 
     from ..core.response import HttpResponse
+    from .wsgi_pool import WorkerPool
 
-__all__ = ["ThreadedCall", "WorkerPool"]
-
-STOP_TIME: Final = 2.0
-"""Seconds given to each thread at the end; those are idle then, or stuck."""
-
-
-class WorkerPool:
-    """A fixed number of threads, the queue in front of them, and the mailbox behind them.
-
-    Args:
-        size: threads.
-        queue_limit: requests that may wait for one.
-        high_water: bytes of output above which a thread waits.
-    """
-
-    __slots__ = ("_awake", "_mail", "_queue", "_queue_limit", "_size", "_threads", "high_water", "loop")
-
-    def __init__(self, size: int, queue_limit: int, high_water: int) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.high_water = high_water
-        self._size = size
-        self._queue_limit = queue_limit
-        self._queue: SimpleQueue[Any] = SimpleQueue()
-        self._mail: deque[Any] = deque()
-        self._awake = False  # the loop knows that there is mail
-        self._threads: list[threading.Thread] = []
-
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the threads, once. They are daemons: one that is stuck does not keep the process."""
-        if self.loop is None:
-            self.loop = loop
-            for number in range(self._size):
-                thread = threading.Thread(target=self._work, name=f"wsgi-{number}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
-
-    def stop(self) -> None:
-        """End the threads after what is in the queue."""
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            thread.join(STOP_TIME)
-        self._threads = []
-        self.loop = None
-
-    def overloaded(self) -> bool:
-        """Whether as many requests wait as may."""
-        return self._queue.qsize() >= self._queue_limit
-
-    def submit(self, job: Any) -> None:
-        """Have ``job.run()`` called in a thread."""
-        self._queue.put(job)
-
-    def post(self, item: Any) -> None:
-        """Have ``item.deliver()`` called on the loop; from a thread."""
-        self._mail.append(item)
-        if not self._awake:
-            self._awake = True
-            loop = self.loop
-            if loop is not None:
-                try:
-                    loop.call_soon_threadsafe(self._deliver)
-                except RuntimeError:
-                    pass  # the loop was closed, and nobody is left who could want this
-
-    def _deliver(self) -> None:
-        self._awake = False  # before the mail is taken: what comes later wakes us again
-        mail = self._mail
-        while mail:
-            mail.popleft().deliver()
-
-    def _work(self) -> None:
-        get = self._queue.get
-        while (job := get()) is not None:
-            job.run()
-            job = None  # while waiting for the next one nothing of this one is kept
+__all__ = ["ThreadedCall"]
 
 
 class ThreadedCall(Call):
@@ -139,7 +63,7 @@ class ThreadedCall(Call):
     )
 
     def __init__(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
-        super().__init__(res)
+        self._open(res)
         self._pool = pool
         self._app = app
         self._base = base
@@ -179,7 +103,7 @@ class ThreadedCall(Call):
             self._post()
 
     def _serve(self) -> None:
-        stream = self._input = make_input(self._pool.post, self._res, self._res._body)
+        stream = self._input = make_input(self._pool, self._res, self._res._body)
         environ = build_environ(self._res._request, self._base, stream)
         result = self._app(environ, self.start_response)
         if type(result) is list or type(result) is tuple:

@@ -1,0 +1,19 @@
+cdef class WorkerPool:
+    cdef public object loop
+    cdef public Py_ssize_t high_water
+    cdef bint _awake
+    cdef bint _brisk
+    cdef list _idle
+    cdef object _jobs
+    cdef bint _looking
+    cdef object _mail
+    cdef Py_ssize_t _queue_limit
+    cdef bint _shares
+    cdef Py_ssize_t _size
+    cdef list _threads
+
+    cpdef bint overloaded(self) except -1
+    cpdef object submit(self, object job)
+    cpdef object post(self, object item)
+    cdef bint _wake(self) except -1
+    cdef object _sleep(self, object bed)
