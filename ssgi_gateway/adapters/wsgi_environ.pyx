@@ -62,6 +62,7 @@ cpdef dict build_environ(RequestHead request, dict base, object stream):
     cdef int i
     cdef str path = request.path
     cdef str root_path = request.root_path
+    cdef object said
     for i in range(variables._used):
         entry = &variables._entries[i]
         if entry.name_size and (entry.name_size < 5 or memcmp(data + entry.name, b"wsgi.", 5)):
@@ -73,7 +74,8 @@ cpdef dict build_environ(RequestHead request, dict base, object stream):
     if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
         path = path[len(root_path) :]
     environ["wsgi.input"] = stream
-    environ["wsgi.url_scheme"] = scheme(environ)
+    said = None if environ.get("HTTPS") else environ.get("REQUEST_SCHEME")
+    environ["wsgi.url_scheme"] = said if said == "http" else scheme(environ)
     environ["SCRIPT_NAME"] = root_path if PyUnicode_IS_ASCII(root_path) else bytes_as_unicode(root_path)
     environ["PATH_INFO"] = path if PyUnicode_IS_ASCII(path) else bytes_as_unicode(path)
     environ["QUERY_STRING"] = request.query_string

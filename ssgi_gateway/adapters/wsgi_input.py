@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["StreamingInput", "make_input", "take_all"]
 
 
-def make_input(post: Callable[[Any], None], res: HttpResponse, body: RequestBody | None) -> io.BytesIO | StreamingInput:
-    """The input of one request; ``post`` has its argument's ``deliver`` called on the loop."""
+def make_input(pool: Any, res: HttpResponse, body: RequestBody | None) -> io.BytesIO | StreamingInput:
+    """The input of one request; ``pool.post`` has its argument's ``deliver`` called on the loop."""
     if body is None:
         return io.BytesIO()
     if body.ended:
