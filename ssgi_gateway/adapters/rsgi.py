@@ -59,9 +59,12 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.settings import Settings
 
-__all__ = ["RSGI_VERSION", "RsgiApplication", "adapt"]
+__all__ = ["GRACE", "RSGI_VERSION", "RsgiApplication", "adapt"]
 
 RSGI_VERSION: Final = "1.6"
+
+GRACE: Final = 10.0
+"""Seconds between a client's leaving and the application's cancellation, as for ASGI."""
 
 logger = logging.getLogger("ssgi_gateway.app")
 
@@ -91,13 +94,15 @@ class RsgiApplication:
     Args:
         app: the application, for its life: ``__rsgi_init__`` and ``__rsgi_del__``.
         target: what is called with ``scope`` and ``protocol``.
+        grace: seconds an application may go on after its client has left and it did not listen.
     """
 
-    __slots__ = ("_app", "_target")
+    __slots__ = ("_app", "_grace", "_target")
 
-    def __init__(self, app: Any, target: Callable[..., Any]) -> None:
+    def __init__(self, app: Any, target: Callable[..., Any], grace: float = GRACE) -> None:
         self._app = app
         self._target = target
+        self._grace = grace
 
     def before_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """``__rsgi_init__``: "the event loop won't be running at the time the init function gets called"."""
@@ -125,10 +130,10 @@ class RsgiApplication:
         """Serve one request or one WebSocket."""
         protocol: HttpProtocol | WebSocketProtocol
         if type == "http":
-            protocol = HttpProtocol(res)
+            protocol = HttpProtocol(res, self._grace)
             result = self._target(HttpScope(res._request), protocol)
         else:
-            protocol = WebSocketProtocol(res)
+            protocol = WebSocketProtocol(res, self._grace)
             result = self._target(WebSocketScope(res._request), protocol)
         if hasattr(result, "__await__"):
             return _served(result, protocol)

@@ -24,12 +24,9 @@ if TYPE_CHECKING:
 
     Headers = Iterable[tuple[str, str]]
 
-__all__ = ["GRACE", "HttpProtocol", "HttpTransport"]
+__all__ = ["HttpProtocol", "HttpTransport"]
 
 logger = logging.getLogger("ssgi_gateway.app")
-
-GRACE: Final = 10.0
-"""Seconds between a client's leaving and the application's cancellation, as for ASGI."""
 
 GONE: Final = "the client has left"
 
@@ -37,16 +34,17 @@ GONE: Final = "the client has left"
 class HttpProtocol:
     """What the application reads the request from and answers it with."""
 
-    __slots__ = ("_consumed", "_grace", "_over", "_res", "_responded", "_transport", "_watchers")
+    __slots__ = ("_consumed", "_grace", "_over", "_res", "_responded", "_timer", "_transport", "_watchers")
 
-    def __init__(self, res: HttpResponse) -> None:
+    def __init__(self, res: HttpResponse, grace: float) -> None:
         self._res = res
+        self._grace = grace
         self._consumed = False
         self._responded = False
         self._over = False
         self._transport: HttpTransport | None = None
         self._watchers: list[asyncio.Future[None]] | None = None
-        self._grace: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         res.on_aborted(self._aborted)
 
     # -- the request ---------------------------------------------------------------------------------------------
@@ -155,9 +153,9 @@ class HttpProtocol:
     def over(self) -> None:
         """The application will do nothing more."""
         self._over = True
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._watchers is not None:
             self._tell_watchers()
 
@@ -223,7 +221,7 @@ class HttpProtocol:
             self._tell_watchers()
         res = self._res
         if not self._over:
-            self._grace = res._channel.scope.loop.call_later(GRACE, res.cancel)
+            self._timer = res._channel.scope.loop.call_later(self._grace, res.cancel)
 
     def _tell_watchers(self) -> None:
         watchers, self._watchers = self._watchers, None

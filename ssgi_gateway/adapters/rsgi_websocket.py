@@ -12,7 +12,6 @@ from ssgi_gateway.adapters.rsgi_errors import protocol_closed, protocol_error
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ..core.awaitables import TRUE
-from .rsgi_http import GRACE
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,12 +51,13 @@ class WebsocketMessage:
 class WebSocketProtocol:
     """What the application accepts or refuses the WebSocket with."""
 
-    __slots__ = ("_gone", "_grace", "_over", "_transport", "_ws")
+    __slots__ = ("_gone", "_grace", "_over", "_timer", "_transport", "_ws")
 
-    def __init__(self, ws: WebSocket) -> None:
+    def __init__(self, ws: WebSocket, grace: float) -> None:
         self._ws = ws
+        self._grace = grace
         self._transport: WebSocketTransport | None = None
-        self._grace: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._gone = False  # the WebSocket has ended, or its client left before it was accepted
         self._over = False
         ws.on_close(self._ended)
@@ -106,15 +106,15 @@ class WebSocketProtocol:
     def over(self) -> None:
         """The application will do nothing more."""
         self._over = True
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
         """The WebSocket has ended. "If the application dies the socket should be closed, and vice-versa" (RSGI)."""
         self._gone = True
         if not self._over:
-            self._grace = ws._channel.scope.loop.call_later(GRACE, self._cancel)
+            self._timer = ws._channel.scope.loop.call_later(self._grace, self._cancel)
         if self._transport is not None:
             self._transport.ended(code)
 

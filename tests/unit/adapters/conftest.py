@@ -1,4 +1,4 @@
-"""Fixtures of the WSGI tests: each rule holds inline and in threads."""
+"""The tests of WSGI and RSGI run over both builds, those of WSGI inline and in threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import threading
 import pytest
 
 from ssgi_gateway.settings import Settings
+from tests import builds
+from tests.builds import pytest_collection_modifyitems, pytest_configure
+
+__all__ = ["pytest_collect_file", "pytest_collection_modifyitems", "pytest_configure"]
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.match("test_wsgi*.py") or file_path.match("test_rsgi*.py"):
+        return builds.pytest_collect_file(file_path, parent)
+    return None
 
 
 @pytest.fixture(params=[0, 1, 4], ids=["inline", "one-thread", "threads"])

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from ssgi_gateway.adapters import rsgi_http
 from ssgi_gateway.adapters.negotiation import resolve
-from ssgi_gateway.adapters.rsgi import adapt
+from ssgi_gateway.adapters.rsgi import RsgiApplication, adapt
 from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed, RSGIProtocolError
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import FlowControl, Settings
@@ -573,8 +572,7 @@ async def test_no_watcher_outlives_the_request():
 
 
 @in_loop
-async def test_who_does_not_listen_is_cancelled_in_a_while(monkeypatch):
-    monkeypatch.setattr(rsgi_http, "GRACE", 0.1)
+async def test_who_does_not_listen_is_cancelled_in_a_while():
     seen = []
 
     async def app(scope, proto):
@@ -584,7 +582,7 @@ async def test_who_does_not_listen_is_cancelled_in_a_while(monkeypatch):
             seen.append("cancelled")
             raise
 
-    async with served(app) as server:
+    async with serving(RsgiApplication(app, app, grace=0.1)) as server:
         client = await server.open()
         await asyncio.sleep(0.05)
         await client.leave()

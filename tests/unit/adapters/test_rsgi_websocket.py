@@ -9,9 +9,9 @@ import os
 
 import pytest
 
-from ssgi_gateway.adapters import rsgi_websocket
-from ssgi_gateway.adapters.rsgi import adapt
+from ssgi_gateway.adapters.rsgi import RsgiApplication, adapt
 from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed, RSGIProtocolError
+from ssgi_gateway.adapters.rsgi_websocket import QUEUE
 from tests.unit.adapters.serving import in_loop, serving, wait_for
 
 
@@ -373,7 +373,7 @@ async def test_messages_nobody_asks_for_make_the_client_wait():
             ws.send(bytes(100_000))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ws.client.writer.drain(), 0.3)
-        assert len(transports[0]._queue) == rsgi_websocket.QUEUE
+        assert len(transports[0]._queue) == QUEUE
         gate.set()
         assert await ws.receive() == "all"
         ws.close()
@@ -383,8 +383,7 @@ async def test_messages_nobody_asks_for_make_the_client_wait():
 
 @pytest.mark.parametrize("when", ["before accept", "after accept"])
 @in_loop
-async def test_who_asks_for_nothing_is_cancelled_in_a_while(monkeypatch, when):
-    monkeypatch.setattr(rsgi_websocket, "GRACE", 0.1)
+async def test_who_asks_for_nothing_is_cancelled_in_a_while(when):
     seen = []
 
     async def app(scope, proto):
@@ -396,7 +395,7 @@ async def test_who_asks_for_nothing_is_cancelled_in_a_while(monkeypatch, when):
             seen.append("cancelled")
             raise
 
-    async with served(app) as server:
+    async with serving(RsgiApplication(app, app, grace=0.1)) as server:
         client = await server.upgrade()
         await asyncio.sleep(0.05)
         await client.leave()
@@ -404,8 +403,7 @@ async def test_who_asks_for_nothing_is_cancelled_in_a_while(monkeypatch, when):
 
 
 @in_loop
-async def test_who_was_told_may_take_its_time(monkeypatch):
-    monkeypatch.setattr(rsgi_websocket, "GRACE", 0.05)
+async def test_who_was_told_may_take_its_time():
     seen = []
 
     async def app(scope, proto):
@@ -414,7 +412,7 @@ async def test_who_was_told_may_take_its_time(monkeypatch):
         await asyncio.sleep(0.2)
         seen.append("tidied up")
 
-    async with served(app) as server:
+    async with serving(RsgiApplication(app, app, grace=0.05)) as server:
         ws = await server.websocket()
         ws.close()
         await ws.receive()
@@ -424,8 +422,7 @@ async def test_who_was_told_may_take_its_time(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["receives", "sends", "pending"])
 @in_loop
-async def test_a_thousand_clients_that_leave_leave_nothing_behind(monkeypatch, kind):
-    monkeypatch.setattr(rsgi_websocket, "GRACE", 0.1)
+async def test_a_thousand_clients_that_leave_leave_nothing_behind(kind):
 
     async def app(scope, proto):
         if kind == "pending":
@@ -449,7 +446,7 @@ async def test_a_thousand_clients_that_leave_leave_nothing_behind(monkeypatch, k
         kept = sum(type(it).__name__ in ("WebSocket", "WebSocketProtocol") for it in gc.get_objects())
         return [kept, len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())]
 
-    async with served(app) as server:
+    async with serving(RsgiApplication(app, app, grace=0.1)) as server:
         await leave(server, 10)
         await asyncio.sleep(0.2)
         before = counts()
