@@ -1,0 +1,311 @@
+"""What carries a response or a WebSocket of this project over ASGI's ``receive`` and ``send``.
+
+A channel is written to at once and never waits; ASGI's ``send`` is awaited. So what is written is queued here as
+ASGI events, ``pump`` sends them one after the other, and the queue's size is what tells the application to wait.
+``listen`` reads events, as far as the application takes what is in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.core.body import RequestBody
+from ssgi_gateway.core.channel import Channel
+from ssgi_gateway.core.tasks import TaskScope
+from ssgi_gateway.wire.close_codes import encode_close_payload
+from ssgi_gateway.wire.file_slice import FileSlice
+from ssgi_gateway.wire.response_head import ResponseHead
+
+if TYPE_CHECKING:
+    from ssgi_gateway.core.exchange import Exchange
+    from ssgi_gateway.core.websocket import WebSocket
+
+__all__ = ["BrokenResponseError", "HttpChannel", "WebSocketChannel"]
+
+HIGH_WATER: Final = 262144
+LOW_WATER: Final = 65536
+PIECE: Final = 262144
+"""Bytes of a file that are read at once."""
+
+CLOSE_TIMEOUT: Final = 10.0
+"""Seconds a server may take to tell of the end after our ``websocket.close``."""
+
+BROKEN: Final = 1006
+
+
+class BrokenResponseError(Exception):
+    """The response cannot be finished: goes to the ASGI server, which then breaks the connection off."""
+
+
+class BridgeChannel(Channel):
+    """The half that is the same for both: a queue of events, and who waits for it.
+
+    Args:
+        state: what ``res.extensions["state"]`` is.
+    """
+
+    __slots__ = ("_drained", "_flushed", "_gone", "_out", "_resume", "_size", "_state", "_wake", "over")
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.scope = TaskScope(asyncio.get_running_loop())
+        self.front_files = True
+        self.over = False  # nothing more will be written
+        self._gone = False  # nothing more arrives
+        self._out: deque[tuple[Any, int]] = deque()
+        self._size = 0
+        self._state = state
+        self._wake: asyncio.Future[None] | None = None  # pump waits for something to send
+        self._resume: asyncio.Future[None] | None = None  # listen waits for the application to take more
+        self._drained: list[asyncio.Future[bool]] = []
+        self._flushed: list[asyncio.Future[bool]] = []
+
+    # -- for the application's object ----------------------------------------------------------------------------
+
+    def when_writable(self) -> asyncio.Future[bool]:
+        return self._when(self._drained, self._size <= HIGH_WATER)
+
+    def when_flushed(self) -> asyncio.Future[bool]:
+        return self._when(self._flushed, not self._out)
+
+    def failure_page(self, exc: BaseException | None) -> str:
+        return "Internal Server Error\n"
+
+    def front_file(self, path: str) -> tuple[str, str] | None:
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        return {"protocol": "asgi", "state": self._state}
+
+    # -- for the bridge ------------------------------------------------------------------------------------------
+
+    async def pump(self, send: Any) -> None:
+        """Send what is written, until nothing more will be."""
+        while True:
+            while self._out and not self._gone:
+                item, size = self._out[0]
+                try:
+                    await self._send(send, item)
+                except OSError:
+                    self.lost()
+                    break
+                self._out.popleft()
+                self._size -= size
+                if self._size <= LOW_WATER:
+                    _resolve(self._drained, True)
+            if not self._gone:
+                _resolve(self._flushed, True)
+            if self.over or self._gone:
+                return
+            self._wake = self.scope.loop.create_future()
+            await self._wake
+
+    async def listen(self, receive: Any) -> None:
+        """Hear what the client says, until it has left."""
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        """The client has left."""
+        if not self._gone:
+            self._gone = True
+            self._out.clear()
+            self._size = 0
+            _resolve(self._drained, False)
+            _resolve(self._flushed, False)
+            _release(self._wake)
+            _release(self._resume)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    async def _send(self, send: Any, item: Any) -> None:
+        await send(item)
+
+    def _put(self, item: Any, size: int) -> bool:
+        if not self._gone:
+            self._out.append((item, size))
+            self._size += size
+            _release(self._wake)
+        return self._size <= HIGH_WATER
+
+    def _when(self, waiters: list[asyncio.Future[bool]], met: bool) -> asyncio.Future[bool]:
+        future: asyncio.Future[bool] = self.scope.loop.create_future()
+        if self._gone or met:
+            future.set_result(not self._gone)
+        else:
+            waiters.append(future)
+        return future
+
+    async def _pause(self) -> None:
+        """Let ``listen`` wait until the application can take more."""
+        self._resume = self.scope.loop.create_future()
+        await self._resume
+
+
+class HttpChannel(BridgeChannel):
+    """Carries one response. ``exchange`` is set before anything is written."""
+
+    __slots__ = ("body", "exchange")
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        super().__init__(state)
+        self.body = RequestBody()
+        self.exchange: Exchange
+
+    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+        self.over = self.over or end
+        if head is not None:
+            status, headers = decode_head(head)
+            self._put({"type": "http.response.start", "status": status, "headers": headers}, 0)
+        body = b"" if data is None else bytes(data)
+        return self._put({"type": "http.response.body", "body": body, "more_body": not end}, len(body))
+
+    def write_file(self, head: bytes | None, file: FileSlice, end: bool) -> bool:
+        if head is not None:
+            self.write(head, None, False)
+        self.over = self.over or end
+        return self._put((file, end), len(file))
+
+    def body_taken(self, body: RequestBody) -> None:
+        _release(self._resume)
+
+    def break_off(self) -> None:
+        self._out.append((BrokenResponseError("the application could not finish its response"), 0))
+        self.over = True
+        _release(self._wake)
+        self.exchange.abort()
+
+    async def listen(self, receive: Any) -> None:
+        """Feed the body until the client has left."""
+        while not self._gone:
+            if not self.body.ended and self.body.size > HIGH_WATER:
+                await self._pause()
+                continue
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                self.lost()
+            elif not self.body.ended:
+                if event.get("body"):
+                    self.body.feed(event["body"])
+                if not event.get("more_body", False):
+                    self.body.feed_end()
+
+    def lost(self) -> None:
+        super().lost()
+        self.exchange.abort()
+
+    async def _send(self, send: Any, item: Any) -> None:
+        if type(item) is dict:
+            await send(item)
+        elif isinstance(item, Exception):
+            raise item
+        else:
+            await self._send_file(send, *item)
+
+    async def _send_file(self, send: Any, file: FileSlice, end: bool) -> None:
+        at, left = file.offset, file.size
+        while left:
+            data = await self.scope.loop.run_in_executor(None, os.pread, file.file.fd, min(PIECE, left), at)
+            if not data:
+                raise BrokenResponseError("a file became shorter while it was sent")
+            at += len(data)
+            left -= len(data)
+            await send({"type": "http.response.body", "body": data, "more_body": bool(left) or not end})
+
+
+class WebSocketChannel(BridgeChannel):
+    """Carries one WebSocket, from the request on. ``socket`` is set before anything is written.
+
+    Args:
+        state: what ``res.extensions["state"]`` is.
+        subprotocols: what the client offered.
+        denial: whether the server can send a response in place of the upgrade (``websocket.http.response``).
+    """
+
+    __slots__ = ("_deadline", "_denial", "_subprotocols", "socket")
+
+    def __init__(self, state: dict[str, Any], subprotocols: list[str], denial: bool) -> None:
+        super().__init__(state)
+        self._subprotocols = subprotocols
+        self._denial = denial
+        self._deadline: asyncio.TimerHandle | None = None
+        self.socket: WebSocket
+
+    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+        """A response in place of the upgrade, always whole."""
+        assert head is not None
+        self.over = True
+        if not self._denial:
+            return self._put({"type": "websocket.close"}, 0)  # ASGI: the server says 403 then
+        status, headers = decode_head(head)
+        self._put({"type": "websocket.http.response.start", "status": status, "headers": headers}, 0)
+        return self._put({"type": "websocket.http.response.body", "body": bytes(data or b"")}, 0)
+
+    def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
+        head = ResponseHead()
+        if headers is not None:
+            head.add(headers)
+        pairs = decode_head(head.encode())[1]
+        self._put({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": pairs}, 0)
+        return self
+
+    def send_message(self, message: Any) -> bool:
+        if type(message) is str:
+            return self._put({"type": "websocket.send", "text": message}, len(message))
+        data = bytes(message)
+        return self._put({"type": "websocket.send", "bytes": data}, len(data))
+
+    def send_close(self, code: int, reason: str) -> None:
+        encode_close_payload(code, reason)  # for what it refuses
+        self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
+        self._deadline = self.scope.loop.call_later(CLOSE_TIMEOUT, self.ended, BROKEN, "")
+        _release(self._resume)
+
+    def receive_more(self) -> None:
+        _release(self._resume)
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "subprotocols": list(self._subprotocols)}
+
+    async def listen(self, receive: Any) -> None:
+        """Deliver messages until the connection is over."""
+        while not self._gone:
+            if self._deadline is None and self.socket.busy():
+                await self._pause()
+                continue
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                self.ended(event.get("code", 1005), event.get("reason") or "")
+            elif event["type"] == "websocket.receive" and self._deadline is None:
+                text = event.get("text")
+                self.socket.deliver(event["bytes"] if text is None else text)
+
+    def lost(self) -> None:
+        self.ended(BROKEN, "")
+
+    def ended(self, code: int, reason: str) -> None:
+        """It is over, by a closing handshake or not."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().lost()
+        self.socket.ended(code, reason)
+
+
+def decode_head(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Status and headers, as ASGI has them, of a CGI block that ``ResponseHead`` has made."""
+    first, *lines = head.split(b"\r\n")[:-2]
+    pairs = [line.split(b": ", 1) for line in lines]
+    return int(first.split()[1]), [(name.lower(), value) for name, value in pairs]
+
+
+def _resolve(waiters: list[asyncio.Future[bool]], value: bool) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(value)
+    waiters.clear()
+
+
+def _release(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
