@@ -219,9 +219,11 @@ class HttpProtocol:
         """The client has left."""
         if self._watchers is not None:
             self._tell_watchers()
-        res = self._res
         if not self._over:
-            self._timer = res._channel.scope.loop.call_later(self._grace, res.cancel)
+            self._timer = self._res._channel.scope.loop.call_later(self._grace, self._cancel)
+
+    def _cancel(self) -> None:
+        self._res.cancel()
 
     def _tell_watchers(self) -> None:
         watchers, self._watchers = self._watchers, None
