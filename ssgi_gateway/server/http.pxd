@@ -20,6 +20,7 @@ cdef class HttpProtocol(Protocol):
     cdef public Codec codec
     cdef double _began
     cdef RequestBody _body
+    cdef bint _dribbling
     cdef bint _ended
     cdef Exchange _exchange
     cdef HeadReceived _head

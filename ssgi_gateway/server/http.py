@@ -43,7 +43,7 @@ BIG_HEAD = 4096
 class HttpProtocol(Protocol):
     """One SCGI, FastCGI or upgrade connection."""
 
-    __slots__ = ("_began", "_body", "_ended", "_exchange", "_head", "_overloaded", "_upgrade", "codec")
+    __slots__ = ("_began", "_body", "_dribbling", "_ended", "_exchange", "_head", "_overloaded", "_upgrade", "codec")
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
         self.attach(connection, gateway)
@@ -54,6 +54,7 @@ class HttpProtocol(Protocol):
         self._upgrade: Upgrade | None = None
         self._ended = False  # the whole request has arrived
         self._overloaded = False
+        self._dribbling = False  # a head has begun, and with it its deadline
         self._began = 0.0  # kept for the access log
 
     # -- what the connection says --------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ class HttpProtocol(Protocol):
         if output:
             self.connection.write(output)
         if keep and not self.gateway.draining:
-            self._ended = False
+            self._ended = self._dribbling = False
             self.connection.deadline = self.gateway.now + self.gateway.settings.deadlines.idle
             self.connection.start_reading()  # a body that had to wait has stopped it
         else:
@@ -290,8 +291,10 @@ class HttpProtocol(Protocol):
         if self._exchange is None:
             if not self.codec.busy:
                 deadlines = self.gateway.settings.deadlines
-                span = deadlines.head if self.codec.pending() else deadlines.idle
-                connection.deadline = min(connection.deadline, self.gateway.now + span)
+                pending = self.codec.pending()
+                until = self.gateway.now + (deadlines.head if pending else deadlines.idle)
+                connection.deadline = until if pending != self._dribbling else min(connection.deadline, until)
+                self._dribbling = pending
             connection.start_reading()
         elif body is not None and body.size > self.gateway.high_water:
             connection.stop_reading()
