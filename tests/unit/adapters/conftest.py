@@ -1,4 +1,4 @@
-"""The tests of WSGI and RSGI run over both builds, those of WSGI inline and in threads."""
+"""The tests of the adapters run over both builds, those of WSGI inline and in threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["pytest_collect_file", "pytest_collection_modifyitems", "pytest_confi
 
 
 def pytest_collect_file(file_path, parent):
-    if file_path.match("test_wsgi*.py") or file_path.match("test_rsgi*.py"):
+    if any(file_path.match(f"test_{interface}*.py") for interface in ("asgi", "rsgi", "wsgi")):
         return builds.pytest_collect_file(file_path, parent)
     return None
 

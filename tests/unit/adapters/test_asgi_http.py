@@ -56,6 +56,7 @@ async def test_start_and_body_are_one_answer():
     assert answer.raw == b"Status: 201 Created\r\nx-a: 1\r\nContent-Length: 4\r\n\r\nbody"
 
 
+@pytest.mark.portable  # it replaces a method
 @in_loop
 async def test_start_and_body_are_one_write(monkeypatch):
     writes = []
