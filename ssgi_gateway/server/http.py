@@ -226,7 +226,11 @@ class HttpProtocol(Protocol):
 
     def break_off(self) -> None:
         """Close without the end mark, which FastCGI's front sees; SCGI's sees fewer bytes than were declared."""
-        self.connection.lost()
+        sign = self.codec.break_off()
+        if sign:
+            self.connection.write(sign)
+        self.connection.finish(not self._ended)
+        self.connection_lost()
 
     def describe(self) -> dict[str, Any]:
         described: dict[str, Any] = {"protocol": self.codec.protocol, "state": self.gateway.state}
@@ -319,7 +323,7 @@ class HttpProtocol(Protocol):
             committed = exchange.committed()
             exchange.abort()
             if committed:
-                self.connection.lost()
+                self.break_off()
                 return
         self.connection.write_many(self.codec.encode(head.encode(), text, True))
         self.codec.finish()

@@ -8,6 +8,7 @@ cdef class Codec:
     cpdef object next_event(self)
     cpdef list encode(self, bytes head, object data, bint end)
     cpdef list frame_file(self, object file)
+    cpdef bytes break_off(self)
     cpdef bytes take_output(self)
     cpdef bint finish(self) except -1
     cpdef bint pending(self) except -1

@@ -63,6 +63,10 @@ class Codec:
         """What to write for a part of a file; the head and the end go through ``encode``."""
         return [file]
 
+    def break_off(self) -> bytes:
+        """What to write before the connection is closed in the middle of an answer, lest that look whole."""
+        return b""
+
     def take_output(self) -> bytes:
         """Automatic answers that wait to be sent."""
         return b""

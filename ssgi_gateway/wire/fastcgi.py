@@ -12,8 +12,8 @@ Portable and pure: no sockets, clocks or logging. Section numbers are those of t
   has been answered is skipped without limit, since it may be the rest of an upload; of everything else
   ``MAX_FUTILE`` records between two requests end the connection.
 * Record types that belong to a request never carry the request id 0; those that do end the connection.
-* A broken answer is told by closing the connection without END_REQUEST: do not call ``encode(..., end=True)`` or
-  ``finish()``.
+* A broken answer is told by closing the connection without END_REQUEST: write ``break_off()``, do not call
+  ``encode(..., end=True)`` or ``finish()``.
 * When KEEP_CONN is not set the connection is ours to close (5.1): ``finish()`` says False, and ``closing`` is True
   once nothing more will be read and ``take_output()`` is all that is left to send.
 
@@ -36,6 +36,7 @@ from ssgi_gateway.wire.fastcgi_records import (
     HEADER,
     HEADER_SIZE,
     KEEP_CONN,
+    NO_RECORD,
     PARAMS,
     REQUEST_COMPLETE,
     RESPONDER,
@@ -200,6 +201,10 @@ class FastcgiCodec(Codec):
         """STDOUT records of a part of a file."""
         self._check_answering()
         return frame_file(self._id, file)
+
+    def break_off(self) -> bytes:
+        """Without KEEP_CONN nginx takes a close for the end of the answer, END_REQUEST or not; but not this."""
+        return b"" if self._keep else NO_RECORD
 
     def encode_stderr(self, text: str) -> bytes:
         """Records for the web server's error log (STDERR, 6.1); to be written between other pieces."""

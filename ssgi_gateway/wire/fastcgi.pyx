@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.fastcgi_answers import encode_management, frame_file
-from ssgi_gateway.wire.fastcgi_records import encode_end_request, encode_record, encode_stream
+from ssgi_gateway.wire.fastcgi_records import NO_RECORD, encode_end_request, encode_record, encode_stream
 from ssgi_gateway.wire.hints import hint
 
 from .cgi cimport body_length
@@ -445,6 +445,10 @@ cdef class FastcgiCodec(Codec):
         """STDOUT records of a part of a file."""
         self._check_answering()
         return frame_file(self._id, file)
+
+    cpdef bytes break_off(self):
+        """What says that an answer is not whole; see the portable codec."""
+        return b"" if self._keep else NO_RECORD
 
     cpdef bytes encode_stderr(self, str text):
         """Records for the web server's error log (STDERR, 6.1), in UTF-8; to be written between other pieces."""

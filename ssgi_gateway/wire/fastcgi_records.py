@@ -26,6 +26,7 @@ __all__ = [
     "HEADER",
     "HEADER_SIZE",
     "KEEP_CONN",
+    "NO_RECORD",
     "PARAMS",
     "REQUEST_COMPLETE",
     "RESPONDER",
@@ -46,6 +47,9 @@ VERSION: Final = 1
 HEADER: Final = struct.Struct(">BBHHBx")
 """Version, type, request id, content length, padding length, one reserved byte (3.3)."""
 HEADER_SIZE: Final = 8
+NO_RECORD: Final = bytes(8)
+"""A header of version 0, which no web server takes: nginx, where it waits for the close (no KEEP_CONN), would take a
+close alone for the end of the answer."""
 
 # Record types (8). Those up to DATA speak of one request; the others are management records, of request id 0.
 BEGIN_REQUEST: Final = 1

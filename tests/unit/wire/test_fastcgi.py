@@ -613,6 +613,14 @@ def test_fastcgi_42_keep_conn():
     assert flup_records(kept.answers) == flup_records(closed.answers) == answered()
 
 
+def test_an_answer_breaks_off_without_an_end_and_unkept_with_what_is_no_record():
+    kept, closed = Front(answering=False).send(get()), Front(answering=False).send(get(flags=0))
+    for front in (kept, closed):
+        front.codec.encode(HEAD, b"half", False)
+    assert kept.codec.break_off() == b""
+    assert closed.codec.break_off() == bytes(8)  # the header of a record of version 0
+
+
 def test_fastcgi_42_other_flags_mean_nothing():
     assert Front(answering=False).send(get(flags=0xFF)).answer()
     assert not Front(answering=False).send(get(flags=0xFE)).answer()
