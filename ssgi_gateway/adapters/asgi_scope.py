@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.asgi_tls import tls_extension
 
-from ..core.extensions import channel_of, header_pairs, request_head
+from ..core.extensions import channel_of, request_head
 
 if TYPE_CHECKING:
     from ..core.exchange import Exchange
@@ -58,7 +58,7 @@ def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
         "raw_path": request.raw_path.encode("latin-1"),
         "query_string": request.query_string.encode("latin-1"),
         "root_path": root_path,
-        "headers": header_pairs(request.variables),
+        "headers": request.variables.header_pairs(),
         "client": client_pair(request.remote_address),
         "server": server_pair(request.server_address, scheme),
         "state": state.copy(),

@@ -130,10 +130,8 @@ def _adapt_ssgi(app: Any, settings: Settings) -> SSGICallable:
 
 
 def _adapt_asgi(app: Any, settings: Settings) -> SSGICallable:
-    """Imported when it is needed: it brings the core along, which comes in two builds."""
-    from ssgi_gateway.adapters.asgi import adapt
-
-    return adapt(app)
+    adapted: SSGICallable = engine.module("adapters.asgi", settings.codec).adapt(app)
+    return adapted
 
 
 def _adapt_rsgi(app: Any, settings: Settings) -> SSGICallable:

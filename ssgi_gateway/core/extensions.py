@@ -16,26 +16,19 @@ key                       value
 
 The mapping is for applications. An adapter needs a few of these facts for every request and in another form; the
 mapping costs more than all the rest of a small ASGI request, so for adapters there are ``request_head``,
-``request_body``, ``channel_of`` and ``header_pairs``, which hand out what is there already.
+``request_body`` and ``channel_of``, which hand out what is there already.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..wire.cgi import RequestHead
-    from ..wire.variables import Variables
     from .body import RequestBody
     from .channel import Channel
     from .exchange import Exchange
     from .response import HttpResponse
-
-_MOST_NAMES: Final = 1024
-_LONGEST_NAME: Final = 64
-
-# Header names as bytes; requests repeat them. Bounded, because clients choose them.
-_names: dict[str, bytes] = {}
 
 
 def build_extensions(request: RequestHead, connection: dict[str, Any]) -> dict[str, Any]:
@@ -46,33 +39,13 @@ def build_extensions(request: RequestHead, connection: dict[str, Any]) -> dict[s
         "http_version": request.http_version,
         "root_path": request.root_path,
         "raw_path": request.raw_path,
-        "headers": header_pairs(variables),
+        "headers": variables.header_pairs(),
         "environ": dict(variables.items()),
     }
     extensions.update(connection)
     if "subprotocols" in connection:
         extensions["scheme"] = "wss" if request.scheme == "https" else "ws"
     return extensions
-
-
-def header_pairs(variables: Variables) -> list[tuple[bytes, bytes]]:
-    """The request's headers as ASGI and ``extensions`` want them: byte pairs, lower-case names."""
-    pairs = []
-    for name, value in variables.headers():
-        key = _names.get(name)
-        if key is None:
-            key = _remember(name)
-        pairs.append((key, value.encode("latin-1")))
-    return pairs
-
-
-def _remember(name: str) -> bytes:
-    key = name.encode("latin-1")
-    if len(key) <= _LONGEST_NAME:
-        if len(_names) >= _MOST_NAMES:
-            _names.clear()
-        _names[name] = key
-    return key
 
 
 def request_head(exchange: Exchange) -> RequestHead:

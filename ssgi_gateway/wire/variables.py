@@ -73,6 +73,11 @@ def variable_name(header: str) -> str:
     return variable if header and header_name(variable) == header.lower() else ""
 
 
+@lru_cache(maxsize=1024)  # requests repeat them
+def _encoded(name: str) -> bytes:
+    return name.encode("latin-1")
+
+
 def merge_repeated(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The variables with each name once, in the order in which the names first came.
 
@@ -172,6 +177,10 @@ class Variables:
             if host is not None:
                 headers.append(("host", host))
         return headers
+
+    def header_pairs(self) -> list[tuple[bytes, bytes]]:
+        """``headers()`` as bytes, as ASGI and ``res.extensions`` have them."""
+        return [(_encoded(name), value.encode("latin-1")) for name, value in self.headers()]
 
     def _content_header(self, variable: str, value: bytes | None) -> str | None:
         if not value:

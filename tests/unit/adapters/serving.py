@@ -231,6 +231,26 @@ class Served:
         return await self.open("GET", target, headers, variables=variables)
 
 
+class Hooked(Application):
+    """An application whose hooks run with a state of the test's, or not at all."""
+
+    __slots__ = ("_given",)
+
+    def __init__(self, app: Any, state: dict[str, Any] | None) -> None:
+        super().__init__(app, app)
+        self._given = state
+
+    async def startup(self, state: dict[str, Any]) -> None:
+        """As the server calls it."""
+        if self._given is not None:
+            await super().startup(self._given)
+
+    async def shutdown(self) -> None:
+        """As the server calls it."""
+        if self._given is not None:
+            await super().shutdown()
+
+
 @contextlib.asynccontextmanager
 async def serving(
     app: Any, settings: Settings | None = None, state: dict[str, Any] | None = None
@@ -242,9 +262,7 @@ async def serving(
         settings: the server's.
         state: given to the callable's ``startup``; without it no hooks are run.
     """
-    application = Application(app, app)
-    if state is not None:
-        await application.startup(state)
+    application = Hooked(app, state)
     sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
     sock.setblocking(False)
     host, port = sock.getsockname()
@@ -256,5 +274,3 @@ async def serving(
     finally:
         end.set()
         await server
-        if state is not None:
-            await application.shutdown()

@@ -1,0 +1,11 @@
+from .asgi_http cimport HttpCall
+from .asgi_scope cimport http_scope, websocket_scope
+
+
+cdef class AsgiApplication:
+    cdef object __weakref__
+    cdef public object _app
+    cdef double _grace
+    cdef object _lifespan
+    cdef object _on_debug
+    cdef dict _state

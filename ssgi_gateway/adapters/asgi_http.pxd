@@ -1,0 +1,19 @@
+from ..core.awaitables cimport Ready
+from ..core.body cimport RequestBody
+from ..core.exchange cimport Exchange
+from ..core.response cimport HttpResponse
+
+cdef int NOTHING, STARTED, STREAMING, ENDED
+cdef Ready TRUE
+
+
+cdef class HttpCall:
+    cdef RequestBody _body
+    cdef double _grace
+    cdef public object _headers
+    cdef bint _heard
+    cdef public HttpResponse _res
+    cdef public int _stage
+    cdef list _waiters
+
+    cpdef object _aborted(self)

@@ -1,0 +1,30 @@
+from ..core.awaitables cimport Ready
+from ..core.exchange cimport Exchange
+from ..core.websocket cimport WebSocket
+
+cdef int PENDING, OPEN, DENYING, OVER
+cdef Ready TRUE
+
+
+cdef class WebSocketCall:
+    cdef WebSocket _ws
+    cdef tuple _closed
+    cdef bint _connected
+    cdef object _deadline
+    cdef tuple _denial
+    cdef double _grace
+    cdef bint _left
+    cdef object _messages
+    cdef list _pieces
+    cdef object _room
+    cdef int _stage
+    cdef list _waiters
+
+    cdef object _deny(self, object message)
+    cdef object _over(self, int stage)
+    cpdef object _received(self, object ws, object message)
+    cpdef object _ended(self, object ws, object code, object reason)
+    cdef object _make_room(self)
+    cdef object _wake(self)
+
+cpdef object payload_of(object message)
