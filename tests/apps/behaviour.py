@@ -230,12 +230,6 @@ def do_run_async(res: SSGIHttpResponse, query: Query) -> None:
     res.run_async(do_async, res, query)
 
 
-def do_callback(res: SSGIHttpResponse, query: Query) -> None:
-    """``HELLO`` from a timer; what keeps the request alive is the registered ``on_aborted``."""
-    note_abort(res, query)
-    asyncio.get_running_loop().call_later(seconds(query, "delay", 0.05), do_hello, res, query)
-
-
 async def do_raise_async(res: SSGIHttpResponse, query: Query) -> None:
     """Raises before the head, from a coroutine."""
     await asyncio.sleep(0)
@@ -368,7 +362,6 @@ async def do_chunks(res: SSGIHttpResponse, query: Query) -> None:
 
 async def do_events(res: SSGIHttpResponse, query: Query) -> None:
     """``count`` server-sent events, ``interval`` seconds apart; the data is the monotonic time of sending."""
-    note_abort(res, query)
     res.send_headers([("content-type", "text/event-stream")])
     for index in range(number(query, "count", 3)):
         if not await res.send(f"id: {index}\ndata: {time.monotonic()}\n\n", has_more=True):
