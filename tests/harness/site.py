@@ -48,7 +48,9 @@ class Site:
         http: str = "client_max_body_size 0;",
     ) -> None:
         both = ("unix", "tcp")
-        self.gateway = Gateway(app, directory, scgi=both, fastcgi=both, websocket=both, options=options, env=env)
+        routes = tuple(routes)
+        direct = both if any(route.protocol == "websocket" for route in routes) else ()  # opened for WebSockets only
+        self.gateway = Gateway(app, directory, scgi=both, fastcgi=both, websocket=direct, options=options, env=env)
         through = [route for route in routes if route.nginx]
         upstreams = "".join(route.upstream(route.gateway_address(self.gateway)) for route in through)
         try:
