@@ -1,7 +1,7 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
 .PHONY: asan fuzz
-.PHONY: help demo test lint format autobahn clean
+.PHONY: help demo test lint format autobahn bench bench-report clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
@@ -10,6 +10,8 @@ help:
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make autobahn  the WebSocket conformance suite, where a Python 2.7 is found; writes docs/autobahn.md'
 	@echo '               (more of it, in minutes: make autobahn ARGS="--sets basic limits deflate")'
+	@echo 'make bench     this project and its peers side by side; writes benchmarks/results/'
+	@echo '               (less of it: make bench ROUNDS=3 SECONDS=3 ONLY=scgi,picows; all: benchmarks/README.md)'
 	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of five targets)'
 	@echo 'make asan      the compiled build under AddressSanitizer (only the codecs: ASAN_MODULES=wire)'
 	@echo 'make clean     remove what the others made'
@@ -29,6 +31,13 @@ format:
 autobahn:
 	@scripts/autobahn.sh $(ARGS)
 
+bench:
+	@scripts/bench.sh $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	    $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+bench-report:
+	@scripts/bench.sh report $(ARGS)
+
 fuzz:
 	@scripts/fuzz.sh $(ARGS)
 
@@ -36,5 +45,5 @@ asan:
 	@scripts/asan.sh $(ARGS)
 
 clean:
-	rm -rf .venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks/.venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""What this project wants to reach: ratios within one run, each with the greatest it may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One ratio.
+
+    Args:
+        title: what is compared.
+        work: at which work.
+        ours: the server of this project.
+        other: the one it is compared with.
+        figure: which figure of the samples.
+        at_most: the goal; ``None`` where the ratio is only shown.
+    """
+
+    title: str
+    work: str
+    ours: str
+    other: str
+    at_most: float | None
+    figure: str = "cpu"
+
+
+CORE = (
+    Row("SCGI, CPU a request / uWSGI over SCGI", "hello", "gateway-scgi", "uwsgi-scgi", 0.65),
+    Row("SCGI, CPU a request / C that parses nothing", "hello", "gateway-scgi", "limit-scgi", 1.7),
+    Row("FastCGI kept, CPU a request / uWSGI over FastCGI", "hello", "gateway-fastcgi", "uwsgi-fastcgi", 0.35),
+    Row("FastCGI kept, CPU a request / Granian RSGI over HTTP kept", "hello", "gateway-fastcgi", "granian-rsgi", 0.35),
+    Row("WebSocket echo 32 B direct, CPU a message / picows", "websocket-32", "gateway-direct", "picows", 0.55),
+    Row("WebSocket echo 16 KiB direct, CPU a message / picows", "websocket-16k", "gateway-direct", "picows", 0.55),
+    Row("WebSocket echo in-band through nginx, CPU a message / Granian RSGI through nginx", "websocket-nginx",
+        "gateway-scgi", "granian-rsgi", 0.4),
+    Row("upload over FastCGI, CPU a GB / Uvicorn", "upload", "gateway-fastcgi", "uvicorn", 0.5),
+    Row("download over FastCGI, CPU a GB / Uvicorn", "download", "gateway-fastcgi", "uvicorn", 0.5),
+    Row("download over SCGI, CPU a GB / Uvicorn", "download", "gateway-scgi", "uvicorn", 0.5),
+    Row("idle WebSocket, bytes a connection / Uvicorn", "idle", "gateway-direct", "uvicorn", 0.25, "bytes"),
+    Row("start to first answer, time / Uvicorn", "start", "gateway-scgi", "uvicorn", 0.6, "time"),
+    Row("portable build, SCGI, CPU a request / aioscgi", "hello", "portable-scgi", "aioscgi", 0.4),
+    Row("access log on, CPU a request / off", "hello", "gateway-scgi-log", "gateway-scgi", None),
+)  # fmt: skip
+
+INTERFACES = (
+    Row("raw ASGI hello over FastCGI kept / Uvicorn over HTTP kept", "hello", "gateway-asgi", "uvicorn", 0.5),
+    Row("raw ASGI hello over FastCGI kept / Granian ASGI", "hello", "gateway-asgi", "granian-asgi", 0.65),
+    Row("raw RSGI hello over FastCGI kept / Granian RSGI", "hello", "gateway-rsgi", "granian-rsgi", 0.5),
+    Row("raw WSGI hello over SCGI, inline / uWSGI over SCGI", "hello", "gateway-wsgi-inline", "uwsgi-scgi", 0.95),
+    Row("raw WSGI hello, 8 threads / Granian WSGI, 8 threads", "hello", "gateway-wsgi-threads", "granian-wsgi-threads",
+        0.7),
+    Row("raw WSGI hello, 8 threads / Gunicorn gthread, 8 threads", "hello", "gateway-wsgi-threads", "gunicorn-gthread",
+        0.2),
+    Row("Starlette JSON over FastCGI kept / Uvicorn", "json", "gateway-starlette", "uvicorn-starlette", 0.75),
+    Row("ASGI WebSocket echo 32 B direct / Granian ASGI", "websocket-32", "gateway-asgi-direct", "granian-asgi", 0.5),
+)  # fmt: skip
+
+GROUPS = {
+    "The core, one worker, the same small answer": CORE,
+    "Other interfaces, CPU of the server a request or message": INTERFACES,
+}
