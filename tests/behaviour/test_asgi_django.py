@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.behaviour.asgi_site import app_site
-from tests.harness import Endpoint, Response, Site
+from tests.behaviour.forms import Browser
+from tests.harness import Endpoint, Site
 
 pytestmark = pytest.mark.nginx
 
@@ -19,38 +20,6 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The Django project behind nginx."""
     with app_site("django", request.config, tmp_path_factory) as running:
         yield running
-
-
-class Browser:
-    """Keeps cookies and fills in forms."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.cookies: dict[str, str] = {}
-
-    def get(self, path: str) -> Response:
-        return self._keep(self.endpoint.get(path, self._headers()))
-
-    def post(self, path: str, fields: dict[str, str], *, token: bool = True) -> Response:
-        if token:
-            form = self.get(path).text
-            found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
-            assert found, form
-            fields = {"csrfmiddlewaretoken": found[1], **fields}
-        headers = [("Content-Type", "application/x-www-form-urlencoded"), *self._headers()]
-        return self._keep(self.endpoint.request("POST", path, headers, urlencode(fields).encode()))
-
-    def _headers(self) -> list[tuple[str, str]]:
-        if not self.cookies:
-            return []
-        return [("Cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items()))]
-
-    def _keep(self, answer: Response) -> Response:
-        for name, value in answer.headers:
-            if name == "set-cookie":
-                key, _, rest = value.partition("=")
-                self.cookies[key] = rest.partition(";")[0]
-        return answer
 
 
 LOGIN = {"username": "admin", "password": "a password", "next": "/admin/"}
