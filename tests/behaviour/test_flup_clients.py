@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import socket
 import types
 from typing import Any
 
@@ -58,13 +59,24 @@ class Front:
 
 
 @pytest.fixture(params=CLIENTS)
-def front(request: pytest.FixtureRequest, site: Site) -> Front:
-    from flup.client.fcgi_app import FCGIApp
-    from flup.client.scgi_app import SCGIApp
+def front(request: pytest.FixtureRequest, site: Site, monkeypatch: pytest.MonkeyPatch) -> Front:
+    from flup.client import fcgi_app, scgi_app
+
+    class Record(fcgi_app.Record):  # type: ignore[misc]  # flup has no types
+        """flup ends FCGI_DATA too, which a responder has not (FastCGI 1.0, 6.2): whoever has all of a short request
+        may have answered and hung up before that record is written."""
+
+        def write(self, sock: socket.socket) -> None:
+            try:
+                super().write(sock)
+            except BrokenPipeError:
+                if self.type != fcgi_app.FCGI_DATA:
+                    raise
 
     protocol, _, kind = request.param.partition("-")
     address: Address = site.gateway.address(protocol, kind)
-    return Front((FCGIApp if protocol == "fastcgi" else SCGIApp)(connect=address))
+    monkeypatch.setattr(fcgi_app, "Record", Record)
+    return Front((fcgi_app.FCGIApp if protocol == "fastcgi" else scgi_app.SCGIApp)(connect=address))
 
 
 def test_a_get_is_answered_with_its_status_headers_and_body(front: Front) -> None:
