@@ -28,8 +28,8 @@ class RequestBody:
 
     @property
     def wanted(self) -> bool:
-        """Whether the application is waiting."""
-        return bool(self._waiters)
+        """Whether the application is waiting; who has given up (a timeout, a cancellation) is not."""
+        return any(not waiter.done() for waiter in self._waiters)
 
     def feed(self, data: bytes) -> None:
         """A piece has arrived."""
