@@ -73,7 +73,7 @@ class BridgeChannel(Channel):
     def failure_page(self, exc: BaseException | None) -> str:
         return "Internal Server Error\n"
 
-    def front_file(self, path: str) -> tuple[str, str] | None:
+    def front_file(self, fd: int) -> tuple[str, str] | None:
         return None
 
     def describe(self) -> dict[str, Any]:

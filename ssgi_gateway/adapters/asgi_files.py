@@ -1,4 +1,7 @@
-"""``pathsend`` and ``zerocopysend``: files read in bounded pieces, off the loop, as fast as the client takes them.
+"""Files of any interface, as a part of a response or as the end of it.
+
+One that ends the response goes the core's way: the web server sends it, or sendfile(2) does. Any other is read in
+bounded pieces, off the loop, as fast as the client takes them.
 
 A small file is one trip to a thread and one write. A file that became shorter than what was declared ends as every
 answer does that is shorter than its Content-Length: with an error in the log and a broken connection.
@@ -11,7 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.extensions import request_head
+from ..core.extensions import fits, request_head
 
 if TYPE_CHECKING:
     from ..core.response import HttpResponse
@@ -58,9 +61,16 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
     Raises:
         OSError: the file cannot be read; ``ConnectionAbortedError`` if it is the client who left.
     """
-    loop = asyncio.get_running_loop()
     begin = at = os.lseek(fd, 0, os.SEEK_CUR) if offset is None else offset
     end = max(begin, os.fstat(fd).st_size) if count is None else begin + count
+    if not more and 0 <= begin <= end <= os.fstat(fd).st_size and fits(res, end - begin):
+        # The common case has one way down: the web server sends the file, or sendfile(2) does.
+        if not await res.send_file(fd, begin, end - begin):
+            raise ConnectionAbortedError("the client left in the middle of a file")
+        if offset is None:
+            os.lseek(fd, end, os.SEEK_SET)
+        return
+    loop = asyncio.get_running_loop()
     last = request_head(res).method == "HEAD"  # then nothing has to be read
     while at < end and not last:
         # Read at a position and never "here": if this is cancelled while a thread still reads, the descriptor's number

@@ -4,7 +4,7 @@ cdef class Channel:
 
     cpdef bint write(self, bytes head, object data, bint end) except -1
     cpdef bint write_file(self, bytes head, object file, bint end) except -1
-    cpdef object front_file(self, str path)
+    cpdef object front_file(self, int fd)
     cpdef object when_writable(self)
     cpdef object when_flushed(self)
     cpdef object body_taken(self, object body)

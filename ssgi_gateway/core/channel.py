@@ -39,8 +39,8 @@ class Channel:
         """As ``write``, with a part of a file for the data."""
         raise NotImplementedError
 
-    def front_file(self, path: str) -> tuple[str, str] | None:
-        """The header by which the web server sends the file ``path`` itself; ``None`` where it may not."""
+    def front_file(self, fd: int) -> tuple[str, str] | None:
+        """The header by which the web server sends the open file ``fd`` itself; ``None`` where it may not."""
         raise NotImplementedError
 
     def when_writable(self) -> Future[bool]:

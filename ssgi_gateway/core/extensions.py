@@ -58,6 +58,12 @@ def request_body(response: HttpResponse) -> RequestBody | None:
     return response._body
 
 
+def fits(response: HttpResponse, size: int) -> bool:
+    """Whether ``size`` bytes are what the response has declared, or nothing was declared."""
+    head = response._head
+    return head is None or head.content_length in (-1, size)
+
+
 def channel_of(exchange: Exchange) -> Channel:
     """What carries the exchange, for adapters that want a part of what it describes, or to know when all has left."""
     return exchange._channel

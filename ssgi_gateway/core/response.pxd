@@ -13,7 +13,7 @@ cdef Ready TRUE, FALSE, GONE
 cdef class HttpResponse(Exchange):
     cdef public bint aborted
     cdef int _state
-    cdef ResponseHead _head
+    cdef public ResponseHead _head
     cdef public RequestBody _body
     cdef bytes _data
     cdef list _pieces

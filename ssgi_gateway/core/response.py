@@ -173,7 +173,7 @@ class HttpResponse(Exchange):
         left = size - offset if count is None else count
         if not 0 <= offset <= offset + left <= size:
             raise ValueError(f"{left} bytes from {offset} are not within a file of {size} bytes")
-        if self._state == OPEN and whole and isinstance(file, (str, os.PathLike)) and self._hand_over(os.fspath(file)):
+        if self._state == OPEN and whole and self._hand_over(opened):
             return True
         head = self._commit(left, False) if self._state == OPEN else None
         if self._remaining != UNKNOWN:
@@ -198,9 +198,9 @@ class HttpResponse(Exchange):
                 await WhenWritable(self)
         return False  # an abort
 
-    def _hand_over(self, path: str) -> bool:
+    def _hand_over(self, opened: OpenFile) -> bool:
         """Let the web server send the file, if it may."""
-        header = self._channel.front_file(path)
+        header = self._channel.front_file(opened.fd)
         if header is None or self._response_head().status != 200:
             return False
         head = self._response_head()

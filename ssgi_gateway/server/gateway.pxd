@@ -24,5 +24,5 @@ cdef class Gateway:
     cdef public double write_timeout
 
     cpdef object complain(self, str kind, str message)
-    cpdef object front_file(self, str path)
+    cpdef object front_file(self, int fd)
     cpdef object forget(self, object connection)

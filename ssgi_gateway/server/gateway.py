@@ -93,21 +93,25 @@ class Gateway:
         """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""
         self._complaints.warning(kind, message, self.now)
 
-    def front_file(self, path: str) -> tuple[str, str] | None:
-        """The header that makes the web server send ``path``: settings ``file_header`` and ``file_root``.
+    def front_file(self, fd: int) -> tuple[str, str] | None:
+        """The header that makes the web server send the open file ``fd``: settings ``file_header`` and ``file_root``.
 
-        The path is made absolute and free of links first, so that nothing outside of the roots is named.
+        The kernel says where the file lies, links resolved, so that nothing outside of the roots is ever named.
         """
         name = self.settings.file_header
         if not name:
             return None
-        real = os.path.realpath(path)
+        try:
+            path = os.readlink(f"/proc/self/fd/{fd}")
+            if not os.path.samestat(os.stat(path), os.fstat(fd)):
+                return None  # it was moved or deleted since, and another has its name
+        except OSError:
+            return None
         for root in self.settings.file_root:
             folder, _, place = root.partition("=")
-            folder = os.path.realpath(folder)
-            if real.startswith(folder.rstrip("/") + "/"):
-                rest = real[len(folder.rstrip("/")) :]
-                return (name, quote(place.rstrip("/") + rest)) if name == "X-Accel-Redirect" else (name, real)
+            folder = os.path.realpath(folder).rstrip("/")
+            if path.startswith(f"{folder}/"):
+                return (name, quote(place.rstrip("/") + path[len(folder) :]) if name == "X-Accel-Redirect" else path)
         return None
 
     def forget(self, connection: Connection) -> None:

@@ -215,8 +215,8 @@ class HttpProtocol(Protocol):
             self._end()
         return more
 
-    def front_file(self, path: str) -> tuple[str, str] | None:
-        return self.gateway.front_file(path)
+    def front_file(self, fd: int) -> tuple[str, str] | None:
+        return self.gateway.front_file(fd)
 
     def body_taken(self, body: RequestBody) -> None:
         connection = self.connection
