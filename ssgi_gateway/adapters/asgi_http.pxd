@@ -7,6 +7,10 @@ cdef int NOTHING, STARTED, STREAMING, ENDED
 cdef Ready TRUE
 
 
+cdef class Done:
+    pass
+
+
 cdef class HttpCall:
     cdef RequestBody _body
     cdef double _grace

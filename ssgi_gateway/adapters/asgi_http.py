@@ -35,6 +35,38 @@ ENDED: Final = 3
 GONE: Final = "the client left before the response was complete"
 
 
+class Done:
+    """A coroutine that has ended, with nothing. Immutable, so one serves everybody, any number of times.
+
+    It has all that a coroutine has, because an application may do more with it than await it: make a task of it.
+    """
+
+    __slots__ = ()
+
+    def __await__(self) -> Done:
+        return self
+
+    def __iter__(self) -> Done:
+        return self
+
+    def __next__(self) -> None:
+        raise StopIteration
+
+    def send(self, value: Any) -> None:
+        """Resume it."""
+        raise StopIteration
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> None:
+        """Raise in it."""
+        raise kind if value is None else value
+
+    def close(self) -> None:
+        """End it."""
+
+
+DONE: Final = Done()
+
+
 class HttpCall:
     """What an application gets as ``receive`` and ``send``.
 
@@ -97,8 +129,10 @@ class HttpCall:
 
     # -- what the application says -------------------------------------------------------------------------------
 
-    async def send(self, message: dict[str, Any]) -> None:
-        """Take one event of the application; returns when the peer can take more.
+    def send(self, message: dict[str, Any]) -> Any:
+        """Take one event of the application; what is awaited ends when the peer can take more.
+
+        No ``async def``: mostly there is nothing to wait for, and then ``DONE`` is a coroutine that was made before.
 
         Raises:
             ConnectionAbortedError: (an ``OSError``) the client has left.
@@ -118,8 +152,8 @@ class HttpCall:
                 self._stage = STREAMING
                 if body or stage == STARTED:
                     waiting: Any = res.send(body, True)
-                    if waiting is not TRUE and not await waiting:
-                        raise ConnectionAbortedError(GONE)
+                    if waiting is not TRUE:
+                        return self._wait_writable(waiting)
             else:
                 res.send(body)
                 self._ended()
@@ -130,7 +164,12 @@ class HttpCall:
                 res.send_headers(headers)
             self._stage = STARTED
         else:
-            await self._send_other(kind, message)
+            return self._send_other(kind, message)
+        return DONE
+
+    async def _wait_writable(self, waiting: Any) -> None:
+        if not await waiting:
+            raise ConnectionAbortedError(GONE)
 
     async def _send_other(self, kind: Any, message: dict[str, Any]) -> None:
         """A file, or what is not due."""

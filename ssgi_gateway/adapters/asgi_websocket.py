@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ..core.awaitables import TRUE
-from .asgi_http import check_bytes
+from .asgi_http import DONE, check_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,8 +122,8 @@ class WebSocketCall:
 
     # -- what the application says -------------------------------------------------------------------------------
 
-    async def send(self, message: dict[str, Any]) -> None:
-        """Take one event of the application; returns when the peer can take more.
+    def send(self, message: dict[str, Any]) -> Any:
+        """Take one event of the application; what is awaited ends when the peer can take more.
 
         Raises:
             ConnectionAbortedError: (an ``OSError``) the WebSocket is closed, by either side.
@@ -136,11 +136,12 @@ class WebSocketCall:
             raise ConnectionAbortedError(GONE)
         if kind == "websocket.send" and stage == OPEN:
             waiting: Any = self._ws.send(payload_of(message))
-            if waiting is not TRUE and not await waiting:
-                raise ConnectionAbortedError(GONE)
+            if waiting is not TRUE:
+                return self._wait_writable(waiting)
         elif kind == "websocket.accept" and stage == PENDING:
             # None is "none" here and "the first one offered" in SSGI.
-            if not await self._ws.accept(message.get("subprotocol") or "", message.get("headers") or None):
+            self._ws.accept(message.get("subprotocol") or "", message.get("headers") or None)
+            if self._ws.status is not WebSocketStatus.ACCEPTED:
                 raise ConnectionAbortedError(GONE)
             self._stage = OPEN
         elif kind == "websocket.close" and stage != DENYING:
@@ -153,6 +154,11 @@ class WebSocketCall:
             self._deny(message)
         else:
             raise RuntimeError(f"ASGI: {kind!r} was sent {DUE[stage]}")
+        return DONE
+
+    async def _wait_writable(self, waiting: Any) -> None:
+        if not await waiting:
+            raise ConnectionAbortedError(GONE)
 
     def _deny(self, message: dict[str, Any]) -> None:
         """A piece of the answer in place of the upgrade; SSGI gives it as a whole."""

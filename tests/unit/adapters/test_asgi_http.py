@@ -7,6 +7,7 @@ import contextlib
 import http
 import logging
 import threading
+import types
 
 import pytest
 
@@ -69,6 +70,59 @@ async def test_start_and_body_are_one_write(monkeypatch):
     monkeypatch.setattr(HttpProtocol, "write", noting)
     await answer_to(saying(START, BODY))
     assert writes == [(b"Status: 200 OK\r\nContent-Length: 4\r\n\r\n", b"body", True)]
+
+
+async def as_a_task(awaitable):
+    await asyncio.create_task(awaitable)
+
+
+async def gathered(awaitable):
+    await asyncio.gather(awaitable)
+
+
+async def shielded(awaitable):
+    await asyncio.shield(awaitable)
+
+
+async def with_a_timeout(awaitable):
+    await asyncio.wait_for(awaitable, 5)
+
+
+async def delegated(awaitable):
+    @types.coroutine
+    def generator():
+        yield from awaitable
+
+    await generator()
+
+
+@pytest.mark.parametrize("how", [as_a_task, gathered, shielded, with_a_timeout, delegated])
+@in_loop
+async def test_what_send_returns_is_a_coroutine_like_any_other(how):
+    async def app(scope, receive, send):
+        await how(send(start(headers=[TEXT])))
+        await how(send(PIECE))
+        await how(send({**PIECE, "body": bytes(1 << 20)}))  # has to wait for the peer
+        await how(send(END))
+
+    async with serving(adapt(app)) as served:
+        client = await served.open()
+        await asyncio.sleep(0.01)
+        assert len((await client.answer()).body) == 5 + (1 << 20)
+        await client.leave()
+
+
+@in_loop
+async def test_what_send_returns_may_be_given_to_anyio():
+    anyio = pytest.importorskip("anyio")
+
+    async def app(scope, receive, send):
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, START)
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, BODY)
+
+    assert (await answer_to(app)).body == b"body"
 
 
 @in_loop
