@@ -1,0 +1,190 @@
+"""Who may import whom: ``errors, ssgi, settings -> wire -> core -> adapters, rpc, observe -> server -> process -> cli``.
+
+Each imports leftwards only, and the hot modules, which exist once as source and twice as code, reach each other in a way
+that stays within their build.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ssgi_gateway
+from tests.builds import MISSING
+
+ROOT = Path(ssgi_gateway.__file__).parent
+NAME = ssgi_gateway.__name__
+
+LAYERS = (
+    ("errors", "ssgi", "settings", "engine"),
+    ("wire",),
+    ("core",),
+    ("adapters", "rpc", "observe"),
+    ("server",),
+    ("process",),
+    ("cli", "__main__", "banner", "settings_sources", "settings_values", "client", "tools"),
+)
+"""From left to right. ``cli`` is what a user starts, and the modules at the top that serve it alone."""
+
+RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+FOUNDATION, COMMAND = 0, len(LAYERS) - 1
+
+
+def sources(pattern: str = "*.py") -> dict[str, Path]:
+    """Every module by its name within the package, the compiled mirror apart."""
+    found = {}
+    for path in sorted(ROOT.rglob(pattern)):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] != "_compiled":
+            found[".".join(parts)] = path
+    return found
+
+
+MODULES = sources()
+
+
+def hot() -> frozenset[str]:
+    """The list in ``setup.py``, read without running it."""
+    tree = ast.parse((ROOT.parent / "setup.py").read_text())
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign) and names_of(node) == ["HOT"]]
+    return frozenset(ast.literal_eval(values[0]))
+
+
+def names_of(node: ast.Assign) -> list[str]:
+    return [target.id for target in node.targets if isinstance(target, ast.Name)]
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def statements(node: ast.AST, *, types: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import anywhere below ``node``; ``types`` for those that only type checkers run, too."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif types or not is_type_checking(child):
+            yield from statements(child, types=types)
+
+
+def imported(module: str, *, types: bool = True) -> Iterator[tuple[str, bool]]:
+    """The modules of this package that ``module`` imports, each with whether it does so relatively."""
+    for node in statements(ast.parse(MODULES[module].read_text()), types=types):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+            relative = False
+        else:
+            relative = node.level > 0
+            base = f"{NAME}.{module}".split(".")[: -node.level] if relative else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            # ``from . import system`` names modules, ``from .system import send`` names what is in one.
+            targets = [f"{origin}.{alias.name}" for alias in node.names]
+            targets = [target if known(target) else origin for target in targets]
+        for target in targets:
+            if target.startswith(f"{NAME}."):
+                yield target.removeprefix(f"{NAME}."), relative
+
+
+def known(target: str) -> bool:
+    return target.removeprefix(f"{NAME}.") in MODULES
+
+
+def part(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_every_part_of_the_package_has_its_place():
+    assert {part(module) for module in MODULES} - {"__init__"} <= RANK.keys()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_leftwards(module):
+    for target, _ in imported(module):
+        here, there = part(module), part(target)
+        # Neighbours are strangers to each other, but for the modules at both ends.
+        limit = RANK[here] + (RANK[here] in (FOUNDATION, COMMAND))
+        assert here == there or RANK[there] < limit, f"{module} imports {target}"
+
+
+def test_the_interface_imports_nothing_of_the_project():
+    assert list(imported("ssgi")) == []
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if part(name) == "wire"))
+def test_the_wire_knows_no_sockets_no_clocks_no_loop_and_no_log(module):
+    found = set()
+    for node in statements(ast.parse(MODULES[module].read_text()), types=True):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        found |= {name.partition(".")[0] for name in names}
+    assert not found & {"socket", "select", "selectors", "time", "asyncio", "logging", "threading", "uvloop"}
+
+
+# -- hot modules ---------------------------------------------------------------------------------------------------
+
+HOT = hot()
+TWINS = sources("*.pyx")
+
+
+def test_every_hot_module_is_there():
+    assert set(MODULES) >= HOT
+    assert set(TWINS) <= HOT
+
+
+@pytest.mark.parametrize("module", sorted(HOT - TWINS.keys()))
+def test_hot_modules_import_hot_ones_relatively_and_cold_ones_absolutely(module):
+    for target, relative in imported(module, types=False):
+        assert relative == (target in HOT), f"{module} imports {target} {'relatively' if relative else 'absolutely'}"
+
+
+IMPORT = re.compile(r"^ *from +(\.*)([\w.]*) +c?import +\(?([^)\n]*)", re.MULTILINE)
+CLASS = re.compile(r"[A-Z]\w*[a-z]\w*")
+
+
+def reached(module: str, text: str) -> Iterator[tuple[str, bool, list[str]]]:
+    """What Cython source imports of this package: the module, whether relatively, and the names."""
+    for dots, name, listed in IMPORT.findall(text):
+        names = re.findall(r"\w+", listed)
+        if dots:
+            base = module.split(".")[: -len(dots)]
+            yield ".".join([*base, name or names[0]]), True, names
+        elif name.startswith(f"{NAME}."):
+            yield name.removeprefix(f"{NAME}."), False, names
+
+
+CYTHON = [(name, path) for suffix in ("*.pyx", "*.pxd") for name, path in sources(suffix).items()]
+
+
+@pytest.mark.parametrize(("module", "path"), CYTHON, ids=[path.name for _, path in CYTHON])
+def test_what_is_written_in_cython_keeps_to_the_same_rule(module, path):
+    for target, relative, names in reached(module, path.read_text()):
+        # What a twin does not make anew it takes from the portable module: functions on plain values, never a class,
+        # of which there would then be two.
+        shared = target in TWINS and not relative and not any(map(CLASS.fullmatch, names))
+        assert shared or relative == (target in HOT), f"{path.name} imports {target}"
+
+
+def test_imports_in_cython_are_read():
+    text = (
+        "from .hints import hint\n    from ssgi_gateway.wire.variables cimport (A, b)\nfrom . import system\nimport os"
+    )
+    assert list(reached("wire.scgi", text)) == [
+        ("wire.hints", True, ["hint"]),
+        ("wire.variables", False, ["A", "b"]),
+        ("wire.system", True, ["system"]),
+    ]
+
+
+# -- both builds ---------------------------------------------------------------------------------------------------
+
+
+def test_the_compiled_build_is_tested_too():
+    if not MISSING:
+        return
+    if os.environ.get("SSGI_REQUIRE_COMPILED") == "1":
+        pytest.fail(MISSING)
+    pytest.skip(MISSING)
