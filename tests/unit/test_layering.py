@@ -1,7 +1,7 @@
-"""Who may import whom: ``errors, ssgi, settings -> wire -> core -> adapters, rpc, observe -> server -> process -> cli``.
+"""Who may import whom, from left to right: errors, ssgi, settings; wire; core; adapters, rpc, observe; server; cli.
 
-Each imports leftwards only, and the hot modules, which exist once as source and twice as code, reach each other in a way
-that stays within their build.
+Each imports leftwards only, and the hot modules, which exist once as source and twice as code, reach each other in a
+way that stays within their build.
 """
 
 from __future__ import annotations
