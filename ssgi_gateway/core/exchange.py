@@ -193,7 +193,7 @@ class Exchange:
             self.answer_failure(exc)
 
     def _log(self, exc: BaseException | None) -> None:
-        if self.finished() and isinstance(exc, ConnectionAbortedError):
+        if self.finished() and is_departure(exc):
             # Reading from a client that left: the application was told and let it pass.
             logger.debug("%s: %s", self._name(), exc)
         else:
@@ -220,3 +220,12 @@ def flat(payload: Any) -> Any:
         return payload.encode("utf-8", "surrogateescape")
     view = memoryview(payload)
     return view if view.c_contiguous and view.ndim == 1 and view.format == "B" else view.tobytes()
+
+
+def is_departure(exc: BaseException | None) -> bool:
+    """Whether it was the client's leaving that an application, or a framework in its own words, let pass."""
+    while exc is not None:
+        if isinstance(exc, ConnectionAbortedError):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False

@@ -367,6 +367,8 @@ class HttpResponse(Exchange):
         if end:
             self._state = ENDED
             self._handlers = None
+            if self._body is not None:
+                self._body.abort()  # what has not come yet will not be kept: whoever waits for it has waited enough
         if self._suppressed:
             data = None
         return self._channel.write(head, data, end)
