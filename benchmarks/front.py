@@ -7,7 +7,9 @@ that can keep them. nginx writes its access log, as it does on most machines; it
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import time
@@ -112,7 +114,11 @@ def socket_path(server: Server, sockets: Path) -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody has, and that no client gets: those come from another range (ip(7))."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(10000, lowest // 2), lowest)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has only just ended is no matter
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -112,8 +112,8 @@ def chosen(works: Iterable[Work], servers: Iterable[Server], only: Iterable[str]
     Args:
         works: all works.
         servers: all servers.
-        only: words that leave out what they do not name: a work or a part of its name, a server or a part of its name,
-            ``goals`` for what the goals compare. Works and servers are chosen among independently.
+        only: words that leave out what they do not name: a work or a part of its name, else a server or a part of its
+            name, ``goals`` for what the goals compare. Works and servers are chosen among independently.
 
     Raises:
         BenchmarkError: a word names nothing, or nothing is left.
@@ -123,8 +123,9 @@ def chosen(works: Iterable[Work], servers: Iterable[Server], only: Iterable[str]
     unknown = [word for word in words - {"goals"} if not any(named_by(word, name) for name in names)]
     if unknown:
         raise BenchmarkError(f"no work or server is called {', '.join(sorted(unknown))}")
-    works = tuple(it for it in works if any(named_by(word, it.name) for word in words)) or works
-    servers = tuple(it for it in servers if any(named_by(word, it.name) for word in words)) or servers
+    of_works = {word for word in words if any(named_by(word, work.name) for work in works)}
+    works = tuple(it for it in works if any(named_by(word, it.name) for word in of_works)) or works
+    servers = tuple(it for it in servers if any(named_by(word, it.name) for word in words - of_works)) or servers
     plan = []
     for work in works:
         those = [it for it in servers if work.name in it.works]

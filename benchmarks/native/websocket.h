@@ -73,44 +73,54 @@ static void apply_mask(unsigned char *to, const unsigned char *from, size_t size
         to[i] = from[i] ^ mask[i % 4];
 }
 
-/* A connection that has become a WebSocket, or -1 after a message to standard error.
+/* Connects and asks for a WebSocket; the connection, or -1 after a message to standard error.
  *
  * source: the local address 127.0.0.source, because one address has only some 28,000 ports.
  */
-__attribute__((unused)) static int open_websocket(int port, const char *path, int source)
+__attribute__((unused)) static int ask_for_websocket(int port, const char *path, int source)
 {
     struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u + (unsigned)source)};
     struct sockaddr_in peer = {.sin_family = AF_INET,
                                .sin_port = htons((unsigned short)port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval patience = {.tv_sec = 30};
+    const int on = 1;
     char text[2048];
-    size_t size = 0;
     int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (bind(connection, (struct sockaddr *)&local, sizeof local) ||
-        connect(connection, (struct sockaddr *)&peer, sizeof peer)) {
-        perror("connect");
-        close(connection);
-        return -1;
-    }
     int length = snprintf(text, sizeof text,
                           "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Key: " WEBSOCKET_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
                           path, port);
-    if (send(connection, text, (size_t)length, MSG_NOSIGNAL) == length)
-        /* One byte at a time: what follows the head belongs to the WebSocket. */
-        while (size < sizeof text - 1 && recv(connection, text + size, 1, 0) == 1)
-            if (++size >= 4 && !memcmp(text + size - 4, "\r\n\r\n", 4)) {
-                if (!strncmp(text, "HTTP/1.1 101", 12))
-                    return connection;
-                break;
-            }
+
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    /* Choose the port when the peer is known (ip(7)): it may then be one that serves, or has just served, another peer. */
+    setsockopt(connection, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(connection, (struct sockaddr *)&local, sizeof local) ||
+        connect(connection, (struct sockaddr *)&peer, sizeof peer) ||
+        send(connection, text, (size_t)length, MSG_NOSIGNAL) != length) {
+        perror("connect");
+        close(connection);
+        return -1;
+    }
+    return connection;
+}
+
+/* Whether the answer is that the connection is a WebSocket now; if not, a message to standard error says what it is. */
+__attribute__((unused)) static int became_websocket(int connection)
+{
+    char text[2048] = "";
+    size_t size = 0;
+
+    /* One byte at a time: what follows the head belongs to the WebSocket. */
+    while (size < sizeof text - 1 && recv(connection, text + size, 1, 0) == 1)
+        if (++size >= 4 && !memcmp(text + size - 4, "\r\n\r\n", 4)) {
+            if (!strncmp(text, "HTTP/1.1 101", 12))
+                return 1;
+            break;
+        }
     text[size] = 0;
     fprintf(stderr, "no WebSocket: %.*s\n", (int)strcspn(text, "\r\n"), *text ? text : "the connection was closed");
-    close(connection);
-    return -1;
+    return 0;
 }
 
 #endif

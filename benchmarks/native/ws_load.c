@@ -179,8 +179,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < connections; i++) {
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = &all[i]};
 
-        all[i].descriptor = open_websocket(atoi(argv[1]), argv[2], 1);
-        if (all[i].descriptor < 0)
+        all[i].descriptor = ask_for_websocket(atoi(argv[1]), argv[2], 1);
+        if (all[i].descriptor < 0 || !became_websocket(all[i].descriptor))
             return 1;
         all[i].data = malloc(message.echo_size + HEADER_MAX + CONTROL_MAX);
         setsockopt(all[i].descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

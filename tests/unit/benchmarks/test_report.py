@@ -219,6 +219,12 @@ def test_works_and_servers_are_chosen_independently():
     assert {work for work, _ in scgi} == {"hello"}
 
 
+def test_a_word_that_names_a_work_names_no_server():
+    chosen = names(measure.chosen(WORKS, peers.SERVERS, ("idle",)))
+    assert {("idle", "uvicorn"), ("idle", "granian-idle")} <= chosen
+    assert {work for work, _ in chosen} == {"idle"}
+
+
 def test_goals_are_what_the_goals_compare():
     assert names(measure.chosen(WORKS, peers.SERVERS, ("goals",))) == {
         (row.work, name) for group in GROUPS.values() for row in group for name in (row.ours, row.other)
