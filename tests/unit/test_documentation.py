@@ -156,34 +156,6 @@ def test_every_method_that_is_named_exists(page: Path) -> None:
     assert found or page is not ARCHITECTURE
 
 
-LAYERS = ("errors ssgi settings settings_values settings_sources engine", "wire", "core", "adapters observe", "server",
-          "banner", "cli __main__")  # fmt: skip
-
-
-def test_imports_go_leftwards_only() -> None:
-    picture = re.search(r"^errors, ssgi.*$", text(ARCHITECTURE), re.MULTILINE)
-    assert picture
-    drawn = [re.split(r", ", layer.strip()) for layer in picture[0].split("─►")]
-    assert [layer[0] for layer in drawn] == [layer.split()[0] for layer in LAYERS]
-    rank = {name: number for number, layer in enumerate(LAYERS) for name in layer.split()}
-    for path in modules():
-        place = path.relative_to(ROOT).with_suffix("").parts
-        if place[-1] == "__init__" and len(place) == 2:
-            continue
-        for imported in imports(path, place):
-            assert rank[imported] <= rank[place[1]], f"{'.'.join(place)} imports {imported}"
-
-
-def imports(path: Path, place: tuple[str, ...]) -> Iterator[str]:
-    """The parts of the package that a module imports, by their first name."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            start = list(place[: -node.level]) if node.level else []
-            full = start + (node.module.split(".") if node.module else [])
-            if full[:1] == ["ssgi_gateway"]:
-                yield from full[1:2] or (alias.name for alias in node.names if (PACKAGE / f"{alias.name}.py").exists())
-
-
 @each_page
 def test_every_test_that_is_named_exists(page: Path) -> None:
     known = set()
