@@ -50,12 +50,12 @@ async def serve(
             for acceptor in acceptors:
                 acceptor.start()
             await shutdown.wait()
-            gateway.draining = True
-            for acceptor, listener in zip(acceptors, listeners, strict=True):
-                acceptor.stop()
-                listener.close()
+            stop_listening(gateway, acceptors, listeners)
             await drain(gateway, settings.deadlines.drain)
         finally:
+            if not gateway.draining:
+                stop_listening(gateway, acceptors, listeners)
+            await cut_off(gateway)
             await application.shutdown()
     finally:
         gateway.stop()
@@ -65,30 +65,45 @@ def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any
     """What makes the codec for each connection of ``listener``."""
     limits = settings.limits
     if listener.protocol == "scgi":
+        ScgiCodec(limits)  # what it lacks is to be told now, not to the first visitor
         return lambda fd: ScgiCodec(limits)
     if listener.protocol == "fastcgi":
         return lambda fd: FastcgiCodec(limits, settings.max_connections)
     # h11 is a tenth of the time a start takes, and only this listener needs it.
     from ..wire.http1 import UpgradeCodec
 
-    trusted_peers(settings.trusted_peers)  # a peer that is none is to be told now, not to the first visitor
+    trusted_peers(settings.trusted_peers)  # likewise, a peer that is none
     return lambda fd: UpgradeCodec(limits, *system.addresses(fd), settings.trusted_peers)
 
 
+def stop_listening(gateway: Gateway, acceptors: Sequence[Acceptor], listeners: Sequence[Listener]) -> None:
+    """Serve what was accepted for us so far, and take nothing new."""
+    gateway.draining = True
+    for acceptor, listener in zip(acceptors, listeners, strict=True):
+        acceptor.stop()
+        listener.close()
+
+
 async def drain(gateway: Gateway, bound: float) -> None:
-    """Let what is in progress end; after ``bound`` seconds, end it."""
+    """Let what is in progress end, for at most ``bound`` seconds."""
     for connection in tuple(gateway.connections):
-        connection.protocol.shut_down()
+        protocol = connection.protocol
+        if protocol is not None:  # the end of another connection may have been the end of this one
+            protocol.shut_down()
     try:
         async with asyncio.timeout(bound):
             await gateway.when_empty()
-            if gateway.scope.tasks:
+            while gateway.scope.tasks:
                 await asyncio.wait(tuple(gateway.scope.tasks))
     except TimeoutError:
         logger.warning(
             "%d connections and %d tasks were still busy after %.0f s; they were cut off",
             len(gateway.connections), len(gateway.scope.tasks), bound,
         )  # fmt: skip
+
+
+async def cut_off(gateway: Gateway) -> None:
+    """End what is left."""
     for connection in tuple(gateway.connections):
         connection.lost()
     for task in tuple(gateway.scope.tasks):
