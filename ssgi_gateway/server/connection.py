@@ -132,7 +132,7 @@ class Connection:
 
     def register(self) -> None:
         """Enter the books: from now on deadlines and the drain know of this connection."""
-        if not self._registered:
+        if not self._registered and self.state != CLOSED:
             self._registered = True
             self.gateway.connections.add(self)
 
