@@ -49,7 +49,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         assert f"({codec} codecs" in running.gateway.log()[0]
         request.config.stash[SITE] = running
         yield running
-        del request.config.stash[SITE]
+        if request.config.stash.get(SITE, None) is running:  # the other build's site may have followed already
+            del request.config.stash[SITE]
 
 
 @pytest.fixture(params=HTTP_ROUTES, ids=lambda route: route.name)
