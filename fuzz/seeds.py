@@ -88,6 +88,8 @@ SEEDS: Final[dict[str, dict[str, bytes]]] = {
         "length-last": directions(1, ANSWERS) + scgi_request(GET[1:] + GET[:1]),
         "left-in-the-body": directions(7, 0, eof=True) + scgi_request(POST, b"hel"),
         "length-twice": directions() + scgi_request([*POST, (b"CONTENT_LENGTH", b"6")], b"hello!"),
+        "length-twice-empty": directions() + scgi_request([*POST, (b"CONTENT_LENGTH", b"")], b"hello"),
+        "version": directions() + scgi_request([(b"SCGI", b"11"), *(pair for pair in GET if pair[0] != b"SCGI")]),
         "unbuffered": directions() + scgi_request([*GET, (b"HTTP_CONTENT_LENGTH", b"70")]),
         "no-comma": directions() + scgi_request(GET).replace(b",", b";"),
         "odd": directions() + b"7:SCGI\0001\0x\0,",
@@ -106,6 +108,7 @@ SEEDS: Final[dict[str, dict[str, bytes]]] = {
         "early": directions(7, EARLY) + fastcgi_request(POST, b"hello") + KEPT,
         "nginx": directions(0, ANSWERS) + fastcgi_request([(b"X" * 200, b"y" * 300), *NGINX]),
         "aborted": directions(2, ANSWERS) + KEPT[:-8] + record(2) + KEPT,
+        "aborted-twice": directions() + KEPT[:-8] + record(2) * 2,
         "given-up": directions(2, 8) + KEPT[:-8] + record(2) + KEPT,
         "aborted-early": directions() + KEPT[:20] + record(2) + KEPT,
         "second-id": directions(1, ANSWERS) + KEPT[:16] + fastcgi_request(GET, request_id=2) + KEPT[16:],
@@ -145,6 +148,7 @@ SEEDS: Final[dict[str, dict[str, bytes]]] = {
         + frame(0x89)
         + frame(0x81, b"b")
         + frame(0x88, b"\x03\xe8"),
+        "we-close-first": directions(3, 4 | 8) + frame(0x81, b"a") + frame(0x89) + frame(0x81, b"b") + frame(0x88),
         "deflate": directions(7, 1, 4) + frame(0xC1, deflated(b"Hello" * 50), b"mask") * 2,
         "deflate-fragments": directions(0, 1, 8)
         + frame(0x42, deflated(b"abc" * 9)[:5])
@@ -164,6 +168,8 @@ SEEDS: Final[dict[str, dict[str, bytes]]] = {
         "opcode": directions(0, 8) + frame(0x83),
         "ping-fragment": directions(0, 8) + frame(0x09),
         "ping-long": directions(0, 8) + frame(0x89, bytes(126)),
+        "long-form-by-one": directions(0, 8) + b"\x82\xfe\0\x7d" + bytes(129),
+        "longer-form-by-one": directions(0, 8) + b"\x82\xff\0\0\0\0\0\0\xff\xff" + bytes(20),
         "long-form": directions(0, 8) + b"\x82\xfe\0\x05abcd",
     },
     "upgrade": {

@@ -174,7 +174,12 @@ FRAMES = st.one_of(
     st.builds(frame, st.just(0x88), CLOSES, MASKS),
     st.builds(frame, st.integers(0, 255), st.binary(max_size=126), MASKS),
 )
-WEBSOCKET = st.one_of(FRAMES, FRAMES, damaged(FRAMES))
+RIGHT = st.one_of(
+    st.builds(frame, st.sampled_from((0x89, 0x8A, 0x82)), st.binary(max_size=6), MASKS),
+    st.text(max_size=40).map(lambda text: frame(0x81, text.encode())),
+    st.binary(max_size=90).map(lambda data: frame(0x02, data[:40]) + frame(0x00) + frame(0x80, data[40:])),
+)
+WEBSOCKET = st.one_of(RIGHT, RIGHT, FRAMES, damaged(FRAMES))
 
 # HTTP/1.1
 

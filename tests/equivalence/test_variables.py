@@ -22,6 +22,13 @@ def test_pairs_of_requests(pairs):
     compare_variables(pairs)
 
 
+@pytest.mark.parametrize("method", [b"GET", b"POST", b""])
+@pytest.mark.parametrize("name", [b"CONTENT_TYPE", b"CONTENT_LENGTH", b"HTTP_X"])
+def test_headers_that_say_nothing(method, name):
+    for value in (b"", b"0", b"000", b"10"):
+        compare_variables([(name, value), (b"REQUEST_METHOD", method)])
+
+
 def test_many():
     compare_variables([(b"HTTP_X%d" % index, b"%d" % index) for index in range(5000)])
 

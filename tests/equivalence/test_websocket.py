@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import zlib
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,10 @@ from hypothesis.stateful import initialize, rule
 from fuzz.codecs import WebSocketPair
 from fuzz.seeds import frame
 from ssgi_gateway.settings import WebSocketSettings
+from ssgi_gateway.wire.deflate import DeflateParams
+from ssgi_gateway.wire.message_bounds import max_fragments
 from tests.equivalence.machine import Machine
-from tests.equivalence.strategies import BOUNDS, DEFLATE, WEBSOCKET, cut, examples
+from tests.equivalence.strategies import BOUNDS, DEFLATE, WEBSOCKET, cut, deflated, examples
 
 SIZES = st.sampled_from((0, 1, 125, 126, 2000, 16_384, 65_535, 65_536, 70_000))
 MESSAGES = st.one_of(
@@ -86,3 +89,48 @@ def test_masks_at_every_phase(size):
                 if piece:
                     pair.receive(piece)
                     pair.events()
+
+
+@pytest.mark.parametrize("first", [0x01, 0x02, 0x41])
+def test_fragments_one_by_one(first):
+    """The bound on their number is reached at the same one."""
+    pair = WebSocketPair(WebSocketSettings(max_message_size=160), DeflateParams())
+    for index in range(max_fragments(160) + 2):
+        pair.receive(frame(0 if index else first))
+        pair.events()
+
+
+@pytest.mark.parametrize("size", [99, 100, 101])
+@pytest.mark.parametrize("first", [0x81, 0x82, 0x01])
+def test_sizes_about_the_bounds(size, first):
+    for bounds in (WebSocketSettings(max_message_size=100), WebSocketSettings(max_frame_size=100)):
+        pair = WebSocketPair(bounds, None)
+        for data in (
+            frame(first, bytes(size)),
+            frame(0x80, b""),
+            frame(first, bytes(60)),
+            frame(0x80, bytes(size - 60)),
+        ):
+            pair.receive(data)
+            pair.events()
+
+
+@pytest.mark.parametrize("size", [49, 50, 51, 99, 100, 101])
+@pytest.mark.parametrize("takeover", [True, False])
+def test_each_compressed_message_has_the_whole_bound(size, takeover):
+    pair = WebSocketPair(
+        WebSocketSettings(max_message_size=100), DeflateParams(client_no_context_takeover=not takeover)
+    )
+    for _ in range(4):
+        payload = deflated(bytes(size), zlib.Z_SYNC_FLUSH)
+        pair.receive(frame(0x42, payload[:3]) + frame(0x80, payload[3:]))
+        pair.events()
+
+
+@pytest.mark.parametrize("place", range(24))
+def test_text_in_pieces_is_looked_at_everywhere(place):
+    """Eight bytes at once where they are ASCII: so each place among them matters."""
+    for letter in (b"\xc3\xa9", b"\xff", b"\xe2\x82"):
+        pair = WebSocketPair(WebSocketSettings(), None)
+        pair.receive(frame(0x01, b"a" * place + letter + b"b" * (24 - place)) + frame(0x80, b"c"))
+        pair.events()
