@@ -277,7 +277,9 @@ def test_the_clock_ticks(visitors: Visitors, route: str) -> None:
     page = visitors.open().page
     page.get_by_label(LABELS[route], exact=True).check()
     expect(page.locator("#clock-badge")).to_have_text(LABELS[route])
-    expect(page.locator("#clock-note")).to_have_text("3 events in this stream", timeout=30_000)
+    expect(page.locator("#clock-note")).to_have_text(
+        re.compile(r"^([3-9]|\d\d+) events in this stream"), timeout=30_000
+    )
     assert visitors.complaints == []
 
 
