@@ -326,8 +326,12 @@ class HttpProtocol(Protocol):
                 self.break_off()
                 return
         self.connection.write_many(self.codec.encode(head.encode(), text, True))
-        self.codec.finish()
-        self.connection.finish(not self._ended)
+        if self._overloaded:
+            self.codec.finish()
+            self.connection.finish(not self._ended)
+        else:
+            # A kept FastCGI connection stays: nginx may send its next request there before it sees a close.
+            self._end()
 
     def _complain(self, kind: str, message: str) -> None:
         self.gateway.complain(kind, f"{self.codec.protocol}{self.connection.whence()}: {message}")
