@@ -1,11 +1,11 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: asan fuzz
-.PHONY: help demo test lint format autobahn bench bench-report clean
+.PHONY: help demo test build lint format autobahn bench bench-report fuzz asan clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
 	@echo 'make test      everything: linter, types, tests (only some: make test ARGS="-k fastcgi")'
+	@echo 'make build     compile the hot modules that have changed'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make autobahn  the WebSocket conformance suite, where a Python 2.7 is found; writes docs/autobahn.md'
@@ -21,6 +21,9 @@ demo:
 
 test:
 	@scripts/test.sh $(ARGS)
+
+build:
+	@scripts/build.sh
 
 lint:
 	@scripts/lint.sh

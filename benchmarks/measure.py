@@ -52,7 +52,7 @@ class Options:
     """How much is measured."""
 
     rounds: int = 5
-    seconds: int = 5
+    seconds: int = 3
     connections: int = 32
     idle: int = 10000
     transfer: int = 10**9

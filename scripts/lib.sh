@@ -111,7 +111,7 @@ need_venv() {
     [ "$SETUP" != skip ] || return 0
     local purpose=$1 extras=uvloop pure=1 python wanted
     [ ! -e "$VENV/.installed-test" ] || purpose="test"
-    [ "$purpose" = demo ] || { extras=uvloop,test,dev && pure=; }
+    [ "$purpose" = demo ] || { extras=uvloop,test,test-apps,dev && pure=; }
     if [ ! -x "$VENV/bin/python" ]; then
         python=$(find_python)
         if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then

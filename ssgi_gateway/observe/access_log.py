@@ -24,6 +24,8 @@ MOST: Final = 65536
 
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(32), 34, 92, *range(127, 256))}
 """As nginx escapes: whatever a client sends, a line stays a line and a field a field."""
+_HOST_ESCAPES: Final = {**_ESCAPES, 32: "\\x20"}
+"""The first field has no quotes; a web server may pass on there what a client said of itself, too."""
 
 
 class AccessLog:
@@ -68,7 +70,7 @@ class AccessLog:
         """
         host = remote.rpartition(":")[0].strip("[]") or remote or "-"
         line = (
-            f'{host} - - [{self._now()}] "{request.translate(_ESCAPES)}" {status} {size} '
+            f'{host.translate(_HOST_ESCAPES)} - - [{self._now()}] "{request.translate(_ESCAPES)}" {status} {size} '
             f'"{referer.translate(_ESCAPES) or "-"}" "{agent.translate(_ESCAPES) or "-"}" {seconds:.6f}\n'
         )
         self._lines.append(line)

@@ -14,6 +14,7 @@ from .protocol cimport Protocol
 from .websocket cimport WebSocketProtocol
 
 cdef Py_ssize_t BIG_HEAD
+cdef double LAST_WORD
 
 
 cdef class HttpProtocol(Protocol):
@@ -23,6 +24,7 @@ cdef class HttpProtocol(Protocol):
     cdef bint _dribbling
     cdef bint _ended
     cdef Exchange _exchange
+    cdef bint _fresh
     cdef HeadReceived _head
     cdef bint _overloaded
     cdef object _upgrade

@@ -12,7 +12,7 @@ asks. While an exchange runs the connection is read for one of two reasons: the 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.handshake import check_upgrade, negotiate_deflate, upgrade_headers
@@ -36,14 +36,29 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .gateway import Gateway
 
-BIG_HEAD = 4096
+BIG_HEAD: Final = 4096
 """nginx's scgi_buffer_size and fastcgi_buffer_size are one page unless set: a larger head fails there."""
+
+LAST_WORD: Final = 1.0
+"""Seconds that a connection which is new when the drain begins gets for its request: a web server that has connected is
+about to send one, and a close would cost it."""
 
 
 class HttpProtocol(Protocol):
     """One SCGI, FastCGI or upgrade connection."""
 
-    __slots__ = ("_began", "_body", "_dribbling", "_ended", "_exchange", "_head", "_overloaded", "_upgrade", "codec")
+    __slots__ = (
+        "_began",
+        "_body",
+        "_dribbling",
+        "_ended",
+        "_exchange",
+        "_fresh",
+        "_head",
+        "_overloaded",
+        "_upgrade",
+        "codec",
+    )
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
         self.attach(connection, gateway)
@@ -55,11 +70,13 @@ class HttpProtocol(Protocol):
         self._ended = False  # the whole request has arrived
         self._overloaded = False
         self._dribbling = False  # a head has begun, and with it its deadline
+        self._fresh = True  # nothing has come yet
         self._began = 0.0  # kept for the access log
 
     # -- what the connection says --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        self._fresh = False
         self.codec.receive(data)
         self._advance()
 
@@ -90,7 +107,10 @@ class HttpProtocol(Protocol):
 
     def shut_down(self) -> None:
         if self._exchange is None and not self.codec.pending():
-            self.connection.finish(False)  # not before the last answer has left
+            if self._fresh:
+                self.connection.deadline = self.gateway.now + LAST_WORD
+            else:
+                self.connection.finish(False)  # not before the last answer has left
 
     def overloaded(self) -> None:
         """There are too many connections: answer 503 if the request is there already, and close in any case."""

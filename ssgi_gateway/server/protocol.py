@@ -59,5 +59,6 @@ class Protocol(Channel):
 
     def failure_page(self, exc: BaseException | None) -> str:
         if exc is not None and self.gateway.development:
-            return "".join(traceback.format_exception(exc))
+            page = "".join(traceback.format_exception(exc))
+            return page.encode("utf-8", "backslashreplace").decode()  # a message may hold any character
         return "Internal Server Error\n"

@@ -58,6 +58,8 @@ def app(
             answer_json(res, {"error": f"no behaviour {path}"}, 404)
             return None
         return behaviour(res, query)
+    if "raise" in query:  # whatever the path is, which is what the log names
+        raise RuntimeError("behaviour: as asked")
     answer_json(res, describe(request, get_header, res))
     return None
 

@@ -45,7 +45,7 @@ def test_an_application_that_asks_for_no_news_is_cancelled(http: Endpoint, key: 
     assert http.aborted_after(key, left, "cancelled") < SOON
 
 
-def test_while_it_streams_out(http: Endpoint, key: str, leave: Callable[[HttpConnection], None]) -> None:
+def test_responses_70_while_it_streams_out(http: Endpoint, key: str, leave: Callable[[HttpConnection], None]) -> None:
     with http.connection() as connection:
         connection.send_head("GET", f"/do/stream?key={key}&size={64 * MIB}&chunk=1000&delay=0.005")
         connection.read_head()

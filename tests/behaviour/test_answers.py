@@ -143,7 +143,9 @@ def test_a_64_mb_download_by_a_slow_reader_takes_bounded_memory(http: Endpoint) 
 
 
 @pytest.mark.parametrize(("protocol", "kind"), LISTENERS)
-def test_a_reader_that_stops_makes_send_wait(start: Callable[..., Gateway], protocol: str, kind: str) -> None:
+def test_responses_69_a_reader_that_stops_makes_send_wait(
+    start: Callable[..., Gateway], protocol: str, kind: str
+) -> None:
     gateway = start()
     size = 64 * MIB
     ask(gateway, protocol, kind, "/do/stream?size=1000000").socket.close()

@@ -169,6 +169,14 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
             assert there, f"{page.name} names {name}"
 
 
+def test_the_wire_page_names_a_test_for_each_row() -> None:
+    page = text(ROOT / "docs" / "wire.md")
+    rows = re.findall(r"^\|.*\|$", page.partition("## Variables")[2].partition("## Limits")[0], re.MULTILINE)
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    facts = [row for row in cells if len(row) == 4 and row[0] != "fact" and not row[0].startswith("---")]
+    assert [row[0] for row in facts if "`test_" not in row[3]] == []
+
+
 # -- commands and settings -----------------------------------------------------------------------------------------
 
 

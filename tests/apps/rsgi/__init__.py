@@ -1,0 +1,1 @@
+"""RSGI applications for the tests, and one that is of several interfaces."""

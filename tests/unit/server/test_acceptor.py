@@ -1,0 +1,178 @@
+"""Connections off a real listener: bursts, the limit, the drain, and a system that has run out of descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ssgi_gateway.server.acceptor import BURST, Acceptor
+from ssgi_gateway.wire.scgi import ScgiCodec
+from tests.loops import until
+from tests.unit.server.peer import Bench, Peer, bench, request, split_answer
+
+HELLO = b"Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def hello(*args):
+    args[-1].send("hello")
+
+
+@contextlib.contextmanager
+def accepting(b: Bench, family: str = "tcp", directory: Path | None = None) -> Iterator[tuple[Acceptor, object]]:
+    """A started acceptor, and a function that connects to it."""
+    if family == "tcp":
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    else:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(directory / "s"))
+        listener.listen(1024)
+    listener.setblocking(False)
+    peers: list[socket.socket] = []
+
+    def connect() -> Peer:
+        end = socket.socket(listener.family)
+        peers.append(end)
+        end.connect(listener.getsockname())
+        end.setblocking(False)
+        return Peer(end)
+
+    acceptor = Acceptor(b.gateway, listener, lambda fd: ScgiCodec(b.settings.limits))
+    acceptor.start()
+    try:
+        yield acceptor, connect
+    finally:
+        b.gateway.draining = True
+        acceptor.stop()
+        listener.close()
+        for end in peers:
+            end.close()
+
+
+@pytest.mark.parametrize("family", ["tcp", "unix"])
+async def test_a_connection_is_accepted_and_served(family, tmp_path):
+    with bench(hello) as b, accepting(b, family, tmp_path) as (_, connect):
+        peer = connect()
+        await peer.send_all(request())
+        assert await peer.read_all() == HELLO
+
+
+async def test_what_is_accepted_is_not_blocking_and_not_inherited():
+    with bench(hello) as b, accepting(b) as (_, connect):
+        connect()
+        await until(lambda: b.gateway.connections)
+        (connection,) = b.gateway.connections
+        assert os.get_blocking(connection.fd) is False
+        assert os.get_inheritable(connection.fd) is False
+
+
+async def test_a_burst_of_connections_leaves_time_for_those_already_there():
+    loop = asyncio.get_running_loop()
+    turns = itertools.count()
+    now = next(turns)
+    served: collections.Counter[int] = collections.Counter()
+
+    def tick():
+        nonlocal now
+        now = next(turns)
+        if served.total() < 3 * BURST:
+            loop.call_soon(tick)
+
+    def app(*args):
+        served[now] += 1
+        args[-1].send("hello")
+
+    with bench(app) as b, accepting(b) as (_, connect):
+        peers = [connect() for _ in range(3 * BURST)]
+        for peer in peers:
+            peer.send(request())
+        tick()
+        for peer in peers:
+            assert await peer.read_all() == HELLO
+    assert max(served.values()) <= BURST, f"in one turn of the loop: {served}"
+
+
+async def test_bad_inputs_85_those_that_dribble_do_not_keep_others_from_being_served():
+    with bench(hello) as b, accepting(b) as (_, connect):
+        for _ in range(300):
+            connect().send(b"7")
+        peer = connect()
+        peer.send(request())
+        assert await peer.read_all() == HELLO
+
+
+async def test_connections_above_the_limit_get_503_and_the_others_go_on(caplog):
+    gate = asyncio.Event()
+
+    async def app(*args):
+        await gate.wait()
+        args[-1].send("hello")
+
+    with bench(app, max_connections=3) as b, accepting(b) as (_, connect):
+        served = [connect() for _ in range(3)]
+        for peer in served:
+            peer.send(request())
+        await until(lambda: len(b.gateway.connections) == 3)
+        refused = connect()
+        refused.send(request())
+        status, headers, _ = split_answer(await refused.read_all())
+        assert status == "Status: 503 Service Unavailable"
+        assert headers["retry-after"] == "1"
+        gate.set()
+        for peer in served:
+            assert await peer.read_all() == HELLO
+        refused.close()
+        await until(lambda: b.idle)
+        again = connect()
+        again.send(request())
+        assert await again.read_all() == HELLO
+
+
+async def test_stop_takes_what_the_kernel_has_accepted_for_us():
+    with bench(hello) as b, accepting(b) as (acceptor, connect):
+        peers = [connect() for _ in range(BURST + 10)]
+        for peer in peers:
+            peer.send(request())
+        acceptor.stop()
+        for peer in peers:
+            assert await peer.read_all() == HELLO
+
+
+async def test_after_stop_nothing_is_taken_until_start():
+    with bench(hello) as b, accepting(b) as (acceptor, connect):
+        acceptor.stop()
+        peer = connect()
+        peer.send(request())
+        await asyncio.sleep(0.05)
+        assert peer.take() == b""
+        acceptor.start()
+        acceptor.start()
+        assert await peer.read_all() == HELLO
+
+
+@pytest.mark.parametrize("loop_name", ["asyncio", "uvloop"])
+def test_bad_inputs_91_without_descriptors_there_is_no_busy_loop_and_then_it_recovers(loop_name):
+    if loop_name == "uvloop":
+        pytest.importorskip("uvloop")
+    build = "compiled" if "_compiled" in Acceptor.__module__ else "portable"
+    command = [sys.executable, "-m", "tests.unit.server.exhausted", build, loop_name]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["seconds"] < 0.5, "a busy loop takes all of the second"
+    assert told["answer"] == HELLO.decode()
+    lines = ended.stderr.splitlines()
+    assert 1 <= len(lines) <= 4, "it tries again every half a second"
+    assert {line.partition(";")[0] for line in lines} == {"no connection could be accepted: Too many open files"}
+    assert "ulimit -n" in lines[0]
