@@ -9,6 +9,7 @@ cdef double RETRY
 
 cdef class Acceptor:
     cdef bint _accepting
+    cdef object _source
     cdef public Gateway gateway
     cdef public object listener
     cdef public object make_codec

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .connection import Connection
 from .http import HttpProtocol
-from .system import accept
+from .system import accept, source
 
 if TYPE_CHECKING:
     import socket
@@ -26,13 +26,14 @@ listener stays readable, so asking at once would be a busy loop."""
 class Acceptor:
     """One listener of one gateway. ``make_codec(fd)`` makes the codec of a new connection."""
 
-    __slots__ = ("_accepting", "gateway", "listener", "make_codec")
+    __slots__ = ("_accepting", "_source", "gateway", "listener", "make_codec")
 
     def __init__(self, gateway: Gateway, listener: socket.socket, make_codec: Callable[[int], Any]) -> None:
         self.gateway = gateway
         self.listener = listener
         self.make_codec = make_codec
         self._accepting = False
+        self._source = source(listener)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -58,7 +59,7 @@ class Acceptor:
         """Serve the next connection; ``False`` when there is none."""
         gateway = self.gateway
         try:
-            fd = accept(self.listener)
+            fd = accept(self._source)
         except OSError as error:
             self._exhausted(error)
             return False

@@ -85,7 +85,7 @@ class Connection:
         """The first read, right after the accept: mostly the request is there already."""
         self.on_readable()
         if self.state == OPEN and not self._registered:
-            self.deadline = self.gateway.now + self.gateway.settings.deadlines.idle  # it may never say anything
+            self.deadline = self.gateway.now + self.gateway.idle_timeout  # it may never say anything
             self.start_reading()
 
     def on_readable(self) -> None:

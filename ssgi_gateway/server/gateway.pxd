@@ -21,6 +21,9 @@ cdef class Gateway:
     cdef public dict state
     cdef public bint strict
     cdef public object websocket_app
+    cdef public double head_timeout
+    cdef public double body_timeout
+    cdef public double idle_timeout
     cdef public double write_timeout
 
     cpdef object complain(self, str kind, str message)

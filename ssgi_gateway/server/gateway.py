@@ -36,13 +36,16 @@ class Gateway:
         "_emptied",
         "_sweeper",
         "access_log",
+        "body_timeout",
         "connections",
         "development",
         "draining",
         "front_files",
         "half_close",
+        "head_timeout",
         "high_water",
         "http_app",
+        "idle_timeout",
         "loop",
         "low_water",
         "max_body_size",
@@ -83,6 +86,9 @@ class Gateway:
         self.low_water = settings.flow.low_water
         self.max_body_size = settings.max_body_size
         self.max_connections = settings.max_connections
+        self.head_timeout = settings.deadlines.head
+        self.body_timeout = settings.deadlines.body
+        self.idle_timeout = settings.deadlines.idle
         self.write_timeout = settings.deadlines.write
         self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self._complaints = RateLimitedLog("ssgi_gateway.server")

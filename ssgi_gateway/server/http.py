@@ -96,13 +96,13 @@ class HttpProtocol(Protocol):
             exchange.abort()
 
     def deadline_passed(self) -> None:
-        deadlines = self.gateway.settings.deadlines
+        gateway = self.gateway
         if self._exchange is None:
             if self.codec.pending():
-                self._complain("slow request", f"a request's head was not complete after {deadlines.head:.0f} s")
+                self._complain("slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s")
             self.connection.finish(False)
         elif self._body is not None and self._body.wanted:
-            self._complain("slow body", f"nothing of a request's body came for {deadlines.body:.0f} s")
+            self._complain("slow body", f"nothing of a request's body came for {gateway.body_timeout:.0f} s")
             self.connection.lost()
 
     def shut_down(self) -> None:
@@ -241,7 +241,7 @@ class HttpProtocol(Protocol):
     def body_taken(self, body: RequestBody) -> None:
         connection = self.connection
         if not body.ended and body.size <= self.gateway.low_water:
-            connection.deadline = self.gateway.now + self.gateway.settings.deadlines.body
+            connection.deadline = self.gateway.now + self.gateway.body_timeout
             connection.start_reading()
 
     def break_off(self) -> None:
@@ -298,7 +298,7 @@ class HttpProtocol(Protocol):
             self.connection.write(output)
         if keep and not self.gateway.draining:
             self._ended = self._dribbling = False
-            self.connection.deadline = self.gateway.now + self.gateway.settings.deadlines.idle
+            self.connection.deadline = self.gateway.now + self.gateway.idle_timeout
             self.connection.start_reading()  # a body that had to wait has stopped it
         else:
             self.connection.finish(not self._ended)
@@ -314,10 +314,11 @@ class HttpProtocol(Protocol):
         body = self._body
         if self._exchange is None:
             if not self.codec.busy:
-                deadlines = self.gateway.settings.deadlines
+                gateway = self.gateway
                 pending = self.codec.pending()
-                until = self.gateway.now + (deadlines.head if pending else deadlines.idle)
-                connection.deadline = until if pending != self._dribbling else min(connection.deadline, until)
+                until = gateway.now + (gateway.head_timeout if pending else gateway.idle_timeout)
+                if pending != self._dribbling or until < connection.deadline:
+                    connection.deadline = until
                 self._dribbling = pending
             connection.start_reading()
         elif body is not None and body.size > self.gateway.high_water:
@@ -326,7 +327,7 @@ class HttpProtocol(Protocol):
             if body is None or not body.wanted:
                 connection.deadline = float("inf")
             else:
-                connection.deadline = self.gateway.now + self.gateway.settings.deadlines.body
+                connection.deadline = self.gateway.now + self.gateway.body_timeout
             connection.start_reading()
 
     def _refuse(self, refusal: RequestRejected) -> None:

@@ -16,8 +16,16 @@ MOST_BUFFERS: Final = 64
 """Buffers for one gathering write; IOV_MAX is 1024 on Linux, what is left goes in the next turn."""
 
 
-def accept(listener: socket.socket) -> int:
+def source(listener: socket.socket) -> Any:
+    """What ``accept`` takes for a listener: the cheapest that leads to it."""
+    return listener
+
+
+def accept(listener: Any) -> int:
     """The descriptor of the next connection, non-blocking; -1 when none is waiting.
+
+    Args:
+        listener: its ``source``.
 
     Raises:
         OSError: the process or the system is out of descriptors or memory.

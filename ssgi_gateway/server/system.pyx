@@ -9,9 +9,6 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_SetFromErrno
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, errno
 
-cdef extern from "Python.h":
-    int PyObject_AsFileDescriptor(object) except -1
-
 cdef extern from "<sys/socket.h>" nogil:
     ctypedef unsigned int socklen_t
     int c_accept4 "accept4"(int, void *, socklen_t *, int)
@@ -45,9 +42,14 @@ cdef char incoming[SIZE]
 """One buffer for all connections: a read is over before the next begins, and only what arrived is copied out."""
 
 
+def source(listener):
+    """What ``accept`` takes for a listener: its descriptor."""
+    return listener.fileno()
+
+
 cpdef int accept(object listener) except -2:
     """The descriptor of the next connection, non-blocking; -1 when none is waiting."""
-    cdef int fd = c_accept4(PyObject_AsFileDescriptor(listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+    cdef int fd = c_accept4(<int>listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
     if fd < 0:
         if errno == EAGAIN or errno == EINTR or errno == ECONNABORTED:
             return -1

@@ -1,5 +1,3 @@
-from .addresses cimport remote_address, server_address
-from .percent cimport quote, to_unicode, unquote
 from .variables cimport Variables
 
 
@@ -14,9 +12,7 @@ cdef class RequestHead:
     cdef public str server_address
     cdef public Variables variables
 
-cdef tuple _split_uri(str uri)
-cdef str _rebuild_path(Variables variables)
-cdef str _find_root_path(Variables variables, str path)
-cdef bint _is_websocket(Variables variables) except -1
+    cdef object read(self, Variables variables, object root_path)
+
 cpdef RequestHead parse_head(Variables variables, object root_path=*)
 cpdef Py_ssize_t body_length(Variables variables) except -2

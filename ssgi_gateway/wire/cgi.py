@@ -1,7 +1,8 @@
 r"""CGI semantics (RFC 3875): what a request's variables mean.
 
 Written only in terms of ``variables.get`` and ``header``, so that it serves SCGI, FastCGI and upgraded HTTP alike,
-and whatever class the variables are of.
+and whatever class the variables are of. The compiled build has its own ``RequestHead``, which reads the usual request in
+place and leaves the others to the functions of this module.
 
 The path an application sees is the client's, from REQUEST_URI: percent-decoded once, never what the web server made
 of it by rewriting. Each kind of REQUEST_URI has a defined outcome (RFC 9112 3.2):
@@ -45,7 +46,7 @@ __all__ = [
     "read_content_length",
 ]
 
-_METHODS: Final = frozenset(("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"))  # nothing to check here
+METHODS: Final = frozenset(("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"))  # nothing to check here
 
 
 class RequestHead:
@@ -84,14 +85,14 @@ class RequestHead:
 
     def __init__(self, variables: Variables, root_path: str | None = None) -> None:
         method = variables.get("REQUEST_METHOD", "")
-        if method not in _METHODS and not is_token(method):
+        if method not in METHODS and not is_token(method):
             raise RequestRejected(400, f"REQUEST_METHOD is {method[:40]!r}" if method else "REQUEST_METHOD is missing")
         uri = variables.get("REQUEST_URI", "")
         if uri:
-            raw_path, query = _split_uri(uri)
+            raw_path, query = split_uri(uri)
             path = unquote(raw_path)
         else:
-            path, query = _rebuild_path(variables), ""
+            path, query = rebuild_path(variables), ""
             raw_path = quote(path)
         if "\0" in path:
             raise RequestRejected(400, "the path has a NUL in it")
@@ -101,7 +102,7 @@ class RequestHead:
         self.query_string = variables.get("QUERY_STRING", query)
         self.server_address = server_address(variables)
         self.remote_address = remote_address(variables)
-        self.is_upgrade = method == "GET" and "HTTP_UPGRADE" in variables and _is_websocket(variables)
+        self.is_upgrade = method == "GET" and "HTTP_UPGRADE" in variables and is_websocket(variables)
         self.variables = variables
         self._root_path = root_path
 
@@ -110,7 +111,7 @@ class RequestHead:
         """Where the application is mounted, without a slash at its end: ``""`` at the root."""
         if self._root_path is not None:
             return self._root_path.rstrip("/")
-        return _find_root_path(self.variables, self.path)
+        return find_root_path(self.variables, self.path)
 
     @property
     def scheme(self) -> str:
@@ -161,7 +162,7 @@ def read_content_length(text: str) -> int:
     return length
 
 
-def _split_uri(uri: str) -> tuple[str, str]:
+def split_uri(uri: str) -> tuple[str, str]:
     """Split a REQUEST_URI into the raw path and the query."""
     target = uri.partition("#")[0]
     if target[:1] not in ("/", "?", "") and target != "*":
@@ -175,7 +176,7 @@ def _split_uri(uri: str) -> tuple[str, str]:
     return raw_path or "/", query
 
 
-def _rebuild_path(variables: Variables) -> str:
+def rebuild_path(variables: Variables) -> str:
     """The decoded path of a request that came without a REQUEST_URI (RFC 3875 4.1.5, 4.1.13)."""
     path = variables.get("SCRIPT_NAME", "")
     if info := variables.get("PATH_INFO"):
@@ -184,7 +185,7 @@ def _rebuild_path(variables: Variables) -> str:
     return path if path[:1] == "/" else f"/{path}"
 
 
-def _find_root_path(variables: Variables, path: str) -> str:
+def find_root_path(variables: Variables, path: str) -> str:
     """What of SCRIPT_NAME is a place where the application is mounted."""
     script_name = variables.get("SCRIPT_NAME", "")
     root_path = to_unicode(script_name).rstrip("/")
@@ -200,7 +201,7 @@ def _find_root_path(variables: Variables, path: str) -> str:
     return root_path if path == root_path or path.startswith(f"{root_path}/") else ""
 
 
-def _is_websocket(variables: Variables) -> bool:
+def is_websocket(variables: Variables) -> bool:
     """Whether Upgrade names websocket, and Connection, if the web server passes it on, names Upgrade."""
     if "websocket" not in _tokens(variables.get("HTTP_UPGRADE", "")):
         return False

@@ -10,6 +10,7 @@ cdef class ResponseHead:
     cpdef object set_status(self, object status)
     cpdef object set_content_length(self, Py_ssize_t length)
     cpdef object add(self, object headers)
+    cpdef object switch_protocols(self, object headers)
     cpdef bytes encode(self)
     cpdef bytes encode_fields(self)
-    cdef bint _notes(self, int kind, str value) except -1
+    cdef bytes assemble(self, bint whole)

@@ -10,7 +10,8 @@
 * A ``text/event-stream`` gets ``X-Accel-Buffering: no``, because nginx would keep events until a buffer is full.
 * 1xx would become the final answer behind a gateway, so there is none except the 101 of ``switch_protocols``.
 
-The compiled build has its own class of this name, with the same methods.
+The compiled build has its own class of this name, with the same methods; what names and values are is judged here for
+both.
 """
 
 from __future__ import annotations
@@ -36,33 +37,33 @@ REASONS: Final[dict[int, str]] = {status.value: status.phrase for status in http
 """Status codes and their reason phrases."""
 
 # What is special about a header.
-_NOTHING: Final = 0
-_DROPPED: Final = 1
-_CONTENT_LENGTH: Final = 2
-_CONTENT_TYPE: Final = 3
-_ACCEL_BUFFERING: Final = 4
-_FOR_THE_FRONT: Final = 5
+NOTHING: Final = 0
+DROPPED: Final = 1
+CONTENT_LENGTH: Final = 2
+CONTENT_TYPE: Final = 3
+ACCEL_BUFFERING: Final = 4
+FOR_THE_FRONT: Final = 5
 
 _KINDS: Final = {
-    "connection": _DROPPED,
-    "keep-alive": _DROPPED,
-    "proxy-authenticate": _DROPPED,
-    "proxy-authentication-info": _DROPPED,
-    "proxy-authorization": _DROPPED,
-    "proxy-connection": _DROPPED,
-    "te": _DROPPED,
-    "trailer": _DROPPED,
-    "trailers": _DROPPED,
-    "transfer-encoding": _DROPPED,
-    "upgrade": _DROPPED,
-    "status": _DROPPED,
-    "content-length": _CONTENT_LENGTH,
-    "content-type": _CONTENT_TYPE,
-    "x-accel-buffering": _ACCEL_BUFFERING,
-    "x-accel-redirect": _FOR_THE_FRONT,
-    "x-sendfile": _FOR_THE_FRONT,
-    "x-sendfile2": _FOR_THE_FRONT,
-    "x-lighttpd-send-file": _FOR_THE_FRONT,
+    "connection": DROPPED,
+    "keep-alive": DROPPED,
+    "proxy-authenticate": DROPPED,
+    "proxy-authentication-info": DROPPED,
+    "proxy-authorization": DROPPED,
+    "proxy-connection": DROPPED,
+    "te": DROPPED,
+    "trailer": DROPPED,
+    "trailers": DROPPED,
+    "transfer-encoding": DROPPED,
+    "upgrade": DROPPED,
+    "status": DROPPED,
+    "content-length": CONTENT_LENGTH,
+    "content-type": CONTENT_TYPE,
+    "x-accel-buffering": ACCEL_BUFFERING,
+    "x-accel-redirect": FOR_THE_FRONT,
+    "x-sendfile": FOR_THE_FRONT,
+    "x-sendfile2": FOR_THE_FRONT,
+    "x-lighttpd-send-file": FOR_THE_FRONT,
 }
 
 
@@ -97,7 +98,7 @@ class ResponseHead:
             if len(code) != 3 or not (code.isascii() and code.isdigit()):
                 raise ValueError(f"{status!r} is not a status such as 404 or '404 Not Found'")
             number = int(code)
-            _check_text("the reason of the status", reason)
+            check_text("the reason of the status", reason)
         else:
             number, reason = int(status), ""
         if not 200 <= number <= 999:
@@ -130,13 +131,13 @@ class ResponseHead:
         try:
             for name, value in pairs:
                 if type(name) is not str:
-                    name = _to_text(name, name)
+                    name = to_text(name, name)
                 if type(value) is not str:
-                    value = _to_text(name, value)
-                prefix, kind = _describe(name)
+                    value = to_text(name, value)
+                prefix, kind = describe(name)
                 if not (value.isascii() and value.isprintable()):
-                    _check_text(f"header {name!r}", value)
-                if kind == _NOTHING or self._notes(kind, value):
+                    check_text(f"header {name!r}", value)
+                if kind == NOTHING or self._notes(kind, value):
                     lines.append(f"{prefix}{value}\r\n")
         except BaseException:
             self.content_length, self._event_stream, self._unbuffered = noted
@@ -153,8 +154,8 @@ class ResponseHead:
         """
         lines = []
         for name, value in headers:
-            _check_text(f"header {name!r}", value)
-            lines.append(f"{_describe(name)[0]}{value}\r\n")
+            check_text(f"header {name!r}", value)
+            lines.append(f"{describe(name)[0]}{value}\r\n")
         self.status = 101
         self.reason = REASONS[101]
         self._lines += lines
@@ -177,23 +178,23 @@ class ResponseHead:
 
     def _notes(self, kind: int, value: str) -> bool:
         """Take note of a header that is special; returns whether its line is sent as it is."""
-        if kind == _CONTENT_LENGTH:
+        if kind == CONTENT_LENGTH:
             length = parse_length(value)
             if length < 0:
                 raise ValueError(f"header 'Content-Length': {value[:40]!r} is not a number of bytes")
             self.set_content_length(length)
             return False
-        if kind == _CONTENT_TYPE:
+        if kind == CONTENT_TYPE:
             self._event_stream = value.partition(";")[0].strip().lower() == "text/event-stream"
-        elif kind == _ACCEL_BUFFERING:
+        elif kind == ACCEL_BUFFERING:
             self._unbuffered = True
-        elif kind == _FOR_THE_FRONT:
+        elif kind == FOR_THE_FRONT:
             return self._front_files
-        return kind != _DROPPED
+        return kind != DROPPED
 
 
 @lru_cache(maxsize=512)  # applications use the same few names, and errors are not kept
-def _describe(name: str) -> tuple[str, int]:
+def describe(name: str) -> tuple[str, int]:
     """How a header's line begins, and what is special about it.
 
     Raises:
@@ -201,10 +202,15 @@ def _describe(name: str) -> tuple[str, int]:
     """
     if not is_token(name):
         raise ValueError(f"header {name!r}: this is not a header name (a token, RFC 9110 5.6.2)")
-    return f"{name}: ", _KINDS.get(name.lower(), _NOTHING)
+    return f"{name}: ", _KINDS.get(name.lower(), NOTHING)
 
 
-def _check_text(what: str, text: str) -> None:
+def check_text(what: str, text: str) -> None:
+    """See that a text can stand in a line.
+
+    Raises:
+        ValueError: it cannot; the message begins with ``what``.
+    """
     if "\r" in text or "\n" in text or "\0" in text:
         raise ValueError(f"{what}: CR, LF or NUL in {text[:40]!r}; nothing of it was sent")
     try:
@@ -213,7 +219,12 @@ def _check_text(what: str, text: str) -> None:
         raise ValueError(f"{what}: {text[:40]!r} does not fit into latin-1; encode it (RFC 8187, RFC 2047)") from None
 
 
-def _to_text(name: Any, text: Any) -> str:
+def to_text(name: Any, text: Any) -> str:
+    """A name or value as ``str``; bytes are latin-1.
+
+    Raises:
+        TypeError: it is neither; the message names the header.
+    """
     if isinstance(text, str):
         return str(text)
     if isinstance(text, (bytes, bytearray, memoryview)):

@@ -33,6 +33,7 @@ cdef class Variables:
     cdef object text(self, int index)
     cdef bytes content_header(self, int index)
     cdef object clean(self, int seen)
+    cdef object check_host(self, int index)
     cdef list pairs(self)
     cdef object refuse_name(self)
     cdef object drop(self, int index)

@@ -34,8 +34,16 @@ def test_many():
 
 
 def test_names_that_share_a_chain():
-    """Of a hash that multiplies by 31, ``B!`` is worth as much as ``A@``."""
-    compare_variables([(b"HTTP_A@", b"1"), (b"HTTP_B!", b"2"), (b"HTTP_C\2", b"3"), (b"HTTP_B!", b"4")])
+    """The compiled index hashes a name's length and its last eight bytes."""
+    names = [b"HTTP_%c_THE_SAME" % letter for letter in b"ABCB"]
+    compare_variables([(name, b"%d" % number) for number, name in enumerate(names)])
+
+
+@pytest.mark.parametrize("size", range(1, 34))
+@pytest.mark.parametrize("wrong", [b"\0", b"\r", b"\n", b"=", b"\x8d", b"\x01"])
+def test_a_byte_that_no_name_has_wherever_it_stands(size, wrong):
+    for at in range(size):
+        compare_variables([(b"A" * at + wrong + b"A" * (size - at - 1), b"1")])
 
 
 @pytest.mark.parametrize("build", [0, 1])
