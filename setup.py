@@ -35,6 +35,7 @@ HOT = (
     "wire.http1",
     "core.channel",
     "core.awaitables",
+    "core.spare_task",
     "core.tasks",
     "core.headers",
     "core.body",

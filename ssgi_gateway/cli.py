@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import logging
 import os
-import platform
 import shutil
 import signal
 import sys
@@ -217,6 +216,8 @@ def _opened(addresses: list[tuple[str, Address]], settings: Settings) -> Iterato
 
 
 def _version() -> str:
+    import platform  # a start has no use for it
+
     codec = combine(from_environment({k: v for k, v in os.environ.items() if k == "SSGI_CODEC"})).codec
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"ssgi-gateway {__version__}\ncodecs: {engine.describe(codec)}\nevent loop: {engine.event_loop()}\n{python}"

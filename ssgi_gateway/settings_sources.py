@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -170,6 +169,8 @@ def from_file(path: str) -> Source:
     Raises:
         ConfigurationError: it cannot be read, is no TOML, or holds something that is no setting.
     """
+    import tomllib  # most starts have no file
+
     try:
         with open(path, "rb") as file:
             content = tomllib.load(file)

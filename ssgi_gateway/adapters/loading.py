@@ -17,7 +17,6 @@ import difflib
 import importlib
 import inspect
 import os
-import pkgutil
 import re
 import sys
 import traceback
@@ -89,6 +88,8 @@ def _import(name: str, directory: str) -> ModuleType:
 
 
 def _explain_missing(name: str, missing: str, directory: str) -> str:
+    import pkgutil  # only a start that fails needs it
+
     parent, _, last = missing.rpartition(".")
     where = f"in {directory} and on the rest of Python's path"
     searched: Iterable[str] | None = [directory]

@@ -30,6 +30,9 @@ DEF KEPT = 512
 """Names kept, one for each slot: clients choose header names, so there has to be an end."""
 
 cdef list NAMES = [""] * KEPT
+cdef list VALUES = [""] * KEPT  # the last one of each, where it is about the server and not the client
+
+DEF LONGEST_KEPT = 64
 
 DEF ROOM = 80
 """Variables for which a copy of the base has room, so that it does not grow while it is filled."""
@@ -53,6 +56,24 @@ cdef object name_of(const char *text, Py_ssize_t size, uint32_t hashed):
     return name
 
 
+cdef object value_of(const char *name, Entry *entry, const char *value):
+    """A variable's value as a string: what a web server says of itself is the same in every request."""
+    cdef object text
+    if entry.value_size > LONGEST_KEPT or (
+        entry.name_size >= 5
+        and not memcmp(name, b"HTTP_", 5)
+        and not (entry.name_size == 9 and not memcmp(name, b"HTTP_HOST", 9))
+    ):
+        return PyUnicode_DecodeLatin1(value, entry.value_size, NULL)
+    text = VALUES[entry.hash % KEPT]
+    if PyUnicode_GET_LENGTH(text) == entry.value_size and not memcmp(PyUnicode_DATA(text), value, entry.value_size):
+        return text
+    text = PyUnicode_DecodeLatin1(value, entry.value_size, NULL)
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        VALUES[entry.hash % KEPT] = text
+    return text
+
+
 cpdef dict build_environ(RequestHead request, dict base, object stream):
     """The ``environ`` of one request; ``stream`` is its ``wsgi.input``."""
     cdef Variables variables = request.variables
@@ -69,7 +90,7 @@ cpdef dict build_environ(RequestHead request, dict base, object stream):
             PyDict_SetItem(
                 environ,
                 name_of(data + entry.name, entry.name_size, entry.hash),
-                PyUnicode_DecodeLatin1(data + entry.value, entry.value_size, NULL),
+                value_of(data + entry.name, entry, data + entry.value),
             )
     if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
         path = path[len(root_path) :]

@@ -1,3 +1,6 @@
+cdef Py_ssize_t TOGETHER
+
+
 cdef class RequestBody:
     cdef object _chunks
     cdef list _waiters

@@ -1,5 +1,8 @@
+from .tasks cimport TaskScope
+
+
 cdef class Channel:
-    cdef public object scope
+    cdef public TaskScope scope
     cdef public bint front_files
 
     cpdef bint write(self, bytes head, object data, bint end) except -1

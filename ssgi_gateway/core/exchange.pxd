@@ -26,6 +26,8 @@ cdef class Exchange:
     cpdef object answer_nothing(self)
     cpdef object answer_failure(self, object exc)
     cpdef str _name(self)
+    cdef object _await(self, object result)
+    cdef object _hold(self, object task)
     cpdef object _spawn(self, object awaitable, object done)
     cpdef object _call_done(self, object task)
     cpdef object _task_done(self, object task)

@@ -6,6 +6,7 @@ started with ``run_async`` is. One that is not alive and not answered is answere
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from .headers import GetHeader
 from .tasks import start
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from ..wire.cgi import RequestHead
@@ -98,7 +98,7 @@ class Exchange:
         # From here on a task that ends may find that nobody is left to answer.
         self._called = True
         if is_pending(result):
-            self._spawn(result, self._call_done)
+            self._await(result)
         else:
             if strict and not self._tasks:
                 get_header.expire()
@@ -151,12 +151,32 @@ class Exchange:
         path: str = ascii(self._request.path)[1:-1]
         return f"{self._request.method} {path}"
 
+    def _await(self, result: Any) -> None:
+        """Run what the application returned; where it waits for something, ``_call_done`` hears of its end."""
+        try:
+            task: asyncio.Task[Any] | None = self._channel.scope.run(result, self._call_done)
+        except asyncio.CancelledError:
+            task = None
+        except BaseException as exc:
+            self._fail(exc)
+            if not isinstance(exc, Exception):
+                raise  # as a task does
+            return
+        if task is None:
+            if not self.finished():
+                self._settle()
+        elif not task.done():
+            self._hold(task)
+
+    def _hold(self, task: asyncio.Task[Any]) -> None:
+        if self._tasks is None:
+            self._tasks = set()
+        self._tasks.add(task)
+
     def _spawn(self, awaitable: Any, done: Callable[[asyncio.Task[Any]], None]) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = self._channel.scope.spawn(awaitable, done)
         if not task.done():
-            if self._tasks is None:
-                self._tasks = set()
-            self._tasks.add(task)
+            self._hold(task)
         return task
 
     def _call_done(self, task: asyncio.Task[Any]) -> None:

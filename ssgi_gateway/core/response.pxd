@@ -21,6 +21,7 @@ cdef class HttpResponse(Exchange):
     cdef Py_ssize_t _total
     cdef bint _suppressed
 
+    cpdef object begin(self, Channel channel, RequestHead request, RequestBody body)
     cpdef object send_status(self, object status_code=*)
     cpdef object send_headers(self, object headers)
     cpdef object send(self, object payload=*, bint has_more=*)

@@ -10,21 +10,29 @@ import contextvars
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Final
+
+from .spare_task import NAME, SpareTask, make_task
 
 EAGER = sys.version_info >= (3, 12)
 """From Python 3.12 a task can run until its first suspension before its creator goes on: an application that
-answers without waiting then costs no turn of the loop. Before, ``FirstStep`` does the same."""
+answers without waiting then costs no turn of the loop. Before, ``make_task`` makes that possible."""
+
+MOST_SPENT: Final = 64
+"""At how many tasks in reserve, used up at a rate of one in three or more, it is plain that this application uses each:
+its framework notes something on every task, say. Then ordinary ones are cheaper."""
 
 
 class TaskScope:
     """The tasks of one server; ``tasks`` is what is still running."""
 
-    __slots__ = ("loop", "tasks")
+    __slots__ = ("_spare", "_spent", "loop", "tasks")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.tasks: set[asyncio.Task[Any]] = set()
+        self._spare: SpareTask | None = None
+        self._spent = 0
 
     def spawn(self, awaitable: Awaitable[Any], done: Callable[[asyncio.Task[Any]], object]) -> asyncio.Task[Any]:
         """Run ``awaitable`` to its end; ``done(task)`` is called then, on the loop."""
@@ -33,10 +41,69 @@ class TaskScope:
         if task.done():
             done(task)
             return task
+        self._hold(task, done)
+        return task
+
+    def run(self, awaitable: Awaitable[Any], done: Callable[[asyncio.Task[Any]], object]) -> asyncio.Task[Any] | None:
+        """As ``spawn``, where nobody wants the task of what ends at once.
+
+        Returns:
+            The task; ``None`` if ``awaitable`` has ended already, and then ``done`` is not called.
+
+        Raises:
+            BaseException: what ``awaitable`` raised before it waited for anything.
+        """
+        coroutine: Coroutine[Any, Any, Any] = awaitable if inspect.iscoroutine(awaitable) else _await(awaitable)
+        if EAGER or self._spent >= MOST_SPENT or self._cannot_lend():
+            task: asyncio.Task[Any] | None = start_task(self.loop, coroutine)
+            if task.done():  # type: ignore[union-attr]
+                task.result()  # type: ignore[union-attr]
+                return None
+        else:
+            task = self._run_first_step(coroutine)
+            if task is None:
+                return None
+        if task.done():  # type: ignore[union-attr]
+            done(task)  # type: ignore[arg-type]
+        else:
+            self._hold(task, done)  # type: ignore[arg-type]
+        return task
+
+    def _cannot_lend(self) -> bool:
+        """Whether a task is running already, or the coroutine has to inherit something that one in reserve has not."""
+        loop = self.loop
+        return (
+            asyncio.current_task(loop) is not None
+            or len(contextvars.copy_context()) > 0
+            or loop.get_task_factory() is not None
+        )
+
+    def _run_first_step(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+        spare, self._spare = self._spare, None
+        if spare is None:
+            spare = SpareTask(self.loop)
+        try:
+            task: asyncio.Task[Any] | None = spare.first_step(coroutine)
+        except BaseException as error:
+            self._take_back(spare, error)
+            raise
+        if task is None:
+            self._take_back(spare, None)
+        return task
+
+    def _take_back(self, spare: SpareTask, error: BaseException | None) -> None:
+        if spare.is_spare():
+            self._spare = spare
+            if self._spent:
+                self._spent -= 1
+        else:
+            self._spent += 2
+            spare.end(error)
+
+    def _hold(self, task: asyncio.Task[Any], done: Callable[[asyncio.Task[Any]], object]) -> None:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         task.add_done_callback(done)
-        return task
 
 
 def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -48,33 +115,10 @@ def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, A
     if asyncio.current_task(loop) is not None or loop.get_task_factory() is not None:
         return loop.create_task(coroutine)
     if EAGER:
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
-    first = FirstStep()
-    loop.call_soon = first  # type: ignore[method-assign, assignment]
-    try:
-        task = asyncio.Task(coroutine, loop=loop)
-    finally:
-        del loop.call_soon
+        return asyncio.Task(coroutine, loop=loop, name=NAME, eager_start=True)  # type: ignore[call-arg, unused-ignore]
+    task, first = make_task(loop, coroutine)
     first.run()
     return task
-
-
-class FirstStep:
-    """In the place of ``loop.call_soon`` while a task is made: keeps what asyncio would have put into the queue."""
-
-    __slots__ = ("_callback", "_context")
-
-    def __call__(self, callback: Callable[[], object], *, context: contextvars.Context | None = None) -> None:
-        """As ``loop.call_soon``."""
-        self._callback = callback
-        self._context = context
-
-    def run(self) -> None:
-        """Take the step in the task's context."""
-        if self._context is None:
-            self._callback()
-        else:
-            self._context.run(self._callback)
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

@@ -205,7 +205,8 @@ class HttpProtocol(Protocol):
             self._exchange = socket
             socket.run(gateway.websocket_app, "websocket", gateway.strict)
         elif gateway.http_app is not None and self.codec.serves_http:
-            response = HttpResponse(self, request, self._body)
+            response = HttpResponse.__new__(HttpResponse)
+            response.begin(self, request, self._body)
             self._exchange = response
             response.run(gateway.http_app, "http", gateway.strict)
         else:

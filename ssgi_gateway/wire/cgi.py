@@ -1,8 +1,8 @@
 r"""CGI semantics (RFC 3875): what a request's variables mean.
 
 Written only in terms of ``variables.get`` and ``header``, so that it serves SCGI, FastCGI and upgraded HTTP alike,
-and whatever class the variables are of. The compiled build has its own ``RequestHead``, which reads the usual request in
-place and leaves the others to the functions of this module.
+and whatever class the variables are of. The compiled build has its own ``RequestHead``, which reads the usual request
+in place and leaves the others to the functions of this module.
 
 The path an application sees is the client's, from REQUEST_URI: percent-decoded once, never what the web server made
 of it by rewriting. Each kind of REQUEST_URI has a defined outcome (RFC 9112 3.2):

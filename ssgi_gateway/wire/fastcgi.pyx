@@ -206,7 +206,7 @@ cdef class FastcgiCodec(Codec):
         if self._left:
             step = self._left if self._left < here else here
             if step and (self._state == HEAD or self._state == BODY):
-                piece = self._data[self._position:self._position + step]
+                piece = PyBytes_FromStringAndSize(PyBytes_AS_STRING(self._data) + self._position, step)
             self._position += step
             self._left -= step
             here -= step
@@ -304,7 +304,7 @@ cdef class FastcgiCodec(Codec):
         return self._answer_or_skip(kind, request_id, length)
 
     cdef object _head(self):
-        cdef bytes block = b"" if self._params is None else bytes(self._params)
+        cdef bytes block = self._params if type(self._params) is bytes else bytes(self._params or b"")
         cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(block)
         cdef Py_ssize_t end = PyBytes_GET_SIZE(block)
         cdef Py_ssize_t at = 0

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ssgi_gateway.core.body import RequestBody
+from ssgi_gateway.core.body import TOGETHER, RequestBody
 from tests.loops import settle
 
 
@@ -21,18 +21,27 @@ def waiting(body: RequestBody) -> asyncio.Future[None]:
     return body.when_more(asyncio.get_running_loop())
 
 
-def test_pieces_are_taken_as_they_came():
+def test_what_waits_is_taken_together_and_what_comes_later_by_itself():
     body = fed(b"ab", b"c")
-    assert [body.take(), body.take(), body.take()] == [b"ab", b"c", b""]
+    assert [body.take(), body.take()] == [b"abc", b""]
+    body.feed(b"d")
+    assert [body.take(), body.take()] == [b"d", b""]
+
+
+def test_where_much_waits_it_is_taken_as_it_came():
+    big = bytes(TOGETHER)
+    body = fed(b"ab", big, b"c", b"d")
+    assert [body.take(), body.take(), body.take(), body.take()] == [b"ab", big, b"cd", b""]
 
 
 def test_size_is_what_waits_and_received_what_came():
-    body = fed(b"ab", b"cde")
-    assert (body.size, body.received) == (5, 5)
+    body = fed(b"ab", bytes(TOGETHER), b"cde")
+    assert (body.size, body.received) == (TOGETHER + 5, TOGETHER + 5)
     body.take()
-    assert (body.size, body.received) == (3, 5)
+    assert (body.size, body.received) == (TOGETHER + 3, TOGETHER + 5)
     body.take()
-    assert (body.size, body.received) == (0, 5)
+    body.take()
+    assert (body.size, body.received) == (0, TOGETHER + 5)
 
 
 def test_an_end_leaves_what_waits():

@@ -751,8 +751,11 @@ async def test_get_data_waits_for_the_end():
 
 
 async def test_get_chunk_gives_the_pieces_and_then_none():
-    res, _ = http(body=body_of(b"ab", b"c"))
+    body = body_of(b"ab", ended=False)
+    res, _ = http(body=body)
     assert data_of(await res.get_chunk()) == b"ab"
+    body.feed(b"c")
+    body.feed_end()
     assert data_of(await res.get_chunk()) == b"c"
     assert await res.get_chunk() is None
     assert await res.get_chunk() is None
@@ -778,8 +781,12 @@ async def test_reading_is_what_lets_the_peer_send_more():
 
 
 async def test_get_data_after_get_chunk_is_the_remainder():
-    res, _ = http(body=body_of(b"ab", b"c", b"d"))
+    body = body_of(b"ab", ended=False)
+    res, _ = http(body=body)
     await res.get_chunk()
+    body.feed(b"c")
+    body.feed(b"d")
+    body.feed_end()
     assert data_of(await res.get_data()) == b"cd"
     assert data_of(await res.get_data()) == b"cd"
 
