@@ -16,8 +16,9 @@ help:
 	@echo 'make asan      the compiled build under AddressSanitizer (only the codecs: ASAN_MODULES=wire)'
 	@echo 'make clean     remove what the others made'
 
+# exec: a signal to make reaches the script, and not only a shell between the two.
 demo:
-	@DEMO_PORT='$(DEMO_PORT)' scripts/demo.sh
+	@DEMO_PORT='$(DEMO_PORT)' exec scripts/demo.sh
 
 test:
 	@scripts/test.sh $(ARGS)

@@ -115,3 +115,10 @@ def test_sigterm_ends_it_as_well(environment: dict[str, str], tmp_path: Path) ->
     demo.wait_for(lambda: "Ctrl-C ends" in demo.text(), "the page")
     assert demo.stop(signal.SIGTERM) == 143
     assert leftovers(environment) == []
+
+
+def test_sigterm_to_make_ends_it_as_well(environment: dict[str, str], tmp_path: Path) -> None:
+    make = Process(["make", "--no-print-directory", "demo"], tmp_path / "output.log", env=environment, cwd=ROOT)
+    make.wait_for(lambda: "Ctrl-C ends" in make.text(), "the page")
+    make.stop(signal.SIGTERM)
+    wait_until(lambda: leftovers(environment) == [], "everything being gone")
