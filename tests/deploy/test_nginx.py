@@ -33,6 +33,9 @@ pytestmark = pytest.mark.nginx
 
 UPSTREAMS = "include ssgi/upstreams.conf;"
 
+HANDSHAKE = (("Upgrade", "websocket"),)
+"""As much of one as makes websocket.conf pass a request on."""
+
 IN_A_SERVER = {
     "scgi.conf": "location / { include ssgi/scgi.conf; scgi_pass ssgi_scgi; }",
     "fastcgi.conf": "location / { include ssgi/fastcgi.conf; fastcgi_pass ssgi_fastcgi; }",
@@ -117,10 +120,10 @@ class Example:
         self.nginx = Nginx(directory, {"unused": "return 204;"}, http)
         self.certificate = certificate / "cert.pem"
 
-    def get(self, target: str) -> Response:
+    def get(self, target: str, *headers: tuple[str, str]) -> Response:
         """Ask over TLS with HTTP/1.1."""
         trust = ssl.create_default_context(cafile=self.certificate)
-        return request(("127.0.0.1", self.tls), "GET", target, host="example.org", tls=trust)
+        return request(("127.0.0.1", self.tls), "GET", target, headers, host="example.org", tls=trust)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +187,7 @@ def test_example_serves_files_itself(example: Example) -> None:
 
 @pytest.mark.parametrize("target", ["/", "/upload", "/ws/board"])
 def test_example_shows_a_page_while_the_gateway_is_down(example: Example, target: str) -> None:
-    answer = example.get(target)
+    answer = example.get(target, *HANDSHAKE)
     assert answer.status == 502
     assert answer.header("content-type") == "text/html; charset=utf-8"
     assert answer.header("retry-after") == "10"
@@ -193,21 +196,38 @@ def test_example_shows_a_page_while_the_gateway_is_down(example: Example, target
     assert answer.text.rstrip().endswith("</html>")
 
 
-@pytest.mark.parametrize("protocol", ["scgi", "fastcgi"])
-def test_http2_requests_arrive_with_their_host_and_scheme(protocol: str, tmp_path: Path, certificate: Path) -> None:
+def ask_over_http2(protocol: str, target: str, directory: Path, certificate: Path) -> tuple[str, int]:
+    """What curl got of the behaviour application through the shipped file for ``protocol``, and nginx's port."""
     tls = f"ssl_certificate {certificate}/cert.pem; ssl_certificate_key {certificate}/key.pem; include ssgi/tls.conf;"
-    with Gateway("tests.apps.behaviour:app", tmp_path, scgi=["unix"], fastcgi=["unix"]) as gateway:
+    listeners: dict[str, list[str]] = {protocol: ["unix"]}
+    with Gateway("tests.apps.behaviour:app", directory, **listeners) as gateway:
         upstream = f"upstream ssgi_{protocol} {{ server {to_nginx(gateway.address(protocol, 'unix'))}; }}"
         server = Server(tls + IN_A_SERVER[f"{protocol}.conf"], listen="ssl http2")
-        with Nginx(tmp_path / "nginx", {"site": server}, upstream) as nginx:
-            url = f"https://localhost:{nginx.ports['site']}/path?query"
-            command = ["curl", "--silent", "--show-error", "--http2", "--cacert", str(certificate / "cert.pem"), url]
-            told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE)
-    facts = json.loads(told.stdout)
+        with Nginx(directory / "nginx", {"site": server}, upstream) as nginx:
+            port = nginx.ports["site"]
+            command = ["curl", "--silent", "--show-error", "--http2", "--cacert", str(certificate / "cert.pem")]
+            command += ["--write-out", "%{stderr}%{http_version} %{http_code} %{content_type}"]
+            url = f"https://localhost:{port}{target}"
+            told = subprocess.run([*command, url], capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert told.returncode == 0, told.stderr
+    return told.stderr + "\n" + told.stdout, port
+
+
+@pytest.mark.parametrize("protocol", ["scgi", "fastcgi"])
+def test_http2_requests_arrive_with_their_host_and_scheme(protocol: str, tmp_path: Path, certificate: Path) -> None:
+    told, port = ask_over_http2(protocol, "/path?query", tmp_path, certificate)
+    facts = json.loads(told.partition("\n")[2])
     assert facts["extensions"]["http_version"] == "2"
     assert facts["extensions"]["scheme"] == "https"
-    assert facts["headers"]["host"] == [f"localhost:{nginx.ports['site']}"]
+    assert facts["headers"]["host"] == [f"localhost:{port}"]
     assert facts["path"] == "/path"
+
+
+def test_a_plain_http2_request_to_the_direct_port_is_426_in_words(tmp_path: Path, certificate: Path) -> None:
+    # The Upgrade header of the gateway's own 426 would be a protocol error to a client that speaks HTTP/2.
+    told, _ = ask_over_http2("websocket", "/ws/echo", tmp_path, certificate)
+    assert told.startswith("2 426 text/plain\n426 Upgrade Required\n")
+    assert "WebSockets are served here" in told
 
 
 @pytest.mark.parametrize("name", ["scgi.conf", "fastcgi.conf", "websocket.conf"])
@@ -225,6 +245,6 @@ def test_a_gateway_that_says_nothing_is_a_504_with_the_same_page(name: str, tmp_
         )
         location = IN_A_SERVER[name].replace(f"ssgi/{name}", str(impatient))
         with Nginx(tmp_path / "nginx", {"site": location + "include ssgi/errors.conf;"}, upstreams) as nginx:
-            answer = request(nginx.address("site"), "GET", "/")
+            answer = request(nginx.address("site"), "GET", "/", HANDSHAKE)
     assert answer.status == 504
     assert "Back in a moment" in answer.text
