@@ -340,6 +340,18 @@ def test_an_answer_before_the_body_was_read_leaves_the_connection_usable(gateway
         answers_on(peer)
 
 
+def test_refusals_leave_the_connection_usable(start: Callable[..., Gateway]) -> None:
+    # Closed behind END_REQUEST, it would still be among those that nginx keeps for a moment, and the next POST a 502.
+    gateway = start("--max-body-size", "10", "--max-head-size", "1k")
+    declared = begin() + params(post(b"/do/data", CONTENT_LENGTH=b"11")) + stdin(b"12345678901")
+    grown = begin() + params(post(b"/do/data")) + stdin(b"123456", b"78901")
+    large = begin() + params(post(b"/do/data", HTTP_COOKIE=b"c" * 2000)) + stdin(b"12345")
+    with Peer(gateway.address("fastcgi", "tcp")) as peer:
+        for data, status in ((declared, 413), (grown, 413), (large, 431), (whole({b"REQUEST_URI": b"/"}), 400)):
+            assert peer.send(data).read_fastcgi().status == status
+            answers_on(peer)
+
+
 def test_a_small_answer_is_one_write_and_large_ones_keep_to_the_size_of_a_record(gateway: Gateway) -> None:
     with Peer(gateway.address("fastcgi", "tcp")) as peer:
         peer.send(whole())
