@@ -130,7 +130,7 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
 def _metavar(option: Option) -> str:
     choices, unit = option.metadata["choices"], option.metadata["unit"]
     named = {"bytes": "SIZE", "seconds": "SECONDS"}.get(unit, "N" if unit else "TEXT")
-    return option.metadata["metavar"] or ("|".join(choices) if choices else named)
+    return option.metadata["metavar"] or ("|".join(filter(None, choices)) if choices else named)
 
 
 def from_command_line(arguments: argparse.Namespace) -> Source:

@@ -92,6 +92,7 @@ def test_help_fits_and_is_grouped(project):
         "flow control:", "addresses:", "example:",
     ]  # fmt: skip
     assert any(line.startswith("  --[no-]websocket-deflate ") for line in lines)
+    assert "  --file-header X-Accel-Redirect|X-Sendfile" in lines  # without the empty one that means none
 
 
 def test_help_of_the_command_itself(project):
