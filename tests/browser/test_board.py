@@ -22,6 +22,8 @@ APP = "examples.board.app:app"
 BOARD = ROOT / "examples" / "board"
 LOCATIONS = f'set $board "{BOARD}";\ninclude "{BOARD}/nginx-locations.conf";'
 PROTOCOLS = ("scgi", "fastcgi", "websocket")
+SCREENSHOTS = ROOT / ".run" / "screenshots"
+"""Where pictures of the page stay for somebody to look at."""
 
 # A browser that asks nobody for updates: the tests need no network.
 CHROMIUM_OPTIONS = [
@@ -324,12 +326,13 @@ def test_the_page_comes_back_after_the_gateway_was_restarted(site: Site, visitor
 @pytest.mark.parametrize(
     ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)], ids=["light", "dark", "small"]
 )
-def test_nothing_is_wider_than_the_window(visitors: Visitors, tmp_path: Path, scheme: str, width: int) -> None:
+def test_nothing_is_wider_than_the_window(visitors: Visitors, scheme: str, width: int) -> None:
     tab = visitors.open("Ada", viewport={"width": width, "height": 860}, color_scheme=scheme)
     tab.choose_pen("blue")
     tab.draw((0.1, 0.7), (0.4, 0.4), (0.6, 0.6), (0.9, 0.3))
     tab.wait_for_ink(0.1, 0.7, "blue")
-    picture = tmp_path / f"board-{scheme}-{width}.png"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    picture = SCREENSHOTS / f"board-{scheme}-{width}.png"
     tab.page.screenshot(path=picture, full_page=True)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
