@@ -96,7 +96,8 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> 
     """
     variables = head.variables
     require_upgrade(variables)
-    if head.http_version == "1.0":
+    # RFC 9113 8.6: HTTP/2 has no 101, and nginx (1.22) makes a tunnel of the whole connection if it is given one.
+    if head.http_version != "1.1":
         raise RequestRejected(400, "a WebSocket handshake needs HTTP/1.1")
     connection = variables.header("connection")
     if connection is not None and "upgrade" not in list_of_words(connection):

@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,6 @@ from tests.harness.nginx import free_port, main_configuration
 pytestmark = pytest.mark.nginx
 
 UPSTREAMS = "include ssgi/upstreams.conf;"
-
-HANDSHAKE = (("Upgrade", "websocket"),)
-"""As much of one as makes websocket.conf pass a request on."""
 
 IN_A_SERVER = {
     "scgi.conf": "location / { include ssgi/scgi.conf; scgi_pass ssgi_scgi; }",
@@ -120,10 +118,10 @@ class Example:
         self.nginx = Nginx(directory, {"unused": "return 204;"}, http)
         self.certificate = certificate / "cert.pem"
 
-    def get(self, target: str, *headers: tuple[str, str]) -> Response:
+    def get(self, target: str) -> Response:
         """Ask over TLS with HTTP/1.1."""
         trust = ssl.create_default_context(cafile=self.certificate)
-        return request(("127.0.0.1", self.tls), "GET", target, headers, host="example.org", tls=trust)
+        return request(("127.0.0.1", self.tls), "GET", target, host="example.org", tls=trust)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +185,7 @@ def test_example_serves_files_itself(example: Example) -> None:
 
 @pytest.mark.parametrize("target", ["/", "/upload", "/ws/board"])
 def test_example_shows_a_page_while_the_gateway_is_down(example: Example, target: str) -> None:
-    answer = example.get(target, *HANDSHAKE)
+    answer = example.get(target)
     assert answer.status == 502
     assert answer.header("content-type") == "text/html; charset=utf-8"
     assert answer.header("retry-after") == "10"
@@ -196,27 +194,28 @@ def test_example_shows_a_page_while_the_gateway_is_down(example: Example, target
     assert answer.text.rstrip().endswith("</html>")
 
 
-def ask_over_http2(protocol: str, target: str, directory: Path, certificate: Path) -> tuple[str, int]:
-    """What curl got of the behaviour application through the shipped file for ``protocol``, and nginx's port."""
+@contextmanager
+def http2_site(protocol: str, directory: Path, certificate: Path) -> Iterator[int]:
+    """The behaviour application through the shipped file for ``protocol``, with HTTP/2: the port of nginx."""
     tls = f"ssl_certificate {certificate}/cert.pem; ssl_certificate_key {certificate}/key.pem; include ssgi/tls.conf;"
     listeners: dict[str, list[str]] = {protocol: ["unix"]}
     with Gateway("tests.apps.behaviour:app", directory, **listeners) as gateway:
         upstream = f"upstream ssgi_{protocol} {{ server {to_nginx(gateway.address(protocol, 'unix'))}; }}"
         server = Server(tls + IN_A_SERVER[f"{protocol}.conf"], listen="ssl http2")
         with Nginx(directory / "nginx", {"site": server}, upstream) as nginx:
-            port = nginx.ports["site"]
-            command = ["curl", "--silent", "--show-error", "--http2", "--cacert", str(certificate / "cert.pem")]
-            command += ["--write-out", "%{stderr}%{http_version} %{http_code} %{content_type}"]
-            url = f"https://localhost:{port}{target}"
-            told = subprocess.run([*command, url], capture_output=True, text=True, check=False, timeout=DEADLINE)
-    assert told.returncode == 0, told.stderr
-    return told.stderr + "\n" + told.stdout, port
+            yield nginx.ports["site"]
+
+
+def curl_http2(url: str, certificate: Path, *options: str) -> str:
+    """What curl got over HTTP/2."""
+    command = ["curl", "--silent", "--show-error", "--http2", "--cacert", str(certificate / "cert.pem"), *options, url]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout
 
 
 @pytest.mark.parametrize("protocol", ["scgi", "fastcgi"])
 def test_http2_requests_arrive_with_their_host_and_scheme(protocol: str, tmp_path: Path, certificate: Path) -> None:
-    told, port = ask_over_http2(protocol, "/path?query", tmp_path, certificate)
-    facts = json.loads(told.partition("\n")[2])
+    with http2_site(protocol, tmp_path, certificate) as port:
+        facts = json.loads(curl_http2(f"https://localhost:{port}/path?query", certificate))
     assert facts["extensions"]["http_version"] == "2"
     assert facts["extensions"]["scheme"] == "https"
     assert facts["headers"]["host"] == [f"localhost:{port}"]
@@ -225,9 +224,47 @@ def test_http2_requests_arrive_with_their_host_and_scheme(protocol: str, tmp_pat
 
 def test_a_plain_http2_request_to_the_direct_port_is_426_in_words(tmp_path: Path, certificate: Path) -> None:
     # The Upgrade header of the gateway's own 426 would be a protocol error to a client that speaks HTTP/2.
-    told, _ = ask_over_http2("websocket", "/ws/echo", tmp_path, certificate)
-    assert told.startswith("2 426 text/plain\n426 Upgrade Required\n")
-    assert "WebSockets are served here" in told
+    with http2_site("websocket", tmp_path, certificate) as port:
+        told = curl_http2(
+            f"https://localhost:{port}/ws/echo", certificate, "--write-out", "%{http_version} %{http_code}"
+        )
+    assert told == "426 Upgrade Required\nWebSockets are served here, over HTTP/1.1\n2 426"
+
+
+def http2_upgrade(port: int, certificate: Path, wanted: bytes) -> bytes:
+    """What nginx sends, up to ``wanted``, when an HTTP/2 request asks for an upgrade, which no decent client does."""
+    headers = {
+        ":method": "GET", ":scheme": "https", ":authority": f"localhost:{port}", ":path": "/ws/echo",
+        "upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }  # fmt: skip
+    # Literal fields without indexing and without Huffman coding (RFC 7541, 6.2.2).
+    block = b"".join(
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in headers.items()
+    )
+    context = ssl.create_default_context(cafile=certificate / "cert.pem")
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as secure,
+    ):
+        settings, end_stream_and_headers = b"\0\0\0\4\0\0\0\0\0", 0x05
+        frame = len(block).to_bytes(3, "big") + bytes([1, end_stream_and_headers]) + (1).to_bytes(4, "big") + block
+        secure.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + frame)
+        told = b""
+        while wanted not in told and (piece := secure.recv(65536)):
+            told += piece
+    return told
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"), [("scgi", b"needs HTTP/1.1"), ("websocket", b"served here, over HTTP/1.1")]
+)
+def test_http2_has_no_upgrade(protocol: str, words: bytes, tmp_path: Path, certificate: Path) -> None:
+    # A 101 would make nginx 1.22 take the whole connection for a tunnel, and complain of itself.
+    with http2_site(protocol, tmp_path, certificate) as port:
+        assert words in http2_upgrade(port, certificate, words)
 
 
 @pytest.mark.parametrize("name", ["scgi.conf", "fastcgi.conf", "websocket.conf"])
@@ -245,6 +282,6 @@ def test_a_gateway_that_says_nothing_is_a_504_with_the_same_page(name: str, tmp_
         )
         location = IN_A_SERVER[name].replace(f"ssgi/{name}", str(impatient))
         with Nginx(tmp_path / "nginx", {"site": location + "include ssgi/errors.conf;"}, upstreams) as nginx:
-            answer = request(nginx.address("site"), "GET", "/", HANDSHAKE)
+            answer = request(nginx.address("site"), "GET", "/")
     assert answer.status == 504
     assert "Back in a moment" in answer.text

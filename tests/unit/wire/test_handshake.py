@@ -96,8 +96,9 @@ class TestRequest:
         assert error.status == 405
         assert error.headers == (("Allow", "GET"),)
 
-    def test_websocket_72_http_1_0(self):
-        assert refusal(SERVER_PROTOCOL="HTTP/1.0").status == 400
+    @pytest.mark.parametrize("version", ["1.0", "2.0", "3.0"])
+    def test_websocket_72_http_1_0(self, version):
+        assert refusal(SERVER_PROTOCOL=f"HTTP/{version}").status == 400
 
     def test_no_upgrade(self):
         error = refusal(HTTP_UPGRADE=None)
