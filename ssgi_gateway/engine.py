@@ -68,7 +68,7 @@ def event_loop() -> str:
     try:
         import uvloop
     except ImportError:
-        return "asyncio (uvloop is not installed: pip install ssgi-gateway[uvloop])"
+        return "asyncio (uvloop is not installed: pip install uvloop)"
     return f"uvloop {getattr(uvloop, '__version__', '')}"
 
 

@@ -110,7 +110,7 @@ def test_an_unknown_module_is_not_hidden():
 
 def test_the_event_loop_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)  # what makes ``import uvloop`` an ImportError
-    assert engine.event_loop() == "asyncio (uvloop is not installed: pip install ssgi-gateway[uvloop])"
+    assert engine.event_loop() == "asyncio (uvloop is not installed: pip install uvloop)"
 
 
 def test_uvloop_is_named_with_its_version():
