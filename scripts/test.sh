@@ -10,7 +10,9 @@ need_nginx
 need openssl openssl
 need curl curl
 need_compiler
-need_venv test
+# Both builds are to be tested: one that does not compile is an error here, and no reason to skip half of the tests.
+SSGI_GATEWAY_COMPILED=1 need_venv test
+[ "$SETUP" = skip ] || export SSGI_REQUIRE_COMPILED=1
 need_browser
 
 scripts/lint.sh
