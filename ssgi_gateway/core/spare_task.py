@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
-import weakref
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Callable, Coroutine
+from sys import getrefcount
 from typing import Any, Final
+from weakref import getweakrefcount
 
 NAME: Final = "ssgi-gateway request"
 """Of every task that is begun at once: names with a number, as asyncio makes them, cost more than they tell."""
@@ -153,7 +153,7 @@ class SpareTask:
         task: Any = self._task  # a reference more, so not before they are counted
         return (
             not len(self._first.context)
-            and not weakref.getweakrefcount(task)
+            and not getweakrefcount(task)
             and task._callbacks is None
             and not task._must_cancel
             and not task.cancelling()
@@ -174,4 +174,4 @@ class SpareTask:
         self._first.run()
 
     def _count_references(self) -> int:
-        return sys.getrefcount(self._task)
+        return getrefcount(self._task)

@@ -6,10 +6,11 @@ asyncio keeps only weak references to tasks, so a scope keeps the strong ones.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import sys
+from asyncio import current_task
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
 from typing import Any, Final
 
 from .spare_task import NAME, SpareTask, make_task
@@ -73,8 +74,8 @@ class TaskScope:
         """Whether a task is running already, or the coroutine has to inherit something that one in reserve has not."""
         loop = self.loop
         return (
-            asyncio.current_task(loop) is not None
-            or len(contextvars.copy_context()) > 0
+            current_task(loop) is not None
+            or len(copy_context()) > 0
             or loop.get_task_factory() is not None
         )
 
@@ -112,7 +113,7 @@ def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, A
     It is an ordinary task in every respect (``current_task``, timeouts, cancellation), only its first step is not
     put into the loop's queue: on Python 3.11 that saves two thirds of what a task costs.
     """
-    if asyncio.current_task(loop) is not None or loop.get_task_factory() is not None:
+    if current_task(loop) is not None or loop.get_task_factory() is not None:
         return loop.create_task(coroutine)
     if EAGER:
         return asyncio.Task(coroutine, loop=loop, name=NAME, eager_start=True)  # type: ignore[call-arg, unused-ignore]

@@ -13,7 +13,6 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsLatin1String
 from libc.string cimport memcpy
 
-from ssgi_gateway.wire.grammar import parse_length
 from ssgi_gateway.wire.response_head import (
     ACCEL_BUFFERING,
     CONTENT_LENGTH,
@@ -25,6 +24,8 @@ from ssgi_gateway.wire.response_head import (
     describe,
     to_text,
 )
+
+from .grammar import parse_length
 
 __all__ = ["REASONS", "ResponseHead"]
 
