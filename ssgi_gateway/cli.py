@@ -87,9 +87,11 @@ def serve(arguments: argparse.Namespace) -> int:
     # Until ``run`` has its own handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = _settings(arguments)
+    _enter(settings.chdir)
     addresses = _addresses(settings)
     run = engine.module("server.serve", settings.codec).run
-    application = negotiation.resolve(loading.load(settings.app), settings.interface, settings)
+    loaded = loading.load(settings.app, pythonpath=settings.pythonpath)
+    application = negotiation.resolve(loaded, settings.interface, settings)
     with _opened(_served(addresses, application), settings) as opened:
         try:
             # Why it is not another build or loop is for --version to say.
@@ -169,6 +171,14 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     path = getattr(arguments, "config", None) or os.environ.get(CONFIG_VARIABLE)
     file = from_file(path) if path else {}
     return combine(from_command_line(arguments), from_environment(os.environ), file)
+
+
+def _enter(directory: str) -> None:
+    if directory:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise ConfigurationError(f"--chdir: {directory}: {error.strerror}") from None
 
 
 def _addresses(settings: Settings) -> list[tuple[str, Address]]:

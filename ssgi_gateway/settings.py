@@ -174,6 +174,18 @@ class Settings:
         metavar="PATH",
         section=APPLICATION,
     )
+    chdir: str = setting(
+        "",
+        "Change to this directory first: the application is looked for there, and relative paths begin there.",
+        metavar="DIR",
+        section=APPLICATION,
+    )
+    pythonpath: tuple[str, ...] = setting(
+        (),
+        "A directory in which Python looks for modules before all others. Repeatable.",
+        metavar="DIR",
+        section=APPLICATION,
+    )
     half_close: bool = setting(
         False,
         "Take a half-closed request connection for a client that still reads (lighttpd may half-close). "

@@ -2,7 +2,7 @@
 
 ::
 
-    module            a module, dotted; the current directory is searched first
+    module            a module, dotted; ``--pythonpath`` and then the current directory are searched first
     :attribute        an attribute of it, dotted to reach further
     ()                at the end: the attribute is a factory, called without arguments; its result is used
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import ModuleType
 
 __all__ = ["failure", "load"]
@@ -37,25 +37,39 @@ _OWN_FRAMES = (os.path.dirname(__file__), importlib.__file__, "<frozen importlib
 """Frames that tell nobody anything: this package's and the import machinery's."""
 
 
-def load(import_string: str, directory: str | os.PathLike[str] | None = None) -> Any:
+def load(
+    import_string: str, directory: str | os.PathLike[str] | None = None, pythonpath: Sequence[str] = ()
+) -> Any:
     """The object that ``import_string`` names.
 
     Args:
         import_string: ``module:attribute``, ``module:attribute.attribute`` or ``module:factory()``.
         directory: put first on ``sys.path``; the current directory when not given.
+        pythonpath: put before it, in this order.
 
     Raises:
-        ConfigurationError: it is malformed, there is no such module or attribute, or importing or calling it failed.
+        ConfigurationError: it is malformed, there is no such module, attribute or directory, or importing or calling
+            it failed.
     """
     match = _IMPORT_STRING.fullmatch(import_string.strip())
     if match is None:
         raise ConfigurationError(_explain_malformed(import_string))
-    directory = os.path.abspath(directory or os.getcwd())
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    module = _import(match["module"], directory)
+    module = _import(match["module"], _search(os.path.abspath(directory or os.getcwd()), pythonpath))
     found = _attribute(module, match["attribute"])
     return _call(found, f"{match['module']}:{match['attribute']}") if match["call"] else found
+
+
+def _search(directory: str, pythonpath: Sequence[str]) -> list[str]:
+    """Put the places to search first on ``sys.path``; returns them in their order."""
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    wanted = [os.path.abspath(place) for place in pythonpath]
+    for place in wanted:
+        if not os.path.exists(place):
+            raise ConfigurationError(f"--pythonpath: there is no directory {place}")
+    # Where one is on the path already, further back, what is in between must not win.
+    sys.path[:0] = wanted
+    return list(dict.fromkeys([*wanted, directory]))
 
 
 def _explain_malformed(import_string: str) -> str:
@@ -75,24 +89,24 @@ def _explain_malformed(import_string: str) -> str:
     return f"{import_string!r} is not an import string; {wanted}"
 
 
-def _import(name: str, directory: str) -> ModuleType:
+def _import(name: str, places: list[str]) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # The name tells the two mistakes apart: our module, or a parent of it, is missing; or one that it imports.
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise ConfigurationError(_explain_missing(name, error.name, directory)) from None
+            raise ConfigurationError(_explain_missing(name, error.name, places)) from None
         raise ConfigurationError(failure(f"{name} was found, but importing it failed", error)) from error
     except (Exception, SystemExit) as error:
         raise ConfigurationError(failure(f"{name} was found, but importing it failed", error)) from error
 
 
-def _explain_missing(name: str, missing: str, directory: str) -> str:
+def _explain_missing(name: str, missing: str, places: list[str]) -> str:
     import pkgutil  # only a start that fails needs it
 
     parent, _, last = missing.rpartition(".")
-    where = f"in {directory} and on the rest of Python's path"
-    searched: Iterable[str] | None = [directory]
+    where = f"in {', '.join(places)} and on the rest of Python's path"
+    searched: Iterable[str] | None = places
     if parent:
         package = sys.modules[parent]  # imported on the way to what is missing
         searched = getattr(package, "__path__", None)

@@ -128,6 +128,8 @@ LISTEN = ("--scgi", "127.0.0.1:0")
         (("serve", "sample:app", "--scgi", "9000"), "--scgi: '9000' is not an address; write :9000"),
         (("serve", "sample:app", *LISTEN, "--backlog", "x"), "--backlog: 'x' is not a whole number"),
         (("serve", "sample:app", *LISTEN, "--interface", "sgi"), "--interface: 'sgi' is not one of auto, ssgi"),
+        (("serve", "sample:app", *LISTEN, "--chdir", "./absent"), "--chdir: ./absent: No such file or directory"),
+        (("serve", "sample:app", *LISTEN, "--pythonpath", "/absent"), "--pythonpath: there is no directory /absent"),
         (("serve", "sample:app", *LISTEN, "--config", "absent.toml"), "--config: absent.toml cannot be read"),
         (("serve", "sample:ap", *LISTEN), "has no attribute 'ap'; did you mean app?"),
         (("serve", "sampel:app", *LISTEN), "there is no module 'sampel'"),
@@ -249,6 +251,55 @@ def test_everything_from_the_environment_and_a_file(project, serving):
     assert server.rows()[0][1] == f"unix:{project}/environment.sock"
     assert (project / "environment.sock").stat().st_mode & 0o777 == 0o600
     assert server.stop() == 0
+
+
+def test_another_directory_is_entered_first(project, serving):
+    """The application, and a relative address, are looked for there; the configuration file where one was."""
+    place = project / "elsewhere"
+    place.mkdir()
+    (place / "there.py").write_text(APP)
+    (project / "ssgi.toml").write_text('chdir = "elsewhere"')
+    for words in (("--chdir", "elsewhere"), ("--config", "ssgi.toml")):
+        server = serving("serve", "there:app", "--scgi", "./a.sock", *words)
+        assert server.rows()[0][1] == f"unix:{place}/a.sock"
+        assert ask_scgi(socket.AF_UNIX, str(place / "a.sock")).endswith(b"hello")
+        assert server.stop() == 0
+
+
+def test_directories_for_modules_come_before_the_current_one(project, serving):
+    for name, more in (("first", "\nimport only_second"), ("second", "")):
+        (project / name).mkdir()
+        (project / name / "sample.py").write_text(APP.replace('"hello"', f'"{name}"') + more)
+        (project / name / f"only_{name}.py").write_text("")
+    words = ("--pythonpath", "first", "--pythonpath", "second")
+    server = serving("serve", "sample:app", "--scgi", "./a.sock", *words)
+    assert ask_scgi(socket.AF_UNIX, str(project / "a.sock")).endswith(b"first")
+    assert server.stop() == 0
+    server = serving("serve", "sample:app", "--scgi", "./a.sock", SSGI_PYTHONPATH="second,first")
+    assert ask_scgi(socket.AF_UNIX, str(project / "a.sock")).endswith(b"second")
+    assert server.stop() == 0
+    message = refused(project, "serve", "only_frist:app", *LISTEN, *words)
+    assert f"there is no module 'only_frist' in {project}/first, {project}/second, {project} and on" in message
+    assert "did you mean only_first?" in message
+
+
+DOTENV = """
+import os
+assert "ONLY_IN_DOTENV" not in os.environ
+from sample import app
+"""
+
+
+def test_a_dotenv_file_is_not_touched(project, serving):
+    """Whoever wants one reads it himself: it is for the project, the shell or systemd, each with rules of its own."""
+    (project / "uses.py").write_text(DOTENV)
+    written = "SSGI_SCGI=./dotenv.sock\nONLY_IN_DOTENV=1\n"
+    (project / ".env").write_text(written)
+    assert "nowhere to listen" in refused(project, "serve", "uses:app")
+    server = serving("serve", "uses:app", "--scgi", "./a.sock")
+    assert [row[1] for row in server.rows()] == [f"unix:{project}/a.sock"]
+    assert server.stop() == 0
+    assert (project / ".env").read_text() == written
 
 
 STOPPED_EARLY = """
