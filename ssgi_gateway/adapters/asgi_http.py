@@ -207,7 +207,11 @@ class HttpCall:
         """
         if self._waiters is not None:
             self._wake()
-        asyncio.get_running_loop().call_later(self._grace, self._res.cancel)
+        asyncio.get_running_loop().call_later(self._grace, self._cancel)
+
+    def _cancel(self) -> None:
+        # Not `self._res.cancel` itself: Cython would make the callable of a C function with one argument too many.
+        self._res.cancel()
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None

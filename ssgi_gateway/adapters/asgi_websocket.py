@@ -194,7 +194,10 @@ class WebSocketCall:
             self._wake()
             self._make_room()
             if not self._left:  # as for HTTP: told first, cancelled if it does not care
-                self._deadline = asyncio.get_running_loop().call_later(self._grace, self._ws.cancel)
+                self._deadline = asyncio.get_running_loop().call_later(self._grace, self._cancel)
+
+    def _cancel(self) -> None:
+        self._ws.cancel()  # as in asgi_http
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
