@@ -14,9 +14,10 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.extensions import fits, request_head
+from ..core.extensions import channel_of, fits, request_head
 
 if TYPE_CHECKING:
+    from ..core.channel import Channel
     from ..core.response import HttpResponse
 
 PIECE: Final = 262144
@@ -35,7 +36,7 @@ async def send_path(res: HttpResponse, path: str | os.PathLike[str], has_length:
         OSError: the file cannot be opened or read; ``ConnectionAbortedError`` if it is the client who left.
     """
     loop = asyncio.get_running_loop()
-    fd, size, content = await loop.run_in_executor(None, _open, path)
+    fd, size, content = await loop.run_in_executor(None, _open, path, channel_of(res))
     try:
         if not has_length:
             res.send_headers([("content-length", str(size))])
@@ -87,14 +88,14 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
         res.send()
 
 
-def _open(path: Any) -> tuple[int, int, bytes]:
-    """Descriptor and size of a large file; -1, the size and the whole content of a small one."""
+def _open(path: Any, channel: Channel) -> tuple[int, int, bytes]:
+    """Descriptor and size of a file that is large or the web server's to send; else -1, its size and its content."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for its writer
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{os.fspath(path)!r} is no regular file")
-        if status.st_size > PIECE:
+        if status.st_size > PIECE or channel.front_file(fd) is not None:
             return fd, status.st_size, b""
         content = os.read(fd, PIECE)
     except BaseException:

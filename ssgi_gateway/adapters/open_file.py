@@ -11,11 +11,12 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.adapters.asgi_files import send_file
+from ssgi_gateway.core.extensions import channel_of
 
 if TYPE_CHECKING:
     from ssgi_gateway.core.response import HttpResponse
 
-__all__ = ["SMALL", "OpenFile"]
+__all__ = ["OpenFile"]
 
 SMALL: Final = 262144
 """Bytes up to which a file is read at once and sent with one write."""
@@ -51,8 +52,13 @@ class OpenFile:
         file.left = max((status.st_size if end is None else min(end, status.st_size)) - start, 0)
         return file
 
-    def read_all(self) -> bytes:
-        """The bytes, of a file that is small; fewer if it has become shorter. Closes it."""
+    def read_small(self, res: HttpResponse) -> bytes | None:
+        """The bytes, fewer if it has become shorter, of a file that is small and not the web server's to send.
+
+        Then it is closed; otherwise ``None``.
+        """
+        if self.left > SMALL or channel_of(res).front_file(self._fd) is not None:
+            return None
         try:
             return os.pread(self._fd, self.left, self.offset)
         finally:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.open_file import SMALL, OpenFile
+from ssgi_gateway.adapters.open_file import OpenFile
 from ssgi_gateway.adapters.rsgi_errors import protocol_closed, protocol_error
 from ssgi_gateway.adapters.wsgi_input import take_all
 
@@ -198,7 +198,7 @@ class HttpProtocol:
         res = self._res
         loop = asyncio.get_running_loop()
         try:
-            opened, size, content = await loop.run_in_executor(None, _open, file, start, end)
+            opened, size, content = await loop.run_in_executor(None, _open, res, file, start, end)
         except OSError as error:
             # What the client is told is no more than that: the path is the application's secret.
             logger.warning("RSGI: %s; answered 404", error)
@@ -232,10 +232,10 @@ class HttpProtocol:
                 watcher.set_result(None)
 
 
-def _open(path: str, start: int, end: int | None) -> tuple[OpenFile, int, bytes | None]:
+def _open(res: HttpResponse, path: str, start: int, end: int | None) -> tuple[OpenFile, int, bytes | None]:
     """Open a file, and read it if it is small; in a thread."""
     file = OpenFile.from_path(path, start, end)
-    return file, file.left, file.read_all() if file.left <= SMALL else None
+    return file, file.left, file.read_small(res)
 
 
 class HttpTransport:

@@ -154,8 +154,8 @@ class Call:
             raise RuntimeError(NO_HEAD.format("gave a file"))
         if 0 <= head.content_length < file.left:
             file.left = head.content_length
-        if file.left <= SMALL:
-            self.put_all([file.read_all()])
+        if file.left <= SMALL and (content := file.read_small(self._res)) is not None:
+            self.put_all([content])
             return
         if head.content_length < 0:
             head.set_content_length(file.left)

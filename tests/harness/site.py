@@ -35,6 +35,7 @@ class Site:
         env: environment variables of the gateway.
         routes: those to set up.
         http: further lines of nginx's ``http { }``.
+        server: further lines of each of its ``server { }``.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class Site:
         env: Mapping[str, str] | None = None,
         routes: Iterable[Route] = ROUTES,
         http: str = "client_max_body_size 0;",
+        server: str = "",
     ) -> None:
+        self.directory = directory
         both = ("unix", "tcp")
         routes = tuple(routes)
         direct = both if any(route.protocol == "websocket" for route in routes) else ()  # opened for WebSockets only
@@ -54,7 +57,8 @@ class Site:
         through = [route for route in routes if route.nginx]
         upstreams = "".join(route.upstream(route.gateway_address(self.gateway)) for route in through)
         try:
-            self.nginx = Nginx(directory / "nginx", {it.name: it.location() for it in through}, f"{http}\n{upstreams}")
+            servers = {it.name: f"{server}\n{it.location()}" for it in through}
+            self.nginx = Nginx(directory / "nginx", servers, f"{http}\n{upstreams}")
         except BaseException:
             self.gateway.kill()
             raise
