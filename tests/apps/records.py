@@ -6,11 +6,12 @@ a test may compare them with its own ``time.monotonic()``.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from typing import Any
 
-__all__ = ["record", "records"]
+__all__ = ["databases", "record", "records"]
 
 _records: defaultdict[str, list[tuple[float, str, Any]]] = defaultdict(list)
 
@@ -24,3 +25,14 @@ def record(key: str, event: str, detail: Any = None) -> None:
 def records(key: str) -> list[tuple[float, str, Any]]:
     """What was noted under ``key``, oldest first."""
     return _records.get(key, [])
+
+
+def databases() -> int:
+    """How many descriptors of this process are SQLite databases."""
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            count += ".sqlite3" in os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            pass  # it was the listing's own
+    return count

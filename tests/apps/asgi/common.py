@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.apps.behaviour import pattern
-from tests.apps.records import record, records
+from tests.apps.records import databases, record, records
 
 __all__ = ["digest", "endless", "pieces", "with_records"]
 
@@ -44,6 +44,7 @@ def process() -> dict[str, int]:
         "tasks": len(asyncio.all_tasks()),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": threading.active_count(),
+        "databases": databases(),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
@@ -67,6 +68,12 @@ async def wait(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+async def held(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Has used the database when its client leaves: in the middle of a stream, or of nothing."""
+    await User.objects.acount()
+    return await forever(request) if request.GET["how"] == "stream" else await wait(request)
+
+
 def cookies(request: HttpRequest) -> HttpResponse:
     response = JsonResponse({"seen": request.COOKIES.get("who")})
     response.set_cookie("one", "1")
@@ -90,6 +97,7 @@ urlpatterns: list[Any] = [
     path("stream", stream),
     path("forever", forever),
     path("wait", wait),
+    path("held", held),
     path("cookies", cookies),
     path("error", error),
     path("file", file),

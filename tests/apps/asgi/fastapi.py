@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sqlite3
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -64,6 +66,19 @@ async def stream(size: int) -> StreamingResponse:
 @application.get("/forever")
 async def forever(key: str) -> StreamingResponse:
     return StreamingResponse(endless(key))
+
+
+async def rows(key: str) -> AsyncIterator[bytes]:
+    """A database's, for ever."""
+    with contextlib.closing(sqlite3.connect(os.environ["APP_FOLDER"] + "/rows.sqlite3")) as database:
+        async for piece in endless(key):
+            database.execute("pragma user_version").fetchone()
+            yield piece
+
+
+@application.get("/held")
+async def held(key: str) -> StreamingResponse:
+    return StreamingResponse(rows(key))
 
 
 @application.get("/cookies")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from tests.apps.behaviour import pattern
-from tests.apps.records import record, records
+from tests.apps.records import databases, record, records
 
 TEXT = [("content-type", "text/plain; charset=utf-8")]
 JSON = [("content-type", "application/json")]
@@ -95,6 +97,13 @@ async def forever(scope: Any, proto: Any) -> None:
         raise
 
 
+async def held(scope: Any, proto: Any) -> None:
+    """A stream during which a database is open."""
+    with contextlib.closing(sqlite3.connect(os.environ["APP_FOLDER"] + "/rows.sqlite3")) as database:
+        database.execute("pragma user_version").fetchone()
+        await forever(scope, proto)
+
+
 async def watch(scope: Any, proto: Any) -> None:
     """A stream that sends nothing, and somebody who watches for the client's leaving."""
     key = query_of(scope)["key"]
@@ -137,7 +146,11 @@ async def noted(scope: Any, proto: Any) -> None:
 
 
 async def process(scope: Any, proto: Any) -> None:
-    told = {"tasks": len(asyncio.all_tasks()), "descriptors": len(os.listdir("/proc/self/fd"))}
+    told = {
+        "tasks": len(asyncio.all_tasks()),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "databases": databases(),
+    }
     proto.response_str(200, JSON, json.dumps(told))
 
 
@@ -196,6 +209,7 @@ PAGES: dict[str, Page] = {
     "/stream": stream,
     "/events": events,
     "/forever": forever,
+    "/held": held,
     "/watch": watch,
     "/echo": echo,
     "/sums": sums,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.apps.behaviour import pattern
-from tests.apps.records import record, records
+from tests.apps.records import databases, record, records
 
 __all__ = ["digest", "endless", "pieces", "with_records"]
 
@@ -39,7 +39,11 @@ def endless(key: str) -> Iterator[bytes]:
 
 def process() -> dict[str, int]:
     """What could leak."""
-    return {"descriptors": len(os.listdir("/proc/self/fd")), "threads": threading.active_count()}
+    return {
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": threading.active_count(),
+        "databases": databases(),
+    }
 
 
 def with_records(app: Any) -> Any:

@@ -12,6 +12,8 @@ from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, S
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
+from tests.apps.records import record
+
 from .common import digest, endless, pieces
 
 
@@ -54,6 +56,16 @@ def forever(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(endless(request.GET["key"]))
 
 
+@csrf_exempt
+def held(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Has used the database when its client leaves: in the middle of a stream, or of its upload."""
+    User.objects.count()
+    if request.GET["how"] == "stream":
+        return forever(request)
+    record(request.GET["key"], "started")
+    return HttpResponse(str(len(request.body)))
+
+
 def cookies(request: HttpRequest) -> HttpResponse:
     response = JsonResponse({"seen": request.COOKIES.get("who")})
     response.set_cookie("one", "1")
@@ -87,6 +99,7 @@ urlpatterns: list[Any] = [
     path("upload", upload),
     path("stream", stream),
     path("forever", forever),
+    path("held", held),
     path("cookies", cookies),
     path("error", error),
     path("file", file),

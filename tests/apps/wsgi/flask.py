@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, abort, jsonify, request, send_file, stream_with_context
+import os
+import sqlite3
+
+from flask import Flask, Response, abort, g, jsonify, request, send_file, stream_with_context
 
 from .common import digest, endless, pieces, with_records
 
@@ -58,6 +61,20 @@ def context() -> Response:
 @flask.get("/forever")
 def forever() -> Response:
     return Response(endless(request.args["key"]))
+
+
+@flask.get("/held")
+def held() -> Response:
+    """A stream during which a database is open; Flask closes it with the context."""
+    g.database = sqlite3.connect(os.environ["APP_FOLDER"] + "/rows.sqlite3")
+    g.database.execute("pragma user_version").fetchone()
+    return Response(stream_with_context(endless(request.args["key"])))
+
+
+@flask.teardown_appcontext
+def close_database(error: BaseException | None) -> None:
+    if "database" in g:
+        g.database.close()
 
 
 @flask.get("/cookies")
