@@ -228,13 +228,20 @@ class _Adapters:
     def __init__(self, offered: Mapping[str, Interface], settings: Settings) -> None:
         self.offered = offered
         self._settings = settings
-        self._adapted: dict[tuple[str, int], SSGICallable] = {}
+        self._adapted: list[tuple[str, Any, SSGICallable]] = []
 
     def adapt(self, name: str, handler: Any) -> SSGICallable:
-        key = (name, id(handler))
-        if key not in self._adapted:
-            self._adapted[key] = self.offered[name].adapt(handler, self._settings)
-        return self._adapted[key]
+        for known, before, adapted in self._adapted:
+            if known == name and _same(before, handler):
+                return adapted
+        adapted = self.offered[name].adapt(handler, self._settings)
+        self._adapted.append((name, handler, adapted))
+        return adapted
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two handlers are one; ``framework.handle`` is another object each time it is written."""
+    return one is other or (inspect.ismethod(one) and inspect.ismethod(other) and one == other)
 
 
 def _chosen(protocol: str, choice: Any, adapters: _Adapters) -> SSGICallable | None:

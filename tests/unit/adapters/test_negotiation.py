@@ -129,6 +129,18 @@ def test_one_handler_for_both_is_adapted_once(more_interfaces):
     assert more_interfaces == [asgi_app]
 
 
+def test_one_method_for_both_is_one_handler(more_interfaces):
+    class Own(Framework):
+        def __init__(self):
+            super().__init__({"http": ("asgi", self.handle), "websockets": ("asgi", self.handle)})
+
+        async def handle(self, scope, receive, send): ...
+
+    application = resolve(Own())
+    assert application.http is application.websocket  # or its lifespan would be run twice
+    assert len(more_interfaces) == 1
+
+
 def test_wsgi_cannot_serve_websockets(more_interfaces):
     message = refused(Framework({"websockets": ("wsgi", wsgi_app)}))
     assert "chose 'wsgi' for 'websockets', which cannot serve websockets; there is ssgi, asgi, or None" in message
