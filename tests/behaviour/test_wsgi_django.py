@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.behaviour.app_site import serve_app
 from tests.behaviour.forms import Browser
-from tests.harness import HTTP_ROUTES, Endpoint, Gateway, Nginx, Site, request, to_nginx
+from tests.harness import HTTP_ROUTES, Endpoint, Site
 
 pytestmark = pytest.mark.nginx
 
@@ -99,27 +98,3 @@ def test_a_file_is_sent(http: Endpoint) -> None:
     assert answer.header("content-length") == str(len(answer.body))
     assert b"from django.contrib.admin" in answer.body
     assert (answer.header("content-disposition") or "").startswith("attachment")
-
-
-def test_static_files_come_from_nginx(tmp_path: Path) -> None:
-    pytest.importorskip("django")
-    own = tmp_path / "app"
-    own.mkdir()
-    with Gateway("tests.apps.wsgi.django:app", tmp_path, fastcgi=["unix"], env={"APP_FOLDER": str(own)}) as gateway:
-        body = (
-            f"location /static/ {{ alias {own}/static/; }}\n"
-            f"location / {{ include ssgi/fastcgi.conf; fastcgi_pass {to_nginx(gateway.fastcgi[0])}; }}"
-        )
-        with Nginx(tmp_path / "nginx", {"site": body}) as nginx:
-            address = nginx.address("site")
-            page = request(address, "GET", "/admin/login/")
-            found = re.search(r'href="(/static/admin/css/base\.css)"', page.text)
-            assert found, page.text
-            style = request(address, "GET", found[1])
-            assert style.status == 200
-            assert style.header("content-type") == "text/css"
-            assert style.body == (own / "static/admin/css/base.css").read_bytes()
-            gateway.stop()
-            # Without the gateway they are still there: it never saw them.
-            assert request(address, "GET", found[1]).status == 200
-            assert request(address, "GET", "/admin/login/").status == 502

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,12 @@ def read(environ: Environ, start: Start) -> Iterable[bytes]:
     return [b"all"]
 
 
+def pause(environ: Environ, start: Start) -> Iterable[bytes]:
+    time.sleep(float(query_of(environ)["seconds"]))
+    start("200 OK", TEXT)
+    return [b"done"]
+
+
 def nothing(environ: Environ, start: Start) -> Iterable[bytes]:
     start("404 Not Found", TEXT)
     return [b"not here\n"]
@@ -167,6 +174,7 @@ PAGES: dict[str, Callable[[Environ, Start], Iterable[bytes]]] = {
     "/replaced": replaced,
     "/file": file,
     "/read": read,
+    "/pause": pause,
 }
 
 
