@@ -54,7 +54,7 @@ def quoted(page: Path) -> list[str]:
 
 SUFFIXES = ("py", "pyx", "pxd", "md", "conf", "toml", "sh", "png", "svg", "css", "js", "html")
 TOP = ("ssgi_gateway", "tests", "docs", "deploy", "examples", "scripts", "benchmarks", "fuzz", "build")
-NOT_IN_THE_TREE = ("build/mirror", "hello.py")
+NOT_IN_THE_TREE = ("build/mirror", "hello.py", "manage.py")
 """What a page names and a build or a reader makes."""
 
 
