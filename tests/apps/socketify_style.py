@@ -197,11 +197,12 @@ async def download(res: Response, req: Request) -> None:
 
 async def hang(res: Response, req: Request) -> None:
     key = req.get_query("key")
+    gone = asyncio.Event()
+    res.on_aborted(gone.set)
     res.on_aborted(record, key, "aborted")
     record(key, "started")
-    while not res.aborted:
-        await asyncio.sleep(0.01)
-    record(key, "left")
+    await gone.wait()
+    record(key, "left", res.aborted)
 
 
 def slowly(res: Response, req: Request) -> None:

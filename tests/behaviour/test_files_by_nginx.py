@@ -1,4 +1,4 @@
-"""A file of any interface is sent by nginx itself where the settings let it: X-Accel-Redirect into an internal location.
+"""A file of any interface is sent by nginx itself where the settings let it: X-Accel-Redirect, an internal location.
 
 The location marks what it sends, so that a test sees who did it. What is not the whole of a file below the root, or not
 status 200, stays with the gateway, ranges included.

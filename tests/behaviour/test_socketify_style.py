@@ -57,7 +57,7 @@ def test_a_client_that_leaves(http: Endpoint, key: str) -> None:
         http.wait_for_record(key, "started")
         left = http.now()
     assert http.aborted_after(key, left) < 1
-    http.wait_for_record(key, "left")
+    assert http.wait_for_record(key, "left")[2] is True
 
 
 @pytest.mark.parametrize("message", ["grüße", b"\x00\xff", "x" * 100_000], ids=["text", "bytes", "long"])
