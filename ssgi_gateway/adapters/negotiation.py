@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -25,6 +26,8 @@ from ssgi_gateway.settings import Settings
 from ssgi_gateway.ssgi import SSGI_VERSION
 
 __all__ = ["INTERFACES", "Application", "Interface", "SSGICallable", "get_supported", "resolve"]
+
+logger = logging.getLogger("ssgi_gateway.app")
 
 SSGICallable: TypeAlias = Callable[..., Any]
 """Called with SSGI's eight arguments."""
@@ -68,14 +71,24 @@ class Application:
         self._parts = list({id(part): part for part in (framework, http, websocket)}.values())
 
     def before_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Before the event loop runs: every ``before_loop(loop)``, for interfaces whose life begins so early (RSGI)."""
+        """Before the event loop runs: every ``before_loop(loop)``, for interfaces whose life begins so early (RSGI).
+
+        Raises:
+            ConfigurationError: an application cannot start.
+        """
         for part in self._parts:
-            _call_hook(part, "before_loop", loop)
+            try:
+                _call_hook(part, "before_loop", loop)
+            except Exception as error:
+                raise _not_started(error) from error
 
     def after_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """After it has run: every ``after_loop(loop)``."""
+        """After it has run: every ``after_loop(loop)``; one that raises is in the log and keeps no other from its end."""
         for part in reversed(self._parts):
-            _call_hook(part, "after_loop", loop)
+            try:
+                _call_hook(part, "after_loop", loop)
+            except Exception:
+                logger.exception("after_loop() of %s raised", _shown(part))
 
     async def startup(self, state: dict[str, Any]) -> None:
         """Before the first request: run every ``startup(state)`` there is.
@@ -89,17 +102,22 @@ class Application:
         for index, part in enumerate(self._parts):
             try:
                 await _run_hook(part, "startup", state)
-            except BaseException:
+            except BaseException as error:
                 await self._shut_down(self._parts[:index])
+                if isinstance(error, Exception):
+                    raise _not_started(error) from error
                 raise
 
     async def shutdown(self) -> None:
-        """After the last one: every ``shutdown()``."""
+        """After the last one: every ``shutdown()``; one that raises is in the log and keeps no other from its end."""
         await self._shut_down(self._parts)
 
     async def _shut_down(self, parts: list[Any]) -> None:
         for part in reversed(parts):
-            await _run_hook(part, "shutdown")
+            try:
+                await _run_hook(part, "shutdown")
+            except Exception:
+                logger.exception("shutdown() of %s raised", _shown(part))
 
     def __repr__(self) -> str:
         return f"Application(http={self.http!r}, websocket={self.websocket!r})"
@@ -110,6 +128,8 @@ async def _run_hook(part: Any, name: str, *args: Any) -> None:
     hook: Any = getattr(part, name, None)
     if shape.is_async(hook):
         await hook(*args)
+    elif callable(hook):
+        logger.warning("%s() of %s is not async, so it is no hook of SSGI and is not called", name, _shown(part))
 
 
 def _call_hook(part: Any, name: str, *args: Any) -> None:
@@ -117,6 +137,13 @@ def _call_hook(part: Any, name: str, *args: Any) -> None:
     hook: Any = getattr(part, name, None)
     if callable(hook) and not shape.is_async(hook):
         hook(*args)
+
+
+def _not_started(error: Exception) -> ConfigurationError:
+    """Why an application did not start: its own words, or its traceback."""
+    if isinstance(error, ConfigurationError):
+        return error
+    return ConfigurationError(failure("the application failed to start", error))
 
 
 def _adapt_ssgi(app: Any, settings: Settings) -> SSGICallable:

@@ -162,6 +162,32 @@ def test_faults_96_an_import_error_shows_its_traceback_and_ends(project):
     assert "cli.py" not in message
 
 
+HOOKS = """
+class Framework:
+    def __call__(self, type, server_address, remote_address, method, path, query_string, get_header, res): ...
+class Startup(Framework):
+    async def startup(self, state): raise LookupError("no database")
+class BeforeLoop(Framework):
+    def before_loop(self, loop): raise LookupError("no database")
+class Rsgi:
+    def __rsgi_init__(self, loop): raise LookupError("no database")
+    async def __rsgi__(self, scope, protocol): ...
+"""
+
+
+@pytest.mark.parametrize("kind", ["Startup", "BeforeLoop", "Rsgi"])
+def test_an_application_that_raises_while_it_starts_shows_its_traceback_and_ends(project, kind):
+    (project / "hooks.py").write_text(HOOKS)
+    done = run(project, "serve", f"hooks:{kind}()", "--scgi", "./a.sock")
+    assert done.returncode == 2
+    message = done.stderr.partition("\nssgi-gateway: ")[2]
+    assert message.startswith("the application failed to start:\n\nTraceback")
+    assert message.rstrip().endswith("LookupError: no database")
+    assert f'"{project}/hooks.py"' in message
+    assert "negotiation.py" not in message
+    assert not (project / "a.sock").exists()
+
+
 def test_what_opened_before_an_error_is_closed_and_removed(project):
     refused(project, "serve", "sample:app", "--scgi", "./a.sock", "--fastcgi", "fd:987")
     assert not (project / "a.sock").exists()
