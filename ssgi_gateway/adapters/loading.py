@@ -37,9 +37,7 @@ _OWN_FRAMES = (os.path.dirname(__file__), importlib.__file__, "<frozen importlib
 """Frames that tell nobody anything: this package's and the import machinery's."""
 
 
-def load(
-    import_string: str, directory: str | os.PathLike[str] | None = None, pythonpath: Sequence[str] = ()
-) -> Any:
+def load(import_string: str, directory: str | os.PathLike[str] | None = None, pythonpath: Sequence[str] = ()) -> Any:
     """The object that ``import_string`` names.
 
     Args:

@@ -83,7 +83,7 @@ class Application:
                 raise _not_started(error) from error
 
     def after_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """After it has run: every ``after_loop(loop)``; one that raises is in the log and keeps no other from its end."""
+        """After it has run: every ``after_loop(loop)``; one that raises is logged and keeps no other from its end."""
         for part in reversed(self._parts):
             try:
                 _call_hook(part, "after_loop", loop)
@@ -109,7 +109,7 @@ class Application:
                 raise
 
     async def shutdown(self) -> None:
-        """After the last one: every ``shutdown()``; one that raises is in the log and keeps no other from its end."""
+        """After the last one: every ``shutdown()``; one that raises is logged and keeps no other from its end."""
         await self._shut_down(self._parts)
 
     async def _shut_down(self, parts: list[Any]) -> None:

@@ -21,9 +21,7 @@ STATIC = "location /static/ { alias APP_FOLDER/static/; }"
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The project behind an nginx that knows where its static files are."""
     app = f"{request.param}.django:app"
-    with serve_app(
-        app, request.config, tmp_path_factory, routes=HTTP_ROUTES, needs="django", server=STATIC
-    ) as running:
+    with serve_app(app, request.config, tmp_path_factory, routes=HTTP_ROUTES, needs="django", server=STATIC) as running:
         yield running
 
 
