@@ -73,11 +73,7 @@ class TaskScope:
     def _cannot_lend(self) -> bool:
         """Whether a task is running already, or the coroutine has to inherit something that one in reserve has not."""
         loop = self.loop
-        return (
-            current_task(loop) is not None
-            or len(copy_context()) > 0
-            or loop.get_task_factory() is not None
-        )
+        return current_task(loop) is not None or len(copy_context()) > 0 or loop.get_task_factory() is not None
 
     def _run_first_step(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
         spare, self._spare = self._spare, None
