@@ -63,8 +63,16 @@ cdef class ScgiCodec(Codec):
 
     cpdef object next_event(self):
         """The next thing that arrived, or ``None``; raises as the portable codec does."""
-        if self._events:
-            return self._events.pop(0)
+        cdef list events = self._events
+        cdef Py_ssize_t told = self._told
+        if told < len(events):
+            event = events[told]
+            if told + 1 == len(events):
+                self._told = 0
+                events.clear()
+            else:
+                self._told = told + 1
+            return event
         if self._error is not None:
             raise self._error
         return None
