@@ -17,7 +17,7 @@ COUNT = 1000
 ROOM = 4096
 """Descriptors this process may need; the soft limit is 1024 on most machines."""
 
-TUNNELS = [route for route in ROUTES if route.name in ("scgi-unix", "websocket-unix", "direct")]
+TUNNELS = [route for route in ROUTES if route.websockets]
 
 
 @pytest.fixture(autouse=True)
