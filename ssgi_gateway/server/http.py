@@ -150,7 +150,7 @@ class HttpProtocol(Protocol):
         if output:
             self.connection.write(output)
             if self.codec.closing:
-                self.connection.finish(False)
+                self.connection.finish(self.codec.trails)
 
     def _head_received(self, event: HeadReceived) -> None:
         if self._overloaded:
@@ -250,7 +250,7 @@ class HttpProtocol(Protocol):
         sign = self.codec.break_off()
         if sign:
             self.connection.write(sign)
-        self.connection.finish(not self._ended)
+        self.connection.finish(not self._ended or self.codec.trails)
         self.connection_lost()
 
     def describe(self) -> dict[str, Any]:
@@ -302,7 +302,7 @@ class HttpProtocol(Protocol):
             self.connection.deadline = self.gateway.now + self.gateway.idle_timeout
             self.connection.start_reading()  # a body that had to wait has stopped it
         else:
-            self.connection.finish(not self._ended)
+            self.connection.finish(not self._ended or self.codec.trails)
 
     def _wait(self) -> None:
         """Nothing more can be done now: say what is waited for, and read only if somebody wants it."""
@@ -350,7 +350,7 @@ class HttpProtocol(Protocol):
         self.connection.write_many(self.codec.encode(head.encode(), text, True))
         if self._overloaded:
             self.codec.finish()
-            self.connection.finish(not self._ended)
+            self.connection.finish(not self._ended or self.codec.trails)
         else:
             # A kept FastCGI connection stays: nginx may send its next request there before it sees a close.
             self._end()

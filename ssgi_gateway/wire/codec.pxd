@@ -2,6 +2,7 @@ cdef class Codec:
     cdef public bint busy
     cdef public str protocol
     cdef public bint serves_http
+    cdef public bint trails
     cdef public bint tunnels
 
     cpdef object receive(self, bytes data)

@@ -20,15 +20,17 @@ class Codec:
         closing: nothing more will be read; once ``take_output()`` was sent the connection is to be closed.
         protocol: the name in logs and in ``extensions``.
         serves_http: ordinary requests may come this way.
+        trails: the peer may send something behind the end of its request, which must not meet a closed connection.
         tunnels: a 101 answer turns the connection into a two-way stream here.
     """
 
-    __slots__ = ("busy", "protocol", "serves_http", "tunnels")
+    __slots__ = ("busy", "protocol", "serves_http", "trails", "tunnels")
 
-    def __init__(self, protocol: str, serves_http: bool, tunnels: bool) -> None:
+    def __init__(self, protocol: str, serves_http: bool, tunnels: bool, trails: bool = False) -> None:
         self.protocol = protocol
         self.serves_http = serves_http
         self.tunnels = tunnels
+        self.trails = trails
         self.busy = False
 
     @property

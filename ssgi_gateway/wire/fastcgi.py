@@ -107,7 +107,7 @@ class FastcgiCodec(Codec):
     )
 
     def __init__(self, limits: WireLimits, max_connections: int = 10000) -> None:
-        super().__init__("fastcgi", serves_http=True, tunnels=False)
+        super().__init__("fastcgi", serves_http=True, tunnels=False, trails=True)
         self._limits = limits
         self._max_connections = max_connections
         # Framing: unread bytes from _position on; of the record being read, _left bytes of a stream's content that

@@ -94,6 +94,7 @@ cdef class FastcgiCodec(Codec):
         self.protocol = "fastcgi"
         self.serves_http = True
         self.tunnels = False
+        self.trails = True
         self._max_head = min(limits.max_head_size, LARGEST)
         self._max_variables = limits.max_variables
         self._max_connections = max_connections

@@ -97,7 +97,8 @@ async def test_the_same_one_serves_all_that_never_wait():
     assert not any(ordinary), "an ordinary one was made, because those in reserve were spent"
 
 
-@pytest.mark.parametrize("error", [KeyError("a"), asyncio.CancelledError("b"), SystemExit(3)])
+# asyncio's own eager tasks let an exit through before anybody has the task, and then complain that nobody asked it.
+@pytest.mark.parametrize("error", [KeyError("a"), asyncio.CancelledError("b"), *([] if EAGER else [SystemExit(3)])])
 async def test_what_fails_at_once_is_raised(error):
     bench = Bench()
 

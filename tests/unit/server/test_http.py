@@ -14,7 +14,7 @@ from tests.unit.server.peer import bench, request, split_answer
 from tests.unit.wire.fastcgi_front import begin, params, record, stdin
 from tests.unit.wire.flup_fastcgi import flup_records
 
-PARAMS, STDIN, STDOUT, END_REQUEST, ABORT_REQUEST = 4, 5, 6, 3, 2
+PARAMS, STDIN, STDOUT, DATA, END_REQUEST, ABORT_REQUEST = 4, 5, 6, 8, 3, 2
 HELLO = b"Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 FAILURE_PAGE = b"Internal Server Error\n"
 ROOM = 16384
@@ -97,14 +97,28 @@ async def test_scgi_read_answer_close_in_one_turn():
         assert b.idle
 
 
-async def test_fastcgi_read_answer_close_in_one_turn():
+async def test_fastcgi_read_and_answer_in_one_turn_and_close_once_the_peer_has():
     with bench(hello) as b:
         _, peer = b.connect("fastcgi", fastcgi(kept=False))
         records = peer.take()
         assert peer.ended
         assert stdout(records) == HELLO
         assert ended(records)
-        assert b.idle
+        peer.close()
+        await until(lambda: b.idle)
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+async def test_a_record_behind_the_end_of_a_request_costs_nobody_its_answer(kind):
+    """flup ends FCGI_DATA too, which a responder has not (6.2). A closed connection would answer that with a reset."""
+    with bench(lambda *args: args[-1].send(BIG)) as b:
+        _, peer = b.connect("fastcgi", fastcgi(kept=False), kind=kind)
+        for _ in range(3):
+            await settle()
+            peer.send(record(DATA))
+        records = await peer.read_all()
+        assert stdout(records).endswith(BIG)
+        assert ended(records)
 
 
 async def test_a_body_that_came_with_the_head_is_there_when_the_application_asks():
