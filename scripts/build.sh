@@ -5,7 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 
 need_compiler
-[ -x "$VENV/bin/python" ] || need_venv test
+[ -e "$VENV/.installed-test" ] || need_venv test
 say "compiling what has changed"
 SSGI_GATEWAY_COMPILED=1 logged "$RUN/build.log" "$VENV/bin/python" setup.py build_ext --inplace
-fingerprint >"$VENV/.installed-test"

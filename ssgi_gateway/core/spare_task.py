@@ -147,8 +147,8 @@ class SpareTask:
         return self._task
 
     def is_spare(self) -> bool:
-        """Whether it is as it was made, and can be lent again."""
-        if self._relay.coroutine is not None or self._count_references() != self._references:
+        """Whether it is as it was made, and can be lent again; asked when a first step was a coroutine's last."""
+        if self._count_references() != self._references:
             return False
         task: Any = self._task  # a reference more, so not before they are counted
         return (
@@ -162,11 +162,10 @@ class SpareTask:
 
     def end(self, error: BaseException | None) -> None:
         """End as the coroutine did, for those who took the task for its own."""
-        if self._relay.coroutine is None:
-            self._relay.error = error
-            self._begin()
-            if error is not None and not self._task.cancelled():
-                self._task.exception()  # it was raised to the caller, and is not to be reported as never retrieved
+        self._relay.error = error
+        self._begin()
+        if error is not None and not self._task.cancelled():
+            self._task.exception()  # it was raised to the caller, and is not to be reported as never retrieved
 
     def _begin(self) -> None:
         self._task._log_destroy_pending = True  # type: ignore[attr-defined]

@@ -39,9 +39,6 @@ class TaskScope:
         """Run ``awaitable`` to its end; ``done(task)`` is called then, on the loop."""
         coroutine: Coroutine[Any, Any, Any] = awaitable if inspect.iscoroutine(awaitable) else _await(awaitable)
         task = start_task(self.loop, coroutine)
-        if task.done():
-            done(task)
-            return task
         self._hold(task, done)
         return task
 
@@ -57,17 +54,13 @@ class TaskScope:
         coroutine: Coroutine[Any, Any, Any] = awaitable if inspect.iscoroutine(awaitable) else _await(awaitable)
         if EAGER or self._spent >= MOST_SPENT or self._cannot_lend():
             task: asyncio.Task[Any] | None = start_task(self.loop, coroutine)
-            if task.done():  # type: ignore[union-attr]
-                task.result()  # type: ignore[union-attr]
+            if task is not None and task.done():
+                task.result()
                 return None
         else:
             task = self._run_first_step(coroutine)
-            if task is None:
-                return None
-        if task.done():  # type: ignore[union-attr]
-            done(task)  # type: ignore[arg-type]
-        else:
-            self._hold(task, done)  # type: ignore[arg-type]
+        if task is not None:
+            self._hold(task, done)
         return task
 
     def _cannot_lend(self) -> bool:
@@ -98,6 +91,10 @@ class TaskScope:
             spare.end(error)
 
     def _hold(self, task: asyncio.Task[Any], done: Callable[[asyncio.Task[Any]], object]) -> None:
+        """Keep a task until it has ended, and tell of its end."""
+        if task.done():
+            done(task)
+            return
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         task.add_done_callback(done)
