@@ -1,9 +1,11 @@
 """Builds the compiled half of the package, where there is a C compiler.
 
 The hot modules of ``wire``, ``core``, ``server`` and ``adapters`` are assembled into a mirror package,
-``ssgi_gateway._compiled``, and compiled there by Cython: a codec from its hand-written ``.pyx`` twin, everything else
+``ssgi_gateway._compiled``, and translated there by Cython: a codec from its hand-written ``.pyx`` twin, everything else
 from the same ``.py`` file, with the types that its ``.pxd`` adds. Relative imports stay inside the mirror, absolute
-ones reach what both builds share. Everything else about the project is in ``pyproject.toml``.
+ones reach what both builds share. All of them are linked into one library, from which ``_compiled/__init__.py`` takes
+each: what a request runs through then lies together in memory, and is opened once. Everything else about the project is
+in ``pyproject.toml``.
 
 Without a compiler, or with ``SSGI_GATEWAY_PURE=1``, the package installs without the mirror and works the same.
 """
@@ -11,6 +13,7 @@ Without a compiler, or with ``SSGI_GATEWAY_PURE=1``, the package installs withou
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -19,6 +22,8 @@ from setuptools.errors import CCompilerError, ExecError, PlatformError
 
 PACKAGE = Path("ssgi_gateway")
 MIRROR = Path("build") / "mirror"
+OBJECTS = Path("build") / "objects" / str(sys.implementation.cache_tag)
+LIBRARY = "ssgi_gateway._compiled.modules"
 
 HOT = (
     "wire.events",
@@ -72,7 +77,7 @@ HOT = (
 
 
 def assemble() -> list[Extension]:
-    """Lay the mirror's sources out and name its extensions."""
+    """Lay the mirror's sources out, for Cython to translate."""
     root = MIRROR / PACKAGE / "_compiled"
     extensions = []
     for package in (MIRROR / PACKAGE, root, *(root / name for name in {module.split(".")[0] for module in HOT})):
@@ -91,9 +96,22 @@ def assemble() -> list[Extension]:
             elif target.with_suffix(suffix).exists() and target.with_suffix(suffix) != copied:
                 target.with_suffix(suffix).unlink()
         copy(source, copied)
-        name = f"ssgi_gateway._compiled.{module}"
-        extensions.append(Extension(name, [str(copied)], extra_compile_args=["-O2", "-g0"]))
+        extensions.append(Extension(f"ssgi_gateway._compiled.{module}", [str(copied)]))
     return extensions
+
+
+def unit(module: Extension) -> Path:
+    """The C file of a module, with a name for its initialization that no other module has.
+
+    C knows it by the last part of the module's name only, and there are three called ``websocket``.
+    """
+    package, name = module.name.split(".")[-2:]
+    [translated] = module.sources
+    wrapper = MIRROR / f"{package}_{name}.c"
+    text = f'#define PyInit_{name} PyInit_{package}_{name}\n#include "{Path(translated).relative_to(MIRROR)}"\n'
+    if not wrapper.exists() or wrapper.read_text() != text:
+        wrapper.write_text(text)
+    return wrapper
 
 
 def copy(source: Path, target: Path) -> None:
@@ -109,10 +127,9 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
         """Turn the modules into C before setuptools looks at them."""
         self.distribution.ext_modules = self.translate()
         super().finalize_options()
-        self.parallel = self.parallel or os.cpu_count()
 
     def translate(self) -> list[Extension]:
-        """The extensions as C files; none, with a reason, where that cannot be."""
+        """The library, of C files; none, with a reason, where that cannot be."""
         if os.environ.get("SSGI_GATEWAY_PURE"):
             return self.skip("SSGI_GATEWAY_PURE is set")
         try:
@@ -121,19 +138,18 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
             if os.environ.get("SSGI_GATEWAY_COMPILED"):
                 raise
             return self.skip("Cython is not installed")
-        return list(
-            cythonize(
-                assemble(),
-                include_path=[str(MIRROR)],
-                nthreads=os.cpu_count() or 1,
-                quiet=True,
-                compiler_directives={
-                    "language_level": 3,
-                    # A .pxd says what is typed; annotations are for people and mypy.
-                    "annotation_typing": False,
-                },
-            )
+        self.modules = cythonize(
+            assemble(),
+            include_path=[str(MIRROR)],
+            nthreads=os.cpu_count() or 1,
+            quiet=True,
+            compiler_directives={
+                "language_level": 3,
+                # A .pxd says what is typed; annotations are for people and mypy.
+                "annotation_typing": False,
+            },
         )
+        return [Extension(LIBRARY, [])]
 
     def run(self) -> None:
         """Compile, or go without."""
@@ -144,13 +160,31 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
                 raise  # a packager wants the compiled build or an error
             self.extensions = self.distribution.ext_modules = self.skip(str(error).strip().splitlines()[-1])
 
+    def build_extension(self, ext: Extension) -> None:
+        """Compile the modules side by side, those that have changed, and link them all."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ext.extra_objects = list(pool.map(self.compile_module, self.modules))
+        ext.depends = ext.extra_objects
+        super().build_extension(ext)
+
+    def compile_module(self, module: Extension) -> str:
+        """The object file of a module, compiled again if anything it is made of is newer."""
+        wrapper = unit(module)
+        [target] = self.compiler.object_filenames([str(wrapper)], output_dir=str(OBJECTS))
+        made_of = (wrapper, Path(module.sources[0]), Path(__file__))
+        if not os.path.exists(target) or os.stat(target).st_mtime < max(it.stat().st_mtime for it in made_of):
+            self.compiler.compile(
+                [str(wrapper)],
+                output_dir=str(OBJECTS),
+                include_dirs=[*self.compiler.include_dirs, str(MIRROR)],
+                extra_postargs=["-O2", "-g0"],
+            )
+        return target
+
     def skip(self, reason: str) -> list[Extension]:
         """The one line."""
         print(f"ssgi-gateway: installing the portable build only ({reason})", file=sys.stderr)
         return []
 
 
-setup(
-    ext_modules=[Extension(f"ssgi_gateway._compiled.{module}", []) for module in HOT],
-    cmdclass={"build_ext": build_mirror},
-)
+setup(ext_modules=[Extension(LIBRARY, [])], cmdclass={"build_ext": build_mirror})

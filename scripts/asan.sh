@@ -2,7 +2,7 @@
 # Runs the compiled build under AddressSanitizer and UndefinedBehaviorSanitizer (gcc), over the fuzzers' corpus, the
 # equivalence tests and the codecs' own tests; under valgrind, over the corpus only, where gcc has no sanitizers.
 #
-# ASAN_MODULES  what is built with them: prefixes such as "wire" or "wire.scgi" (everything)
+# ASAN_MODULES  what is built with them: prefixes such as "wire" or "wire.scgi"; the rest is linked as it is (everything)
 # ASAN_TOOL     asan or valgrind (whichever is there)
 # EQUIVALENCE   how many times as many examples (1)
 # Arguments go to pytest instead of the folders above.
@@ -26,23 +26,20 @@ COPY=$(mktemp -d)
 trap 'rm -rf "$COPY"' EXIT
 mkdir "$COPY/build"
 cp -a setup.py pyproject.toml ssgi_gateway tests fuzz examples deploy "$COPY"
-[ ! -d build/mirror ] || cp -a build/mirror "$COPY/build" # what is translated already need not be again
+for made in mirror objects; do # what is translated and compiled already need not be again
+    [ ! -d "build/$made" ] || cp -a "build/$made" "$COPY/build"
+done
 cd "$COPY"
 # An editable installation must not be what is tested.
 export PYTHONPATH=$COPY PYTHONDONTWRITEBYTECODE=1 PYTHONMALLOC=malloc
 
 build() {
-    # shellcheck disable=SC2086
-    PYTHONMALLOC='' logged "$COPY/build.log" "$PYTHON" "$ROOT/scripts/sanitize.py" ${ASAN_MODULES:-}
+    PYTHONMALLOC='' SSGI_GATEWAY_COMPILED=1 logged "$COPY/build.log" "$PYTHON" setup.py build_ext --inplace
 }
-
-if ! find ssgi_gateway/_compiled -name '*.so' | grep -q .; then
-    ASAN_MODULES='' # there is nothing yet that the rest could be taken from
-    [ "$ASAN_TOOL" = asan ] || build
-fi
 
 if [ "$ASAN_TOOL" = valgrind ]; then
     need valgrind valgrind
+    build
     # What is not initialized is not looked at: Python itself is full of it.
     for target in scgi fastcgi websocket upgrade response; do
         say "valgrind: fuzz/corpus/$target"
@@ -52,7 +49,12 @@ if [ "$ASAN_TOOL" = valgrind ]; then
     exit
 fi
 
-say "building ${ASAN_MODULES:-the mirror} with sanitizers"
+say "building ${ASAN_MODULES:-everything} with sanitizers"
+# What has no object file is compiled, and with the flags below.
+[ -n "${ASAN_MODULES:-}" ] || rm -rf build/objects
+for module in ${ASAN_MODULES:-}; do
+    find build -path "build/objects/*/${module/./_}*.o" -delete
+done
 FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 CFLAGS="$FLAGS ${CFLAGS:-}" LDFLAGS="$FLAGS ${LDFLAGS:-}" build
 

@@ -12,9 +12,9 @@ A ``conftest.py`` that wants this for its directory imports the hooks from here.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,24 @@ import pytest
 
 from ssgi_gateway import engine
 
-__all__ = ["MISSING", "CompiledModule", "pytest_collect_file", "pytest_collection_modifyitems", "pytest_configure"]
+__all__ = [
+    "HOT",
+    "MISSING",
+    "CompiledModule",
+    "pytest_collect_file",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+]
+
+
+def _hot() -> frozenset[str]:
+    tree = ast.parse((Path(__file__).parents[1] / "setup.py").read_text())
+    [value] = [it.value for it in tree.body if isinstance(it, ast.Assign) and ast.unparse(it.targets[0]) == "HOT"]
+    return frozenset(ast.literal_eval(value))
+
+
+HOT = _hot()
+"""The modules that are compiled, such as ``wire.scgi``: the list in ``setup.py``, read without running it."""
 
 
 def _missing() -> str:
@@ -48,10 +65,7 @@ if MISSING and os.environ.get("SSGI_CODEC") == "compiled":
 @cache
 def twins() -> dict[str, ModuleType]:
     """The modules of the compiled build, under the names of their portable twins."""
-    package = engine.load("compiled")
-    found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    names = [module.name for module in found if not module.ispkg]
-    compiled = {name.replace(engine.COMPILED, engine.PORTABLE, 1): importlib.import_module(name) for name in names}
+    compiled = {f"{engine.PORTABLE}.{name}": engine.module(name, "compiled") for name in HOT}
     return {name: Twin(importlib.import_module(name), compiled) for name in compiled}
 
 

@@ -1,1 +1,50 @@
-"""The hot modules, compiled: the same names as in ``ssgi_gateway``, put here by ``setup.py`` when it can."""
+"""The hot modules, compiled: the same names as in ``ssgi_gateway``, built by ``setup.py`` where it can.
+
+They are in one library and not in one file each, which Python's own import system does not look for; so this package
+finds them. Where there is no library, for this Python, nothing is found, and the portable build is used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
+from types import ModuleType
+
+
+class Loader(ExtensionFileLoader):
+    """Takes one module out of the library."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Make the module; its initialization is called ``PyInit_wire_scgi``, as ``setup.py`` says."""
+        package, _, name = spec.name.rpartition(".")
+        inside = f"{package}.{package.rpartition('.')[2]}_{name}"
+        module = super().create_module(ModuleSpec(inside, self, origin=spec.origin))
+        module.__name__ = spec.name
+        return module
+
+
+class Finder:
+    """Finds all modules two levels below this package in the library; an ``importlib.abc.MetaPathFinder``."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Where the module is; None for what is none of ours."""
+        if name.startswith(__name__) and name.count(".") == 3:
+            return ModuleSpec(name, Loader(name, self.library), origin=self.library)
+        return None
+
+
+def _libraries() -> list[str]:
+    """What was built for this Python."""
+    names = (os.path.join(os.path.dirname(__file__), f"modules{suffix}") for suffix in EXTENSION_SUFFIXES)
+    return [name for name in names if os.path.exists(name)]
+
+
+# In front, so that a module of an older build, a file of its own, is not taken in its place.
+sys.meta_path[:0] = map(Finder, _libraries())

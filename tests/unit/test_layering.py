@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import ssgi_gateway
-from tests.builds import MISSING
+from tests.builds import HOT, MISSING
 
 ROOT = Path(ssgi_gateway.__file__).parent
 NAME = ssgi_gateway.__name__
@@ -46,17 +46,6 @@ def sources(pattern: str = "*.py") -> dict[str, Path]:
 
 
 MODULES = sources()
-
-
-def hot() -> frozenset[str]:
-    """The list in ``setup.py``, read without running it."""
-    tree = ast.parse((ROOT.parent / "setup.py").read_text())
-    values = [node.value for node in tree.body if isinstance(node, ast.Assign) and names_of(node) == ["HOT"]]
-    return frozenset(ast.literal_eval(values[0]))
-
-
-def names_of(node: ast.Assign) -> list[str]:
-    return [target.id for target in node.targets if isinstance(target, ast.Name)]
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -126,7 +115,6 @@ def test_the_wire_knows_no_sockets_no_clocks_no_loop_and_no_log(module):
 
 # -- hot modules ---------------------------------------------------------------------------------------------------
 
-HOT = hot()
 TWINS = sources("*.pyx")
 
 
