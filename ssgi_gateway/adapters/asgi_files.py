@@ -14,7 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.extensions import channel_of, fits, request_head
+from ..core.facts import channel_of, fits, request_head
 
 if TYPE_CHECKING:
     from ..core.channel import Channel

@@ -1,6 +1,7 @@
 from ..core.awaitables cimport Ready
 from ..core.body cimport RequestBody
 from ..core.exchange cimport Exchange
+from ..core.facts cimport channel_of, request_body
 from ..core.response cimport HttpResponse
 
 cdef int NOTHING, STARTED, STREAMING, ENDED
@@ -21,3 +22,4 @@ cdef class HttpCall:
     cdef list _waiters
 
     cpdef object _aborted(self)
+    cdef object _ended(self)

@@ -18,12 +18,12 @@ Early hints, server push and trailers are not offered: a CGI answer cannot carry
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.asgi_tls import tls_extension
 
-from ..core.extensions import channel_of, request_head
+from ..core.facts import channel_of, request_head
+from ..wire.cgi import METHODS
 
 if TYPE_CHECKING:
     from ..core.exchange import Exchange
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 
 ASGI_VERSION: Final = "3.0"
 SPEC_VERSION: Final = "2.5"
+
+ASGI: Final = {"version": ASGI_VERSION, "spec_version": SPEC_VERSION}
+HTTP_SCOPE: Final[dict[str, Any]] = dict.fromkeys(
+    (
+        "type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers",
+        "client", "server", "state", "extensions",
+    ),
+    "http",
+)  # fmt: skip
+"""All keys of a scope: to copy them and put the values in costs two thirds of a new dict."""
 
 WEBSOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
 PORTS: Final = {"http": 80, "https": 443}
@@ -40,6 +50,9 @@ def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
     """The scope of one HTTP request."""
     request = request_head(exchange)
     scheme = request.scheme
+    method = request.method
+    if method not in METHODS:
+        method = method.upper()
     path = request.path
     root_path = request.root_path
     if not path.isascii():
@@ -48,22 +61,21 @@ def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
     extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
     if scheme == "https":
         _add_tls(extensions, request)
-    return {
-        "type": "http",
-        "asgi": {"version": ASGI_VERSION, "spec_version": SPEC_VERSION},
-        "http_version": request.http_version,
-        "method": request.method.upper(),
-        "scheme": scheme,
-        "path": path,
-        "raw_path": request.raw_path.encode("latin-1"),
-        "query_string": request.query_string.encode("latin-1"),
-        "root_path": root_path,
-        "headers": request.variables.header_pairs(),
-        "client": client_pair(request.remote_address),
-        "server": server_pair(request.server_address, scheme),
-        "state": state.copy(),
-        "extensions": extensions,
-    }
+    scope = HTTP_SCOPE.copy()
+    scope["asgi"] = ASGI.copy()
+    scope["http_version"] = request.http_version
+    scope["method"] = method
+    scope["scheme"] = scheme
+    scope["path"] = path
+    scope["raw_path"] = request.raw_path.encode("latin-1")
+    scope["query_string"] = request.query_string.encode("latin-1")
+    scope["root_path"] = root_path
+    scope["headers"] = request.variables.header_pairs()
+    scope["client"] = client_pair(request.remote_address)
+    scope["server"] = known_server(request.server_address, scheme)
+    scope["state"] = state.copy()
+    scope["extensions"] = extensions
+    return scope
 
 
 def websocket_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
@@ -91,13 +103,28 @@ def client_pair(address: str) -> tuple[str, int] | None:
     """``(host, port)`` of ``host:port``; port 0 if unknown, ``None`` for a unix socket or when nothing is known."""
     if not address or address[0] == "/":
         return None
-    host, colon, port = address.rpartition(":")
-    if not colon or address[-1] == "]":
-        host, port = address, "0"
-    return (host[1:-1] if host[0] == "[" else host, int(port))
+    colon = address.rfind(":")
+    if colon < 0 or address[-1] == "]":
+        return (address[1:-1] if address[0] == "[" else address, 0)
+    return (address[1 : colon - 1] if address[0] == "[" else address[:colon], int(address[colon + 1 :]))
 
 
-@lru_cache(maxsize=64)  # it is the same for every request of a virtual host
+SERVERS: Final[dict[str, dict[str, Any]]] = {"http": {}, "https": {}}
+"""By scheme and address, what ``server`` says: the same for every request of a virtual host."""
+MOST_SERVERS: Final = 64
+
+
+def known_server(address: str, scheme: str) -> tuple[str, int | None] | None:
+    """``server_pair``, remembered."""
+    known = SERVERS[scheme]
+    if address in known:
+        return known[address]  # type: ignore[no-any-return]
+    if len(known) >= MOST_SERVERS:
+        known.clear()  # a front that passes on whatever host it is asked for
+    pair = known[address] = server_pair(address, scheme)
+    return pair
+
+
 def server_pair(address: str, scheme: str) -> tuple[str, int | None] | None:
     """``(host, port)`` of ``host:port``, or with the scheme's port; ``(path, None)`` for a unix socket."""
     if not address:

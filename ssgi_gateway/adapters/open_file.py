@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.adapters.asgi_files import send_file
-from ssgi_gateway.core.extensions import channel_of
+from ssgi_gateway.core.facts import channel_of
 
 if TYPE_CHECKING:
     from ssgi_gateway.core.response import HttpResponse

@@ -6,6 +6,7 @@ is a constant, and the future behind "when the peer can take more" is made only 
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def is_pending(result: object) -> bool:
 
     ``lambda ws, message: ws.send(message)`` returns what ``send`` does, which mostly is done already.
     """
-    return result is not None and type(result) is not Ready and hasattr(result, "__await__")
+    kind = type(result)
+    return kind is CoroutineType or (result is not None and kind is not Ready and hasattr(result, "__await__"))
 
 
 TRUE: Final = Ready(True)

@@ -1,3 +1,8 @@
+from .step cimport step
+
+cdef object ENDED
+
+
 cdef class FirstStep:
     cdef public object callback
     cdef public object context

@@ -1,4 +1,5 @@
 from .spare_task cimport SpareTask
+from .step cimport has_variables
 
 
 cdef class TaskScope:
@@ -16,3 +17,4 @@ cdef class TaskScope:
 
 cpdef object start_task(object loop, object coroutine)
 cpdef object start(object handler, tuple args)
+cpdef object to_coroutine(object awaitable)

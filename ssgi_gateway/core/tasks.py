@@ -10,10 +10,11 @@ import inspect
 import sys
 from asyncio import current_task
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
+from types import CoroutineType
 from typing import Any, Final
 
-from .spare_task import NAME, SpareTask, make_task
+from .spare_task import CURRENT, NAME, SpareTask, make_task
+from .step import has_variables
 
 EAGER = sys.version_info >= (3, 12)
 """From Python 3.12 a task can run until its first suspension before its creator goes on: an application that
@@ -37,8 +38,7 @@ class TaskScope:
 
     def spawn(self, awaitable: Awaitable[Any], done: Callable[[asyncio.Task[Any]], object]) -> asyncio.Task[Any]:
         """Run ``awaitable`` to its end; ``done(task)`` is called then, on the loop."""
-        coroutine: Coroutine[Any, Any, Any] = awaitable if inspect.iscoroutine(awaitable) else _await(awaitable)
-        task = start_task(self.loop, coroutine)
+        task = start_task(self.loop, to_coroutine(awaitable))
         self._hold(task, done)
         return task
 
@@ -51,7 +51,7 @@ class TaskScope:
         Raises:
             BaseException: what ``awaitable`` raised before it waited for anything.
         """
-        coroutine: Coroutine[Any, Any, Any] = awaitable if inspect.iscoroutine(awaitable) else _await(awaitable)
+        coroutine = to_coroutine(awaitable)
         if EAGER or self._spent >= MOST_SPENT or self._cannot_lend():
             task: asyncio.Task[Any] | None = start_task(self.loop, coroutine)
             if task is not None and task.done():
@@ -66,7 +66,7 @@ class TaskScope:
     def _cannot_lend(self) -> bool:
         """Whether a task is running already, or the coroutine has to inherit something that one in reserve has not."""
         loop = self.loop
-        return current_task(loop) is not None or len(copy_context()) > 0 or loop.get_task_factory() is not None
+        return loop in CURRENT or has_variables() or loop.get_task_factory() is not None
 
     def _run_first_step(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
         spare, self._spare = self._spare, None
@@ -113,6 +113,13 @@ def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, A
     task, first = make_task(loop, coroutine)
     first.run()
     return task
+
+
+def to_coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    """What a task can be made of."""
+    if type(awaitable) is CoroutineType or isinstance(awaitable, Coroutine):
+        return awaitable
+    return _await(awaitable)
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

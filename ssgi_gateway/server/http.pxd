@@ -1,3 +1,5 @@
+cimport cython
+
 from ..core.body cimport RequestBody
 from ..core.channel cimport Channel
 from ..core.exchange cimport Exchange
@@ -36,6 +38,7 @@ cdef class HttpProtocol(Protocol):
     cdef object _body_received(self, bytes data)
     cdef object _request_ended(self)
     cdef object _request_aborted(self)
+    @cython.locals(response=HttpResponse, socket=WebSocket, request=RequestHead)
     cdef object _begin(self)
     cdef Exchange _release(self, int status)
     cdef object _end(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssgi_gateway.core.extensions import channel_of, request_body, request_head
+from ssgi_gateway.core.facts import channel_of, request_body, request_head
 from tests.unit.core.talk import body_of, http, request, websocket
 
 VARIABLES = {
