@@ -1,3 +1,5 @@
+cimport cython
+
 from .gateway cimport Gateway
 from .protocol cimport Protocol
 from .system cimport close, receive, send, send_many, shutdown_write
@@ -33,12 +35,15 @@ cdef class Connection:
     cpdef object stop_reading(self)
     cpdef object register(self)
     cpdef bint write(self, object data) except -1
+    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
     cpdef bint write_many(self, list buffers) except -1
     cpdef bint write_files(self, list pieces) except -1
     cdef Py_ssize_t _send_queued(self) except -1
+    @cython.locals(sent=Py_ssize_t)
     cpdef object on_writable(self)
     cpdef object when_writable(self)
     cpdef object when_flushed(self)
+    @cython.locals(size=Py_ssize_t)
     cdef object _keep(self, object data, Py_ssize_t start)
     cdef object _wait_writable(self)
     cpdef object finish(self, bint unread)

@@ -275,7 +275,7 @@ class Connection:
             else:
                 out.append(bytearray(piece))
         else:
-            out.append(piece if type(data) is bytes else memoryview(bytes(piece)))
+            out.append(piece if type(piece.obj) is bytes else memoryview(bytes(piece)))
 
     def _wait_writable(self) -> None:
         if not self._writing:

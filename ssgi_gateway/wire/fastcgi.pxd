@@ -43,5 +43,6 @@ cdef class FastcgiCodec(Codec):
     cdef object _broken(self, str message)
     cdef object _rejected(self, int status, str message)
     cdef str _hint(self)
+    cdef list _stdout(self, bytes head, Py_ssize_t head_size, object data, Py_ssize_t data_size)
     cdef bytes _tail(self)
     cdef object _check_answering(self)

@@ -48,6 +48,7 @@ DEF CLOSED = 6
 
 DEF MAX_FUTILE_ = 1000
 DEF SMALL = 16384
+DEF FULL_CONTENT = 65528
 
 MAX_FUTILE = MAX_FUTILE_
 cdef RequestEnded ENDED_EVENT = RequestEnded()
@@ -425,12 +426,14 @@ cdef class FastcgiCodec(Codec):
         size = head_size + data_size
         self._answered = end
         if size > SMALL:
-            pieces = encode_stream(STDOUT, self._id, head or b"", data or b"")
-            return [*pieces, self._tail()] if end else pieces
+            pieces = self._stdout(head, head_size, data, data_size)
+            if end:
+                pieces.append(self._tail())
+            return pieces
         if not size:
             return [self._tail()] if end else []
         if self._stderr_used and end:
-            return [*encode_stream(STDOUT, self._id, head or b"", data or b""), self._tail()]
+            return [*self._stdout(head, head_size, data, data_size), self._tail()]
         piece = PyBytes_FromStringAndSize(NULL, 8 + size + (24 if end else 0))
         to = <uint8_t *>PyBytes_AS_STRING(piece)
         put_header(to, STDOUT, self._id, size)
@@ -458,6 +461,30 @@ cdef class FastcgiCodec(Codec):
             return b""  # an empty record would end the stream
         self._stderr_used = True
         return b"".join(encode_stream(STDERR, self._id, b"", text.encode("utf-8", "backslashreplace")))
+
+    cdef list _stdout(self, bytes head, Py_ssize_t head_size, object data, Py_ssize_t data_size):
+        """``encode_stream`` for an answer; what fits in one record is not sliced."""
+        cdef list records = []
+        cdef Py_ssize_t start = 0
+        cdef Py_ssize_t size
+        cdef bytes opening
+        cdef object view = data
+        if head_size >= FULL_CONTENT:
+            return encode_stream(STDOUT, self._id, head, data or b"")
+        if head_size + data_size > FULL_CONTENT:
+            view = memoryview(data)
+        while head_size or start < data_size:
+            size = min(data_size - start, FULL_CONTENT - head_size)
+            opening = PyBytes_FromStringAndSize(NULL, 8 + head_size)
+            put_header(<uint8_t *>PyBytes_AS_STRING(opening), STDOUT, self._id, head_size + size)
+            if head_size:
+                memcpy(PyBytes_AS_STRING(opening) + 8, PyBytes_AS_STRING(head), head_size)
+            records.append(opening)
+            if size:
+                records.append(view if size == data_size else view[start : start + size])
+            start += size
+            head_size = 0
+        return records
 
     cdef bytes _tail(self):
         cdef uint8_t[24] tail
