@@ -10,13 +10,72 @@ group's prefix before it, so that it says what it is about: ``websockets.ping_in
 ``[websockets]``. ``limits`` has no prefix, because its settings are called ``max_...`` like their kin at the top.
 """
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
-import dataclasses
-from dataclasses import dataclass, field
-from typing import Any
+__all__ = [
+    "Deadlines",
+    "Field",
+    "FlowControl",
+    "Group",
+    "Settings",
+    "WebSocketSettings",
+    "WireLimits",
+    "group",
+    "setting",
+]
 
-__all__ = ["Deadlines", "FlowControl", "Settings", "WebSocketSettings", "WireLimits", "group", "setting"]
+
+class Field(NamedTuple):
+    """What stands behind the name of a setting, or of a group of them.
+
+    Args:
+        default: the first value; immutable.
+        metadata: the documentation, as ``setting`` and ``group`` were told it.
+        kind: the type of the value.
+    """
+
+    default: Any
+    metadata: Mapping[str, Any]
+    kind: Any = None
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Group:
+    """The base of the classes below: values by name, which cannot be changed.
+
+    A frozen dataclass is the same. It writes six methods for each class as text and compiles them, at every start, and
+    that was a twentieth of the time until the first answer.
+    """
+
+    FIELDS: ClassVar[Mapping[str, Field]] = {}
+
+    def __init_subclass__(cls) -> None:
+        # This module has no "from __future__ import annotations", so that these are the types themselves.
+        cls.FIELDS = {name: vars(cls)[name]._replace(kind=kind) for name, kind in cls.__annotations__.items()}
+        for name in cls.FIELDS:
+            delattr(cls, name)
+
+    def __init__(self, **given: Any) -> None:
+        for name, field in self.FIELDS.items():
+            vars(self)[name] = given.pop(name, field.default)
+        if given:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(given)}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name!r} cannot be changed")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{name!r} cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if type(self) is type(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
 
 def setting(
@@ -29,7 +88,7 @@ def setting(
     minimum: float = 0,
     section: str = "connections",
 ) -> Any:
-    """A dataclass field with its documentation.
+    """One setting, with its documentation.
 
     Args:
         default: the first value; immutable.
@@ -41,22 +100,21 @@ def setting(
         section: the heading in ``--help``, for settings outside of a group.
     """
     metadata = {"help": help, "unit": unit, "metavar": metavar, "choices": choices}
-    return field(default=default, metadata=metadata | {"minimum": minimum, "section": section})
+    return Field(default, metadata | {"minimum": minimum, "section": section})
 
 
-def group(kind: type, section: str, *, prefix: str = "") -> Any:
-    """A dataclass field that holds settings of its own.
+def group(kind: type[Group], section: str, *, prefix: str = "") -> Any:
+    """Settings of their own within the settings.
 
     Args:
-        kind: their dataclass.
+        kind: their class.
         section: the heading in ``--help``.
         prefix: what their names begin with outside of the file.
     """
-    return dataclasses.field(default_factory=kind, metadata={"section": section, "prefix": prefix})
+    return Field(kind(), {"section": section, "prefix": prefix})
 
 
-@dataclass(frozen=True, slots=True)
-class WireLimits:
+class WireLimits(Group):
     """Bounds on what a request head may cost before anybody has looked at it."""
 
     max_head_size: int = setting(
@@ -71,8 +129,7 @@ class WireLimits:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class WebSocketSettings:
+class WebSocketSettings(Group):
     """Bounds and clocks of a WebSocket."""
 
     max_message_size: int = setting(
@@ -107,8 +164,7 @@ class WebSocketSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(Group):
     """How long each thing may take before the server stops waiting."""
 
     head: float = setting(
@@ -128,8 +184,7 @@ class Deadlines:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FlowControl:
+class FlowControl(Group):
     """Water marks: above high a side is asked to wait, below low it goes on. Used in both directions."""
 
     high_water: int = setting(
@@ -142,8 +197,7 @@ APPLICATION = "application"
 LISTENERS = "where to listen"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Group):
     """Everything ``ssgi-gateway serve`` can be told."""
 
     app: str = setting(

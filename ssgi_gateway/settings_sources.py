@@ -11,15 +11,12 @@ In the environment a list is written with commas, and an empty variable counts a
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
-import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.settings import Settings
+from ssgi_gateway.settings import Group, Settings
 from ssgi_gateway.settings_values import convert, did_you_mean, show
 
 __all__ = [
@@ -34,6 +31,8 @@ __all__ = [
     "unknown_variables",
 ]
 
+G = TypeVar("G", bound=Group)
+
 Source: TypeAlias = Mapping[str, tuple[str, Any]]
 
 CONFIG_VARIABLE: Final = "SSGI_CONFIG"
@@ -41,8 +40,7 @@ POSITIONAL: Final = "app"
 """The one setting that is written without its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One setting as people meet it.
 
     Args:
@@ -88,16 +86,14 @@ def options() -> tuple[Option, ...]:
     return tuple(_walk(Settings, (), "", ""))
 
 
-def _walk(kind: type, path: tuple[str, ...], prefix: str, section: str) -> Iterable[Option]:
-    types = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        where = (*path, field.name)
+def _walk(kind: type[Group], path: tuple[str, ...], prefix: str, section: str) -> Iterable[Option]:
+    for key, field in kind.FIELDS.items():
+        where = (*path, key)
         if "prefix" in field.metadata:
-            yield from _walk(types[field.name], where, field.metadata["prefix"], field.metadata["section"])
+            yield from _walk(field.kind, where, field.metadata["prefix"], field.metadata["section"])
         else:
-            name = f"{prefix}_{field.name}" if prefix else field.name
-            heading = section or field.metadata["section"]
-            yield Option(where, name, types[field.name], field.default, heading, field.metadata)
+            name = f"{prefix}_{key}" if prefix else key
+            yield Option(where, name, field.kind, field.default, section or field.metadata["section"], field.metadata)
 
 
 # -- the command line --------------------------------------------------------------------------------------------
@@ -215,20 +211,19 @@ def combine(*sources: Source) -> Settings:
                 except ValueError as error:
                     raise ConfigurationError(f"{label}: {error}") from None
                 break
-    settings: Settings = _build(Settings, (), values)
+    settings = _build(Settings, (), values)
     _check(settings)
     return settings
 
 
-def _build(kind: type, path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> Any:
-    types = typing.get_type_hints(kind)
+def _build(kind: type[G], path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> G:
     arguments = {}
-    for field in dataclasses.fields(kind):
-        where = (*path, field.name)
+    for name, field in kind.FIELDS.items():
+        where = (*path, name)
         if "prefix" in field.metadata:
-            arguments[field.name] = _build(types[field.name], where, values)
+            arguments[name] = _build(field.kind, where, values)
         elif where in values:
-            arguments[field.name] = values[where]
+            arguments[name] = values[where]
     return kind(**arguments)
 
 

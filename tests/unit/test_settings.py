@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from ssgi_gateway.settings import Settings, WebSocketSettings
+from ssgi_gateway.settings import FlowControl, Settings, WebSocketSettings
 from ssgi_gateway.settings_sources import Option, combine, options
 
 
@@ -69,7 +67,19 @@ def test_nothing_given_is_the_defaults():
 
 
 def test_settings_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Settings().backlog = 3
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         WebSocketSettings().max_queue = 3
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(TypeError, match="FlowControl has no hihg_water"):
+        FlowControl(hihg_water=1)
+
+
+def test_settings_are_told_apart_by_their_values():
+    one, same, other = FlowControl(low_water=1), FlowControl(low_water=1), FlowControl()
+    assert one == same != other
+    assert len({one, same, other}) == 2
+    assert repr(one) == "FlowControl(high_water=262144, low_water=1)"

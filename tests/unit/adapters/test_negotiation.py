@@ -174,7 +174,7 @@ def test_the_interface_setting_narrows_the_offer(more_interfaces):
 
 
 def test_the_settings_choices_are_the_registrys():
-    (choices,) = (f.metadata["choices"] for f in Settings.__dataclass_fields__.values() if f.name == "interface")
+    choices = Settings.FIELDS["interface"].metadata["choices"]
     assert choices == ("auto", *INTERFACES)
 
 

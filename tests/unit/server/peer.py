@@ -190,7 +190,7 @@ def bench(
     if deadlines:
         settings["deadlines"] = Deadlines(**deadlines)
     if flow:
-        settings["flow"] = FlowControl(*flow)
+        settings["flow"] = FlowControl(high_water=flow[0], low_water=flow[1])
     if limits:
         settings["limits"] = WireLimits(**limits)
     if websockets:
