@@ -15,8 +15,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ssgi_gateway import engine
 from ssgi_gateway.adapters import shape
@@ -36,8 +35,7 @@ HTTP: Final = "http"
 WEBSOCKETS: Final = "websockets"
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(NamedTuple):
     """One interface that applications may have.
 
     Args:

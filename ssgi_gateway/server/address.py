@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ssgi_gateway.errors import ConfigurationError
 
@@ -23,8 +22,7 @@ _TCP: Final = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<host>[^\[\]:/\s]*)
 FORMS: Final = "write unix:/path, /path, host:port, [ipv6]:port, :port or fd:N"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where to listen: ``kind`` is ``unix``, ``tcp`` or ``fd`` and says which fields count.
 
     ``host`` is without brackets and empty for "every address".

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ssgi_gateway.errors import WebSocketError
 
@@ -46,8 +45,7 @@ SYNC_TAIL = b"\x00\x00\xff\xff"
 """The end of an empty stored block, left out on the wire (RFC 7692 7.2.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeflateParams:
+class DeflateParams(NamedTuple):
     """The parameters both ends agreed on (RFC 7692 7.1); ``None`` for a window that was not mentioned, so 15 bits.
 
     Args:
