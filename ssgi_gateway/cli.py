@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -117,6 +116,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Wide enough for the names of the options; ``--deflate, --no-deflate`` becomes ``--[no-]deflate``."""
 
     def __init__(self, prog: str) -> None:
+        import shutil  # brings bz2 and lzma along; only help needs it
+
         super().__init__(prog, max_help_position=40, width=min(shutil.get_terminal_size().columns, 120))
 
     def _format_action_invocation(self, action: argparse.Action) -> str:

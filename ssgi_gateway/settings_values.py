@@ -6,7 +6,6 @@ A value is text (command line, environment) or already typed (TOML); both end up
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -63,6 +62,8 @@ def show(value: Any, metadata: Mapping[str, Any]) -> str:
 
 def did_you_mean(wrong: str, known: list[str]) -> str:
     """``; did you mean ...?``, or nothing where nothing is like it."""
+    import difflib  # only a start that fails needs it
+
     near = difflib.get_close_matches(wrong, known, n=2, cutoff=0.7)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 

@@ -19,7 +19,6 @@ It needs asyncio: the application runs on the event loop's thread.
 from __future__ import annotations
 
 import asyncio
-import http
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +159,9 @@ def _listened(task: asyncio.Task[None], channel: BridgeChannel) -> None:
 
 
 async def _answer(send: Any, kind: str, status: int, message: str) -> None:
-    body = f"{status} {http.HTTPStatus(status).phrase}\n{message}\n".encode()
+    from ssgi_gateway.wire.response_head import REASONS  # as below: what is not needed until a request comes
+
+    body = f"{status} {REASONS[status]}\n{message}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": f"{kind}.start", "status": status, "headers": headers})
     await send({"type": f"{kind}.body", "body": body})

@@ -13,7 +13,6 @@ without this project's frames. This module does not know what an application is.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import os
@@ -100,7 +99,8 @@ def _import(name: str, places: list[str]) -> ModuleType:
 
 
 def _explain_missing(name: str, missing: str, places: list[str]) -> str:
-    import pkgutil  # only a start that fails needs it
+    import difflib  # only a start that fails needs these
+    import pkgutil
 
     parent, _, last = missing.rpartition(".")
     where = f"in {', '.join(places)} and on the rest of Python's path"
@@ -134,6 +134,8 @@ def _attribute(module: ModuleType, path: str) -> Any:
 
 def _alternatives(owner: Any, wanted: str) -> str:
     """What there is in place of ``wanted``: close names, else what the module itself defines and can be called."""
+    import difflib  # only a start that fails needs it
+
     names = [name for name in dir(owner) if not name.startswith("__")]
     near = difflib.get_close_matches(wanted, names, n=3)
     if near:

@@ -11,8 +11,6 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ssgi_gateway.wire.forwarded import trusted_peers
-
 from ..wire.fastcgi import FastcgiCodec
 from ..wire.scgi import ScgiCodec
 from . import system
@@ -69,7 +67,9 @@ def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any
         return lambda fd: ScgiCodec(limits)
     if listener.protocol == "fastcgi":
         return lambda fd: FastcgiCodec(limits, settings.max_connections)
-    # h11 is a tenth of the time a start takes, and only this listener needs it.
+    # h11 and ipaddress are a tenth of the time a start takes, and only this listener needs them.
+    from ssgi_gateway.wire.forwarded import trusted_peers
+
     from ..wire.http1 import UpgradeCodec
 
     trusted_peers(settings.trusted_peers)  # likewise, a peer that is none

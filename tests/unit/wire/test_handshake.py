@@ -285,7 +285,7 @@ class TestDeflate:
 
 class TestAnswer:
     def test_rfc_6455_1_3(self):
-        assert upgrade_headers(Upgrade(KEY), "chat") == [
+        assert upgrade_headers(Upgrade(KEY, []), "chat") == [
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
@@ -293,6 +293,6 @@ class TestAnswer:
         ]
 
     def test_deflate(self):
-        headers = dict(upgrade_headers(Upgrade(KEY), "", DeflateParams(client_max_window_bits=12)))
+        headers = dict(upgrade_headers(Upgrade(KEY, []), "", DeflateParams(client_max_window_bits=12)))
         assert "Sec-WebSocket-Protocol" not in headers
         assert headers["Sec-WebSocket-Extensions"] == "permessage-deflate; client_max_window_bits=12"
