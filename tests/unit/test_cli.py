@@ -103,7 +103,7 @@ def test_help_of_the_command_itself(project):
 
 def test_the_console_script_is_the_same_command():
     text = (ROOT / "pyproject.toml").read_text()
-    assert 'ssgi-gateway = "ssgi_gateway.cli:main"' in text
+    assert 'ssgi-gateway = "ssgi_gateway.__main__:main"' in text
     assert cli.main(["--version"]) == 0
 
 
