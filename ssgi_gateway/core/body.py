@@ -11,8 +11,8 @@ from collections import deque
 from typing import Final
 
 TOGETHER: Final = 262144
-"""Bytes up to which everything that waits is handed out as one: nginx sends uploads over FastCGI in pieces of 8 KiB,
-and an application's turn costs more than a copy of them."""
+"""Bytes up to which everything that waits is handed out as one: an application's turn costs more than a copy of what
+came in small pieces while it did something else."""
 
 
 class RequestBody:

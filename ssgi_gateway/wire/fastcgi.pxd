@@ -28,11 +28,16 @@ cdef class FastcgiCodec(Codec):
     cdef bint _read_header(self) except -1
     cdef object _record(self, int kind, int request_id, Py_ssize_t length)
     cdef object _head_record(self, int kind, int request_id, Py_ssize_t length)
-    cdef object _body_record(self, int kind, int request_id, Py_ssize_t length)
+    cdef void _stdin(self, Py_ssize_t length) noexcept
+    cdef object _stdin_end(self)
     cdef object _params_record(self, Py_ssize_t length)
     cdef object _begin(self, int request_id, Py_ssize_t length)
     cdef object _head(self)
     cdef object _read_content(self)
+    cdef void _step_over(self, Py_ssize_t step) noexcept
+    cdef object _read_body(self)
+    cdef Py_ssize_t _walk_body(self, char *to) noexcept
+    cdef bint _begin_more(self) noexcept
     cdef object _starved(self)
     cdef bint _inside_record(self)
     cdef object _answer_or_skip(self, int kind, int request_id, Py_ssize_t length)

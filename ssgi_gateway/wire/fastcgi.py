@@ -273,18 +273,46 @@ class FastcgiCodec(Codec):
         self._skip -= length
 
     def _read_content(self) -> Event | None:
+        if self._state == BODY:
+            return self._read_body()
+        piece = self._read_piece()
+        if piece and self._state == HEAD:
+            self._collect(piece)
+        return None
+
+    def _read_piece(self) -> bytes:
+        """What is here of the record's content, as far as it is wanted; the rest of the record is skipped."""
         piece = b""
         if self._left:
             piece = self._data[self._position : self._position + self._left]
             self._position += len(piece)
             self._left -= len(piece)
-            if self._state == HEAD:
-                self._collect(piece)
         if self._skip:
             step = min(self._skip, len(self._data) - self._position)
             self._position += step
             self._skip -= step
-        return BodyReceived(piece) if piece and self._state == BODY else None
+        return piece
+
+    def _read_body(self) -> Event | None:
+        """What is here of the body, up to a record that is something else: one event for all of it."""
+        pieces = [self._read_piece()]
+        while not self._left and not self._skip and self._begin_more():
+            pieces.append(self._read_piece())
+        body = b"".join(pieces)
+        return BodyReceived(body) if body else None
+
+    def _begin_more(self) -> bool:
+        """Step over the next record's header if that is more of the body; whether it is."""
+        data, position = self._data, self._position
+        if len(data) - position < HEADER_SIZE:
+            return False
+        version, kind, request_id, length, padding = HEADER.unpack_from(data, position)
+        if version != VERSION or kind != STDIN or request_id != self._id or not length:
+            return False
+        self._position = position + HEADER_SIZE
+        self._skip = length + padding
+        self._stdin(request_id, length)
+        return True
 
     def _collect(self, piece: bytes) -> None:
         if not self._params_read:

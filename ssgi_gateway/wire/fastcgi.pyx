@@ -201,34 +201,75 @@ cdef class FastcgiCodec(Codec):
         return True
 
     cdef object _read_content(self):
-        cdef Py_ssize_t here = PyBytes_GET_SIZE(self._data) - self._position
         cdef Py_ssize_t step
-        cdef bytes piece = None
-        cdef BodyReceived event
-        if self._left:
-            step = self._left if self._left < here else here
-            if step and (self._state == HEAD or self._state == BODY):
-                piece = PyBytes_FromStringAndSize(PyBytes_AS_STRING(self._data) + self._position, step)
-            self._position += step
-            self._left -= step
-            here -= step
-            if piece is not None and self._state == HEAD:
-                if self._params is None:
-                    self._params = piece  # all there is, nearly always
-                else:
-                    if type(self._params) is bytes:
-                        self._params = bytearray(self._params)
-                    self._params += piece
-                piece = None
-        if self._skip and not self._left:
-            step = self._skip if self._skip < here else here
+        cdef bytes piece
+        if self._state == BODY:
+            return self._read_body()
+        step = min(self._left, PyBytes_GET_SIZE(self._data) - self._position)
+        if step and self._state == HEAD:
+            piece = PyBytes_FromStringAndSize(PyBytes_AS_STRING(self._data) + self._position, step)
+            if self._params is None:
+                self._params = piece  # all there is, nearly always
+            else:
+                if type(self._params) is bytes:
+                    self._params = bytearray(self._params)
+                self._params += piece
+        self._step_over(step)
+
+    cdef void _step_over(self, Py_ssize_t step) noexcept:
+        """Leave behind so much of the record's content and, when that is all, what is here of the rest."""
+        self._position += step
+        self._left -= step
+        if not self._left:
+            step = min(self._skip, PyBytes_GET_SIZE(self._data) - self._position)
             self._position += step
             self._skip -= step
-        if piece is None:
+
+    cdef object _read_body(self):
+        """What is here of the body, up to a record that is something else: one event, and one copy, for all of it."""
+        cdef Py_ssize_t position = self._position
+        cdef Py_ssize_t left = self._left
+        cdef Py_ssize_t skip = self._skip
+        cdef Py_ssize_t body_left = self._body_left
+        cdef Py_ssize_t size = self._walk_body(NULL)
+        cdef BodyReceived event
+        if not size:
             return None
         event = BodyReceived.__new__(BodyReceived)
-        event.data = piece
+        event.data = PyBytes_FromStringAndSize(NULL, size)
+        self._position = position
+        self._left = left
+        self._skip = skip
+        self._body_left = body_left
+        self._walk_body(PyBytes_AS_STRING(event.data))
         return event
+
+    cdef Py_ssize_t _walk_body(self, char *to) noexcept:
+        """Leave behind what is here of the body; returns its size, and copies it where ``to`` is given."""
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t step
+        while True:
+            step = min(self._left, PyBytes_GET_SIZE(self._data) - self._position)
+            if to is not NULL:
+                memcpy(to + size, PyBytes_AS_STRING(self._data) + self._position, step)
+            size += step
+            self._step_over(step)
+            if self._left or self._skip or not self._begin_more():
+                return size
+
+    cdef bint _begin_more(self) noexcept:
+        """Step over the next record's header if that is more of the body; whether it is."""
+        cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(self._data) + self._position
+        cdef Py_ssize_t length
+        if PyBytes_GET_SIZE(self._data) - self._position < 8:
+            return False
+        length = p[4] << 8 | p[5]
+        if p[0] != 1 or p[1] != STDIN or (p[2] << 8 | p[3]) != self._id or not length:
+            return False
+        self._position += 8
+        self._skip = length + p[6]
+        self._stdin(length)
+        return True
 
     cdef object _starved(self):
         """Everything that can be read was read: more is needed, or there will be no more."""
@@ -265,8 +306,11 @@ cdef class FastcgiCodec(Codec):
                     return self._begin(request_id, length)
             elif kind == BEGIN_REQUEST:
                 raise self._broken(f"request {request_id} was begun again before its end")
-            elif self._state == BODY and (kind == STDIN or kind == STDIN | STREAM_END):
-                return self._body_record(kind, request_id, length)
+            elif self._state == BODY and kind == STDIN:
+                self._stdin(length)
+                return None
+            elif self._state == BODY and kind == STDIN | STREAM_END:
+                return self._stdin_end()
             elif kind == ABORT_REQUEST and self._state != ABORTED:
                 self._state = ABORTED
                 return RequestAborted()
@@ -338,15 +382,14 @@ cdef class FastcgiCodec(Codec):
         event.body_length = self._body_left
         return event
 
-    cdef object _body_record(self, int kind, int request_id, Py_ssize_t length):
-        if kind == STDIN:
-            if self._body_left >= 0:
-                if length > self._body_left:
-                    length = self._body_left
-                self._body_left -= length
-            self._left = length
-            self._skip -= length
-            return None
+    cdef void _stdin(self, Py_ssize_t length) noexcept:
+        if self._body_left >= 0:
+            length = min(length, self._body_left)
+            self._body_left -= length
+        self._left = length
+        self._skip -= length
+
+    cdef object _stdin_end(self):
         if self._body_left > 0:
             self._state = ABORTED
             return RequestAborted()

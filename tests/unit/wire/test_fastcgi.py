@@ -4,7 +4,7 @@ import pytest
 
 from ssgi_gateway.errors import LocalProtocolError
 from ssgi_gateway.settings import WireLimits
-from ssgi_gateway.wire.events import HeadReceived, RequestEnded
+from ssgi_gateway.wire.events import BodyReceived, HeadReceived, RequestEnded
 from ssgi_gateway.wire.fastcgi import MAX_FUTILE, FastcgiCodec
 from ssgi_gateway.wire.fastcgi_records import (
     ABORT_REQUEST,
@@ -522,6 +522,16 @@ def test_a_long_body_passes_through_without_being_kept():
 def test_a_body_is_told_as_it_arrives_not_record_by_record():
     front = Front(answering=False).send(begin() + params(post(b"9")) + record(STDIN, 1, b"abcdefghi")[:12])
     assert front.told[1:] == [("body", b"abcd")]
+
+
+def test_what_is_here_of_a_body_is_one_event_up_to_a_record_that_is_something_else():
+    codec = Front(answering=False).send(begin() + params(post(b"12"))).codec
+    records = (record(STDIN, 1, b"abc", padding=5), record(STDIN, 1, b"def"), record(STDIN, 1, b"ghi", padding=255))
+    codec.receive(b"".join(records) + record(DATA, 1, b"!") + record(STDIN, 1, b"jkl")[:10])
+    told = [codec.next_event() for _ in range(3)]
+    codec.receive(b"l" + record(STDIN, 1, b"too much") * 2 + record(STDIN, 1))
+    told += [codec.next_event() for _ in range(3)]
+    assert told == [BodyReceived(b"abcdefghi"), BodyReceived(b"jk"), None, BodyReceived(b"l"), RequestEnded(), None]
 
 
 # ABORT_REQUEST
