@@ -226,8 +226,8 @@ class HttpResponse(Exchange):
         if self._data is None:
             if self._pieces is None:
                 self._pieces = []
-            while (piece := await self._next_piece()) is not None:
-                self._pieces.append(piece)
+            while (chunk := await self.get_chunk()) is not None:
+                self._pieces.append(chunk.getvalue())
             if self._data is None:
                 self._data = b"".join(self._pieces)
                 self._pieces = None
@@ -239,10 +239,6 @@ class HttpResponse(Exchange):
         Raises:
             ConnectionAbortedError: the client left before it had arrived.
         """
-        piece = await self._next_piece()
-        return None if piece is None else io.BytesIO(piece)
-
-    async def _next_piece(self) -> bytes | None:
         body = self._body
         if body is None:
             return None
@@ -250,7 +246,7 @@ class HttpResponse(Exchange):
             piece = body.take()
             if piece:
                 self._channel.body_taken(body)
-                return piece
+                return io.BytesIO(piece)
             if body.ended:
                 return None
             waiter = body.when_more(self._channel.scope.loop)
