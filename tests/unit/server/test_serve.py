@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -342,3 +345,24 @@ def test_run_serves_until_a_signal_and_has_hooks_around_the_loop():
             signal.signal(number, handler)
     assert status == 0
     assert told == ["before", "startup", "shutdown", "after"]
+
+
+UPLOAD = """
+import resource
+from ssgi_gateway.server.serve import keep_heap
+keep_heap()
+kept = []
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for number in range(100):
+    if number == 10:
+        before = faults()
+    kept = [*kept[-2:], b"x" * (200_000 + number % 3 * 20_000)]
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_memory_of_large_bodies_is_not_taken_anew_from_the_system():
+    told = subprocess.run([sys.executable, "-c", UPLOAD], check=True, capture_output=True, text=True).stdout
+    assert int(told) < 100
