@@ -18,9 +18,9 @@ The rules that both keep stand in ``wsgi_call``; what an application is told of 
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 import tempfile
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters import shape
@@ -94,7 +94,7 @@ class InlineWsgi:
         body = res._body
         if body is not None and not body.ended:
             return self._collect(res)
-        self._begin(res, io.BytesIO() if body is None else io.BytesIO(take_all(body)))
+        self._begin(res, BytesIO() if body is None else BytesIO(take_all(body)))
         return None
 
     def _begin(self, res: HttpResponse, stream: Any) -> asyncio.Task[None] | None:

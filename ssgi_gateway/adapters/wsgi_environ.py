@@ -12,6 +12,7 @@ The compiled build has its own ``build_environ``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.wsgi_file import FileWrapper
@@ -19,9 +20,11 @@ from ssgi_gateway.adapters.wsgi_file import FileWrapper
 if TYPE_CHECKING:
     from ..wire.cgi import RequestHead
 
-__all__ = ["base_environ", "build_environ", "bytes_as_unicode", "complete"]
+__all__ = ["PORTS", "base_environ", "build_environ", "bytes_as_unicode", "name_and_port"]
 
 WSGI_VERSION: Final = (1, 0)
+
+PORTS: Final = {"http": "80", "https": "443"}
 
 
 def base_environ(multithread: bool, multiprocess: bool, errors: Any) -> dict[str, Any]:
@@ -57,8 +60,13 @@ def build_environ(request: RequestHead, base: dict[str, Any], stream: Any) -> di
     environ["SCRIPT_NAME"] = root_path if root_path.isascii() else bytes_as_unicode(root_path)
     environ["PATH_INFO"] = path if path.isascii() else bytes_as_unicode(path)
     environ["QUERY_STRING"] = request.query_string
-    if not (environ.get("SERVER_NAME") and environ.get("SERVER_PORT") and environ.get("SERVER_PROTOCOL")):
-        complete(environ, request)
+    # PEP 3333: SERVER_NAME and SERVER_PORT "can never be empty strings, and so are always required".
+    if not environ.get("SERVER_NAME"):
+        environ["SERVER_NAME"] = name_and_port(request.server_address)[0]
+    if not environ.get("SERVER_PORT"):
+        environ["SERVER_PORT"] = name_and_port(request.server_address)[1] or PORTS[scheme]
+    if not environ.get("SERVER_PROTOCOL"):
+        environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version}"
     return environ
 
 
@@ -67,16 +75,16 @@ def bytes_as_unicode(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def complete(environ: dict[str, Any], request: RequestHead) -> None:
-    """PEP 3333: SERVER_NAME and SERVER_PORT "can never be empty strings, and so are always required"."""
-    host, colon, port = request.server_address.rpartition(":")
-    if not colon or "]" in port or "/" in request.server_address:
-        host, port = request.server_address, ""
+@lru_cache(64)
+def name_and_port(server_address: str) -> tuple[str, str]:
+    """SERVER_NAME and SERVER_PORT where the web server names none, as nginx does without a ``server_name``.
+
+    Returns:
+        The name, never empty; the port, ``""`` where it is not known.
+    """
+    host, colon, port = server_address.rpartition(":")
+    if not colon or "]" in port or "/" in server_address:
+        host, port = server_address, ""
     if "/" in host:
         host = ""  # a unix socket's path
-    if not environ.get("SERVER_NAME"):
-        environ["SERVER_NAME"] = host or "localhost"
-    if not environ.get("SERVER_PORT"):
-        environ["SERVER_PORT"] = port or ("443" if request.scheme == "https" else "80")
-    if not environ.get("SERVER_PROTOCOL"):
-        environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version}"
+    return host or "localhost", port

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ssgi_gateway.settings import Settings
-from tests.unit.adapters.wsgi_serving import ask, hello
+from tests.unit.adapters.wsgi_serving import ask, hello, run, served
 
 
 def environ_of(settings, *args, **kwargs):
@@ -107,3 +107,55 @@ def test_what_no_application_may_meet_is_not_there(settings):
 def test_server_name_port_and_protocol_are_never_empty(variables, expected):
     environ = environ_of(Settings(threads=0), variables=variables.items())
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"], environ["SERVER_PROTOCOL"]) == expected
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_an_environ_has_nothing_of_the_requests_before(threads):
+    """Whatever is kept from one request to the next: names that come and go, other orders, other values."""
+    requests = [
+        {},
+        {},
+        {"SERVER_SOFTWARE": "one"},
+        {"SERVER_SOFTWARE": "two", "HTTPS": "on"},
+        {"SERVER_SOFTWARE": "two", "HTTPS": ""},
+        {"SERVER_SOFTWARE": ""},
+        {"HTTP_X": "a", "SERVER_SOFTWARE": "two", "HTTP_Y": "b"},
+        {"SERVER_SOFTWARE": "two", "HTTP_Y": "c", "HTTP_" + "LONG" * 30: "d" * 300},
+        {"REMOTE_USER": "u" * 300},
+        {"REMOTE_USER": "v" * 300},
+        {"REMOTE_USER": ""},
+        {"REMOTE_USER": "w", "REMOTE_PORT": "50008"},
+        {"REMOTE_USER": "\xe4"},
+        {"REMOTE_USER": "\xfc"},
+        {"\xe4": "\xf6"},
+        {"\xfc": "\xf6"},
+        {"wsgi.input": "x", "wsgi.errors": "y", "wsgi.z": "z"},
+        {"SERVER_NAME": "", "SERVER_ADDR": "192.0.2.1"},
+        {"SERVER_NAME": "", "SERVER_ADDR": "192.0.2.2"},
+        {"SERVER_NAME": "", "SERVER_PORT": "", "SERVER_PROTOCOL": ""},
+        {"SERVER_NAME": "", "SERVER_PORT": "", "SERVER_PROTOCOL": "", "HTTPS": "on"},
+        {"SCRIPT_NAME": "/a", "PATH_INFO": "/b"},
+        {"PATH_INFO": "/b", "SCRIPT_NAME": ""},
+        {},
+    ]
+    seen = []
+
+    def app(environ, start_response):
+        seen.append(dict(environ))
+        environ.clear()
+        environ["SERVER_NAME"] = environ["LEFT"] = "behind"
+        return hello(environ, start_response)
+
+    async def together():
+        async with served(app, Settings(threads=threads)) as server:
+            for variables in requests:
+                assert (await server.request("GET", "/a/x?q", variables=variables.items())).status == 200
+
+    run(together())
+    for variables, environ in zip(requests, seen, strict=True):
+        alone = environ_of(Settings(threads=threads), "GET", "/a/x?q", variables=variables.items())
+        assert environ.pop("wsgi.input").read() == alone.pop("wsgi.input").read() == b""
+        assert environ == alone
+        assert {name: environ.get(name) for name in variables if name.startswith(("HTTP_", "REMOTE_"))}.items() <= (
+            variables.items()
+        )
