@@ -61,6 +61,7 @@ HOT = (
     "adapters.wsgi_pool",
     "adapters.wsgi_threads",
     "adapters.wsgi",
+    "adapters.rsgi_call",
     "adapters.rsgi_scope",
     "adapters.rsgi_http",
     "adapters.rsgi_websocket",

@@ -42,11 +42,9 @@ an application that asks for neither is cancelled ``GRACE`` seconds later.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters import shape
-from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed
 from ssgi_gateway.errors import ConfigurationError
 
 from .rsgi_http import HttpProtocol
@@ -55,9 +53,14 @@ from .rsgi_websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from ssgi_gateway.settings import Settings
+
+    from ..core.response import HttpResponse
+    from ..core.websocket import WebSocket
+    from .rsgi_call import Call
+    from .rsgi_scope import Scope
 
 __all__ = ["GRACE", "RSGI_VERSION", "RsgiApplication", "adapt"]
 
@@ -65,8 +68,6 @@ RSGI_VERSION: Final = "1.6"
 
 GRACE: Final = 10.0
 """Seconds between a client's leaving and the application's cancellation, as for ASGI."""
-
-logger = logging.getLogger("ssgi_gateway.app")
 
 
 def adapt(app: Any, settings: Settings | None = None) -> RsgiApplication:
@@ -126,31 +127,26 @@ class RsgiApplication:
         query_string: str,
         get_header: Any,
         res: Any,
-    ) -> Awaitable[None] | None:
+    ) -> None:
         """Serve one request or one WebSocket."""
-        protocol: HttpProtocol | WebSocketProtocol
         if type == "http":
-            protocol = HttpProtocol(res, self._grace)
-            result = self._target(HttpScope(res._request), protocol)
+            self._serve(res)
         else:
-            protocol = WebSocketProtocol(res, self._grace)
-            result = self._target(WebSocketScope(res._request), protocol)
+            self._serve_websocket(res)
+
+    def _serve(self, res: HttpResponse) -> None:
+        call = HttpProtocol.__new__(HttpProtocol)
+        call.begin(res, self._grace)
+        scope = HttpScope.__new__(HttpScope)
+        scope.read(res._request)
+        self._run(call, scope)
+
+    def _serve_websocket(self, ws: WebSocket) -> None:
+        self._run(WebSocketProtocol(ws, self._grace), WebSocketScope(ws._request))
+
+    def _run(self, call: Call, scope: Scope) -> None:
+        result = self._target(scope, call)
         if hasattr(result, "__await__"):
-            return _served(result, protocol)
-        protocol.complete()
-        protocol.over()
-        return None
-
-
-async def _served(running: Awaitable[Any], protocol: HttpProtocol | WebSocketProtocol) -> None:
-    """The application's coroutine and what its end means."""
-    try:
-        await running
-        protocol.complete()
-    except RSGIProtocolClosed as error:
-        # Not caught by the application, and no mistake of it: its client left, and that is how it was told.
-        if not protocol.gone():
-            raise
-        logger.debug("RSGI: %s", error)
-    finally:
-        protocol.over()
+            call.run(result)
+        else:
+            call.conclude(None)

@@ -1,18 +1,15 @@
 from ..core.response cimport HttpResponse
+from .rsgi_call cimport Call
 
 
-cdef class HttpProtocol:
+cdef class HttpProtocol(Call):
     cdef bint _consumed
-    cdef double _grace
-    cdef bint _over
     cdef HttpResponse _res
     cdef public bint _responded
-    cdef object _timer
     cdef HttpTransport _transport
     cdef list _watchers
 
-    cpdef object complete(self)
-    cpdef object over(self)
+    cpdef object begin(self, HttpResponse res, double grace)
     cdef object _consume(self)
     cdef object _begin(self, object status, object headers)
     cdef object _tell_watchers(self)

@@ -16,6 +16,7 @@ from ssgi_gateway.adapters.wsgi_input import take_all
 
 from ..core.awaitables import TRUE
 from ..wire.response_head import ResponseHead
+from .rsgi_call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,21 +32,22 @@ logger = logging.getLogger("ssgi_gateway.app")
 GONE: Final = "the client has left"
 
 
-class HttpProtocol:
+class HttpProtocol(Call):
     """What the application reads the request from and answers it with."""
 
-    __slots__ = ("_consumed", "_grace", "_over", "_res", "_responded", "_timer", "_transport", "_watchers")
+    __slots__ = ("_consumed", "_res", "_responded", "_transport", "_watchers")
 
     def __init__(self, res: HttpResponse, grace: float) -> None:
+        self.begin(res, grace)
+
+    def begin(self, res: HttpResponse, grace: float) -> None:
+        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
+        self._open(res, grace)
         self._res = res
-        self._grace = grace
         self._consumed = False
         self._responded = False
-        self._over = False
         self._transport: HttpTransport | None = None
         self._watchers: list[asyncio.Future[None]] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        res.on_aborted(self._aborted)
 
     # -- the request ---------------------------------------------------------------------------------------------
 
@@ -140,6 +142,10 @@ class HttpProtocol:
 
     # -- for the adapter -----------------------------------------------------------------------------------------
 
+    def started(self) -> None:
+        """The application has to wait: from now on its client may leave before it has ended."""
+        self._res.on_aborted(self._aborted)
+
     def gone(self) -> bool:
         """Whether the client has left."""
         return self._res.aborted
@@ -152,10 +158,7 @@ class HttpProtocol:
 
     def over(self) -> None:
         """The application will do nothing more."""
-        self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        Call.over(self)
         if self._watchers is not None:
             self._tell_watchers()
 

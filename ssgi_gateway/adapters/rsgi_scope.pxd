@@ -10,6 +10,8 @@ cdef class Scope:
     cdef RequestHead _request
     cdef Headers _headers
 
+    cpdef object read(self, RequestHead request)
+
 
 cdef class HttpScope(Scope):
     pass

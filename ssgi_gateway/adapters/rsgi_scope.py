@@ -79,6 +79,10 @@ class Scope:
     __slots__ = ("_headers", "_request")
 
     def __init__(self, request: RequestHead) -> None:
+        self.read(request)
+
+    def read(self, request: RequestHead) -> None:
+        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
         self._request = request
         self._headers: Headers | None = None
 

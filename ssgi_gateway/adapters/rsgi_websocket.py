@@ -12,6 +12,7 @@ from ssgi_gateway.adapters.rsgi_errors import protocol_closed, protocol_error
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ..core.awaitables import TRUE
+from .rsgi_call import Call
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,19 +49,17 @@ class WebsocketMessage:
         return f"WebsocketMessage(kind={self.kind}, data={self.data!r})"
 
 
-class WebSocketProtocol:
+class WebSocketProtocol(Call):
     """What the application accepts or refuses the WebSocket with."""
 
-    __slots__ = ("_gone", "_grace", "_over", "_timer", "_transport", "_ws")
+    __slots__ = ("_gone", "_transport", "_ws")
 
     def __init__(self, ws: WebSocket, grace: float) -> None:
+        self._open(ws, grace)
         self._ws = ws
-        self._grace = grace
         self._transport: WebSocketTransport | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._gone = False  # the WebSocket has ended, or its client left before it was accepted
-        self._over = False
-        ws.on_close(self._ended)
+        ws.on_close(self._closed)
 
     async def accept(self) -> WebSocketTransport:
         """Accept; no subprotocol is chosen, for RSGI has no way to choose one.
@@ -103,14 +102,7 @@ class WebSocketProtocol:
         if self._ws.status is ACCEPTED:
             self.close()
 
-    def over(self) -> None:
-        """The application will do nothing more."""
-        self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
+    def _closed(self, ws: WebSocket, code: int, reason: str) -> None:
         """The WebSocket has ended. "If the application dies the socket should be closed, and vice-versa" (RSGI)."""
         self._gone = True
         if not self._over:

@@ -32,6 +32,8 @@ __all__ = ["REASONS", "ResponseHead"]
 DEF MOST_KEPT = 512
 DEF LONGEST_KEPT = 96
 
+cdef dict FINAL_REASONS = {status: reason for status, reason in REASONS.items() if status >= 200}
+
 # As C numbers, which a head compares for each of its lines.
 cdef int DROPPED_ = DROPPED
 cdef int CONTENT_LENGTH_ = CONTENT_LENGTH
@@ -117,6 +119,13 @@ cdef class ResponseHead:
         """Set the status; see the portable class."""
         cdef object number
         cdef str reason = ""
+        cdef PyObject *found = NULL
+        if type(status) is int:
+            found = PyDict_GetItemWithError(FINAL_REASONS, status)
+        if found is not NULL:
+            self.status = status
+            self.reason = <str>found
+            return
         if isinstance(status, str):
             code, _, reason = str.partition(status, " ")
             if len(code) != 3 or not (code.isascii() and code.isdigit()):

@@ -346,6 +346,25 @@ async def wrong_length(scope, proto):
     proto.response_str(200, [("content-length", "9")], "four")
 
 
+async def is_cancelled(scope, proto):
+    raise asyncio.CancelledError
+
+
+def at_once(app):
+    return app
+
+
+def after_a_wait(app):
+    async def waits(scope, proto):
+        await asyncio.sleep(0.001)
+        result = app(scope, proto)
+        if result is not None:
+            await result
+
+    return waits
+
+
+@pytest.mark.parametrize("when", [at_once, after_a_wait])
 @pytest.mark.parametrize(
     ("app", "said"),
     [
@@ -353,11 +372,12 @@ async def wrong_length(scope, proto):
         (says_nothing, "without answering"),
         (says_nothing_at_all, "without answering"),
         (wrong_length, "Content-Length is 9, the body has 4 bytes"),
+        (is_cancelled, "without answering"),
     ],
 )
 @in_loop
-async def test_errors_before_the_head_is_out_are_a_500(caplog, app, said):
-    answer = await ask(app)
+async def test_errors_before_the_head_is_out_are_a_500(caplog, app, said, when):
+    answer = await ask(when(app))
     assert answer.status == 500
     assert answer.complete
     assert b"lost" not in answer.body
@@ -380,6 +400,7 @@ async def goes_on(scope, proto):
     await transport.send_str("and seven")
 
 
+@pytest.mark.parametrize("when", [at_once, after_a_wait])
 @pytest.mark.parametrize(
     ("app", "said"),
     [
@@ -389,8 +410,8 @@ async def goes_on(scope, proto):
     ],
 )
 @in_loop
-async def test_errors_after_it_break_the_connection(caplog, app, said):
-    answer = await ask(app)
+async def test_errors_after_it_break_the_connection(caplog, app, said, when):
+    answer = await ask(when(app))
     assert (answer.status, answer.body) == (200, b"one")
     assert not answer.complete
     assert said in caplog.text

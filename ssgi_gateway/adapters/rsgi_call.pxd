@@ -1,0 +1,16 @@
+from ..core.exchange cimport Exchange
+
+
+cdef class Call:
+    cdef Exchange _exchange
+    cdef double _grace
+    cdef bint _over
+    cdef object _timer
+
+    cdef object _open(self, Exchange exchange, double grace)
+    cpdef object run(self, object running)
+    cpdef object conclude(self, object error)
+    cpdef object over(self)
+    cpdef object started(self)
+    cpdef bint gone(self) except -1
+    cpdef object complete(self)

@@ -1,0 +1,104 @@
+"""One call of an RSGI application: how it is run, and what its end means.
+
+Its coroutine is run as the exchange would run it, and by nobody in between: one that answers without waiting costs no
+coroutine but its own, and no task.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable
+
+    from ..core.exchange import Exchange
+
+__all__ = ["Call"]
+
+logger = logging.getLogger("ssgi_gateway.app")
+
+
+class Call:
+    """What the ``protocol`` of a request and that of a WebSocket have in common."""
+
+    __slots__ = ("_exchange", "_grace", "_over", "_timer")
+
+    def _open(self, exchange: Exchange, grace: float) -> None:
+        """Begin; called by the two ``__init__``."""
+        self._exchange = exchange
+        self._grace = grace
+        self._over = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def run(self, running: Awaitable[Any]) -> None:
+        """Run what the application returned.
+
+        Raises:
+            BaseException: the application's, before it waited for anything.
+        """
+        exchange = self._exchange
+        try:
+            task: asyncio.Task[Any] | None = exchange._channel.scope.run(running, self._ended)
+        except CancelledError:
+            self.over()
+        except BaseException as error:
+            self.conclude(error)
+        else:
+            if task is None:
+                self.conclude(None)
+            elif not task.done():
+                exchange._hold(task)
+                self.started()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """An application that had to wait has ended."""
+        exchange = self._exchange
+        exchange._forget(task)
+        try:
+            if task.cancelled():
+                self.over()
+            else:
+                self.conclude(task.exception())
+        except BaseException as error:
+            exchange._fail(error)
+        else:
+            if not exchange.finished():
+                exchange._settle()
+
+    def conclude(self, error: BaseException | None) -> None:
+        """The application has returned, or raised ``error``.
+
+        Raises:
+            BaseException: what the exchange has to hear of.
+        """
+        self.over()
+        if error is None:
+            self.complete()
+        elif isinstance(error, RSGIProtocolClosed) and self.gone():
+            # Not caught by the application, and no mistake of it: its client left, and that is how it was told.
+            logger.debug("RSGI: %s", error)
+        else:
+            raise error
+
+    def over(self) -> None:
+        """The application will do nothing more."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def started(self) -> None:
+        """The application has to wait for something."""
+
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        raise NotImplementedError
+
+    def complete(self) -> None:
+        """The application has returned: bring its answer to an end."""
+        raise NotImplementedError
