@@ -20,13 +20,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters import shape
-from ssgi_gateway.adapters.wsgi_input import take_all
 from ssgi_gateway.errors import ConfigurationError
 
+from .wsgi_call import whole_input
 from .wsgi_environ import base_environ, build_environ
 from .wsgi_inline import InlineCall
 from .wsgi_pool import WorkerPool
@@ -94,12 +93,13 @@ class InlineWsgi:
         body = res._body
         if body is not None and not body.ended:
             return self._collect(res)
-        self._begin(res, BytesIO() if body is None else BytesIO(take_all(body)))
+        self._begin(res, whole_input(body))
         return None
 
     def _begin(self, res: HttpResponse, stream: Any) -> asyncio.Task[None] | None:
-        environ = build_environ(res._request, self._base, stream)
-        return InlineCall(res).begin(self._app, environ)
+        call = InlineCall.__new__(InlineCall)
+        call.prepare(res)
+        return call.begin(self._app, build_environ(res._request, self._base, stream))
 
     async def _collect(self, res: HttpResponse) -> None:
         with tempfile.SpooledTemporaryFile(SPOOL) as spool:
@@ -154,7 +154,9 @@ class ThreadedWsgi:
         if pool.overloaded():
             _refuse(res)
         else:
-            ThreadedCall(pool, res, self._app, self._base).submit()
+            call = ThreadedCall.__new__(ThreadedCall)
+            call.prepare(pool, res, self._app, self._base)
+            call.submit()
 
 
 def _refuse(res: HttpResponse) -> None:

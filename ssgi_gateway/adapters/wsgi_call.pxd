@@ -1,3 +1,4 @@
+from ..core.body cimport RequestBody
 from ..core.response cimport HttpResponse
 from ..wire.response_head cimport ResponseHead
 
@@ -21,4 +22,5 @@ cdef class Call:
     cdef object _send(self, bytes data, bint last)
 
 cdef object _learn(ResponseHead head, object status)
+cpdef object whole_input(RequestBody body)
 cpdef bytes to_bytes(object block)

@@ -29,7 +29,10 @@ the client leaves                                      reading and writing raise
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.adapters.wsgi_input import take_all
 
 from ..wire.response_head import ResponseHead
 
@@ -39,11 +42,12 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.adapters.open_file import OpenFile
 
+    from ..core.body import RequestBody
     from ..core.response import HttpResponse
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | None
 
-__all__ = ["Call", "to_bytes"]
+__all__ = ["Call", "to_bytes", "whole_input"]
 
 SMALL: Final = 65536
 """Bytes of a file up to which the application's thread reads it: that is quicker than to hand it over."""
@@ -208,6 +212,11 @@ def _learn(head: ResponseHead, status: str) -> None:
     head.set_status(status)
     if len(_statuses) < _MOST_KEPT and len(status) < 64:
         _statuses[status] = (head.status, head.reason)
+
+
+def whole_input(body: RequestBody | None) -> BytesIO:
+    """The ``wsgi.input`` of a request whose body, if there is one, has arrived."""
+    return BytesIO() if body is None or not body.received else BytesIO(take_all(body))
 
 
 def to_bytes(block: Any) -> bytes:

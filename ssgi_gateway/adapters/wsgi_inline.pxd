@@ -1,3 +1,4 @@
+from ..core.response cimport HttpResponse
 from .wsgi_call cimport Call, to_bytes
 
 
@@ -9,6 +10,7 @@ cdef class InlineCall(Call):
     cdef object _result
     cdef object _waiting
 
+    cpdef object prepare(self, HttpResponse res)
     cpdef object begin(self, object app, dict environ)
     cdef bint _advance(self) except -1
     cpdef object _close(self, object _=*)

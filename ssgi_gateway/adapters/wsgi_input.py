@@ -20,16 +20,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.core.body import RequestBody
     from ssgi_gateway.core.response import HttpResponse
 
-__all__ = ["StreamingInput", "make_input", "take_all"]
-
-
-def make_input(pool: Any, res: HttpResponse, body: RequestBody | None) -> io.BytesIO | StreamingInput:
-    """The input of one request; ``pool.post`` has its argument's ``deliver`` called on the loop."""
-    if body is None:
-        return io.BytesIO()
-    if body.ended:
-        return io.BytesIO(take_all(body))
-    return StreamingInput(pool, res, body)
+__all__ = ["StreamingInput", "take_all"]
 
 
 def take_all(body: RequestBody) -> bytes:
@@ -41,7 +32,7 @@ def take_all(body: RequestBody) -> bytes:
 
 
 class StreamingInput(io.BufferedIOBase):
-    """A body that is still arriving. Read by one thread, filled by the loop."""
+    """A body that is still arriving. Read by one thread, filled by the loop, which ``pool.post`` asks for it."""
 
     def __init__(self, pool: Any, res: HttpResponse, body: RequestBody) -> None:
         self._pool = pool

@@ -2,7 +2,9 @@ cdef class WorkerPool:
     cdef public object loop
     cdef public Py_ssize_t high_water
     cdef bint _awake
+    cdef Py_ssize_t _begun
     cdef bint _brisk
+    cdef bint _handing
     cdef list _idle
     cdef object _jobs
     cdef bint _looking
@@ -10,10 +12,15 @@ cdef class WorkerPool:
     cdef Py_ssize_t _queue_limit
     cdef bint _shares
     cdef Py_ssize_t _size
+    cdef Py_ssize_t _submitted
     cdef list _threads
 
     cpdef bint overloaded(self) except -1
     cpdef object submit(self, object job)
+    cpdef object leave(self, object item)
     cpdef object post(self, object item)
+    cdef object _look_later(self)
+    cdef object _ring(self)
     cdef bint _wake(self) except -1
+    cdef object _wake_as_many(self, Py_ssize_t waiting)
     cdef object _sleep(self, object bed)

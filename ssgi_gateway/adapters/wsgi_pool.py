@@ -1,13 +1,17 @@
 """Threads, the queue in front of them and the mailbox behind them.
 
-A request that goes to a thread and back wakes two sleepers, and that is most of what a small one costs; so nobody is
-woken who is about to look anyway:
+A request that goes to a thread and back wakes two sleepers, and where they share an interpreter lock each of them then
+waits for the other to let go of it: that is most of what a small one costs. So nobody is woken who is about to look
+anyway, or who could not begin yet:
 
-* The loop is woken once for all that was posted until it comes.
+* Workers are woken when the loop has read all that had arrived, for all of it.
+* The loop is woken when a worker has nothing more to do, for all that was posted until then; at once for a block of an
+  answer that goes on, because nobody knows when its application comes back.
 * While the application's calls are brisk (the last one took less than ``BRISK``), a worker that is at work takes the
   next request from the queue itself, and no second one is woken to wait for the interpreter lock. It may be mistaken,
-  because a call can begin to wait for something: so the loop looks again after a millisecond and wakes as many as
-  there are requests. Calls that are not brisk have a thread each at once, as long as there are threads.
+  because a call can begin to wait for something: so the loop looks again after a millisecond, takes what was posted,
+  and if no request was begun in that time wakes as many workers as there are requests. Calls that are not brisk have a
+  thread each at once, as long as there are threads, and their answers are taken at once.
 
 The worker that slept last is woken first, for its stack is still in the cache.
 """
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerPool"]
 
-BRISK: Final = 0.0005
-"""Seconds, by the clock: a worker that goes from one such call to the next is as good as two that share a lock."""
+BRISK: Final = 0.0001
+"""Seconds, by the clock: a worker that goes from one such call to the next is as good as two that share a lock. What
+waits for a database, even a near one, takes longer."""
 
 LOOK_AGAIN: Final = 0.001
 """Seconds."""
@@ -51,7 +56,9 @@ class WorkerPool:
 
     __slots__ = (
         "_awake",
+        "_begun",
         "_brisk",
+        "_handing",
         "_idle",
         "_jobs",
         "_looking",
@@ -59,6 +66,7 @@ class WorkerPool:
         "_queue_limit",
         "_shares",
         "_size",
+        "_submitted",
         "_threads",
         "high_water",
         "loop",
@@ -72,7 +80,10 @@ class WorkerPool:
         self._jobs: deque[Any] = deque()
         self._idle: list[Any] = []  # the locks that sleeping workers wait for
         self._mail: deque[Any] = deque()
+        self._submitted = 0
+        self._begun = 0  # of those, when the loop said that it would look again
         self._awake = False  # the loop knows that there is mail
+        self._handing = False  # the loop is going to wake workers at the end of this turn
         self._looking = False  # the loop is going to look again
         self._brisk = False
         self._shares = _shares_one_lock()
@@ -106,28 +117,53 @@ class WorkerPool:
     def submit(self, job: Any) -> None:
         """Have ``job.run()`` called in a thread."""
         self._jobs.append(job)
-        if self._brisk and self._shares and len(self._idle) < self._size:
-            if not self._looking and self.loop is not None:
-                self._looking = True
-                self.loop.call_later(LOOK_AGAIN, self._look_again)
-        else:
+        self._submitted += 1
+        if not self._handing and self.loop is not None:
+            self._handing = True
+            self.loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Wake workers for what has arrived in this turn of the loop."""
+        self._handing = False
+        waiting = len(self._jobs)
+        if not self._brisk or not self._shares:
+            self._wake_as_many(waiting)
+            return
+        if waiting and len(self._idle) == self._size:
             self._wake()
+            waiting -= 1
+        if waiting and not self._looking:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self.loop is not None:
+            self._looking = True
+            self._begun = self._submitted - len(self._jobs)
+            self.loop.call_later(LOOK_AGAIN, self._look_again)
 
     def _look_again(self) -> None:
-        """Requests are still waiting, where a worker was to take them in no time: it does not."""
-        self._looking = False
+        """What was to be done in no time: whether it is."""
+        self._looking = False  # before the mail is taken: what comes later wakes us
+        self._deliver()
         waiting = len(self._jobs)
-        if waiting:
+        if waiting and self._begun == self._submitted - waiting:
             self._brisk = False
-            while waiting and self._wake():
-                waiting -= 1
+            self._wake_as_many(waiting)
+        elif waiting:
+            self._look_later()
+
+    def _wake_as_many(self, waiting: int) -> None:
+        while waiting and self._wake():
+            waiting -= 1
 
     def _wake(self) -> bool:
         """Wake the worker that slept last; ``False`` when none sleeps."""
+        if not self._idle:
+            return False
         try:
             self._idle.pop().release()
         except IndexError:
-            return False
+            return False  # it has just found something to do
         return True
 
     def _deliver(self) -> None:
@@ -138,9 +174,17 @@ class WorkerPool:
 
     # -- in the threads ------------------------------------------------------------------------------------------
 
-    def post(self, item: Any) -> None:
-        """Have ``item.deliver()`` called on the loop."""
+    def leave(self, item: Any) -> None:
+        """Have ``item.deliver()`` called on the loop, when the job that says this is done."""
         self._mail.append(item)
+
+    def post(self, item: Any) -> None:
+        """Have ``item.deliver()`` called on the loop, now."""
+        self._mail.append(item)
+        self._ring()
+
+    def _ring(self) -> None:
+        """Wake the loop for the mail."""
         if not self._awake:
             self._awake = True
             loop = self.loop
@@ -156,12 +200,13 @@ class WorkerPool:
         jobs = self._jobs
         began = perf_counter()
         while True:
+            if not jobs:
+                self._sleep(bed)
+                began = perf_counter()
             try:
                 job = jobs.popleft()
             except IndexError:
-                self._sleep(bed)
-                began = perf_counter()
-                continue
+                continue  # another worker has it
             if job is None:
                 return
             job.run()
@@ -169,6 +214,8 @@ class WorkerPool:
             ended = perf_counter()
             self._brisk = ended - began < BRISK
             began = ended
+            if self._mail and not (jobs and self._looking):
+                self._ring()
 
     def _sleep(self, bed: Any) -> None:
         """Wait for a request."""

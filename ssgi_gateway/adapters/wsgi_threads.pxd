@@ -1,5 +1,5 @@
 from ..core.response cimport HttpResponse
-from .wsgi_call cimport Call, to_bytes
+from .wsgi_call cimport Call, to_bytes, whole_input
 from .wsgi_environ cimport build_environ
 from .wsgi_pool cimport WorkerPool
 
@@ -18,8 +18,11 @@ cdef class ThreadedCall(Call):
     cdef object _input
     cdef WorkerPool _pool
     cdef bint _posted
+    cdef bint _returned
     cdef Py_ssize_t _taken
+    cdef bytes _whole
 
+    cpdef object prepare(self, WorkerPool pool, HttpResponse res, object app, dict base)
     cpdef object submit(self)
     cdef object _serve(self)
     cdef object _wait(self)

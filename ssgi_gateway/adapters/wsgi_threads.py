@@ -20,14 +20,15 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.adapters.wsgi_file import FileWrapper, regular_file
-from ssgi_gateway.adapters.wsgi_input import StreamingInput, make_input
+from ssgi_gateway.adapters.wsgi_input import StreamingInput
 
 from ..core.awaitables import TRUE
-from .wsgi_call import Call, to_bytes
+from .wsgi_call import Call, to_bytes, whole_input
 from .wsgi_environ import build_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BytesIO
 
     from ssgi_gateway.adapters.open_file import OpenFile
 
@@ -59,21 +60,29 @@ class ThreadedCall(Call):
         "_input",
         "_pool",
         "_posted",
+        "_returned",
         "_taken",
+        "_whole",
     )
 
     def __init__(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
+        self.prepare(pool, res, app, base)
+
+    def prepare(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
+        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
         self._open(res)
         self._pool = pool
         self._app = app
         self._base = base
-        self._blocks: deque[bytes] = deque()
+        self._whole: bytes | None = None  # a body that is one block
+        self._blocks: deque[bytes] | None = None  # the blocks of any other
         self._complete = False  # no block will follow
         self._error: BaseException | None = None
         self._file: OpenFile | None = None
-        self._input: Any = None
+        self._input: StreamingInput | None = None
         self._aborted = False
         self._posted = False
+        self._returned = False  # nothing of the application is left to run
         self._given = 0
         self._taken = 0
         self._held = 0  # bytes given to a response whose peer takes no more at the moment
@@ -103,10 +112,16 @@ class ThreadedCall(Call):
             self._post()
 
     def _serve(self) -> None:
-        stream = self._input = make_input(self._pool, self._res, self._res._body)
-        environ = build_environ(self._res._request, self._base, stream)
-        result = self._app(environ, self.start_response)
+        res = self._res
+        body = res._body
+        stream: BytesIO | StreamingInput
+        if body is None or body.ended:
+            stream = whole_input(body)
+        else:
+            stream = self._input = StreamingInput(self._pool, res, body)
+        result = self._app(build_environ(res._request, self._base, stream), self.start_response)
         if type(result) is list or type(result) is tuple:
+            self._returned = True
             self.put_all(result)
             return
         try:
@@ -129,8 +144,14 @@ class ThreadedCall(Call):
         if self._aborted:
             raise ConnectionAbortedError("the client left before the answer was complete")
         if data is not None:
-            self._blocks.append(data)
             self._given += len(data)
+            blocks = self._blocks
+            if last and blocks is None:
+                self._whole = data
+            else:
+                if blocks is None:
+                    blocks = self._blocks = deque()
+                blocks.append(data)
         if last:
             self._complete = True
         self._post()
@@ -152,7 +173,10 @@ class ThreadedCall(Call):
     def _post(self) -> None:
         if not self._posted:
             self._posted = True
-            self._pool.post(self)
+            if self._returned:
+                self._pool.leave(self)
+            else:
+                self._pool.post(self)
 
     # -- on the loop ---------------------------------------------------------------------------------------------
 
@@ -177,15 +201,15 @@ class ThreadedCall(Call):
             self._send_file(file)
             return
         complete = self._complete  # read first: then every block is here
+        data = self._whole
         blocks = self._blocks
-        if not blocks and not complete:
-            return
-        data = blocks.popleft() if blocks else None
         if blocks:
-            pieces = [data or b""]
+            pieces = []
             while blocks:
                 pieces.append(blocks.popleft())
-            data = b"".join(pieces)
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        elif data is None and not complete:
+            return
         waiting = self._send(data, complete)
         if complete or data is None:
             return
@@ -218,13 +242,14 @@ class ThreadedCall(Call):
     def _over(self) -> None:
         """Nothing more can come of this call but its end; an error is reported."""
         error, self._error = self._error, None
-        self._file = None
-        self._blocks.clear()
+        self._file = self._whole = None
+        if self._blocks is not None:
+            self._blocks.clear()
         self._forget()
         if not self._complete:
             self._aborted = True  # whatever the worker still wants to say
         self._wake()
-        if type(self._input) is StreamingInput:
+        if self._input is not None:
             self._input.stop()
         if error is not None:
             self._res._fail(error)

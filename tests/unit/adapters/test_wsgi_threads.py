@@ -56,6 +56,68 @@ def test_more_requests_than_may_wait_get_503():
     run(test())
 
 
+class ClosesLate(Iterable):
+    def __init__(self, gate, *blocks):
+        super().__init__(*blocks)
+        self.gate = gate
+
+    def close(self):
+        assert self.gate.wait(10)
+
+
+def writes_and_goes_on(environ, start_response, gate):
+    start_response("200 OK", [("Content-Length", "5")])(b"hello")
+    assert gate.wait(10)
+    return []
+
+
+def closes_late(environ, start_response, gate):
+    start_response("200 OK", [("Content-Length", "5")])
+    return ClosesLate(gate, b"hel", b"lo")
+
+
+def closes_late_without_a_length(environ, start_response, gate):
+    start_response("200 OK", [])
+    return ClosesLate(gate, b"hello")
+
+
+@pytest.mark.parametrize("app", [writes_and_goes_on, closes_late, closes_late_without_a_length])
+def test_a_complete_answer_does_not_wait_for_the_rest_of_the_application(threaded, app):
+    async def test():
+        gate = threading.Event()
+        async with served(lambda environ, start_response: app(environ, start_response, gate), threaded) as server:
+            answer = await server.request()
+            assert (answer.status, answer.body) == (200, b"hello")
+            gate.set()
+
+    run(test())
+
+
+def test_a_complete_answer_does_not_wait_for_the_next_request():
+    async def test():
+        gate = threading.Event()
+
+        def app(environ, start_response):
+            if environ["PATH_INFO"] == "/slow":
+                assert gate.wait(10)
+            return hello(environ, start_response)
+
+        async with served(app, Settings(threads=2)) as server:
+            for _ in range(20):
+                gate.clear()
+                for _ in range(3):
+                    await server.request()  # calls are quick
+                quick, slow, last = await asyncio.gather(*[server.open("GET", path) for path in ("/", "/slow", "/")])
+                for client in (quick, last):
+                    assert (await client.answer()).status == 200
+                gate.set()
+                assert (await slow.answer()).status == 200
+                for client in (quick, slow, last):
+                    await client.leave()
+
+    run(test())
+
+
 def test_a_whole_request_runs_on_one_thread(threaded):
     seen = []
 
