@@ -2,7 +2,7 @@
 
 ``serve`` reads the settings, loads the application, agrees on its interface, opens the listeners, prints where they
 are and hands everything to ``server.serve.run``. Options are made from the settings (``settings_sources``), none is
-written here.
+written here; help, and what to say about a mistake, is for ``arguments``.
 
 Exit status: that of ``run`` (0 after a drain); 2 when something the user wrote cannot be used, with one line that
 says what to do; 130 when it was stopped before it listened.
@@ -10,14 +10,14 @@ says what to do; 130 when it was stopped before it listened.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway import __version__, engine
 from ssgi_gateway.adapters import loading, negotiation
@@ -27,16 +27,17 @@ from ssgi_gateway.server import listeners
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.settings_sources import (
     CONFIG_VARIABLE,
-    add_options,
     combine,
     from_command_line,
     from_environment,
     from_file,
+    plain_words,
     unknown_variables,
 )
-from ssgi_gateway.settings_values import did_you_mean
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from ssgi_gateway.adapters.negotiation import Application
     from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
@@ -45,21 +46,6 @@ __all__ = ["main"]
 
 PROTOCOLS: Final = ("scgi", "fastcgi", "websocket")
 """Which settings are addresses; their names are the protocols'."""
-
-ADDRESSES: Final = """\
-addresses:
-  unix:/run/app.sock, /run/app.sock     a unix socket
-  127.0.0.1:9000, [::1]:9000            an address of this machine; port 0 lets the kernel choose
-  :9000                                 all addresses of this machine
-  fd:3                                  a listening socket that is open already
-
-Every option is also a variable of the environment (--socket-mode is SSGI_SOCKET_MODE; values of a list are separated
-by commas) and a key of the --config file. The command line wins, then the environment, then the file.
-
-example:
-  ssgi-gateway serve board:app --scgi unix:/run/board.sock
-  and in nginx:  location / { include scgi_params; scgi_pass unix:/run/board.sock; }
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def serve(arguments: argparse.Namespace) -> int:
+def serve(arguments: Namespace | SimpleNamespace) -> int:
     """``ssgi-gateway serve``."""
     # Until ``run`` has its own handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -105,68 +91,20 @@ def serve(arguments: argparse.Namespace) -> int:
 # -- arguments ---------------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors are one line, not a page of usage."""
+def _parse(argv: list[str]) -> Namespace | SimpleNamespace:
+    if argv[:1] == ["serve"]:
+        given = plain_words(argv[1:])
+        if given is not None:
+            return SimpleNamespace(command="serve", version=False, **given)
+    from ssgi_gateway import arguments  # argparse and its parser are a tenth of a start: for help, and for mistakes
 
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"{message}; see {self.prog} --help")
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Wide enough for the names of the options; ``--deflate, --no-deflate`` becomes ``--[no-]deflate``."""
-
-    def __init__(self, prog: str) -> None:
-        import shutil  # brings bz2 and lzma along; only help needs it
-
-        super().__init__(prog, max_help_position=40, width=min(shutil.get_terminal_size().columns, 120))
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if isinstance(action, argparse.BooleanOptionalAction):
-            return action.option_strings[0].replace("--", "--[no-]", 1)
-        return super()._format_action_invocation(action)
-
-
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(
-        prog="ssgi-gateway",
-        description="Serve Python web applications behind nginx and its like, over SCGI, FastCGI and WebSockets.",
-        formatter_class=_Formatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="store_true", help="Say the version, the codecs and the event loop in use.")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
-    serving = commands.add_parser(
-        "serve",
-        help="Serve an application. See: ssgi-gateway serve --help",
-        usage="ssgi-gateway serve APP [--scgi ADDR] [--fastcgi ADDR] [--websocket ADDR] [OPTION ...]",
-        description="Serve an application until SIGTERM or SIGINT.",
-        epilog=ADDRESSES,
-        formatter_class=_Formatter,
-        allow_abbrev=False,
-    )
-    add_options(serving)
-    arguments, unknown = parser.parse_known_args(argv)
-    if unknown:
-        _refuse(unknown, serving if arguments.command else parser)
-    if not arguments.command and not arguments.version:
-        parser.error("no command was given")
-    return arguments
-
-
-def _refuse(unknown: list[str], parser: argparse.ArgumentParser) -> NoReturn:
-    """Name the first option that nobody knows and what is like it; its value may have been left over, too."""
-    wrong = next((word for word in unknown if word.startswith("-")), None)
-    if wrong is None:
-        parser.error(f"{unknown[0]!r} is one argument too many")
-    wrong = wrong.partition("=")[0]
-    known = [name for action in parser._actions for name in action.option_strings]
-    parser.error(f"there is no option {wrong}{did_you_mean(wrong, known)}")
+    return arguments.parse(argv)
 
 
 # -- what to serve, and where ------------------------------------------------------------------------------------
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _settings(arguments: Namespace | SimpleNamespace) -> Settings:
     for warning in unknown_variables(os.environ):
         print(f"ssgi-gateway: warning: {warning}", file=sys.stderr)
     path = getattr(arguments, "config", None) or os.environ.get(CONFIG_VARIABLE)

@@ -10,14 +10,17 @@ In the environment a list is written with commas, and an empty variable counts a
 
 from __future__ import annotations
 
-import argparse
 import functools
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import Group, Settings
 from ssgi_gateway.settings_values import convert, did_you_mean, show
+
+if TYPE_CHECKING:
+    import argparse
+    from types import SimpleNamespace
 
 __all__ = [
     "Option",
@@ -28,6 +31,7 @@ __all__ = [
     "from_environment",
     "from_file",
     "options",
+    "plain_words",
     "unknown_variables",
 ]
 
@@ -101,7 +105,10 @@ def _walk(kind: type[Group], path: tuple[str, ...], prefix: str, section: str) -
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give ``parser`` one argument for each setting, under the settings' headings, and ``--config``."""
-    parser.add_argument("--config", metavar="FILE", help="Read settings from this TOML file, too.")
+    import argparse  # most starts are without: see plain_words
+
+    file = "Read settings from this TOML file, too."
+    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=file)
     sections: dict[str, argparse._ArgumentGroup] = {}
     for option in options():
         group = sections.get(option.section)
@@ -111,6 +118,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+    import argparse
+
     shown = show(option.default, option.metadata)
     help_text = option.metadata["help"] + (f" [{shown}]" if shown else "")
     about: dict[str, Any] = {"help": help_text.replace("%", "%%"), "default": argparse.SUPPRESS}
@@ -129,8 +138,42 @@ def _metavar(option: Option) -> str:
     return option.metadata["metavar"] or ("|".join(filter(None, choices)) if choices else named)
 
 
-def from_command_line(arguments: argparse.Namespace) -> Source:
-    """What the arguments of ``add_options`` say."""
+def plain_words(words: Sequence[str]) -> dict[str, Any] | None:
+    """What the words behind ``serve`` say, as the parser of ``add_options`` would put it.
+
+    It knows ``--option value``, ``--option=value``, ``--switch``, ``--no-switch`` and the application, which is what
+    a service is started with. ``None`` for everything else, from ``--help`` to mistakes: that is the parser's.
+    """
+    known = {"--config": ("config", False)}
+    switches = {}
+    for option in options():
+        if option.kind is bool:
+            switches[option.flag] = (option.name, True)
+            switches[option.flag.replace("--", "--no-", 1)] = (option.name, False)
+        elif option.name != POSITIONAL:
+            known[option.flag] = (option.name, option.repeatable)
+    given: dict[str, Any] = {}
+    left = iter(words)
+    for word in left:
+        flag, equals, value = word.partition("=")
+        if word in switches:
+            name, on = switches[word]
+            given[name] = on
+        elif flag in known:
+            name, repeatable = known[flag]
+            value = value if equals else next(left, "-")
+            if value.startswith("-") and not equals:
+                return None
+            given[name] = [*given.get(name, ()), value] if repeatable else value
+        elif word.startswith("-") or not word or POSITIONAL in given:
+            return None
+        else:
+            given[POSITIONAL] = word
+    return given
+
+
+def from_command_line(arguments: argparse.Namespace | SimpleNamespace) -> Source:
+    """What the arguments of ``add_options``, or ``plain_words``, say."""
     given = vars(arguments)
     return {option.name: (option.flag, given[option.name]) for option in options() if option.name in given}
 

@@ -107,6 +107,20 @@ def test_the_console_script_is_the_same_command():
     assert cli.main(["--version"]) == 0
 
 
+WITHOUT_NEED = {"argparse", "bz2", "dataclasses", "difflib", "hashlib", "http", "shutil", "tomllib"}
+"""Modules that a start used to load, or would, for what most starts never do."""
+
+
+def test_a_start_loads_nothing_without_need(project):
+    (project / "loaded.py").write_text(f"import sys\nraise SystemExit(sorted({WITHOUT_NEED} & set(sys.modules)))\n")
+    assert refused(project, "serve", "loaded:app", "--scgi", "127.0.0.1:0").endswith("SystemExit: []\n")
+
+
+def test_what_the_application_makes_is_searched_for_garbage(project):
+    (project / "loaded.py").write_text("import gc\nraise SystemExit((gc.isenabled(), gc.get_freeze_count() > 1000))\n")
+    assert "SystemExit: (True, True)" in refused(project, "serve", "loaded:app", "--scgi", "127.0.0.1:0")
+
+
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 LISTEN = ("--scgi", "127.0.0.1:0")

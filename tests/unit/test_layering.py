@@ -27,7 +27,7 @@ LAYERS = (
     ("adapters", "rpc", "observe"),
     ("server",),
     ("process",),
-    ("cli", "__main__", "banner", "settings_sources", "settings_values", "client", "tools"),
+    ("cli", "__main__", "arguments", "banner", "settings_sources", "settings_values", "client", "tools"),
 )
 """From left to right. ``cli`` is what a user starts, and the modules at the top that serve it alone."""
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ssgi_gateway.arguments import parse
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import Settings
 from ssgi_gateway.settings_sources import (
@@ -15,6 +19,7 @@ from ssgi_gateway.settings_sources import (
     from_environment,
     from_file,
     options,
+    plain_words,
     unknown_variables,
 )
 
@@ -150,6 +155,44 @@ def test_the_help_names_every_option_once_under_its_heading():
         assert option.section + ":" in text
     assert "[128k]" in text
     assert "[0660]" in text
+
+
+WORDS = st.one_of(
+    st.sampled_from([name for o in options() for name in (o.flag, o.flag.replace("--", "--no-", 1))]),
+    st.sampled_from(["--config", "--help", "-h", "--version", "-v", "--", "-", "--back", "sample:app", "", "7", "-7"]),
+    st.sampled_from(["--scgi=/a", "--scgi=", "--scgi=-", "--strict=1", "--no-strict="]),
+    st.sampled_from(["APP", "a b", "-a b", "--a b", "=", "a=b"]),
+    st.text(alphabet="-=a 1", max_size=4),
+)
+
+
+@settings(max_examples=1000)
+@given(st.lists(WORDS, max_size=6))
+def test_plain_words_say_what_the_parser_makes_of_them(words):
+    said = plain_words(words)
+    if said is not None:
+        parsed = vars(parse(["serve", *words]))
+        assert (parsed.pop("command"), parsed.pop("version")) == ("serve", False)
+        assert said == parsed
+
+
+@pytest.mark.parametrize("option", options(), ids=lambda o: o.name)
+def test_every_setting_in_plain_words(option):
+    written, value = example(option)
+    words = ["sample:app", "--config=x", "--flow-high-water", "90000", "--flow-low-water=1"]
+    if option.kind is bool:
+        words.append(option.flag if value else option.flag.replace("--", "--no-", 1))
+    else:
+        words += [option.flag, written] if option.name != "app" else []
+        words[0] = written if option.name == "app" else "sample:app"
+    said = plain_words(words)
+    assert said["config"] == "x"
+    assert value_at(combine(from_command_line(SimpleNamespace(**said))), option.path) == value
+
+
+@pytest.mark.parametrize("words", ["--help", "--scgi", "--scgi -x", "--sgci /x", "a:b c:d", "--strict=1", "-- a:b"])
+def test_what_has_to_be_talked_about_is_not_plain(words):
+    assert plain_words(words.split()) is None
 
 
 # -- the environment -------------------------------------------------------------------------------------------------

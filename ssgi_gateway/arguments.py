@@ -1,0 +1,94 @@
+"""The command line for whoever needs help with it: ``--help``, ``--version``, mistakes.
+
+It has no option of its own but ``--version``; those of ``serve`` are the settings (``settings_sources.add_options``).
+Command lines with nothing to say about are read by ``settings_sources.plain_words``, and this module is not loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from typing import Final, NoReturn
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings_sources import add_options
+from ssgi_gateway.settings_values import did_you_mean
+
+__all__ = ["parse"]
+
+ADDRESSES: Final = """\
+addresses:
+  unix:/run/app.sock, /run/app.sock     a unix socket
+  127.0.0.1:9000, [::1]:9000            an address of this machine; port 0 lets the kernel choose
+  :9000                                 all addresses of this machine
+  fd:3                                  a listening socket that is open already
+
+Every option is also a variable of the environment (--socket-mode is SSGI_SOCKET_MODE; values of a list are separated
+by commas) and a key of the --config file. The command line wins, then the environment, then the file.
+
+example:
+  ssgi-gateway serve board:app --scgi unix:/run/board.sock
+  and in nginx:  location / { include scgi_params; scgi_pass unix:/run/board.sock; }
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors are one line, not a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"{message}; see {self.prog} --help")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Wide enough for the names of the options; ``--deflate, --no-deflate`` becomes ``--[no-]deflate``."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=40, width=min(shutil.get_terminal_size().columns, 120))
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse.BooleanOptionalAction):
+            return action.option_strings[0].replace("--", "--[no-]", 1)
+        return super()._format_action_invocation(action)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Read a whole command line.
+
+    Raises:
+        ConfigurationError: it has a mistake; the message says which.
+        SystemExit: it asked for help, which was printed.
+    """
+    parser = _Parser(
+        prog="ssgi-gateway",
+        description="Serve Python web applications behind nginx and its like, over SCGI, FastCGI and WebSockets.",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="Say the version, the codecs and the event loop in use.")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
+    serving = commands.add_parser(
+        "serve",
+        help="Serve an application. See: ssgi-gateway serve --help",
+        usage="ssgi-gateway serve APP [--scgi ADDR] [--fastcgi ADDR] [--websocket ADDR] [OPTION ...]",
+        description="Serve an application until SIGTERM or SIGINT.",
+        epilog=ADDRESSES,
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    add_options(serving)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(unknown, serving if arguments.command else parser)
+    if not arguments.command and not arguments.version:
+        parser.error("no command was given")
+    return arguments
+
+
+def _refuse(unknown: list[str], parser: argparse.ArgumentParser) -> NoReturn:
+    """Name the first option that nobody knows and what is like it; its value may have been left over, too."""
+    wrong = next((word for word in unknown if word.startswith("-")), None)
+    if wrong is None:
+        parser.error(f"{unknown[0]!r} is one argument too many")
+    wrong = wrong.partition("=")[0]
+    known = [name for action in parser._actions for name in action.option_strings]
+    parser.error(f"there is no option {wrong}{did_you_mean(wrong, known)}")
