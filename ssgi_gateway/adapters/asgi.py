@@ -135,7 +135,8 @@ class AsgiApplication:
     ) -> Awaitable[Any]:
         """One request or one WebSocket."""
         if type == "http":
-            call = HttpCall(res, self._grace)
+            call = HttpCall.__new__(HttpCall)
+            call.begin(res, self._grace)
             scope = http_scope(res, self._state)
             if self._on_debug is not None:
                 return DebugCall(call, self._on_debug).run(self._app, scope)

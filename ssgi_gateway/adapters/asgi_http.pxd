@@ -21,5 +21,6 @@ cdef class HttpCall:
     cdef public int _stage
     cdef list _waiters
 
+    cpdef object begin(self, HttpResponse res, double grace)
     cpdef object _aborted(self)
     cdef object _ended(self)

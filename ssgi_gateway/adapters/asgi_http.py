@@ -84,6 +84,10 @@ class HttpCall:
     __slots__ = ("_body", "_grace", "_headers", "_heard", "_res", "_stage", "_waiters")
 
     def __init__(self, res: HttpResponse, grace: float) -> None:
+        self.begin(res, grace)
+
+    def begin(self, res: HttpResponse, grace: float) -> None:
+        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
         self._res = res
         self._grace = grace
         self._stage = NOTHING
@@ -91,7 +95,7 @@ class HttpCall:
         self._body: RequestBody | None = request_body(res)
         self._heard = False  # the whole request was handed out
         self._waiters: list[asyncio.Future[None]] | None = None
-        res.on_aborted(self._aborted)
+        res.when_aborted(self._aborted, ())
 
     # -- what the application hears ------------------------------------------------------------------------------
 

@@ -11,7 +11,5 @@ cdef object METHODS
 cpdef dict http_scope(Exchange exchange, dict state)
 cpdef dict websocket_scope(Exchange exchange, dict state)
 cpdef object encodable(str text)
-@cython.locals(colon=Py_ssize_t)
-cpdef object client_pair(str address)
 @cython.locals(known=dict)
 cdef object known_server(str address, str scheme)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters.asgi_tls import tls_extension
 
 from ..core.facts import channel_of, request_head
+from ..wire.addresses import split_address
 from ..wire.cgi import METHODS
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
     scope["query_string"] = request.query_string.encode("latin-1")
     scope["root_path"] = root_path
     scope["headers"] = request.variables.header_pairs()
-    scope["client"] = client_pair(request.remote_address)
+    scope["client"] = request.client()
     scope["server"] = known_server(request.server_address, scheme)
     scope["state"] = state.copy()
     scope["extensions"] = extensions
@@ -99,16 +100,6 @@ def encodable(text: str) -> str:
     return text
 
 
-def client_pair(address: str) -> tuple[str, int] | None:
-    """``(host, port)`` of ``host:port``; port 0 if unknown, ``None`` for a unix socket or when nothing is known."""
-    if not address or address[0] == "/":
-        return None
-    colon = address.rfind(":")
-    if colon < 0 or address[-1] == "]":
-        return (address[1:-1] if address[0] == "[" else address, 0)
-    return (address[1 : colon - 1] if address[0] == "[" else address[:colon], int(address[colon + 1 :]))
-
-
 SERVERS: Final[dict[str, dict[str, Any]]] = {"http": {}, "https": {}}
 """By scheme and address, what ``server`` says: the same for every request of a virtual host."""
 MOST_SERVERS: Final = 64
@@ -127,14 +118,10 @@ def known_server(address: str, scheme: str) -> tuple[str, int | None] | None:
 
 def server_pair(address: str, scheme: str) -> tuple[str, int | None] | None:
     """``(host, port)`` of ``host:port``, or with the scheme's port; ``(path, None)`` for a unix socket."""
-    if not address:
-        return None
-    if address[0] == "/":
+    if address.startswith("/"):
         return (address, None)
-    host, colon, port = address.rpartition(":")
-    if not colon or address[-1] == "]":
-        return (address[1:-1] if address[0] == "[" else address, PORTS[scheme])
-    return (host[1:-1] if host[0] == "[" else host, int(port))
+    pair = split_address(address)
+    return pair and (pair[0], pair[1] or PORTS[scheme])
 
 
 def _add_tls(extensions: dict[str, Any], request: RequestHead) -> None:

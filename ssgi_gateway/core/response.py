@@ -257,6 +257,10 @@ class HttpResponse(Exchange):
 
     def on_aborted(self, handler: Any, *args: Any) -> None:
         """Call ``handler(*args)``, sync or async, once when the peer leaves; at once if it has already."""
+        self.when_aborted(handler, args)
+
+    def when_aborted(self, handler: Any, args: tuple[Any, ...]) -> None:
+        """``on_aborted`` for adapters, which call it for every request."""
         if self.aborted:
             self._notify(handler, args)
         elif self._state < ENDED:

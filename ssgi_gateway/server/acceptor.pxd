@@ -1,3 +1,5 @@
+cimport cython
+
 from .connection cimport Connection
 from .gateway cimport Gateway
 from .http cimport HttpProtocol
@@ -15,4 +17,5 @@ cdef class Acceptor:
     cdef public object make_codec
 
     cpdef object on_readable(self)
+    @cython.locals(connection=Connection, protocol=HttpProtocol)
     cdef bint _accept(self) except -1

@@ -65,8 +65,10 @@ class Acceptor:
             return False
         if fd < 0:
             return False
-        connection = Connection(gateway, fd)
-        protocol = HttpProtocol(connection, gateway, self.make_codec(fd))
+        connection = Connection.__new__(Connection)
+        connection.open(gateway, fd)
+        protocol = HttpProtocol.__new__(HttpProtocol)
+        protocol.open(connection, gateway, self.make_codec(fd))
         if len(gateway.connections) >= gateway.max_connections:
             protocol.overloaded()
         connection.begin()

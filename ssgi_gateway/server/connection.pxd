@@ -29,6 +29,7 @@ cdef class Connection:
     cdef public int state
     cdef public double write_deadline
 
+    cpdef object open(self, Gateway gateway, int fd)
     cpdef object begin(self)
     cpdef object on_readable(self)
     cpdef object start_reading(self)

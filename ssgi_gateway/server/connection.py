@@ -63,6 +63,10 @@ class Connection:
     )
 
     def __init__(self, gateway: Gateway, fd: int) -> None:
+        self.open(gateway, fd)
+
+    def open(self, gateway: Gateway, fd: int) -> None:
+        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
         self.gateway = gateway
         self.fd = fd
         self.protocol: Protocol = None  # type: ignore[assignment]  # set by the acceptor, never None afterwards

@@ -31,6 +31,7 @@ cdef class HttpProtocol(Protocol):
     cdef bint _overloaded
     cdef object _upgrade
 
+    cpdef object open(self, Connection connection, Gateway gateway, Codec codec)
     cpdef object overloaded(self)
     cdef object _advance(self)
     cdef object _flush(self)

@@ -61,6 +61,10 @@ class HttpProtocol(Protocol):
     )
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
+        self.open(connection, gateway, codec)
+
+    def open(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
+        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
         self.attach(connection, gateway)
         self.codec = codec
         self._head: HeadReceived | None = None  # decoded, its application not called yet

@@ -70,6 +70,16 @@ def remote_address(variables: Variables) -> str:
     return join_address(variables.get("REMOTE_ADDR", ""), variables.get("REMOTE_PORT"))
 
 
+def split_address(address: str) -> tuple[str, int] | None:
+    """``(host, port)`` of one of these addresses; port 0 if it has none, ``None`` for a unix socket or ``""``."""
+    if not address or address[0] == "/":
+        return None
+    colon = address.rfind(":")
+    if colon < 0 or address[-1] == "]":
+        return (address[1:-1] if address[0] == "[" else address, 0)
+    return (address[1 : colon - 1] if address[0] == "[" else address[:colon], int(address[colon + 1 :]))
+
+
 def server_address(variables: Variables) -> str:
     """The address that was asked: SERVER_NAME, or SERVER_ADDR when the name says nothing, and SERVER_PORT.
 

@@ -2,6 +2,7 @@ from .variables cimport Variables
 
 
 cdef class RequestHead:
+    cdef int _client_port
     cdef object _root_path
     cdef public bint is_upgrade
     cdef public str method
@@ -12,6 +13,7 @@ cdef class RequestHead:
     cdef public str server_address
     cdef public Variables variables
 
+    cpdef tuple client(self)
     cdef object read(self, Variables variables, object root_path)
 
 cpdef RequestHead parse_head(Variables variables, object root_path=*)

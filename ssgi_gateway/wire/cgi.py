@@ -30,7 +30,7 @@ from typing import Final
 
 from ssgi_gateway.errors import RequestRejected
 
-from .addresses import http_version, remote_address, scheme, server_address
+from .addresses import http_version, remote_address, scheme, server_address, split_address
 from .grammar import is_token, parse_length
 from .percent import quote, to_unicode, unquote
 from .response_head import REASONS, ResponseHead
@@ -105,6 +105,10 @@ class RequestHead:
         self.is_upgrade = method == "GET" and "HTTP_UPGRADE" in variables and is_websocket(variables)
         self.variables = variables
         self._root_path = root_path
+
+    def client(self) -> tuple[str, int] | None:
+        """The client's host and port, as ``addresses.split_address`` says."""
+        return split_address(self.remote_address)
 
     @property
     def root_path(self) -> str:

@@ -22,7 +22,7 @@ from ssgi_gateway.wire.cgi import (
     split_uri,
 )
 
-from .addresses import http_version, remote_address, scheme, server_address
+from .addresses import http_version, remote_address, scheme, server_address, split_address
 from .grammar import is_token
 from .percent import quote, unquote
 from .response_head import ResponseHead
@@ -118,8 +118,8 @@ cdef str server(Variables variables):
     return found
 
 
-cdef str client(Variables variables):
-    """``addresses.remote_address``."""
+cdef str client(Variables variables, int *known_port):
+    """``addresses.remote_address``; the port too, where the address is IPv4 and has one."""
     cdef Py_ssize_t size, port_size, i
     cdef const char *host = value_of(variables, b"REMOTE_ADDR", 11, &size)
     cdef const char *port = value_of(variables, b"REMOTE_PORT", 11, &port_size)
@@ -139,6 +139,7 @@ cdef str client(Variables variables):
         text[size + 1 + i] = port[i]
     if not 0 < number <= 65535:
         return remote_address(variables)
+    known_port[0] = number
     return PyUnicode_DecodeLatin1(text, size + 1 + port_size, NULL)
 
 
@@ -187,10 +188,20 @@ cdef class RequestHead:
         self.raw_path = raw_path
         self.query_string = query if value == NOWHERE else text_of(value, size)
         self.server_address = server(variables)
-        self.remote_address = client(variables)
+        self.remote_address = client(variables, &self._client_port)
         self.is_upgrade = method == "GET" and variables.find(b"HTTP_UPGRADE", 12) >= 0 and is_websocket(variables)
         self.variables = variables
         self._root_path = root_path
+
+    cpdef tuple client(self):
+        """The client's host and port; see the portable class."""
+        cdef str address = self.remote_address
+        cdef Py_ssize_t end = len(address) - 2
+        if not self._client_port:
+            return split_address(address)
+        while address[end] != u":":
+            end -= 1
+        return (address[:end], self._client_port)
 
     @property
     def root_path(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssgi_gateway.adapters.asgi import AsgiApplication
-from ssgi_gateway.adapters.asgi_scope import client_pair, encodable, server_pair
+from ssgi_gateway.adapters.asgi_scope import encodable, server_pair
 from ssgi_gateway.settings import Settings
 from tests.unit.adapters.serving import in_loop, serving
 
@@ -146,19 +146,21 @@ async def test_the_extensions_have_no_tls_when_it_does_not():
     assert "tls" not in (await scope_of(variables=[("HTTPS", "on")]))["extensions"]
 
 
+@in_loop
 @pytest.mark.parametrize(
-    ("address", "pair"),
+    ("host", "port", "pair"),
     [
-        ("192.0.2.7:50007", ("192.0.2.7", 50007)),
-        ("192.0.2.7", ("192.0.2.7", 0)),
-        ("[2001:db8::1]:443", ("2001:db8::1", 443)),
-        ("[2001:db8::1]", ("2001:db8::1", 0)),
-        ("", None),
-        ("/run/client.sock", None),
+        ("192.0.2.7", "50007", ("192.0.2.7", 50007)),
+        ("192.0.2.7", "7", ("192.0.2.7", 7)),
+        ("192.0.2.7", "", ("192.0.2.7", 0)),
+        ("2001:db8::1", "443", ("2001:db8::1", 443)),
+        ("2001:db8::1", "", ("2001:db8::1", 0)),
+        ("unix:", "", None),
+        ("unix:/run/client.sock", "", None),
     ],
 )
-def test_the_clients_address(address, pair):
-    assert client_pair(address) == pair
+async def test_the_clients_address(host, port, pair):
+    assert (await scope_of(variables=[("REMOTE_ADDR", host), ("REMOTE_PORT", port)]))["client"] == pair
 
 
 @pytest.mark.parametrize(
