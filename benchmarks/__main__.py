@@ -41,7 +41,7 @@ def main() -> int:
     )
     running.add_argument("--tree", action="store_true", help="measure this working tree as it is built, not a copy")
     running.add_argument("--pinned", action=argparse.BooleanOptionalAction, default=DEFAULTS.pinned,
-                         help="keep servers on a CPU of their own")  # fmt: skip
+                         help="keep everything to one CPU")  # fmt: skip
     for one in (again, running):
         one.add_argument("--results", type=Path, default=RESULTS, help="the folder of the results")
     told = vars(parser.parse_args())
@@ -75,8 +75,9 @@ def run(options: Options, results: Path) -> None:
     # A short path: that of a unix socket has at most 107 bytes (unix(7)).
     with tempfile.TemporaryDirectory(prefix="ssgi-bench.", dir="/tmp") as folder:
         port = front.free_port()
-        cpus = machine.reserve_cpu() if options.pinned else frozenset()
-        place = Place(install.environment(), Path(folder), port, install.missing(), cpus)
+        if options.pinned:
+            machine.keep_to_one_cpu()
+        place = Place(install.environment(), Path(folder), port, install.missing())
         with front.start([server for server in SERVERS if server.unix], Path(folder), port):
             for it in measure.rounds(plan, place, options):
                 (samples if isinstance(it, Sample) else failures).append(dataclasses.asdict(it))

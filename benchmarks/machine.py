@@ -15,7 +15,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -36,7 +36,6 @@ class Process:
         log: where its output goes.
         env: variables added to our own.
         cwd: where it runs.
-        cpus: the CPUs it may use; ours when not given.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class Process:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        cpus: Collection[int] = (),
     ) -> None:
         self.log = log
         self.started = time.monotonic()
@@ -59,7 +57,6 @@ class Process:
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
                 start_new_session=True,
-                preexec_fn=(lambda: os.sched_setaffinity(0, cpus)) if cpus else None,
             )
         self.session = self._child.pid
 
@@ -130,20 +127,14 @@ def allow_descriptors(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def reserve_cpu() -> frozenset[int]:
-    """Leave one CPU to the servers, and keep ourselves and what else we start to the others.
+def keep_to_one_cpu() -> None:
+    """Keep ourselves and all that we start to one CPU.
 
-    Where a server runs beside nginx, waking each other costs next to nothing; on another CPU it is a good part of a
-    request. Left to the scheduler that changes from minute to minute, and with it every figure.
-
-    Returns:
-        The CPU for servers; empty on a machine with a single one.
+    With CPUs apart a server that is good sleeps most of the time: each wake-up then finds a CPU that has slept as well
+    and caches that somebody else has filled, for one or two requests, where a server that is slow never sleeps and takes
+    many at once. On one CPU everybody takes its turn and finds what has gathered meanwhile.
     """
-    mine = os.sched_getaffinity(0)
-    if len(mine) < 2:
-        return frozenset()
-    os.sched_setaffinity(0, mine - {max(mine)})
-    return frozenset({max(mine)})
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def run(command: Sequence[str], timeout: float) -> str:

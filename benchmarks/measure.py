@@ -69,7 +69,6 @@ class Place:
     sockets: Path
     nginx_port: int
     missing: Mapping[str, str] = field(default_factory=dict)
-    cpus: frozenset[int] = frozenset()
 
     def words(self, server: Server, port: int) -> dict[str, str]:
         """What the braces in a command stand for."""
@@ -190,7 +189,7 @@ class Turn:
         command = self.server.words(self.work, self.place.words(self.server, self.port))
         log = self.place.sockets / f"{self.server.name}.output"
         env = {"PYTHONPATH": str(HERE.parent)} if self.options.tree and self.server.kind == GATEWAY else {}
-        return Process(command, log, env=env, cwd=HERE / "apps", cpus=self.place.cpus)
+        return Process(command, log, env=env, cwd=HERE / "apps")
 
     def ready(self, process: Process) -> float:
         """Wait for the first answer; returns when it came."""

@@ -86,7 +86,7 @@ def introduction(raw: Mapping[str, Any]) -> str:
     setting = " ".join(
         sentence
         for sentence, holds in (
-            ("The server has one CPU for itself; nginx and the load have the others.", options["pinned"]),
+            ("The server, nginx and the load take turns on one CPU.", options["pinned"]),
             ("This project as it was built in the working tree.", options["tree"]),
         )
         if holds
