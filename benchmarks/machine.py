@@ -131,8 +131,8 @@ def keep_to_one_cpu() -> None:
     """Keep ourselves and all that we start to one CPU.
 
     With CPUs apart a server that is good sleeps most of the time: each wake-up then finds a CPU that has slept as well
-    and caches that somebody else has filled, for one or two requests, where a server that is slow never sleeps and takes
-    many at once. On one CPU everybody takes its turn and finds what has gathered meanwhile.
+    and caches that others have filled, for one or two requests, where a server that is slow never sleeps and takes many
+    at once. On one CPU everybody takes its turn and finds what has gathered meanwhile.
     """
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
