@@ -6,12 +6,14 @@ a test may compare them with its own ``time.monotonic()``.
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 import time
 from collections import defaultdict
 from typing import Any
 
-__all__ = ["databases", "record", "records"]
+__all__ = ["record", "records", "resources"]
 
 _records: defaultdict[str, list[tuple[float, str, Any]]] = defaultdict(list)
 
@@ -27,12 +29,17 @@ def records(key: str) -> list[tuple[float, str, Any]]:
     return _records.get(key, [])
 
 
-def databases() -> int:
-    """How many descriptors of this process are SQLite databases."""
-    count = 0
-    for name in os.listdir("/proc/self/fd"):
+def resources() -> dict[str, int]:
+    """What of this process could leak; what waits for the collector of garbage has not."""
+    gc.collect()
+    names = []
+    for number in os.listdir("/proc/self/fd"):
         try:
-            count += ".sqlite3" in os.readlink(f"/proc/self/fd/{name}")
+            names.append(os.readlink(f"/proc/self/fd/{number}"))
         except OSError:
             pass  # it was the listing's own
-    return count
+    return {
+        "descriptors": len(names),
+        "threads": threading.active_count(),
+        "databases": sum(".sqlite3" in name for name in names),
+    }

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs
 
 from tests.apps.behaviour import pattern
-from tests.apps.records import databases, record, records
+from tests.apps.records import record, records, resources
 
 __all__ = ["digest", "endless", "pieces", "with_records"]
 
@@ -38,23 +36,15 @@ async def endless(key: str) -> AsyncIterator[bytes]:
         record(key, "left")
 
 
-def process() -> dict[str, int]:
-    """What could leak."""
-    return {
-        "tasks": len(asyncio.all_tasks()),
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "threads": threading.active_count(),
-        "databases": databases(),
-    }
-
-
 def with_records(app: Any) -> Any:
     """``app`` behind a look at what it noted, and at the process."""
 
     async def wrapper(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/do/"):
             query = parse_qs(scope["query_string"].decode())
-            body = json.dumps(records(query["key"][0]) if "key" in query else process()).encode()
+            body = json.dumps(
+                records(query["key"][0]) if "key" in query else resources() | {"tasks": len(asyncio.all_tasks())}
+            ).encode()
             await send(
                 {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
             )

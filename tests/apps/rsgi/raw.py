@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.apps.behaviour import pattern
-from tests.apps.records import databases, record, records
+from tests.apps.records import record, records, resources
 
 TEXT = [("content-type", "text/plain; charset=utf-8")]
 JSON = [("content-type", "application/json")]
@@ -146,12 +146,7 @@ async def noted(scope: Any, proto: Any) -> None:
 
 
 async def process(scope: Any, proto: Any) -> None:
-    told = {
-        "tasks": len(asyncio.all_tasks()),
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "databases": databases(),
-    }
-    proto.response_str(200, JSON, json.dumps(told))
+    proto.response_str(200, JSON, json.dumps(resources() | {"tasks": len(asyncio.all_tasks())}))
 
 
 async def nothing(scope: Any, proto: Any) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
 from tests.apps.behaviour import pattern
-from tests.apps.records import databases, record, records
+from tests.apps.records import record, records, resources
 
 __all__ = ["digest", "endless", "pieces", "with_records"]
 
@@ -37,22 +35,13 @@ def endless(key: str) -> Iterator[bytes]:
         record(key, "left")
 
 
-def process() -> dict[str, int]:
-    """What could leak."""
-    return {
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "threads": threading.active_count(),
-        "databases": databases(),
-    }
-
-
 def with_records(app: Any) -> Any:
     """``app`` behind a look at what it noted, and at the process."""
 
     def wrapper(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/do/"):
             query = parse_qs(environ["QUERY_STRING"])
-            body = json.dumps(records(query["key"][0]) if "key" in query else process()).encode()
+            body = json.dumps(records(query["key"][0]) if "key" in query else resources()).encode()
             start_response("200 OK", [("Content-Type", "application/json")])
             return [body]
         answer: Iterable[bytes] = app(environ, start_response)
