@@ -99,7 +99,7 @@ def test_an_scgi_request_is_accept_recv_send_close(gateway: Gateway, tmp_path: P
     # A connection may be accepted before its request was written: one more read, and the loop is told to wait.
     late = calls["recvfrom"] - REQUESTS
     assert 0 <= late <= REQUESTS
-    # To add and to remove it are four calls, or six where the loop has the descriptor's number in its books already.
+    # libuv takes four to six calls to watch a descriptor and to forget it.
     assert calls.get("epoll_ctl", 0) <= 6 * late + 4
     # Each burst ends with an accept4 that finds nothing.
     assert REQUESTS <= calls["accept4"] <= 2 * REQUESTS + 2
