@@ -19,6 +19,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, ExecError, PlatformError
+from setuptools.modified import newer_group
 
 PACKAGE = Path("ssgi_gateway")
 MIRROR = Path("build") / "mirror"
@@ -174,8 +175,7 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
         """The object file of a module, compiled again if anything it is made of is newer."""
         wrapper = unit(module)
         [target] = self.compiler.object_filenames([str(wrapper)], output_dir=str(OBJECTS))
-        made_of = (wrapper, Path(module.sources[0]), Path(__file__))
-        if not os.path.exists(target) or os.stat(target).st_mtime < max(it.stat().st_mtime for it in made_of):
+        if newer_group([wrapper, module.sources[0], __file__], target):
             self.compiler.compile(
                 [str(wrapper)],
                 output_dir=str(OBJECTS),
