@@ -13,14 +13,17 @@ cdef class Exchange:
     cdef list _handlers
     cdef bint _called
     cdef dict _extensions
-    cdef Py_ssize_t _written
+    cdef public Py_ssize_t sent
+    cdef public str protocol
+    cdef public double began
 
     cdef object _open(self, Channel channel, RequestHead request)
     cpdef object run(self, object app, str kind, bint strict)
     cpdef object cancel(self)
     cpdef bint finished(self) except -1
     cpdef bint committed(self) except -1
-    cpdef tuple outcome(self)
+    cpdef int answered(self) except -1
+    cpdef Py_ssize_t received(self) except -1
     cpdef bint gone(self) except -1
     cpdef object abort(self)
     cpdef object answer_nothing(self)

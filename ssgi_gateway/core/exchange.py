@@ -35,7 +35,9 @@ class Exchange:
         "_handlers",
         "_request",
         "_tasks",
-        "_written",
+        "began",
+        "protocol",
+        "sent",
     )
 
     def _open(self, channel: Channel, request: RequestHead) -> None:
@@ -46,7 +48,9 @@ class Exchange:
         self._tasks: set[asyncio.Task[Any]] | None = None
         self._handlers: list[tuple[Any, tuple[Any, ...]]] | None = None
         self._extensions: dict[str, Any] | None = None
-        self._written = 0
+        self.sent = 0  # bytes of the answer's body
+        self.protocol = ""  # this and the next are for observers, and set where there is one
+        self.began = 0.0
 
     @property
     def extensions(self) -> dict[str, Any]:
@@ -120,9 +124,13 @@ class Exchange:
         """Whether a part of the answer is out, so that no other can be given."""
         raise NotImplementedError
 
-    def outcome(self) -> tuple[int, int]:
-        """The status that was answered, 0 if none, and the bytes of the body."""
+    def answered(self) -> int:
+        """The status that was answered, 0 if none."""
         raise NotImplementedError
+
+    def received(self) -> int:
+        """Bytes of the request's body that have arrived."""
+        return 0
 
     def gone(self) -> bool:
         """Whether nothing that is written reaches the peer any more."""

@@ -191,7 +191,7 @@ class HttpResponse(Exchange):
             if end:
                 self._state = ENDED
                 self._handlers = None
-            self._written += step
+            self.sent += step
             more = self._channel.write_file(head, FileSlice(opened, offset, step), end)
             if end:
                 return True
@@ -296,9 +296,13 @@ class HttpResponse(Exchange):
         """Whether the head is on its way."""
         return self._head is not None and self._state != OPEN
 
-    def outcome(self) -> tuple[int, int]:
-        """The status that was answered, 0 if none, and the bytes of the body."""
-        return (self._head.status if self._head is not None and self._state != OPEN else 0, self._written)
+    def answered(self) -> int:
+        """The status that was answered, 0 if none."""
+        return self._head.status if self._head is not None and self._state != OPEN else 0
+
+    def received(self) -> int:
+        """Bytes of the request's body that have arrived."""
+        return 0 if self._body is None else self._body.received
 
     def _response_head(self) -> ResponseHead:
         if self._head is None:
@@ -358,7 +362,7 @@ class HttpResponse(Exchange):
                 declared = self._response_head().content_length
                 if declared not in (UNKNOWN, total):
                     raise ValueError(f"Content-Length is {declared} already and cannot become {total}")
-                left = self._remaining if self._remaining != UNKNOWN else total - self._written
+                left = self._remaining if self._remaining != UNKNOWN else total - self.sent
                 if left < size:
                     raise ValueError(f"a chunk of {size} bytes where {max(left, 0)} are left of total_size {total}")
                 self._remaining = left
@@ -367,7 +371,7 @@ class HttpResponse(Exchange):
             raise ValueError(f"a chunk of {size} bytes where {self._remaining} are left of total_size {total}")
 
     def _write(self, head: bytes | None, data: Any, size: int, end: bool) -> bool:
-        self._written += size
+        self.sent += size
         if end:
             self._state = ENDED
             self._handlers = None

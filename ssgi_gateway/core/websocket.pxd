@@ -15,7 +15,7 @@ cdef class WebSocket(Exchange):
     cdef tuple _args
     cdef bint _busy
     cdef tuple _ended
-    cdef tuple _rejection
+    cdef int _rejected
 
     cpdef object send(self, object payload)
     cpdef object close(self, object code=*, object reason=*)

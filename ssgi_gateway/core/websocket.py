@@ -35,7 +35,7 @@ ACCEPTED = WebSocketStatus.ACCEPTED
 class WebSocket(Exchange):
     """One WebSocket. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIWebSocket``)."""
 
-    __slots__ = ("_args", "_busy", "_ended", "_offered", "_queue", "_queue_limit", "_receiver", "_rejection", "status")
+    __slots__ = ("_args", "_busy", "_ended", "_offered", "_queue", "_queue_limit", "_receiver", "_rejected", "status")
 
     def __init__(self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int) -> None:
         self._open(channel, request)
@@ -46,7 +46,7 @@ class WebSocket(Exchange):
         self._receiver: Any = None
         self._args: tuple[Any, ...] = ()
         self._busy = False
-        self._rejection = (0, 0)
+        self._rejected = 0
         self._ended: tuple[int, str] | None = None
 
     # -- the handshake -------------------------------------------------------------------------------------------
@@ -103,7 +103,8 @@ class WebSocket(Exchange):
             head.set_content_length(len(body))
         self.status = REJECTED
         self._handlers = None
-        self._rejection = (head.status, len(body))
+        self._rejected = head.status
+        self.sent = len(body)
         self._channel.write(head.encode(), body, True)
         return TRUE
 
@@ -176,9 +177,9 @@ class WebSocket(Exchange):
         """Whether it is closed, by either side."""
         return self.status is not ACCEPTED
 
-    def outcome(self) -> tuple[int, int]:
-        """Of a rejection, the status and the bytes of the body."""
-        return self._rejection
+    def answered(self) -> int:
+        """The status of a rejection, 0 if there is none."""
+        return self._rejected
 
     def deliver(self, message: str | bytes) -> bool:
         """A message has arrived; returns whether another one may."""

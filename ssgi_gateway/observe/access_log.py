@@ -11,11 +11,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe.logs import RateLimitedLog
 
-from .logs import RateLimitedLog
+from .observer import Observer
+
+if TYPE_CHECKING:
+    from ..core.exchange import Exchange
 
 __all__ = ["AccessLog"]
 
@@ -28,8 +32,8 @@ _SPACE: Final = "\\x20"
 """The first field has no quotes; a web server may pass on there what a client said of itself, too."""
 
 
-class AccessLog:
-    """A log file, or standard output.
+class AccessLog(Observer):
+    """An observer that writes a line for each request into a file, or to standard output.
 
     Args:
         path: the file, appended to; ``-`` for standard output.
@@ -47,6 +51,25 @@ class AccessLog:
         self._stamp = ""
         self._complaints = RateLimitedLog(__name__)
         self._fd = self._open()
+
+    def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
+        """One line for one exchange."""
+        request = exchange._request
+        variables = request.variables
+        query = f"?{request.query_string}" if request.query_string else ""
+        self.add(
+            request.remote_address,
+            f"{request.method} {request.raw_path}{query} {variables.get('SERVER_PROTOCOL', '')}",
+            status,
+            exchange.sent,
+            variables.header("referer") or "",
+            variables.header("user-agent") or "",
+            seconds,
+        )
+
+    def tick(self, now: float) -> None:
+        """Write what was gathered."""
+        self.flush()
 
     def _open(self) -> int:
         if self._path == "-":

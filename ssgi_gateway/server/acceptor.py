@@ -69,6 +69,7 @@ class Acceptor:
         connection.open(gateway, fd)
         protocol = HttpProtocol.__new__(HttpProtocol)
         protocol.open(connection, gateway, self.make_codec(fd))
+        connection.opened(protocol.codec.protocol)
         if len(gateway.connections) >= gateway.max_connections:
             protocol.overloaded()
         connection.begin()

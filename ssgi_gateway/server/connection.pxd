@@ -26,10 +26,12 @@ cdef class Connection:
     cdef public Gateway gateway
     cdef public Py_ssize_t out_size
     cdef public Protocol protocol
+    cdef public str spoken
     cdef public int state
     cdef public double write_deadline
 
     cpdef object open(self, Gateway gateway, int fd)
+    cpdef object opened(self, str spoken)
     cpdef object begin(self)
     cpdef object on_readable(self)
     cpdef object start_reading(self)

@@ -58,6 +58,7 @@ class Connection:
         "gateway",
         "out_size",
         "protocol",
+        "spoken",
         "state",
         "write_deadline",
     )
@@ -71,6 +72,7 @@ class Connection:
         self.fd = fd
         self.protocol: Protocol = None  # type: ignore[assignment]  # set by the acceptor, never None afterwards
         self.state = OPEN
+        self.spoken = ""  # set by ``opened``; for observers
         self.out_size = 0
         self.deadline = NEVER
         self.write_deadline = NEVER
@@ -82,6 +84,12 @@ class Connection:
         self._broken = False  # closed before all that was written had left
         self._drained: list[asyncio.Future[bool]] | None = None
         self._flushed: list[asyncio.Future[bool]] | None = None
+
+    def opened(self, spoken: str) -> None:
+        """Tell whoever looks that there is a connection which speaks ``spoken``; its end is told by ``close``."""
+        if self.gateway.observer is not None:
+            self.spoken = spoken
+            self.gateway.observer.connection_opened(spoken)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -362,6 +370,8 @@ class Connection:
         if self._registered:
             self._registered = False
             self.gateway.forget(self)
+        if self.spoken and self.gateway.observer is not None:
+            self.gateway.observer.connection_closed(self.spoken)
 
     def whence(self) -> str:
         """``" from host:port"`` for a log line; nothing for a unix socket, whose peers have no name."""

@@ -1,8 +1,11 @@
+from ..observe.observer cimport Observer
+
+
 cdef class Gateway:
     cdef object _complaints
     cdef object _emptied
     cdef object _sweeper
-    cdef public object access_log
+    cdef public Observer observer
     cdef public set connections
     cdef public bint development
     cdef public bint draining

@@ -10,10 +10,10 @@ import os
 import select
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.observe.access_log import AccessLog
 from ssgi_gateway.observe.logs import RateLimitedLog
 
 from ..core.tasks import TaskScope
+from ..observe.observer import Observer
 from ..wire.percent import quote
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Gateway:
         "_complaints",
         "_emptied",
         "_sweeper",
-        "access_log",
         "body_timeout",
         "connections",
         "development",
@@ -51,6 +50,7 @@ class Gateway:
         "max_body_size",
         "max_connections",
         "now",
+        "observer",
         "root_path",
         "scope",
         "settings",
@@ -66,6 +66,7 @@ class Gateway:
         http_app: Callable[..., Any] | None,
         websocket_app: Callable[..., Any] | None,
         settings: Settings,
+        observer: Observer | None = None,
     ) -> None:
         self.loop = loop
         self.http_app = http_app
@@ -90,7 +91,7 @@ class Gateway:
         self.body_timeout = settings.deadlines.body
         self.idle_timeout = settings.deadlines.idle
         self.write_timeout = settings.deadlines.write
-        self.access_log = AccessLog(settings.access_log) if settings.access_log else None
+        self.observer: Observer | None = observer
         self._complaints = RateLimitedLog("ssgi_gateway.server")
         self._emptied: asyncio.Future[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = loop.call_later(SWEEP, self._on_timer)
@@ -140,8 +141,8 @@ class Gateway:
     def sweep(self) -> None:
         """Look for deadlines that have passed, and for peers that left while nobody was reading."""
         now = self.now = self.loop.time()
-        if self.access_log is not None:
-            self.access_log.flush()
+        if self.observer is not None:
+            self.observer.tick(now)
         paused = None
         for connection in tuple(self.connections):
             if connection.deadline <= now or connection.write_deadline <= now:
@@ -168,6 +169,6 @@ class Gateway:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        if self.access_log is not None:
-            self.access_log.close()
-            self.access_log = None
+        observer, self.observer = self.observer, None
+        if observer is not None:
+            observer.close()

@@ -9,10 +9,11 @@ from ..wire.cgi cimport RequestHead, parse_head
 from ..wire.codec cimport Codec
 from ..wire.events cimport BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
 from ..wire.response_head cimport ResponseHead
-from .access cimport log_exchange
+from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway
 from .protocol cimport Protocol
+from .system cimport clock
 from .websocket cimport WebSocketProtocol
 
 cdef Py_ssize_t BIG_HEAD
@@ -21,7 +22,6 @@ cdef double LAST_WORD
 
 cdef class HttpProtocol(Protocol):
     cdef public Codec codec
-    cdef double _began
     cdef RequestBody _body
     cdef bint _dribbling
     cdef bint _ended
@@ -41,6 +41,9 @@ cdef class HttpProtocol(Protocol):
     cdef object _request_aborted(self)
     @cython.locals(response=HttpResponse, socket=WebSocket, request=RequestHead)
     cdef object _begin(self)
+    @cython.locals(observer=Observer)
+    cdef object _call(self, Exchange exchange, object app, str kind)
+    @cython.locals(exchange=Exchange, observer=Observer)
     cdef Exchange _release(self, int status)
     cdef object _end(self)
     cdef object _wait(self)

@@ -11,7 +11,6 @@ asks. While an exchange runs the connection is read for one of two reasons: the 
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
@@ -20,11 +19,12 @@ from ssgi_gateway.wire.handshake import check_upgrade, negotiate_deflate, upgrad
 from ..core.body import RequestBody
 from ..core.response import HttpResponse
 from ..core.websocket import WebSocket
+from ..observe.observer import CLIENT_GONE
 from ..wire.cgi import parse_head
 from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from ..wire.response_head import ResponseHead
-from .access import log_exchange
 from .protocol import Protocol
+from .system import clock
 from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class HttpProtocol(Protocol):
     """One SCGI, FastCGI or upgrade connection."""
 
     __slots__ = (
-        "_began",
         "_body",
         "_dribbling",
         "_ended",
@@ -75,7 +74,6 @@ class HttpProtocol(Protocol):
         self._overloaded = False
         self._dribbling = False  # a head has begun, and with it its deadline
         self._fresh = True  # nothing has come yet
-        self._began = 0.0  # kept for the access log
 
     # -- what the connection says --------------------------------------------------------------------------------
 
@@ -119,6 +117,8 @@ class HttpProtocol(Protocol):
     def overloaded(self) -> None:
         """There are too many connections: answer 503 if the request is there already, and close in any case."""
         self._overloaded = True
+        if self.gateway.observer is not None:
+            self.gateway.observer.connection_refused(self.codec.protocol)
 
     # -- what the codec says -------------------------------------------------------------------------------------
 
@@ -143,6 +143,8 @@ class HttpProtocol(Protocol):
             self._refuse(refusal)
         except RemoteProtocolError as error:
             self._complain("protocol error", str(error))
+            if self.gateway.observer is not None:
+                self.gateway.observer.protocol_error(self.codec.protocol)
             self._flush()
             self.connection.lost()
             return
@@ -197,8 +199,6 @@ class HttpProtocol(Protocol):
     def _begin(self) -> None:
         """Call the application with the head that has arrived."""
         gateway = self.gateway
-        if gateway.access_log is not None:
-            self._began = perf_counter()
         variables = self._head.variables  # type: ignore[union-attr]  # the callers have looked
         self._head = None
         request = parse_head(variables, gateway.root_path)
@@ -207,14 +207,27 @@ class HttpProtocol(Protocol):
             queue = gateway.settings.websockets.max_queue
             socket = WebSocket(self, request, upgrade.subprotocols, queue)
             self._exchange = socket
-            socket.run(gateway.websocket_app, "websocket", gateway.strict)
+            self._call(socket, gateway.websocket_app, "websocket")
         elif gateway.http_app is not None and self.codec.serves_http:
             response = HttpResponse.__new__(HttpResponse)
             response.begin(self, request, self._body)
             self._exchange = response
-            response.run(gateway.http_app, "http", gateway.strict)
+            self._call(response, gateway.http_app, "http")
         else:
             raise RequestRejected(404, "nothing is served here over this protocol")
+
+    def _call(self, exchange: Exchange, app: Any, kind: str) -> None:
+        observer = self.gateway.observer
+        if observer is None:
+            exchange.run(app, kind, self.gateway.strict)
+            return
+        exchange.protocol = self.codec.protocol
+        exchange.began = clock()
+        observer.request_started(exchange)
+        try:
+            exchange.run(app, kind, self.gateway.strict)
+        finally:
+            observer.request_called(exchange)
 
     def write(self, head: bytes | None, data: Any, end: bool) -> bool:
         if head is not None and len(head) > BIG_HEAD:
@@ -274,6 +287,8 @@ class HttpProtocol(Protocol):
         self._release(101)
         connection = self.connection
         connection.write_many(self.codec.encode(head.encode(), None, False))
+        if self.gateway.observer is not None:
+            self.gateway.observer.websocket_opened(socket)
         carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, self.describe())
         carrier.begin(self.codec.trailing_data())
         return carrier
@@ -281,15 +296,15 @@ class HttpProtocol(Protocol):
     # -- between and after exchanges -----------------------------------------------------------------------------
 
     def _release(self, status: int) -> Exchange | None:
-        """The exchange is over: forget it, and put it into the access log where there is one.
+        """The exchange is over: forget it, and tell of it where somebody looks.
 
         Args:
             status: what was answered for the application; 0 where it answered itself.
         """
         exchange, self._exchange = self._exchange, None
-        if exchange is not None and self.gateway.access_log is not None:
-            seconds = perf_counter() - self._began
-            log_exchange(self.gateway.access_log, exchange, status, seconds)
+        observer = self.gateway.observer
+        if exchange is not None and observer is not None:
+            observer.request_ended(exchange, status or exchange.answered() or CLIENT_GONE, clock() - exchange.began)
         return exchange
 
     def _end(self) -> None:
@@ -338,6 +353,8 @@ class HttpProtocol(Protocol):
     def _refuse(self, refusal: RequestRejected) -> None:
         """Answer for the application: the request cannot be served and never reached it, or grew too long."""
         self._complain("refused request", f"{refusal.status}: {refusal.message}")
+        if refusal.status < 500 and self.gateway.observer is not None:
+            self.gateway.observer.protocol_error(self.codec.protocol)
         self._head = None
         exchange = self._release(refusal.status)
         head = ResponseHead()

@@ -11,6 +11,8 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ..observe.access_log import AccessLog
+from ..observe.observer import Observer, together
 from ..wire.fastcgi import FastcgiCodec
 from ..wire.scgi import ScgiCodec
 from . import system
@@ -44,7 +46,8 @@ async def serve(
     Raises:
         ConfigurationError: the application could not start; it says why.
     """
-    gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings)
+    observer = together(observers(settings))
+    gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings, observer)
     acceptors = [Acceptor(gateway, listener.socket, codec_factory(listener, settings)) for listener in listeners]
     try:
         await application.startup(gateway.state)
@@ -61,6 +64,15 @@ async def serve(
             await application.shutdown()
     finally:
         gateway.stop()
+
+
+def observers(settings: Settings) -> list[Observer]:
+    """Who looks at this server.
+
+    Raises:
+        ConfigurationError: a log cannot be opened.
+    """
+    return [AccessLog(settings.access_log)] if settings.access_log else []
 
 
 def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any]:

@@ -1,3 +1,4 @@
+cpdef double clock() noexcept
 cpdef int accept(object listener) except -2
 cpdef bytes receive(int fd)
 cpdef Py_ssize_t send(int fd, object data) except -1

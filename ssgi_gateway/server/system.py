@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from time import monotonic
 from typing import Any, Final
 
 RECEIVE_SIZE: Final = 262144
@@ -19,6 +20,11 @@ _view: Final = memoryview(_incoming[0])
 
 MOST_BUFFERS: Final = 64
 """Buffers for one gathering write; IOV_MAX is 1024 on Linux, what is left goes in the next turn."""
+
+
+def clock() -> float:
+    """Seconds of the monotonic clock, now; the loop's clock was now some time ago."""
+    return monotonic()
 
 
 def source(listener: socket.socket) -> Any:

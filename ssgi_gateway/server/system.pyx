@@ -29,6 +29,13 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t c_sendmsg "sendmsg"(int, const msghdr *, int)
     int SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_NOSIGNAL, SHUT_WR
 
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int CLOCK_MONOTONIC
+    int clock_gettime(int, timespec *)
+
 cdef extern from "<unistd.h>" nogil:
     int c_close "close"(int)
 
@@ -40,6 +47,13 @@ MOST_BUFFERS = BUFFERS
 
 cdef char incoming[SIZE]
 """One buffer for all connections: a read is over before the next begins, and only what arrived is copied out."""
+
+
+cpdef double clock() noexcept:
+    """Seconds of the monotonic clock, now."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
 
 
 def source(listener):

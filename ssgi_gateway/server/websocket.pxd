@@ -1,6 +1,9 @@
+cimport cython
+
 from ..core.websocket cimport WebSocket
 from ..wire.events cimport CloseReceived, Event, MessageReceived
 from ..wire.websocket cimport WebSocketCodec
+from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway
 from .protocol cimport Protocol
@@ -18,6 +21,7 @@ cdef class WebSocketProtocol(Protocol):
     cdef int _state
 
     cpdef object begin(self, bytes trailing)
+    @cython.locals(observer=Observer)
     cdef object _advance(self)
     cdef object _stall(self)
     cpdef object _unstall(self, object _)
@@ -28,3 +32,4 @@ cdef class WebSocketProtocol(Protocol):
     cdef object _protocol_error(self, object error)
     cdef object _finish(self, bytes answer, int code, str reason, bint unread)
     cdef object _over(self, int code, str reason)
+    cdef object _ended(self, int code, str reason)

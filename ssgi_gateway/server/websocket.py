@@ -120,6 +120,7 @@ class WebSocketProtocol(Protocol):
         codec = self.codec
         connection = self.connection
         high_water = self.gateway.high_water
+        observer = self.gateway.observer
         try:
             while not self._full and connection.out_size <= high_water:
                 event = codec.next_event()
@@ -127,6 +128,8 @@ class WebSocketProtocol(Protocol):
                     break
                 if type(event) is MessageReceived:
                     self._flush()  # automatic answers go out before the application hears of anything
+                    if observer is not None:
+                        observer.message_received(self.socket, event.message)
                     if self._state == RUNNING and not self.socket.deliver(event.message):
                         self._full = True
                 elif type(event) is CloseReceived:
@@ -186,16 +189,23 @@ class WebSocketProtocol(Protocol):
         if answer:
             connection.write(answer)
         connection.finish(unread)
-        self.socket.ended(code, reason)
+        self._ended(code, reason)
 
     def _over(self, code: int, reason: str) -> None:
         if self._state != OVER:
             self._state = OVER
-            self.socket.ended(code, reason)
+            self._ended(code, reason)
+
+    def _ended(self, code: int, reason: str) -> None:
+        if self.gateway.observer is not None:
+            self.gateway.observer.websocket_closed(self.socket, code)
+        self.socket.ended(code, reason)
 
     # -- what the application says -------------------------------------------------------------------------------
 
     def send_message(self, message: Any) -> bool:
+        if self.gateway.observer is not None:
+            self.gateway.observer.message_sent(self.socket)
         return self.connection.write_many(self.codec.encode_message(message))
 
     def send_close(self, code: int, reason: str) -> None:

@@ -119,9 +119,9 @@ class Peer:
 class Bench:
     """A gateway and its connections."""
 
-    def __init__(self, app: Any = None, websocket: Any = None, **settings: Any) -> None:
+    def __init__(self, app: Any = None, websocket: Any = None, observer: Any = None, **settings: Any) -> None:
         self.settings = Settings(**settings)
-        self.gateway = Gateway(asyncio.get_running_loop(), app, websocket, self.settings)
+        self.gateway = Gateway(asyncio.get_running_loop(), app, websocket, self.settings, observer)
         self._sockets: list[socket.socket] = []
 
     def pair(self, kind: str = "unix", room: int = 0) -> tuple[int, Peer]:
@@ -148,6 +148,7 @@ class Bench:
         }[protocol]()
         connection = Connection(self.gateway, fd)
         handler = HttpProtocol(connection, self.gateway, codec)
+        connection.opened(codec.protocol)
         if overloaded:
             handler.overloaded()
         connection.begin()

@@ -1,0 +1,145 @@
+"""``Observer``: who looks at what a server does, and what there is to see.
+
+The access log, the table of figures and the hooks are observers. A server knows one, ``gateway.observer``, which is
+``None`` when nobody looks: then all of this costs a comparison. ``Observers`` is several in the place of one.
+
+An observer is told, and cannot change anything. It must not wait, and what it raises would hurt a request that did
+nothing wrong, so it raises nothing. Every method of the base does nothing: override what you want to see. It is a class
+and not a ``Protocol`` so that compiled calls through it cost what a C call costs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..core.exchange import Exchange
+
+CLIENT_GONE = 499
+"""nginx's code for a client that left before there was an answer."""
+
+
+class Observer:
+    """Nobody in particular.
+
+    ``protocol`` is what the connection speaks: ``"scgi"``, ``"fastcgi"``, ``"websocket"`` (the direct port) or
+    ``"http"``; of an exchange it is ``exchange.protocol``, and ``exchange.began`` is when it was started, in seconds of
+    the monotonic clock.
+    """
+
+    __slots__ = ()
+
+    def connection_opened(self, protocol: str) -> None:
+        """A connection was accepted."""
+
+    def connection_closed(self, protocol: str) -> None:
+        """A connection that was accepted is closed."""
+
+    def connection_refused(self, protocol: str) -> None:
+        """There are too many: this one, which was opened, gets 503 and is closed."""
+
+    def protocol_error(self, protocol: str) -> None:
+        """A peer broke the rules of its protocol, or asked for what is not served."""
+
+    def request_started(self, exchange: Exchange) -> None:
+        """The application is about to be called."""
+
+    def request_called(self, exchange: Exchange) -> None:
+        """The call has returned, whatever it was; the request may have ended within it."""
+
+    def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
+        """The request is over; ``exchange.received()`` and ``exchange.sent`` are the bytes of the two bodies.
+
+        Args:
+            exchange: the response, or the WebSocket that was accepted or rejected.
+            status: as sent; 101 for an accepted WebSocket, ``CLIENT_GONE`` when the client left before there was any.
+            seconds: since ``request_started``.
+        """
+
+    def websocket_opened(self, exchange: Exchange) -> None:
+        """A WebSocket was accepted; ``request_ended`` with 101 came before."""
+
+    def websocket_closed(self, exchange: Exchange, code: int) -> None:
+        """A WebSocket is over; ``code`` is what the application is told: 1005 for none, 1006 for a broken one."""
+
+    def message_received(self, exchange: Exchange, message: str | bytes) -> None:
+        """A WebSocket message is about to be delivered."""
+
+    def message_sent(self, exchange: Exchange) -> None:
+        """A WebSocket message was written."""
+
+    def tick(self, now: float) -> None:
+        """Twice a second; ``now`` is the loop's clock, in seconds."""
+
+    def close(self) -> None:
+        """The server has ended: write the rest and give everything back. Nothing comes behind this."""
+
+
+class Observers(Observer):
+    """Several observers, told in their order."""
+
+    __slots__ = ("_all",)
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._all = list(observers)
+
+    def connection_opened(self, protocol: str) -> None:
+        for observer in self._all:
+            observer.connection_opened(protocol)
+
+    def connection_closed(self, protocol: str) -> None:
+        for observer in self._all:
+            observer.connection_closed(protocol)
+
+    def connection_refused(self, protocol: str) -> None:
+        for observer in self._all:
+            observer.connection_refused(protocol)
+
+    def protocol_error(self, protocol: str) -> None:
+        for observer in self._all:
+            observer.protocol_error(protocol)
+
+    def request_started(self, exchange: Exchange) -> None:
+        for observer in self._all:
+            observer.request_started(exchange)
+
+    def request_called(self, exchange: Exchange) -> None:
+        for observer in self._all:
+            observer.request_called(exchange)
+
+    def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
+        for observer in self._all:
+            observer.request_ended(exchange, status, seconds)
+
+    def websocket_opened(self, exchange: Exchange) -> None:
+        for observer in self._all:
+            observer.websocket_opened(exchange)
+
+    def websocket_closed(self, exchange: Exchange, code: int) -> None:
+        for observer in self._all:
+            observer.websocket_closed(exchange, code)
+
+    def message_received(self, exchange: Exchange, message: str | bytes) -> None:
+        for observer in self._all:
+            observer.message_received(exchange, message)
+
+    def message_sent(self, exchange: Exchange) -> None:
+        for observer in self._all:
+            observer.message_sent(exchange)
+
+    def tick(self, now: float) -> None:
+        for observer in self._all:
+            observer.tick(now)
+
+    def close(self) -> None:
+        for observer in self._all:
+            observer.close()
+
+
+def together(observers: list[Observer]) -> Observer | None:
+    """All of them as one; ``None`` when there are none."""
+    if len(observers) > 1:
+        return Observers(observers)
+    return observers[0] if observers else None
