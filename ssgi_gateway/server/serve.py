@@ -1,4 +1,4 @@
-"""``serve``: a server is a function of listeners, an application and a signal to stop.
+"""``serve``: a server is a function of listeners, an application, settings and a control.
 
 ``run`` is that function in a process: event loop, signals, exit status.
 """
@@ -10,6 +10,8 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.server.control import Control
 
 from ..observe.access_log import AccessLog
 from ..observe.observer import Observer, together
@@ -32,29 +34,29 @@ HEAP: Final = 1 << 20
 (``system.RECEIVE_SIZE``) and what is made of them."""
 
 
-async def serve(
-    listeners: Sequence[Listener], application: Application, settings: Settings, shutdown: asyncio.Event
-) -> None:
-    """Serve until ``shutdown`` is set and everything in progress has ended, or the drain deadline has.
+async def serve(listeners: Sequence[Listener], application: Application, settings: Settings, control: Control) -> None:
+    """Serve until ``control`` is stopped and everything in progress has ended, or the drain deadline has.
 
     Args:
         listeners: open ones; they are closed when the drain begins.
         application: what to call for HTTP and for WebSockets, as SSGI callables.
         settings: bounds, deadlines and the rest.
-        shutdown: set it to begin the drain.
+        control: begins the drain, and hears when connections are accepted.
 
     Raises:
         ConfigurationError: the application could not start; it says why.
     """
     observer = together(observers(settings))
     gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings, observer)
+    control.gateway = gateway
     acceptors = [Acceptor(gateway, listener.socket, codec_factory(listener, settings)) for listener in listeners]
     try:
         await application.startup(gateway.state)
         try:
             for acceptor in acceptors:
                 acceptor.start()
-            await shutdown.wait()
+            control.ready()
+            await control.stopped()
             stop_listening(gateway, acceptors, listeners)
             await drain(gateway, settings.deadlines.drain)
         finally:
@@ -147,16 +149,16 @@ def run(settings: Settings, application: Application, listeners: Sequence[Listen
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        shutdown = asyncio.Event()
-        serving = loop.create_task(serve(listeners, application, settings, shutdown))
+        control = Control()
+        serving = loop.create_task(serve(listeners, application, settings, control))
 
         def stop(name: str) -> None:
-            if shutdown.is_set():
+            if control.stopping:
                 logger.warning("%s again: not waiting any longer", name)
                 serving.cancel()
             else:
                 logger.info("%s: draining", name)
-                shutdown.set()
+                control.stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number.name)

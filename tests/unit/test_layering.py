@@ -21,13 +21,13 @@ ROOT = Path(ssgi_gateway.__file__).parent
 NAME = ssgi_gateway.__name__
 
 LAYERS = (
-    ("errors", "ssgi", "settings", "engine"),
+    ("errors", "ssgi", "settings", "engine", "settings_sources", "settings_values"),
     ("wire",),
     ("core",),
     ("adapters", "rpc", "observe"),
     ("server",),
     ("process",),
-    ("cli", "__main__", "arguments", "banner", "settings_sources", "settings_values", "client", "tools"),
+    ("cli", "__main__", "client", "tools"),
 )
 """From left to right. ``cli`` is what a user starts, and the modules at the top that serve it alone."""
 

@@ -18,6 +18,7 @@ from wsproto.events import BytesMessage, CloseConnection, Message, TextMessage
 
 from ssgi_gateway.adapters.negotiation import Application
 from ssgi_gateway.server.address import Address
+from ssgi_gateway.server.control import Control
 from ssgi_gateway.server.listeners import Listener
 from ssgi_gateway.server.serve import serve
 from ssgi_gateway.settings import Settings
@@ -267,10 +268,10 @@ async def serving(
     sock.setblocking(False)
     host, port = sock.getsockname()
     listener = Listener(sock, Address("tcp", host=host, port=port), "scgi")
-    end = asyncio.Event()
+    end = Control()
     server = asyncio.ensure_future(serve([listener], application, settings or Settings(), end))
     try:
         yield Served((host, port))
     finally:
-        end.set()
+        end.stop()
         await server

@@ -17,6 +17,7 @@ import pytest
 
 from ssgi_gateway.adapters.negotiation import Application
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.server.control import Control
 from ssgi_gateway.server.listeners import Address, Listener
 from ssgi_gateway.server.serve import loop_factory, run, serve
 from ssgi_gateway.settings import Deadlines, Settings
@@ -37,11 +38,11 @@ class Server:
     """A running ``serve`` with a listener for each protocol."""
 
     def __init__(self, app: Any, settings: Settings) -> None:
-        self.shutdown = asyncio.Event()
+        self.control = Control()
         self.listeners = {name: self._listener(name) for name in ("scgi", "fastcgi", "websocket")}
         self.peers: list[Peer] = []
         application = app if isinstance(app, Application) else Application(app, app)
-        self.task = asyncio.ensure_future(serve(list(self.listeners.values()), application, settings, self.shutdown))
+        self.task = asyncio.ensure_future(serve(list(self.listeners.values()), application, settings, self.control))
 
     def _listener(self, protocol: str) -> Listener:
         sock = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -59,7 +60,7 @@ class Server:
         return self.peers[-1]
 
     async def stop(self) -> None:
-        self.shutdown.set()
+        self.control.stop()
         await self.task
 
 
@@ -151,7 +152,7 @@ async def test_what_is_in_progress_ends_and_is_answered():
     async with serving(app) as server:
         peer = await server.connect("scgi", request())
         await until(lambda: began)
-        server.shutdown.set()
+        server.control.stop()
         await settle()
         assert not server.task.done()
         gate.set()
@@ -163,7 +164,7 @@ async def test_what_the_kernel_had_accepted_is_served():
     async with serving() as server:
         await settle()
         peers = [await server.connect("scgi") for _ in range(20)]
-        server.shutdown.set()
+        server.control.stop()
         for peer in peers:
             await peer.send_all(request())
         assert {await peer.read_all() for peer in peers} == {HELLO}
@@ -175,7 +176,7 @@ async def test_a_connection_whose_request_is_still_on_its_way_is_waited_for(prot
     async with serving() as server:
         peer = await server.connect(protocol)
         await settle()
-        server.shutdown.set()
+        server.control.stop()
         await settle()
         assert not server.task.done()
         await peer.send_all(request() if protocol == "scgi" else fastcgi())
@@ -188,7 +189,7 @@ async def test_a_connection_that_never_says_anything_is_not_waited_for_long():
     async with serving() as server:
         peer = await server.connect("scgi")
         await settle()
-        server.shutdown.set()
+        server.control.stop()
         assert await peer.read_all() == b""
         await server.task
 
@@ -207,7 +208,7 @@ async def test_a_task_behind_its_answer_may_end_too():
 
     async with serving(app) as server:
         assert await (await server.connect("scgi", request())).read_all() == HELLO
-        server.shutdown.set()
+        server.control.stop()
         await settle()
         assert not server.task.done()
         gate.set()
@@ -225,7 +226,7 @@ async def test_websockets_are_closed_with_1012():
     async with serving(app) as server:
         peer = await server.connect("websocket", upgrade("websocket"))
         await peer.read_until(b"\r\n\r\n")
-        server.shutdown.set()
+        server.control.stop()
         assert frames_of(await peer.read(4)) == [closing(1012, "the server is restarting")]
         await peer.send_all(close(1012))
         await server.task
@@ -246,7 +247,7 @@ async def test_a_connection_that_ends_because_another_one_does_harms_no_drain():
         peers = [await server.connect("scgi", upgrade()) for _ in range(3)]
         for peer in peers:
             await peer.read_until(b"\r\n\r\n")
-        server.shutdown.set()
+        server.control.stop()
         for peer in peers:
             peer.reset()
         await server.task

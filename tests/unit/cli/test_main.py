@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import ssgi_gateway
-from ssgi_gateway import cli
+from ssgi_gateway.cli.main import main
 
 ROOT = Path(ssgi_gateway.__file__).parent.parent
 
@@ -104,7 +104,7 @@ def test_help_of_the_command_itself(project):
 def test_the_console_script_is_the_same_command():
     text = (ROOT / "pyproject.toml").read_text()
     assert 'ssgi-gateway = "ssgi_gateway.__main__:main"' in text
-    assert cli.main(["--version"]) == 0
+    assert main(["--version"]) == 0
 
 
 WITHOUT_NEED = {"argparse", "bz2", "dataclasses", "difflib", "hashlib", "http", "shutil", "tomllib"}
@@ -130,7 +130,9 @@ LISTEN = ("--scgi", "127.0.0.1:0")
     ("words", "said"),
     [
         ((), "no command was given; see ssgi-gateway --help"),
-        (("sevre",), "invalid choice: 'sevre'"),
+        (("sevre",), "there is no command 'sevre'; did you mean serve?"),
+        (("xyzzy",), "there is no command 'xyzzy'; there is serve"),
+        (("sample:app", *LISTEN), "to serve this application write: ssgi-gateway serve sample:app"),
         (("--verison",), "there is no option --verison; did you mean --version?"),
         (("serve", "sample:app", "--sgci", "/x"), "there is no option --sgci; did you mean --scgi?"),
         (("serve", "--sgci=/x", "sample:app"), "there is no option --sgci; did you mean --scgi?"),
@@ -173,7 +175,7 @@ def test_faults_96_an_import_error_shows_its_traceback_and_ends(project):
     assert "broken was found, but importing it failed" in message
     assert "No module named 'not_installed_at_all'" in message
     assert str(project / "broken.py") in message
-    assert "cli.py" not in message
+    assert "ssgi_gateway/cli" not in message
 
 
 HOOKS = """
@@ -344,7 +346,8 @@ def test_a_dotenv_file_is_not_touched(project, serving):
 
 STOPPED_EARLY = """
 import os, signal, sys, time
-from ssgi_gateway import cli, engine
+from ssgi_gateway import engine
+from ssgi_gateway.cli.main import main
 
 class Module:
     def run(settings, application, listeners):
@@ -352,7 +355,7 @@ class Module:
         time.sleep(60)
 
 engine.module = lambda name, codec: Module
-sys.exit(cli.main(["serve", "sample:app", "--scgi", "./a.sock"]))
+sys.exit(main(["serve", "sample:app", "--scgi", "./a.sock"]))
 """
 
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from ssgi_gateway.adapters.negotiation import Application
-from ssgi_gateway.banner import banner, nginx_line
+from ssgi_gateway.cli.banner import banner, nginx_line
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.listeners import Listener
 

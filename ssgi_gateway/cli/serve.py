@@ -1,11 +1,8 @@
-"""The command ``ssgi-gateway``.
+"""``ssgi-gateway serve``.
 
-``serve`` reads the settings, loads the application, agrees on its interface, opens the listeners, prints where they
-are and hands everything to ``server.serve.run``. Options are made from the settings (``settings_sources``), none is
-written here; help, and what to say about a mistake, is for ``arguments``.
-
-Exit status: that of ``run`` (0 after a drain); 2 when something the user wrote cannot be used, with one line that
-says what to do; 130 when it was stopped before it listened.
+It reads the settings, loads the application, agrees on its interface, opens the listeners, prints where they are and
+hands everything to ``server.serve.run``. Options are made from the settings (``settings_sources``), none is written
+here; help, and what to say about a mistake, is for ``arguments``. The exit status is that of ``run``: 0 after a drain.
 """
 
 from __future__ import annotations
@@ -15,13 +12,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
-from ssgi_gateway import __version__, engine
+from ssgi_gateway import engine
 from ssgi_gateway.adapters import loading, negotiation
-from ssgi_gateway.banner import banner
+from ssgi_gateway.cli.banner import banner
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server import listeners
 from ssgi_gateway.server.address import Address
@@ -42,36 +39,17 @@ if TYPE_CHECKING:
     from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
 
-__all__ = ["main"]
+__all__ = ["serve"]
 
 PROTOCOLS: Final = ("scgi", "fastcgi", "websocket")
 """Which settings are addresses; their names are the protocols'."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status.
-
-    Args:
-        argv: the arguments without the command's name; those of the process when not given.
-    """
-    try:
-        arguments = _parse(sys.argv[1:] if argv is None else list(argv))
-        if arguments.version:
-            print(_version())
-            return 0
-        return serve(arguments)
-    except ConfigurationError as error:
-        print(f"ssgi-gateway: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-
-
-def serve(arguments: Namespace | SimpleNamespace) -> int:
-    """``ssgi-gateway serve``."""
+def serve(words: list[str]) -> int:
+    """``ssgi-gateway serve``; ``words`` are the arguments behind it."""
     # Until ``run`` has its own handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settings = _settings(arguments)
+    settings = _settings(_parse(words))
     _enter(settings.chdir)
     addresses = _addresses(settings)
     run = engine.module("server.serve", settings.codec).run
@@ -88,17 +66,13 @@ def serve(arguments: Namespace | SimpleNamespace) -> int:
             return 0  # stopped while it was starting: nothing was in progress
 
 
-# -- arguments ---------------------------------------------------------------------------------------------------
+def _parse(words: list[str]) -> Namespace | SimpleNamespace:
+    given = plain_words(words)
+    if given is not None:
+        return SimpleNamespace(**given)
+    from ssgi_gateway.cli import arguments  # argparse and its parser are a tenth of a start: for help, for mistakes
 
-
-def _parse(argv: list[str]) -> Namespace | SimpleNamespace:
-    if argv[:1] == ["serve"]:
-        given = plain_words(argv[1:])
-        if given is not None:
-            return SimpleNamespace(command="serve", version=False, **given)
-    from ssgi_gateway import arguments  # argparse and its parser are a tenth of a start: for help, and for mistakes
-
-    return arguments.parse(argv)
+    return arguments.parse_serve(words)
 
 
 # -- what to serve, and where ------------------------------------------------------------------------------------
@@ -162,11 +136,3 @@ def _opened(addresses: list[tuple[str, Address]], settings: Settings) -> Iterato
             stack.callback(listener.close)
             opened.append(listener)
         yield opened
-
-
-def _version() -> str:
-    import platform  # a start has no use for it
-
-    codec = combine(from_environment({k: v for k, v in os.environ.items() if k == "SSGI_CODEC"})).codec
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"ssgi-gateway {__version__}\ncodecs: {engine.describe(codec)}\nevent loop: {engine.event_loop()}\n{python}"

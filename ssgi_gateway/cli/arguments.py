@@ -2,6 +2,7 @@
 
 It has no option of its own but ``--version``; those of ``serve`` are the settings (``settings_sources.add_options``).
 Command lines with nothing to say about are read by ``settings_sources.plain_words``, and this module is not loaded.
+Commands with options of their own make a ``parser`` and ``read`` with it, so that all mistakes look alike.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import argparse
 import shutil
 from typing import Final, NoReturn
 
+from ssgi_gateway.cli.commands import COMMANDS
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings_sources import add_options
 from ssgi_gateway.settings_values import did_you_mean
 
-__all__ = ["parse"]
+__all__ = ["explain", "parse_serve", "parser", "read"]
 
 ADDRESSES: Final = """\
 addresses:
@@ -51,36 +53,65 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return super()._format_action_invocation(action)
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """Read a whole command line.
+def explain(words: list[str]) -> int:
+    """A command line without a command: help, or a mistake.
+
+    Raises:
+        ConfigurationError: the mistake.
+        SystemExit: it asked for help, which was printed.
+    """
+    width = max(map(len, COMMANDS)) + 4
+    listed = "\n".join(f"  {name:{width}}{command.help}" for name, command in COMMANDS.items())
+    parser = _Parser(
+        prog="ssgi-gateway",
+        usage="ssgi-gateway COMMAND ...",
+        description="Serve Python web applications behind nginx and its like, over SCGI, FastCGI and WebSockets.",
+        epilog=f"commands:\n{listed}\n",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="Say the version, the codecs and the event loop in use.")
+    read(parser, words)
+    parser.error("no command was given")
+
+
+def parse_serve(words: list[str], prog: str = "ssgi-gateway serve") -> argparse.Namespace:
+    """Read the command line behind ``serve``, or behind another command that takes every setting.
+
+    Args:
+        words: the arguments behind the command's name.
+        prog: the command as users type it.
 
     Raises:
         ConfigurationError: it has a mistake; the message says which.
         SystemExit: it asked for help, which was printed.
     """
     parser = _Parser(
-        prog="ssgi-gateway",
-        description="Serve Python web applications behind nginx and its like, over SCGI, FastCGI and WebSockets.",
-        formatter_class=_Formatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="store_true", help="Say the version, the codecs and the event loop in use.")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
-    serving = commands.add_parser(
-        "serve",
-        help="Serve an application. See: ssgi-gateway serve --help",
-        usage="ssgi-gateway serve APP [--scgi ADDR] [--fastcgi ADDR] [--websocket ADDR] [OPTION ...]",
-        description="Serve an application until SIGTERM or SIGINT.",
+        prog=prog,
+        usage=f"{prog} APP [--scgi ADDR] [--fastcgi ADDR] [--websocket ADDR] [OPTION ...]",
+        description="Serve an application until SIGTERM or SIGINT." if prog.endswith("serve") else None,
         epilog=ADDRESSES,
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
-    add_options(serving)
-    arguments, unknown = parser.parse_known_args(argv)
+    add_options(parser)
+    return read(parser, words)
+
+
+def parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """A parser for a command with options of its own; read with ``read``."""
+    return _Parser(prog=prog, description=description, formatter_class=_Formatter, allow_abbrev=False)
+
+
+def read(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """``parser.parse_args``, where an unknown option names those that are like it.
+
+    Raises:
+        ConfigurationError: the command line has a mistake.
+    """
+    arguments, unknown = parser.parse_known_args(words)
     if unknown:
-        _refuse(unknown, serving if arguments.command else parser)
-    if not arguments.command and not arguments.version:
-        parser.error("no command was given")
+        _refuse(unknown, parser)
     return arguments
 
 

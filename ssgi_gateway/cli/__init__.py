@@ -1,0 +1,1 @@
+"""What users type: the command ``ssgi-gateway``, its commands, its help."""

@@ -1,0 +1,63 @@
+"""The commands of ``ssgi-gateway``: one table.
+
+A command is a function of its arguments, those behind its name, that returns the exit status. Its module is imported
+only when it runs, so that a start loads nothing of the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings_values import did_you_mean
+
+__all__ = ["COMMANDS", "Command", "Function", "find"]
+
+Function: TypeAlias = Callable[[list[str]], int]
+"""Takes the arguments behind the command's name; returns the exit status."""
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Args:
+        function: where it is, as ``module:function`` below the package.
+        help: one line for ``ssgi-gateway --help``.
+    """
+
+    function: str
+    help: str
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "serve": Command("cli.serve:serve", "Serve an application. See: ssgi-gateway serve --help"),
+}
+"""In the order of ``--help``."""
+
+
+def find(name: str) -> Function:
+    """The function of a command; imports its module.
+
+    Raises:
+        ConfigurationError: there is no such command; the message says what may have been meant.
+    """
+    command = COMMANDS.get(name)
+    if command is None:
+        raise ConfigurationError(_unknown(name))
+    module, _, function = command.function.partition(":")
+    found: Function = getattr(importlib.import_module(f"ssgi_gateway.{module}"), function)
+    return found
+
+
+def _unknown(name: str) -> str:
+    if ":" in name:
+        return f"{name!r} is not a command; to serve this application write: ssgi-gateway serve {name}"
+    hint = did_you_mean(name, list(COMMANDS)) or f"; there is {listed(COMMANDS)}"
+    return f"there is no command {name!r}{hint}"
+
+
+def listed(names: Sequence[str] | dict[str, Command]) -> str:
+    """Names for a message."""
+    return ", ".join(names)
