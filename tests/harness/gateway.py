@@ -98,6 +98,11 @@ class Gateway:
         return self._process
 
     @property
+    def folder(self) -> str:
+        """Where its unix sockets are."""
+        return self._folder.name
+
+    @property
     def pid(self) -> int:
         """The process' id."""
         return self._process.pid

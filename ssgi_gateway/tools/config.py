@@ -1,0 +1,218 @@
+"""``ssgi-gateway config``: a configuration for the web server in front, made for this site and this version of it.
+
+Where the gateway listens comes from its own settings (file, environment), what the site is from the options. The file
+goes to standard output; ``--output`` writes it, and never over a file that says something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.server.address import Address
+
+from .fronts import FRONTS, Front, Site
+from .fronts.lighttpd import IN_BAND_SINCE
+from .fronts.site import FOLDER, Static, Version
+
+if TYPE_CHECKING:
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["configuration", "installed_version", "main", "site_for", "write"]
+
+VERSIONS: Final = {
+    "nginx": ("nginx", "-v"),
+    "apache": ("apache2", "-v"),
+    "lighttpd": ("lighttpd", "-v"),
+    "caddy": ("caddy", "version"),
+    "haproxy": ("haproxy", "-v"),
+    "h2o": ("h2o", "--version"),
+}
+"""What each web server is asked for its version with."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status."""
+    from ssgi_gateway.cli.main import settings_for_tools
+
+    arguments = parser().parse_args(argv)
+    settings = settings_for_tools(arguments.config)
+    text = configuration(arguments.front, site_for(arguments, settings))
+    if not arguments.output:
+        sys.stdout.write(text)
+        return 0
+    write(Path(arguments.output), text)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(
+        prog="ssgi-gateway config", description="Print a configuration for the web server in front."
+    )
+    made.add_argument("front", metavar="FRONT", choices=tuple(FRONTS), help=", ".join(FRONTS))
+    made.add_argument("app", metavar="APP", nargs="?", default="", help="the application, for the comments")
+    add_options(made)
+    made.add_argument("--output", metavar="FILE", default="", help="write it there, but over no other text")
+    return made
+
+
+def add_options(made: argparse.ArgumentParser) -> None:
+    """The answers about a site, which ``init`` takes as well."""
+    add = made.add_argument
+    add("--config", metavar="FILE", default="", help="the gateway's settings [ssgi-gateway.toml where there is one]")
+    add("--domain", default="example.org", help="the site's name [%(default)s]")
+    add("--tls", metavar="CERT,KEY", default="letsencrypt", help="files, letsencrypt, or off [%(default)s]")
+    add("--port", type=int, default=0, help="where the web server listens [443, or 80 without TLS]")
+    add("--protocol", choices=("scgi", "fastcgi", "uwsgi"), help="how HTTP goes to the gateway")
+    add("--static", metavar="/URL=DIR", action="append", default=[], help="files of the web server's own; repeatable")
+    add("--mount", metavar="PATH", default="", help="where the application is mounted, such as /shop")
+    add(
+        "--websockets",
+        choices=("in-band", "same-path", "off"),
+        help="through the socket that has the HTTP, or to the direct port for every path",
+    )
+    add("--websocket-path", metavar="PATH", default="", help="to the direct port, below this path, such as /ws/")
+    add("--upload-size", metavar="MIB", type=int, default=16, help="the largest upload, 0 for no limit [%(default)s]")
+    add("--front-version", metavar="N.N.N", default="", help="the web server's version [that which is installed here]")
+
+
+def configuration(front: str, site: Site) -> str:
+    """The text for ``front``.
+
+    Raises:
+        ConfigurationError: the site cannot be had with this web server; the message says why.
+    """
+    return FRONTS[front].render(site.checked())
+
+
+def site_for(arguments: argparse.Namespace, settings: Settings) -> Site:
+    """The site that options and settings describe.
+
+    Raises:
+        ConfigurationError: they contradict each other, or cannot be had with this web server.
+    """
+    front = FRONTS[arguments.front]
+    version = _version(arguments)
+    protocol = _protocol(arguments, settings, front)
+    return Site(
+        app=arguments.app or settings.app or "module:app",
+        domain=arguments.domain,
+        tls=_tls(arguments),
+        port=arguments.port,
+        protocol=protocol,
+        address=_address(settings, protocol),
+        websockets=_websockets(arguments, front, protocol, version),
+        direct=_address(settings, "websocket"),
+        static=tuple(map(_static, arguments.static)),
+        mount=arguments.mount.rstrip("/") or settings.root_path or "",
+        upload=arguments.upload_size,
+        version=version,
+    )
+
+
+def _protocol(arguments: argparse.Namespace, settings: Settings, front: Front) -> str:
+    if arguments.protocol:
+        if arguments.protocol not in front.protocols:
+            raise ConfigurationError(
+                f"--protocol: {front.title} reaches the gateway over {' or '.join(front.protocols)}, "
+                f"not over {arguments.protocol}"
+            )
+        return str(arguments.protocol)
+    listening = [name for name in front.protocols if getattr(settings, name, ())]
+    return (listening or front.protocols)[0]
+
+
+def _address(settings: Settings, protocol: str) -> Address:
+    """The first address that the settings have; a socket in the usual folder where they have none."""
+    given: Sequence[str] = getattr(settings, protocol, ())
+    return Address.parse(given[0] if given else f"unix:{FOLDER}/{protocol}.sock")
+
+
+def _websockets(arguments: argparse.Namespace, front: Front, protocol: str, version: Version) -> str:
+    path: str = arguments.websocket_path
+    if path and arguments.websockets not in (None, "same-path"):
+        raise ConfigurationError(f"--websocket-path is for the direct port; it contradicts --websockets {arguments.websockets}")
+    if path:
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", path):
+            raise ConfigurationError(f"--websocket-path: {path!r} is not a path such as /ws/")
+        return path.rstrip("/") + "/"
+    in_band = front.in_band and protocol != "fastcgi"
+    if in_band and arguments.front == "lighttpd" and version and version < IN_BAND_SINCE:
+        in_band = False
+    if arguments.websockets == "in-band" and not in_band:
+        reason = "over FastCGI" if front.in_band and protocol == "fastcgi" else f"through {front.title}"
+        raise ConfigurationError(
+            f"--websockets: WebSockets cannot go in-band {reason}; same-path and --websocket-path use the direct port"
+        )
+    return arguments.websockets or ("in-band" if in_band else "same-path")
+
+
+def _tls(arguments: argparse.Namespace) -> tuple[str, str] | None:
+    text: str = arguments.tls
+    if text == "off":
+        return None
+    if text == "letsencrypt":
+        folder = f"/etc/letsencrypt/live/{arguments.domain}"
+        return f"{folder}/fullchain.pem", f"{folder}/privkey.pem"
+    chain, comma, key = text.partition(",")
+    if not (chain and comma and key):
+        raise ConfigurationError(f"--tls: {text!r} is not CERT,KEY (two files), letsencrypt or off")
+    return os.path.abspath(chain), os.path.abspath(key)
+
+
+def _static(text: str) -> Static:
+    url, equals, folder = text.partition("=")
+    if not (equals and url.startswith("/") and url.strip("/") and folder):
+        raise ConfigurationError(f"--static: {text!r} is not /URL=DIRECTORY, such as /static=/var/www/site/static")
+    return Static("/" + url.strip("/") + "/", os.path.abspath(folder))
+
+
+def _version(arguments: argparse.Namespace) -> Version:
+    given: str = arguments.front_version
+    if given:
+        if not re.fullmatch(r"\d+(\.\d+)*", given):
+            raise ConfigurationError(f"--front-version: {given!r} is not a version such as 1.22.1")
+        return tuple(map(int, given.split(".")))
+    return installed_version(arguments.front)
+
+
+def installed_version(front: str) -> Version:
+    """The version of the web server that is installed here; empty when there is none."""
+    command = VERSIONS.get(front)
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # Debian leaves these out of a user's PATH
+    program = shutil.which(command[0], path=path) if command else None
+    if command is None or program is None:
+        return ()
+    try:
+        said = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = re.search(r"\d+\.\d+(\.\d+)?", said.stdout + said.stderr)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def write(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a new file; one that is there already is left as it is.
+
+    Raises:
+        ConfigurationError: there is one with another text, or it cannot be written.
+    """
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        if path.read_text(encoding="utf-8", errors="replace") != text:
+            raise ConfigurationError(f"{path} is there already and differs; choose another name or move it away") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+
+

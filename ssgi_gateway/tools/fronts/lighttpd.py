@@ -1,0 +1,128 @@
+"""lighttpd 1.4; from 1.4.74 on it tunnels WebSockets over SCGI."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.server.address import Address
+
+from .site import Site, comment, connectable, indent, join
+
+__all__ = ["IN_BAND_SINCE", "render"]
+
+IN_BAND_SINCE: Final = (1, 4, 74)
+"""The first version that makes a tunnel of a CGI-like answer of 101."""
+
+
+def render(site: Site) -> str:
+    """The whole file.
+
+    Raises:
+        ConfigurationError: WebSockets are asked for in-band, and this version cannot tunnel them.
+    """
+    if site.websockets == "in-band" and site.version and site.version < IN_BAND_SINCE:
+        raise ConfigurationError(
+            f"lighttpd {'.'.join(map(str, site.version))} cannot carry WebSockets over SCGI (1.4.74 and later can); "
+            "say --websocket-path /ws/ or --websockets same-path, and they go to the gateway's direct port"
+        )
+    return join(_head(site), _server(site), BEHAVIOUR, _static(site), _routes(site))
+
+
+def _head(site: Site) -> str:
+    return comment(
+        f"{site.origin}{site.mount} on ssgi-gateway, through lighttpd 1.4: a whole file. On Debian and Ubuntu:\n\n"
+        "    cp THIS_FILE /etc/lighttpd/lighttpd.conf\n"
+        "    lighttpd -tt -f /etc/lighttpd/lighttpd.conf && systemctl restart lighttpd\n\n"
+        "The gateway:\n\n" + indent(site.command() + " \\\n    --half-close")
+    )
+
+
+def _server(site: Site) -> str:
+    modules = ["mod_fastcgi" if site.protocol == "fastcgi" else "mod_scgi"]
+    modules += ["mod_openssl"] if site.tls else []
+    modules += ["mod_proxy"] if site.has_direct else []
+    modules += ["mod_alias"] if site.static else []
+    listed = ", ".join(f'"{name}"' for name in modules)
+    root = site.static[0].folder if site.static else "/var/www"
+    lines = [
+        f"server.modules = ( {listed} )",
+        f'server.document-root = "{root}"',
+        f"server.port = {site.listen}",
+        "# The largest upload in KiB, 0 for no limit.",
+        f"server.max-request-size = {site.upload << 10}",
+    ]
+    if site.tls:
+        chain, key = site.tls
+        lines += [
+            f'$SERVER["socket"] == ":{site.listen}" {{',
+            '    ssl.engine = "enable"',
+            f'    ssl.pemfile = "{chain}"',
+            f'    ssl.privkey = "{key}"',
+            "}",
+        ]
+    return "\n".join(lines)
+
+
+BEHAVIOUR: Final = """\
+# Answers pass as they come; otherwise lighttpd collects the whole answer first, and server-sent events never arrive.
+server.stream-response-body = 1
+# Uploads are collected on disk first; with 1 chunked ones are answered 411.
+server.stream-request-body = 0
+# All header lines of a request together; 8192 unless set, above it 431.
+server.max-request-field-size = 32768
+# %2F is part of a name and not a separator.
+server.http-parseopts = (
+    "header-strict" => "enable", "host-strict" => "enable", "url-normalize" => "enable",
+    "url-normalize-unreserved" => "enable", "url-ctrls-reject" => "enable", "url-path-2f-decode" => "disable",
+    "url-path-dotseg-remove" => "enable", "url-query-20-plus" => "disable"
+)"""
+
+
+def _static(site: Site) -> str:
+    pairs = ", ".join(f'"{url}" => "{folder.rstrip("/")}/"' for url, folder in site.static)
+    return f"# Files by lighttpd itself.\nalias.url = ( {pairs} )" if pairs else ""
+
+
+def _routes(site: Site) -> str:
+    branches = [(f'$HTTP["url"] =~ "^{url}"', "# lighttpd serves these.") for url, _ in site.static]
+    if site.websockets == "same-path":
+        # A condition on a header field, which lighttpd matches before it chooses who handles the request.
+        branches.append(('$REQUEST_HEADER["upgrade"] =~ "(?i)^websocket$"', _direct(site)))
+    elif site.has_direct:
+        branches.append((f'$HTTP["url"] =~ "^{site.websocket_path}"', _direct(site)))
+    application = _application(site)
+    if site.mount:
+        branches.append((f'$HTTP["url"] =~ "^{site.mount}/"', application))
+        return _chain(branches)
+    return _chain(branches) + (f" else {{\n{indent(application)}\n}}" if branches else f"{application}")
+
+
+def _chain(branches: list[tuple[str, str]]) -> str:
+    return " else ".join(f"{condition} {{\n{indent(inside)}\n}}" for condition, inside in branches)
+
+
+def _socket(address: Address) -> str:
+    if address.kind == "unix":
+        return f'"socket" => "{address.path}"'
+    host, _, port = connectable(address).rpartition(":")
+    return f'"host" => "{host.strip("[]")}", "port" => {port}'
+
+
+def _direct(site: Site) -> str:
+    return f"""# WebSockets, on the gateway's direct port.
+proxy.server = ( "" => (( {_socket(site.direct)} )) )
+proxy.header = ( "upgrade" => "enable" )"""
+
+
+def _application(site: Site) -> str:
+    upgrade = ',\n    # An answer of 101 makes a tunnel of the connection.\n    "upgrade" => "enable"'
+    return f"""{site.protocol}.server = ( "/" => ((
+    {_socket(site.address)},
+    # The application answers for every path, whether or not a file of that name exists.
+    "check-local" => "disable",
+    # Do not turn visitors away for seconds after one refused connection (a restart).
+    "disable-time" => 0,
+    # Otherwise the first segment of the path would be SCRIPT_NAME.
+    "fix-root-scriptname" => "enable"{upgrade if site.websockets == "in-band" else ""}
+)) )"""
