@@ -14,10 +14,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from ssgi_gateway.cli.arguments import parser as make_parser
+from ssgi_gateway.cli.arguments import read
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.address import Address
+from ssgi_gateway.settings_values import did_you_mean
 
 from .fronts import FRONTS, Front, Site
 from .fronts.lighttpd import IN_BAND_SINCE
@@ -39,50 +42,70 @@ VERSIONS: Final = {
 """What each web server is asked for its version with."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command; returns its exit status."""
-    from ssgi_gateway.cli.main import settings_for_tools
-
-    arguments = parser().parse_args(argv)
-    settings = settings_for_tools(arguments.config)
-    text = configuration(arguments.front, site_for(arguments, settings))
-    if not arguments.output:
+def main(words: list[str]) -> int:
+    """``ssgi-gateway config``; ``words`` are the arguments behind it."""
+    arguments = read(parser(), words)
+    text = configuration(arguments.front, site_for(arguments, gateway_settings(arguments.config)))
+    if arguments.output:
+        write(Path(arguments.output), text)
+    else:
         sys.stdout.write(text)
-        return 0
-    write(Path(arguments.output), text)
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    made = argparse.ArgumentParser(
-        prog="ssgi-gateway config", description="Print a configuration for the web server in front."
-    )
-    made.add_argument("front", metavar="FRONT", choices=tuple(FRONTS), help=", ".join(FRONTS))
-    made.add_argument("app", metavar="APP", nargs="?", default="", help="the application, for the comments")
+    made = make_parser("ssgi-gateway config", "Print a configuration for the web server in front.")
+    made.add_argument("front", metavar="FRONT", help=f"The web server: {', '.join(FRONTS)}.")
+    made.add_argument("app", metavar="APP", nargs="?", default="", help="The application, for the comments.")
     add_options(made)
-    made.add_argument("--output", metavar="FILE", default="", help="write it there, but over no other text")
+    made.add_argument("--output", metavar="FILE", default="", help="Write it there; over no other text.")
     return made
+
+
+def gateway_settings(path: str) -> Settings:
+    """The gateway's settings: a file, and the environment."""
+    from ssgi_gateway.settings_sources import CONFIG_VARIABLE, combine, from_environment, from_file
+
+    path = (
+        path
+        or os.environ.get(CONFIG_VARIABLE, "")
+        or ("ssgi-gateway.toml" if os.path.exists("ssgi-gateway.toml") else "")
+    )
+    return combine(from_environment(os.environ), from_file(path) if path else {})
+
+
+def front_named(name: str) -> Front:
+    """The web server of that name.
+
+    Raises:
+        ConfigurationError: there is none; the message says which there are.
+    """
+    if name not in FRONTS:
+        raise ConfigurationError(
+            f"no web server {name!r} is known{did_you_mean(name, list(FRONTS))}; there is {', '.join(FRONTS)}"
+        )
+    return FRONTS[name]
 
 
 def add_options(made: argparse.ArgumentParser) -> None:
     """The answers about a site, which ``init`` takes as well."""
     add = made.add_argument
-    add("--config", metavar="FILE", default="", help="the gateway's settings [ssgi-gateway.toml where there is one]")
-    add("--domain", default="example.org", help="the site's name [%(default)s]")
-    add("--tls", metavar="CERT,KEY", default="letsencrypt", help="files, letsencrypt, or off [%(default)s]")
-    add("--port", type=int, default=0, help="where the web server listens [443, or 80 without TLS]")
-    add("--protocol", choices=("scgi", "fastcgi", "uwsgi"), help="how HTTP goes to the gateway")
-    add("--static", metavar="/URL=DIR", action="append", default=[], help="files of the web server's own; repeatable")
-    add("--mount", metavar="PATH", default="", help="where the application is mounted, such as /shop")
+    add("--config", metavar="FILE", default="", help="The gateway's settings [ssgi-gateway.toml where there is one]")
+    add("--domain", default="example.org", help="The site's name [%(default)s]")
+    add("--tls", metavar="CERT,KEY", default="letsencrypt", help="Files, letsencrypt, or off [%(default)s]")
+    add("--port", type=int, default=0, help="Where the web server listens [443, or 80 without TLS]")
+    add("--protocol", choices=("scgi", "fastcgi", "uwsgi"), help="How HTTP goes to the gateway")
+    add("--static", metavar="/URL=DIR", action="append", default=[], help="Files of the web server's own; repeatable")
+    add("--mount", metavar="PATH", default="", help="Where the application is mounted, such as /shop")
     add(
         "--websockets",
         choices=("in-band", "same-path", "off"),
-        help="through the socket that has the HTTP, or to the direct port for every path",
+        help="Through the socket that has the HTTP, or to the direct port for every path",
     )
-    add("--websocket-path", metavar="PATH", default="", help="to the direct port, below this path, such as /ws/")
-    add("--upload-size", metavar="MIB", type=int, default=16, help="the largest upload, 0 for no limit [%(default)s]")
-    add("--front-version", metavar="N.N.N", default="", help="the web server's version [that which is installed here]")
+    add("--websocket-path", metavar="PATH", default="", help="To the direct port, below this path, such as /ws/")
+    add("--upload-size", metavar="MIB", type=int, default=16, help="The largest upload, 0 for no limit [%(default)s]")
+    add("--front-version", metavar="N.N.N", default="", help="The web server's version [that which is installed here]")
 
 
 def configuration(front: str, site: Site) -> str:
@@ -100,7 +123,7 @@ def site_for(arguments: argparse.Namespace, settings: Settings) -> Site:
     Raises:
         ConfigurationError: they contradict each other, or cannot be had with this web server.
     """
-    front = FRONTS[arguments.front]
+    front = front_named(arguments.front)
     version = _version(arguments)
     protocol = _protocol(arguments, settings, front)
     return Site(
@@ -140,7 +163,9 @@ def _address(settings: Settings, protocol: str) -> Address:
 def _websockets(arguments: argparse.Namespace, front: Front, protocol: str, version: Version) -> str:
     path: str = arguments.websocket_path
     if path and arguments.websockets not in (None, "same-path"):
-        raise ConfigurationError(f"--websocket-path is for the direct port; it contradicts --websockets {arguments.websockets}")
+        raise ConfigurationError(
+            f"--websocket-path is for the direct port; it contradicts --websockets {arguments.websockets}"
+        )
     if path:
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", path):
             raise ConfigurationError(f"--websocket-path: {path!r} is not a path such as /ws/")
@@ -211,8 +236,8 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
             file.write(text)
     except FileExistsError:
         if path.read_text(encoding="utf-8", errors="replace") != text:
-            raise ConfigurationError(f"{path} is there already and differs; choose another name or move it away") from None
+            raise ConfigurationError(
+                f"{path} is there already and differs; choose another name or move it away"
+            ) from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
-
-

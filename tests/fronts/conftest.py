@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.certificate import make_certificate
+
 from .servers import Running, serving
 
 # What ``config`` prints for each, in the ways that HTTP and WebSockets can go.
@@ -26,6 +28,14 @@ def front(request: pytest.FixtureRequest) -> Iterator[Running]:
     """A web server in front of the behaviour application, for all tests of this process."""
     name, protocol, websockets = request.param
     # Not pytest's folder, which other users than ours cannot look into.
-    with tempfile.TemporaryDirectory(prefix="front-") as folder:
-        with serving(name, protocol, Path(folder), websockets=websockets) as running:
-            yield running
+    with (
+        tempfile.TemporaryDirectory(prefix="front-") as folder,
+        serving(name, protocol, Path(folder), websockets=websockets) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``cert.pem`` and ``key.pem`` for localhost."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))

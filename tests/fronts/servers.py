@@ -33,8 +33,8 @@ PROGRAMS = {"nginx": "nginx", "apache": "apache2", "lighttpd": "lighttpd", "cadd
 ATTEMPTS = 4
 
 APACHE_MODULES = (
-    "mpm_event", "authz_core", "unixd", "alias", "headers", "rewrite", "proxy", "proxy_http", "proxy_fcgi", "proxy_scgi",
-    "ssl", "http2", "socache_shmcb", "fcgid", "cgid", "mime", "dir", "env", "setenvif",
+    "mpm_event", "authz_core", "unixd", "alias", "headers", "rewrite", "proxy", "proxy_http", "proxy_fcgi",
+    "proxy_scgi", "ssl", "http2", "socache_shmcb", "fcgid", "cgid", "mime", "dir", "env", "setenvif",
 )  # fmt: skip
 
 
@@ -53,11 +53,11 @@ class Running:
         self.site = site
         self.gateway = gateway
         self.log = log
-        self.address = ("127.0.0.1", site.listen)
+        self.address = ("localhost", site.listen)
 
 
 def program(front: str) -> str:
-    """The web server's executable; a test that needs one that is not here is skipped, and ``make test`` installs all."""
+    """The web server's executable. ``make test`` installs all of them; by hand, what is missing is skipped."""
     found = shutil.which(PROGRAMS[front], path=PATH)
     if found is None:
         if os.environ.get("SSGI_REQUIRE_FRONTS"):
@@ -114,7 +114,9 @@ def started(front: str, executable: str, site: Site, directory: Path) -> Iterato
         folder = directory / f"{front}{attempt}"
         folder.mkdir()
         log = folder / "output.log"
-        process = Process(RUN[front](executable, site, folder), log, env={"HOME": str(folder), "XDG_DATA_HOME": str(folder)})
+        process = Process(
+            RUN[front](executable, site, folder), log, env={"HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+        )
         try:
             process.wait_for(lambda at=site.listen: listens(at), f"{front} listening")
         except ProcessError:

@@ -24,13 +24,13 @@ OWN: dict[tuple[str, str], int] = {
     # %-escapes that are none
     ("nginx", "/a%zzb"): 400,
     ("apache", "/a%zzb"): 400,
+    ("apache", "/a%00b"): 404,
     ("caddy", "/a%zzb"): 400,
     ("haproxy", "/a%zzb"): 500,
     # control characters
     ("lighttpd", "/a%09b"): 400,
     ("lighttpd", "/a%0d%0ab"): 400,
     ("lighttpd", "/a%00b"): 400,
-    ("haproxy", "/a%00b"): 500,
 }
 """The status by which a web server itself refuses a path."""
 
@@ -57,7 +57,8 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 def test_the_path_arrives_as_the_client_wrote_it(front: Running, path: str) -> None:
     answer = ask(front, "GET", path)
-    refused = OWN.get((front.front, path))
+    # A NUL in a path is refused by the gateway itself, whoever lets it through.
+    refused = OWN.get((front.front, path), 400 if path == "/a%00b" else 0)
     if refused:
         assert answer.status == refused
         return
@@ -141,7 +142,9 @@ def test_chunked_uploads(front: Running) -> None:
         assert answer.json()["sha256"] == hashlib.sha256(data).hexdigest()
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 409, 418, 451, 500, 503])
+@pytest.mark.parametrize(
+    "status", [200, 201, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 409, 418, 451, 500, 503]
+)
 def test_statuses_pass(front: Running, status: int) -> None:
     query = f"status={status}&h=X-Own:%20yes" + ("" if status in (204, 304) else "&body=words")
     if status in (201, 301, 302, 303, 307, 308):
