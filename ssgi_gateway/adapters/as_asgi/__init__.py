@@ -1,0 +1,1 @@
+"""The other way round: an SSGI application for any ASGI server."""

@@ -1,0 +1,1 @@
+"""ASGI applications, called by SSGI."""

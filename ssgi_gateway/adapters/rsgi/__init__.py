@@ -1,0 +1,1 @@
+"""RSGI applications, called by SSGI."""

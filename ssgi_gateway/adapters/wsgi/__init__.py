@@ -1,0 +1,1 @@
+"""WSGI applications, called by SSGI: in threads or inline."""
