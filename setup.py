@@ -35,9 +35,9 @@ HOT = (
     "wire.variables",
     "wire.cgi",
     "wire.response_head",
-    "wire.scgi",
-    "wire.fastcgi",
-    "wire.websocket",
+    "wire.scgi.codec",
+    "wire.fastcgi.codec",
+    "wire.websocket.codec",
     "wire.http1",
     "core.channel",
     "core.awaitables",
@@ -53,22 +53,22 @@ HOT = (
     "core.facts",
     "observe.observer",
     "observe.access_log",
-    "adapters.asgi_files",
-    "adapters.asgi_scope",
-    "adapters.asgi_http",
-    "adapters.asgi_websocket",
-    "adapters.asgi",
-    "adapters.wsgi_environ",
-    "adapters.wsgi_call",
-    "adapters.wsgi_inline",
-    "adapters.wsgi_pool",
-    "adapters.wsgi_threads",
-    "adapters.wsgi",
-    "adapters.rsgi_call",
-    "adapters.rsgi_scope",
-    "adapters.rsgi_http",
-    "adapters.rsgi_websocket",
-    "adapters.rsgi",
+    "adapters.asgi.files",
+    "adapters.asgi.scope",
+    "adapters.asgi.http",
+    "adapters.asgi.websocket",
+    "adapters.asgi.adapter",
+    "adapters.wsgi.environ",
+    "adapters.wsgi.call",
+    "adapters.wsgi.inline",
+    "adapters.wsgi.pool",
+    "adapters.wsgi.threads",
+    "adapters.wsgi.adapter",
+    "adapters.rsgi.call",
+    "adapters.rsgi.scope",
+    "adapters.rsgi.http",
+    "adapters.rsgi.websocket",
+    "adapters.rsgi.adapter",
     "server.system",
     "server.gateway",
     "server.connection",
@@ -85,9 +85,10 @@ def assemble() -> list[Extension]:
     """Lay the mirror's sources out, for Cython to translate."""
     root = MIRROR / PACKAGE / "_compiled"
     extensions = []
-    for package in (MIRROR / PACKAGE, root, *(root / name for name in {module.split(".")[0] for module in HOT})):
-        package.mkdir(parents=True, exist_ok=True)
-        (package / "__init__.py").touch()
+    packages = {above for module in HOT for above in (root / module.replace(".", "/")).relative_to(MIRROR).parents}
+    for package in packages - {Path()}:
+        (MIRROR / package).mkdir(parents=True, exist_ok=True)
+        (MIRROR / package / "__init__.py").touch()
     for module in HOT:
         stem = PACKAGE / module.replace(".", "/")
         target = root / module.replace(".", "/")
@@ -108,12 +109,13 @@ def assemble() -> list[Extension]:
 def unit(module: Extension) -> Path:
     """The C file of a module, with a name for its initialization that no other module has.
 
-    C knows it by the last part of the module's name only, and there are three called ``websocket``.
+    C knows it by the last part of the module's name only, and there are five called ``codec``.
     """
-    package, name = module.name.split(".")[-2:]
+    inside = module.name.partition("._compiled.")[2].replace(".", "_")
+    name = module.name.rpartition(".")[2]
     [translated] = module.sources
-    wrapper = MIRROR / f"{package}_{name}.c"
-    text = f'#define PyInit_{name} PyInit_{package}_{name}\n#include "{Path(translated).relative_to(MIRROR)}"\n'
+    wrapper = MIRROR / f"{inside}.c"
+    text = f'#define PyInit_{name} PyInit_{inside}\n#include "{Path(translated).relative_to(MIRROR)}"\n'
     if not wrapper.exists() or wrapper.read_text() != text:
         wrapper.write_text(text)
     return wrapper

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fuzz.compare import BUILDS, Pair, agree, both, outcome
 from ssgi_gateway.settings import WebSocketSettings, WireLimits
-from ssgi_gateway.wire.deflate import DeflateParams
+from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
 __all__ = [
     "CodecPair",
@@ -158,14 +158,14 @@ class ScgiPair(RequestPair):
     """The SCGI codecs."""
 
     def __init__(self, limits: WireLimits) -> None:
-        super().__init__(*(codec(limits) for codec in both("wire.scgi", "ScgiCodec")))
+        super().__init__(*(codec(limits) for codec in both("wire.scgi.codec", "ScgiCodec")))
 
 
 class FastcgiPair(RequestPair):
     """The FastCGI codecs."""
 
     def __init__(self, limits: WireLimits) -> None:
-        super().__init__(*(codec(limits, 77) for codec in both("wire.fastcgi", "FastcgiCodec")))
+        super().__init__(*(codec(limits, 77) for codec in both("wire.fastcgi.codec", "FastcgiCodec")))
 
     def encode_stderr(self, text: str) -> None:
         """A line for the web server's log."""
@@ -187,7 +187,7 @@ class WebSocketPair(CodecPair):
     STATE = ("protocol", "state", "has_output")
 
     def __init__(self, limits: WebSocketSettings, deflate: DeflateParams | None) -> None:
-        super().__init__(*(codec(limits, deflate) for codec in both("wire.websocket", "WebSocketCodec")))
+        super().__init__(*(codec(limits, deflate) for codec in both("wire.websocket.codec", "WebSocketCodec")))
 
     def encode_message(self, message: Any) -> None:
         """A message of ours."""

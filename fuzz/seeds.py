@@ -11,7 +11,7 @@ from typing import Final
 
 from fuzz.loop import CORPUS
 from fuzz.targets import directions
-from ssgi_gateway.wire.fastcgi_records import BEGIN_BODY, HEADER, encode_pair
+from ssgi_gateway.wire.fastcgi.records import BEGIN_BODY, HEADER, encode_pair
 
 GET: Final = [(b"CONTENT_LENGTH", b"0"), (b"SCGI", b"1"), (b"REQUEST_METHOD", b"GET"), (b"REQUEST_URI", b"/a%20b?x=1")]
 POST: Final = [(b"CONTENT_LENGTH", b"5"), (b"SCGI", b"1"), (b"REQUEST_METHOD", b"POST"), (b"REQUEST_URI", b"/")]

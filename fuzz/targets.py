@@ -18,7 +18,7 @@ from typing import Any, Final
 from fuzz.codecs import CodecPair, FastcgiPair, RequestPair, ResponsePair, ScgiPair, UpgradePair, WebSocketPair
 from fuzz.compare import Pair
 from ssgi_gateway.settings import WebSocketSettings, WireLimits
-from ssgi_gateway.wire.deflate import DeflateParams
+from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
 __all__ = ["TARGETS", "directions"]
 

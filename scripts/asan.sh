@@ -2,7 +2,7 @@
 # Runs the compiled build under AddressSanitizer and UndefinedBehaviorSanitizer (gcc), over the fuzzers' corpus, the
 # equivalence tests and the codecs' own tests; under valgrind, over the corpus only, where gcc has no sanitizers.
 #
-# ASAN_MODULES  what is built with them: prefixes such as "wire" or "wire.scgi"; the rest is linked as it is (everything)
+# ASAN_MODULES  what is built with them: prefixes such as "wire" or "wire.scgi.codec"; the rest is linked as it is (everything)
 # ASAN_TOOL     asan or valgrind (whichever is there)
 # EQUIVALENCE   how many times as many examples (1)
 # Arguments go to pytest instead of the folders above.
@@ -53,7 +53,7 @@ say "building ${ASAN_MODULES:-everything} with sanitizers"
 # What has no object file is compiled, and with the flags below.
 [ -n "${ASAN_MODULES:-}" ] || rm -rf build/objects
 for module in ${ASAN_MODULES:-}; do
-    find build -path "build/objects/*/${module/./_}*.o" -delete
+    find build -path "build/objects/*/${module//./_}*.o" -delete
 done
 FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 CFLAGS="$FLAGS ${CFLAGS:-}" LDFLAGS="$FLAGS ${LDFLAGS:-}" build

@@ -14,15 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the page belongs to the source beside it, not to an installed release
 
-from ssgi_gateway.settings_sources import CONFIG_VARIABLE, Option, options  # noqa: E402
-from ssgi_gateway.settings_values import show  # noqa: E402
+from ssgi_gateway.settings.sources import CONFIG_VARIABLE, Option, options  # noqa: E402
+from ssgi_gateway.settings.values import show  # noqa: E402
 
 PAGE = ROOT / "docs" / "settings.md"
 
 INTRODUCTION = f"""\
 # Settings
 
-*Written by `python scripts/settings_reference.py`; edit the fields in `ssgi_gateway/settings.py` instead.*
+*Written by `python scripts/settings_reference.py`; edit the fields in `ssgi_gateway/settings/schema.py` instead.*
 
 Every setting can be given in four places. For each one the first place that has it decides:
 

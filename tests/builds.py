@@ -2,10 +2,10 @@
 
 A test module names the portable modules (``from ssgi_gateway.wire.scgi import ScgiCodec``). Where the compiled build
 is there, ``CompiledModule`` imports the same file once more with the compiled modules in the places of the portable
-ones, and so do the helpers under ``tests`` that it imports. Such tests are called ``test_scgi.py[compiled]::...``;
-``-k compiled`` selects them. What a test module imports and has no twin (``wire.deflate``, ``errors``, a constant of
-``wire.websocket``) is the same object for both. A test of how the portable build does it, and not of what it does, is
-marked ``@pytest.mark.portable`` and runs once.
+ones, and so do the helpers under ``tests`` that it imports. Such tests are called ``test_cgi.py[compiled]::...``;
+``-k compiled`` selects them. What a test module imports and has no twin (``wire.websocket.deflate``, ``errors``, a
+constant of ``wire.websocket.codec``) is the same object for both. A test of how the portable build does it, and not of
+what it does, is marked ``@pytest.mark.portable`` and runs once.
 
 A ``conftest.py`` that wants this for its directory imports the hooks from here.
 """
@@ -44,7 +44,7 @@ def _hot() -> frozenset[str]:
 
 
 HOT = _hot()
-"""The modules that are compiled, such as ``wire.scgi``: the list in ``setup.py``, read without running it."""
+"""The modules that are compiled, such as ``wire.scgi.codec``: the list in ``setup.py``, read without running it."""
 
 
 def _missing() -> str:

@@ -1,7 +1,8 @@
 """The hot modules, compiled: the same names as in ``ssgi_gateway``, built by ``setup.py`` where it can.
 
 They are in one library and not in one file each, which Python's own import system does not look for; so this package
-finds them. Where there is no library, for this Python, nothing is found, and the portable build is used.
+finds them, and makes the packages between. Where there is no library, for this Python, nothing is found, and the
+portable build is used.
 """
 
 from __future__ import annotations
@@ -12,21 +13,22 @@ from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from types import ModuleType
 
+_PORTABLE = os.path.dirname(os.path.dirname(__file__))
+
 
 class Loader(ExtensionFileLoader):
     """Takes one module out of the library."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Make the module; its initialization is called ``PyInit_wire_scgi``, as ``setup.py`` says."""
-        package, _, name = spec.name.rpartition(".")
-        inside = f"{package}.{package.rpartition('.')[2]}_{name}"
-        module = super().create_module(ModuleSpec(inside, self, origin=spec.origin))
+        """Make the module; its initialization is called ``PyInit_wire_scgi_codec``, as ``setup.py`` says."""
+        inside = spec.name.removeprefix(f"{__name__}.").replace(".", "_")
+        module = super().create_module(ModuleSpec(f"{spec.parent}.{inside}", self, origin=spec.origin))
         module.__name__ = spec.name
         return module
 
 
 class Finder:
-    """Finds all modules two levels below this package in the library; an ``importlib.abc.MetaPathFinder``."""
+    """Finds everything below this package in the library; an ``importlib.abc.MetaPathFinder``."""
 
     def __init__(self, library: str) -> None:
         self.library = library
@@ -35,9 +37,11 @@ class Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Where the module is; None for what is none of ours."""
-        if name.startswith(__name__) and name.count(".") == 3:
-            return ModuleSpec(name, Loader(name, self.library), origin=self.library)
-        return None
+        if not name.startswith(f"{__name__}."):
+            return None
+        if os.path.isdir(os.path.join(_PORTABLE, *name.removeprefix(f"{__name__}.").split("."))):
+            return ModuleSpec(name, None, is_package=True)
+        return ModuleSpec(name, Loader(name, self.library), origin=self.library)
 
 
 def _libraries() -> list[str]:

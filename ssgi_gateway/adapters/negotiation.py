@@ -155,17 +155,17 @@ def _adapt_ssgi(app: Any, settings: Settings) -> SSGICallable:
 
 
 def _adapt_asgi(app: Any, settings: Settings) -> SSGICallable:
-    adapted: SSGICallable = engine.module("adapters.asgi", settings.codec).adapt(app)
+    adapted: SSGICallable = engine.module("adapters.asgi.adapter", settings.codec).adapt(app)
     return adapted
 
 
 def _adapt_rsgi(app: Any, settings: Settings) -> SSGICallable:
-    adapted: SSGICallable = engine.module("adapters.rsgi", settings.codec).adapt(app, settings)
+    adapted: SSGICallable = engine.module("adapters.rsgi.adapter", settings.codec).adapt(app, settings)
     return adapted
 
 
 def _adapt_wsgi(app: Any, settings: Settings) -> SSGICallable:
-    adapted: SSGICallable = engine.module("adapters.wsgi", settings.codec).adapt(app, settings)
+    adapted: SSGICallable = engine.module("adapters.wsgi.adapter", settings.codec).adapt(app, settings)
     return adapted
 
 

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from ssgi_gateway.adapters.asgi_files import send_file
+from ssgi_gateway.adapters.asgi.files import send_file
 from ssgi_gateway.core.facts import channel_of
 
 if TYPE_CHECKING:

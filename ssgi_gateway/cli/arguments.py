@@ -1,7 +1,7 @@
 """The command line for whoever needs help with it: ``--help``, ``--version``, mistakes.
 
-It has no option of its own but ``--version``; those of ``serve`` are the settings (``settings_sources.add_options``).
-Command lines with nothing to say about are read by ``settings_sources.plain_words``, and this module is not loaded.
+It has no option of its own but ``--version``; those of ``serve`` are the settings (``settings.sources.add_options``).
+Command lines with nothing to say about are read by ``settings.sources.plain_words``, and this module is not loaded.
 Commands with options of their own make a ``parser`` and ``read`` with it, so that all mistakes look alike.
 """
 
@@ -13,8 +13,8 @@ from typing import Final, NoReturn
 
 from ssgi_gateway.cli.commands import COMMANDS
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.settings_sources import add_options
-from ssgi_gateway.settings_values import did_you_mean
+from ssgi_gateway.settings.sources import add_options
+from ssgi_gateway.settings.values import did_you_mean
 
 __all__ = ["explain", "parse_serve", "parser", "read"]
 

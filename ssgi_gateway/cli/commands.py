@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.settings_values import did_you_mean
+from ssgi_gateway.settings.values import did_you_mean
 
 __all__ = ["COMMANDS", "Command", "Function", "find"]
 

@@ -52,7 +52,7 @@ def version(_: list[str]) -> int:
     import platform  # a start has no use for these
 
     from ssgi_gateway import engine
-    from ssgi_gateway.settings_sources import combine, from_environment
+    from ssgi_gateway.settings.sources import combine, from_environment
 
     codec = combine(from_environment({k: v for k, v in os.environ.items() if k == "SSGI_CODEC"})).codec
     python = f"{platform.python_implementation()} {platform.python_version()}"

@@ -1,7 +1,7 @@
 """``ssgi-gateway serve``.
 
 It reads the settings, loads the application, agrees on its interface, opens the listeners, prints where they are and
-hands everything to ``server.serve.run``. Options are made from the settings (``settings_sources``), none is written
+hands everything to ``server.serve.run``. Options are made from the settings (``settings.sources``), none is written
 here; help, and what to say about a mistake, is for ``arguments``. The exit status is that of ``run``: 0 after a drain.
 """
 
@@ -22,7 +22,7 @@ from ssgi_gateway.cli.banner import banner
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server import listeners
 from ssgi_gateway.server.address import Address
-from ssgi_gateway.settings_sources import (
+from ssgi_gateway.settings.sources import (
     CONFIG_VARIABLE,
     combine,
     from_command_line,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
-from ssgi_gateway.wire.handshake import check_upgrade, negotiate_deflate, upgrade_headers
+from ssgi_gateway.wire.websocket.handshake import check_upgrade, negotiate_deflate, upgrade_headers
 
 from ..core.body import RequestBody
 from ..core.response import HttpResponse
@@ -29,7 +29,7 @@ from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
     from ssgi_gateway.wire.file_slice import FileSlice
-    from ssgi_gateway.wire.handshake import Upgrade
+    from ssgi_gateway.wire.websocket.handshake import Upgrade
 
     from ..core.channel import Channel
     from ..core.exchange import Exchange

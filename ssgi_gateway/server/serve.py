@@ -15,8 +15,8 @@ from ssgi_gateway.server.control import Control
 
 from ..observe.access_log import AccessLog
 from ..observe.observer import Observer, together
-from ..wire.fastcgi import FastcgiCodec
-from ..wire.scgi import ScgiCodec
+from ..wire.fastcgi.codec import FastcgiCodec
+from ..wire.scgi.codec import ScgiCodec
 from . import system
 from .acceptor import Acceptor
 from .gateway import Gateway

@@ -2,7 +2,7 @@ cimport cython
 
 from ..core.websocket cimport WebSocket
 from ..wire.events cimport CloseReceived, Event, MessageReceived
-from ..wire.websocket cimport WebSocketCodec
+from ..wire.websocket.codec cimport WebSocketCodec
 from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway

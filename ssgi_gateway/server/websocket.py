@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.errors import WebSocketError
 
 from ..wire.events import CloseReceived, MessageReceived
-from ..wire.websocket import WebSocketCodec
+from ..wire.websocket.codec import WebSocketCodec
 from .protocol import Protocol
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ssgi_gateway.wire.deflate import DeflateParams
+    from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
     from ..core.websocket import WebSocket
     from .connection import Connection

@@ -1,7 +1,7 @@
 """Every setting, documented once.
 
 The command line, the environment, the configuration file and the reference page are made from the fields below
-(``settings_sources``); nothing else in the project lists settings.
+(``settings.sources``); nothing else in the project lists settings.
 
 Names follow one rule. A setting is its field's name: ``max_connections`` is ``--max-connections`` on the command
 line, ``SSGI_MAX_CONNECTIONS`` in the environment and ``max_connections`` in the file. A setting in a group has the

@@ -1,8 +1,8 @@
 """Where settings come from: the command line, else the environment, else a TOML file, else the default.
 
-Everything is made from the fields of ``Settings``; their names follow the rule that ``settings`` states. A source is
-a dict from a setting's name to ``(where it was written, what was written)``; ``combine`` picks for each setting the
-first source that has it, and what it cannot use becomes one line that says where and what to write instead.
+Everything is made from the fields of ``Settings``; their names follow the rule that ``settings.schema`` states. A
+source is a dict from a setting's name to ``(where it was written, what was written)``; ``combine`` picks for each
+setting the first source that has it, and what it cannot use becomes one line that says where and what to write instead.
 
 In the environment a list is written with commas, and an empty variable counts as not given, so that
 ``SSGI_BACKLOG=${BACKLOG:-}`` does what it looks like; only a plain text, such as the root path, may be empty.
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.settings import Group, Settings
-from ssgi_gateway.settings_values import convert, did_you_mean, show
+from ssgi_gateway.settings.schema import Group, Settings
+from ssgi_gateway.settings.values import convert, did_you_mean, show
 
 if TYPE_CHECKING:
     import argparse
@@ -53,7 +53,7 @@ class Option(NamedTuple):
         kind: the type of the field.
         default: the first value.
         section: the heading it belongs under.
-        metadata: what ``settings.setting`` was told.
+        metadata: what ``settings.schema.setting`` was told.
     """
 
     path: tuple[str, ...]

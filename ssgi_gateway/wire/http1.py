@@ -21,8 +21,8 @@ import h11
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.forwarded import forwarded_variables, trusted_peers
-from ssgi_gateway.wire.handshake import require_upgrade
 from ssgi_gateway.wire.hints import hint
+from ssgi_gateway.wire.websocket.handshake import require_upgrade
 
 from .codec import Codec
 from .events import Event, HeadReceived, RequestAborted, RequestEnded

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ssgi_gateway.wire.fastcgi_records import (
+from ssgi_gateway.wire.fastcgi.records import (
     ABORT_REQUEST,
     CANT_MPX_CONN,
     DATA,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ssgi_gateway.wire.websocket import MAX_PONGS
+from ssgi_gateway.wire.websocket.codec import MAX_PONGS
 from tests.behaviour.raw import FLAT, MIB, complaints, unharmed
 from tests.harness import (
     WEBSOCKET_ROUTES,

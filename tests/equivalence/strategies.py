@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fuzz.seeds import GET, NGINX, POST, UPGRADE, fastcgi_request, frame, record, scgi_request
 from ssgi_gateway.settings import WebSocketSettings, WireLimits
-from ssgi_gateway.wire.deflate import DeflateParams
-from ssgi_gateway.wire.fastcgi_records import BEGIN_BODY, encode_pair
+from ssgi_gateway.wire.fastcgi.records import BEGIN_BODY, encode_pair
+from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
 MORE = float(os.environ.get("EQUIVALENCE", "1"))
 """How many times as many examples, or what part of them; above 1 they are different ones in each run."""

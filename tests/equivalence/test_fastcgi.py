@@ -10,7 +10,7 @@ from hypothesis.stateful import initialize, rule
 from fuzz.codecs import FastcgiPair
 from fuzz.seeds import KEPT, record
 from ssgi_gateway.settings import WireLimits
-from ssgi_gateway.wire.fastcgi import MAX_FUTILE
+from ssgi_gateway.wire.fastcgi.codec import MAX_FUTILE
 from tests.equivalence.machine import RequestMachine
 from tests.equivalence.strategies import FASTCGI, LIMITS, cut, examples
 

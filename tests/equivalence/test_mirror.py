@@ -13,14 +13,18 @@ from tests.builds import MISSING, twins
 
 CLASSES = [
     ("wire.variables", "Variables"),
-    ("wire.scgi", "ScgiCodec"),
-    ("wire.fastcgi", "FastcgiCodec"),
-    ("wire.websocket", "WebSocketCodec"),
+    ("wire.scgi.codec", "ScgiCodec"),
+    ("wire.fastcgi.codec", "FastcgiCodec"),
+    ("wire.websocket.codec", "WebSocketCodec"),
     ("wire.http1", "UpgradeCodec"),
     ("wire.cgi", "RequestHead"),
     ("wire.response_head", "ResponseHead"),
 ]
-CONSTANTS = [("wire.websocket", "MAX_PONGS"), ("wire.fastcgi", "MAX_FUTILE"), ("wire.scgi", "JOIN_UP_TO")]
+CONSTANTS = [
+    ("wire.websocket.codec", "MAX_PONGS"),
+    ("wire.fastcgi.codec", "MAX_FUTILE"),
+    ("wire.scgi.codec", "JOIN_UP_TO"),
+]
 
 
 @pytest.mark.parametrize("name", [] if MISSING else sorted(twins()))

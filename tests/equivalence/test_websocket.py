@@ -13,8 +13,8 @@ from hypothesis.stateful import initialize, rule
 from fuzz.codecs import WebSocketPair
 from fuzz.seeds import frame
 from ssgi_gateway.settings import WebSocketSettings
-from ssgi_gateway.wire.deflate import DeflateParams
-from ssgi_gateway.wire.message_bounds import max_fragments
+from ssgi_gateway.wire.websocket.bounds import max_fragments
+from ssgi_gateway.wire.websocket.deflate import DeflateParams
 from tests.equivalence.machine import Machine
 from tests.equivalence.strategies import BOUNDS, DEFLATE, WEBSOCKET, cut, deflated, examples
 

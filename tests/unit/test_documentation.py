@@ -16,7 +16,7 @@ import pytest
 
 from ssgi_gateway import ssgi
 from ssgi_gateway.adapters.negotiation import resolve
-from ssgi_gateway.settings_sources import options
+from ssgi_gateway.settings.sources import options
 from tests.builds import HOT
 from tests.harness.nginx import DEPLOY, MAIN, check_configuration, stock_file
 
@@ -218,8 +218,8 @@ def test_the_licence_paragraph_is_true() -> None:
         for path in [*modules(), *PACKAGE.rglob("*.pyx")]
         if re.search(r"^\s*(from|import|cimport) sioscgi", path.read_text(), re.MULTILINE)
     }
-    assert importing == {"ssgi_gateway/wire/scgi.py"}
-    assert "`ssgi_gateway/wire/scgi.py`" in text(README).partition("## Licence")[2]
+    assert importing == {"ssgi_gateway/wire/scgi/codec.py"}
+    assert "`ssgi_gateway/wire/scgi/codec.py`" in text(README).partition("## Licence")[2]
 
 
 # -- code ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.settings import WebSocketSettings
-from ssgi_gateway.settings_sources import combine, from_file, options
+from ssgi_gateway.settings.sources import combine, from_file, options
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "settings.md"

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.core.body import RequestBody
 from ssgi_gateway.core.channel import Channel
 from ssgi_gateway.core.tasks import TaskScope
-from ssgi_gateway.wire.close_codes import encode_close_payload
 from ssgi_gateway.wire.file_slice import FileSlice
 from ssgi_gateway.wire.response_head import ResponseHead
+from ssgi_gateway.wire.websocket.close_codes import encode_close_payload
 
 if TYPE_CHECKING:
     from ssgi_gateway.core.exchange import Exchange

@@ -1,5 +1,5 @@
-from .asgi_http cimport HttpCall
-from .asgi_scope cimport http_scope, websocket_scope
+from .http cimport HttpCall
+from .scope cimport http_scope, websocket_scope
 
 
 cdef class AsgiApplication:

@@ -67,12 +67,12 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters import shape
-from ssgi_gateway.adapters.asgi_lifespan import Lifespan
+from ssgi_gateway.adapters.asgi.lifespan import Lifespan
 from ssgi_gateway.errors import ConfigurationError
 
-from .asgi_http import HttpCall
-from .asgi_scope import http_scope, websocket_scope
-from .asgi_websocket import WebSocketCall
+from .http import HttpCall
+from .scope import http_scope, websocket_scope
+from .websocket import WebSocketCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

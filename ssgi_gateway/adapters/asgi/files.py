@@ -14,11 +14,11 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.facts import channel_of, fits, request_head
+from ...core.facts import channel_of, fits, request_head
 
 if TYPE_CHECKING:
-    from ..core.channel import Channel
-    from ..core.response import HttpResponse
+    from ...core.channel import Channel
+    from ...core.response import HttpResponse
 
 PIECE: Final = 262144
 """Bytes read at once: FlowControl's high-water mark, so about two pieces of a file are in memory."""

@@ -1,8 +1,8 @@
-from ..core.awaitables cimport Ready
-from ..core.body cimport RequestBody
-from ..core.exchange cimport Exchange
-from ..core.facts cimport channel_of, request_body
-from ..core.response cimport HttpResponse
+from ...core.awaitables cimport Ready
+from ...core.body cimport RequestBody
+from ...core.exchange cimport Exchange
+from ...core.facts cimport channel_of, request_body
+from ...core.response cimport HttpResponse
 
 cdef int NOTHING, STARTED, STREAMING, ENDED
 cdef Ready TRUE

@@ -8,7 +8,7 @@ What an application has said so far, and what may follow::
     STARTED, STREAMING --one of these without more_body--> ENDED
 
 Most requests are one ``start`` and one ``body``: they cost one write and no future, event or queue.
-What is said in the wrong order, or wrongly, has the outcomes that ``ssgi_gateway.adapters.asgi`` lists.
+What is said in the wrong order, or wrongly, has the outcomes that ``ssgi_gateway.adapters.asgi.adapter`` lists.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.awaitables import TRUE
-from ..core.facts import channel_of, request_body
-from .asgi_files import send_file, send_path
+from ...core.awaitables import TRUE
+from ...core.facts import channel_of, request_body
+from .files import send_file, send_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..core.body import RequestBody
-    from ..core.response import HttpResponse
+    from ...core.body import RequestBody
+    from ...core.response import HttpResponse
 
 logger = logging.getLogger("ssgi_gateway.app")
 

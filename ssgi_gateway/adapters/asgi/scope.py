@@ -20,15 +20,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.asgi_tls import tls_extension
+from ssgi_gateway.adapters.asgi.tls import tls_extension
 
-from ..core.facts import channel_of, request_head
-from ..wire.addresses import split_address
-from ..wire.cgi import METHODS
+from ...core.facts import channel_of, request_head
+from ...wire.addresses import split_address
+from ...wire.cgi import METHODS
 
 if TYPE_CHECKING:
-    from ..core.exchange import Exchange
-    from ..wire.cgi import RequestHead
+    from ...core.exchange import Exchange
+    from ...wire.cgi import RequestHead
 
 ASGI_VERSION: Final = "3.0"
 SPEC_VERSION: Final = "2.5"

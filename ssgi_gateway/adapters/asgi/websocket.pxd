@@ -1,6 +1,6 @@
-from ..core.awaitables cimport Ready
-from ..core.exchange cimport Exchange
-from ..core.websocket cimport WebSocket
+from ...core.awaitables cimport Ready
+from ...core.exchange cimport Exchange
+from ...core.websocket cimport WebSocket
 
 cdef int PENDING, OPEN, DENYING, OVER
 cdef Ready TRUE

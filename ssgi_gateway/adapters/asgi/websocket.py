@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.ssgi import WebSocketStatus
 
-from ..core.awaitables import TRUE
-from .asgi_http import DONE, check_bytes
+from ...core.awaitables import TRUE
+from .http import DONE, check_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..core.websocket import WebSocket
+    from ...core.websocket import WebSocket
 
 PENDING: Final = 0
 OPEN: Final = 1
@@ -197,7 +197,7 @@ class WebSocketCall:
                 self._deadline = asyncio.get_running_loop().call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:
-        self._ws.cancel()  # as in asgi_http
+        self._ws.cancel()  # as in ``http``
 
     def _make_room(self) -> None:
         room, self._room = self._room, None

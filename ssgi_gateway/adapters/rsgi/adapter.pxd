@@ -1,11 +1,11 @@
 cimport cython
 
-from ..core.response cimport HttpResponse
-from ..core.websocket cimport WebSocket
-from .rsgi_call cimport Call
-from .rsgi_http cimport HttpProtocol
-from .rsgi_scope cimport HttpScope, Scope, WebSocketScope
-from .rsgi_websocket cimport WebSocketProtocol
+from ...core.response cimport HttpResponse
+from ...core.websocket cimport WebSocket
+from .call cimport Call
+from .http cimport HttpProtocol
+from .scope cimport HttpScope, Scope, WebSocketScope
+from .websocket cimport WebSocketProtocol
 
 
 cdef class RsgiApplication:

@@ -47,9 +47,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters import shape
 from ssgi_gateway.errors import ConfigurationError
 
-from .rsgi_http import HttpProtocol
-from .rsgi_scope import HttpScope, WebSocketScope
-from .rsgi_websocket import WebSocketProtocol
+from .http import HttpProtocol
+from .scope import HttpScope, WebSocketScope
+from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.settings import Settings
 
-    from ..core.response import HttpResponse
-    from ..core.websocket import WebSocket
-    from .rsgi_call import Call
-    from .rsgi_scope import Scope
+    from ...core.response import HttpResponse
+    from ...core.websocket import WebSocket
+    from .call import Call
+    from .scope import Scope
 
 __all__ = ["GRACE", "RSGI_VERSION", "RsgiApplication", "adapt"]
 

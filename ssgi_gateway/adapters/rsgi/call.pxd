@@ -1,4 +1,4 @@
-from ..core.exchange cimport Exchange
+from ...core.exchange cimport Exchange
 
 
 cdef class Call:

@@ -10,13 +10,13 @@ import logging
 from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed
+from ssgi_gateway.adapters.rsgi.errors import RSGIProtocolClosed
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable
 
-    from ..core.exchange import Exchange
+    from ...core.exchange import Exchange
 
 __all__ = ["Call"]
 

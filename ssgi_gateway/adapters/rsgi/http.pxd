@@ -1,5 +1,5 @@
-from ..core.response cimport HttpResponse
-from .rsgi_call cimport Call
+from ...core.response cimport HttpResponse
+from .call cimport Call
 
 
 cdef class HttpProtocol(Call):

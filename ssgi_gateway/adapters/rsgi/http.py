@@ -11,17 +11,17 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.open_file import OpenFile
-from ssgi_gateway.adapters.rsgi_errors import protocol_closed, protocol_error
-from ssgi_gateway.adapters.wsgi_input import take_all
+from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
+from ssgi_gateway.adapters.wsgi.input import take_all
 
-from ..core.awaitables import TRUE
-from ..wire.response_head import ResponseHead
-from .rsgi_call import Call
+from ...core.awaitables import TRUE
+from ...wire.response_head import ResponseHead
+from .call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..core.response import HttpResponse
+    from ...core.response import HttpResponse
 
     Headers = Iterable[tuple[str, str]]
 

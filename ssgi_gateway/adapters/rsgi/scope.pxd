@@ -1,5 +1,5 @@
-from ..wire.cgi cimport RequestHead
-from ..wire.variables cimport Variables
+from ...wire.cgi cimport RequestHead
+from ...wire.variables cimport Variables
 
 
 cdef class Headers:

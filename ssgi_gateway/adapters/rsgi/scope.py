@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..wire.cgi import RequestHead
-    from ..wire.variables import Variables
+    from ...wire.cgi import RequestHead
+    from ...wire.variables import Variables
 
 __all__ = ["Headers", "HttpScope", "Scope", "WebSocketScope"]
 

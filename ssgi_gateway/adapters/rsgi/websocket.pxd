@@ -1,5 +1,5 @@
-from ..core.websocket cimport WebSocket
-from .rsgi_call cimport Call
+from ...core.websocket cimport WebSocket
+from .call cimport Call
 
 
 cdef class WebSocketProtocol(Call):

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.rsgi_errors import protocol_closed, protocol_error
+from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
 from ssgi_gateway.ssgi import WebSocketStatus
 
-from ..core.awaitables import TRUE
-from .rsgi_call import Call
+from ...core.awaitables import TRUE
+from .call import Call
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ..core.websocket import WebSocket
+    from ...core.websocket import WebSocket
 
 __all__ = ["WebSocketProtocol", "WebSocketTransport", "WebsocketMessage"]
 

@@ -1,12 +1,12 @@
 cimport cython
 
-from ..core.body cimport RequestBody
-from ..core.response cimport HttpResponse
-from .wsgi_call cimport whole_input
-from .wsgi_environ cimport build_environ
-from .wsgi_inline cimport InlineCall
-from .wsgi_pool cimport WorkerPool
-from .wsgi_threads cimport ThreadedCall
+from ...core.body cimport RequestBody
+from ...core.response cimport HttpResponse
+from .call cimport whole_input
+from .environ cimport build_environ
+from .inline cimport InlineCall
+from .pool cimport WorkerPool
+from .threads cimport ThreadedCall
 
 
 cdef class InlineWsgi:

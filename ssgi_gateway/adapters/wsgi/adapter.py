@@ -12,7 +12,7 @@
   (``contextvars``) of its own; what ``write()`` is given then waits in memory, because it cannot be suspended. The
   application does not see the loop: ``asyncio.run`` works, and Django does not take its views for async ones.
 
-The rules that both keep stand in ``wsgi_call``; what an application is told of a request in ``wsgi_environ``.
+The rules that both keep stand in ``call``; what an application is told of a request in ``environ``.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters import shape
 from ssgi_gateway.errors import ConfigurationError
 
-from .wsgi_call import whole_input
-from .wsgi_environ import base_environ, build_environ
-from .wsgi_inline import InlineCall
-from .wsgi_pool import WorkerPool
-from .wsgi_threads import ThreadedCall
+from .call import whole_input
+from .environ import base_environ, build_environ
+from .inline import InlineCall
+from .pool import WorkerPool
+from .threads import ThreadedCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ssgi_gateway.settings import Settings
 
-    from ..core.response import HttpResponse
+    from ...core.response import HttpResponse
 
 __all__ = ["InlineWsgi", "ThreadedWsgi", "adapt"]
 

@@ -1,6 +1,6 @@
-from ..core.body cimport RequestBody
-from ..core.response cimport HttpResponse
-from ..wire.response_head cimport ResponseHead
+from ...core.body cimport RequestBody
+from ...core.response cimport HttpResponse
+from ...wire.response_head cimport ResponseHead
 
 cdef dict _statuses
 

@@ -32,9 +32,9 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.wsgi_input import take_all
+from ssgi_gateway.adapters.wsgi.input import take_all
 
-from ..wire.response_head import ResponseHead
+from ...wire.response_head import ResponseHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.adapters.open_file import OpenFile
 
-    from ..core.body import RequestBody
-    from ..core.response import HttpResponse
+    from ...core.body import RequestBody
+    from ...core.response import HttpResponse
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | None
 

@@ -1,3 +1,3 @@
-from ..wire.cgi cimport RequestHead
+from ...wire.cgi cimport RequestHead
 
 cpdef dict build_environ(RequestHead request, dict base, object stream)

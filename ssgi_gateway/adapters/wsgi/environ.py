@@ -15,10 +15,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.wsgi_file import FileWrapper
+from ssgi_gateway.adapters.wsgi.file import FileWrapper
 
 if TYPE_CHECKING:
-    from ..wire.cgi import RequestHead
+    from ...wire.cgi import RequestHead
 
 __all__ = ["PORTS", "base_environ", "build_environ", "bytes_as_unicode", "name_and_port"]
 

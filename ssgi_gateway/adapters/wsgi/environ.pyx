@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False
-"""``environ``: the compiled twin of ``wsgi_environ.py``, with the same rules.
+"""``environ``: the compiled twin of ``environ.py``, with the same rules.
 
 A web server says much the same about itself and its site with every request, in the same order. So what it said last
 is kept as a model: an ``environ`` is a copy of the model's, which costs a fraction of filling one, in which what is
@@ -15,12 +15,12 @@ from libc.string cimport memcmp
 
 from sys import intern
 
-from ssgi_gateway.adapters.wsgi_environ import PORTS, base_environ, bytes_as_unicode, name_and_port
+from ssgi_gateway.adapters.wsgi.environ import PORTS, base_environ, bytes_as_unicode, name_and_port
 
-from ..wire.addresses import scheme
+from ...wire.addresses import scheme
 
-from ..wire.cgi cimport RequestHead
-from ..wire.variables cimport Entry, Variables
+from ...wire.cgi cimport RequestHead
+from ...wire.variables cimport Entry, Variables
 
 __all__ = ["base_environ", "build_environ"]
 

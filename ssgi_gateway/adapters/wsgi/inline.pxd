@@ -1,5 +1,5 @@
-from ..core.response cimport HttpResponse
-from .wsgi_call cimport Call, to_bytes
+from ...core.response cimport HttpResponse
+from .call cimport Call, to_bytes
 
 
 cdef class InlineCall(Call):

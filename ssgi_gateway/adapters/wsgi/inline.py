@@ -12,10 +12,10 @@ from asyncio import _get_running_loop, _set_running_loop
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.wsgi_file import FileWrapper, regular_file
+from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
 
-from ..core.awaitables import TRUE
-from .wsgi_call import Call, to_bytes
+from ...core.awaitables import TRUE
+from .call import Call, to_bytes
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.adapters.open_file import OpenFile
 
-    from ..core.response import HttpResponse
+    from ...core.response import HttpResponse
 
 logger = logging.getLogger("ssgi_gateway.app")
 

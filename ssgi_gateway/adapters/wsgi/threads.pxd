@@ -1,7 +1,7 @@
-from ..core.response cimport HttpResponse
-from .wsgi_call cimport Call, to_bytes, whole_input
-from .wsgi_environ cimport build_environ
-from .wsgi_pool cimport WorkerPool
+from ...core.response cimport HttpResponse
+from .call cimport Call, to_bytes, whole_input
+from .environ cimport build_environ
+from .pool cimport WorkerPool
 
 
 cdef class ThreadedCall(Call):

@@ -1,7 +1,7 @@
 """A WSGI application in a pool of threads: one call, and who does what in it.
 
 A worker thread runs the application's code, all of a request on one thread, and checks the head and the blocks;
-whatever touches the response happens on the loop. The way between them is the pool's (``wsgi_pool``)::
+whatever touches the response happens on the loop. The way between them is the pool's (``pool``)::
 
     loop --submit--> queue --> worker          requests
     worker --post--> mailbox --> loop          blocks, ends, failures, files, wishes for input
@@ -19,12 +19,12 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ssgi_gateway.adapters.wsgi_file import FileWrapper, regular_file
-from ssgi_gateway.adapters.wsgi_input import StreamingInput
+from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
+from ssgi_gateway.adapters.wsgi.input import StreamingInput
 
-from ..core.awaitables import TRUE
-from .wsgi_call import Call, to_bytes, whole_input
-from .wsgi_environ import build_environ
+from ...core.awaitables import TRUE
+from .call import Call, to_bytes, whole_input
+from .environ import build_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.adapters.open_file import OpenFile
 
-    from ..core.response import HttpResponse
-    from .wsgi_pool import WorkerPool
+    from ...core.response import HttpResponse
+    from .pool import WorkerPool
 
 __all__ = ["ThreadedCall"]
 

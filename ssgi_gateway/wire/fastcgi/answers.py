@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.wire.fastcgi_records import (
+from ssgi_gateway.wire.fastcgi.records import (
     END_REQUEST,
     FULL_CONTENT,
     GET_VALUES,

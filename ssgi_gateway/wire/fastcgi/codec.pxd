@@ -1,4 +1,4 @@
-from .codec cimport Codec
+from ..codec cimport Codec
 
 
 cdef class FastcgiCodec(Codec):

@@ -26,8 +26,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
-from ssgi_gateway.wire.fastcgi_answers import encode_answer, encode_end, encode_management, encode_stderr, frame_file
-from ssgi_gateway.wire.fastcgi_records import (
+from ssgi_gateway.wire.fastcgi.answers import encode_answer, encode_end, encode_management, encode_stderr, frame_file
+from ssgi_gateway.wire.fastcgi.records import (
     BEGIN_BODY,
     BEGIN_REQUEST,
     CANT_MPX_CONN,
@@ -47,7 +47,7 @@ from ssgi_gateway.wire.fastcgi_records import (
     decode_pairs,
     encode_end_request,
 )
-from ssgi_gateway.wire.fastcgi_states import (
+from ssgi_gateway.wire.fastcgi.states import (
     ABORTED,
     BODY,
     CLOSED,
@@ -61,10 +61,10 @@ from ssgi_gateway.wire.fastcgi_states import (
 )
 from ssgi_gateway.wire.hints import hint
 
-from .cgi import body_length
-from .codec import Codec
-from .events import NEED_DATA, BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
-from .variables import Variables
+from ..cgi import body_length
+from ..codec import Codec
+from ..events import NEED_DATA, BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
+from ..variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,15 +10,15 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
-from ssgi_gateway.wire.fastcgi_answers import encode_management, frame_file
-from ssgi_gateway.wire.fastcgi_records import NO_RECORD, encode_end_request, encode_record, encode_stream
+from ssgi_gateway.wire.fastcgi.answers import encode_management, frame_file
+from ssgi_gateway.wire.fastcgi.records import NO_RECORD, encode_end_request, encode_record, encode_stream
 from ssgi_gateway.wire.hints import hint
 
-from .cgi cimport body_length
-from .codec cimport Codec
-from .events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
-from .variables cimport Variables
-from .variables import LARGEST
+from ..cgi cimport body_length
+from ..codec cimport Codec
+from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
+from ..variables cimport Variables
+from ..variables import LARGEST
 
 # Record types (8).
 DEF BEGIN_REQUEST = 1
@@ -293,7 +293,7 @@ cdef class FastcgiCodec(Codec):
     # What is done with a record
 
     cdef object _record(self, int kind, int request_id, Py_ssize_t length):
-        """The table of ``fastcgi_states``, as code."""
+        """The table of ``states``, as code."""
         if request_id and (request_id == self._id or self._state == IDLE):
             if self._state == HEAD:
                 if kind == PARAMS:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ssgi_gateway.wire.fastcgi_records import ABORT_REQUEST, BEGIN_REQUEST, PARAMS, STDIN
+from ssgi_gateway.wire.fastcgi.records import ABORT_REQUEST, BEGIN_REQUEST, PARAMS, STDIN
 
 __all__ = [
     "ABORTED",

@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
 from ssgi_gateway.wire.hints import hint
 
-from .codec import Codec
-from .events import NEED_DATA, BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
-from .scgi_head import mend, read_length
-from .variables import Variables
+from ..codec import Codec
+from ..events import NEED_DATA, BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
+from ..variables import Variables
+from .head import mend, read_length
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits

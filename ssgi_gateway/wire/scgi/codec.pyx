@@ -11,12 +11,12 @@ from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, Request
 from ssgi_gateway.wire.hints import hint
 from ssgi_gateway.wire.variables import merge_repeated
 
-from .cgi import read_content_length
-from .grammar import parse_length
-from .codec cimport Codec
-from .events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
-from .variables cimport Variables
-from .variables import LARGEST
+from ..cgi import read_content_length
+from ..grammar import parse_length
+from ..codec cimport Codec
+from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
+from ..variables cimport Variables
+from ..variables import LARGEST
 
 DEF IDLE = 0
 DEF HEAD = 1

@@ -1,7 +1,7 @@
 """The head of an SCGI request, checked before sioscgi reads it, and made into one that it reads as we do.
 
 Stricter than sioscgi where it would let through what is no SCGI, and more lenient where web servers are: the rules are
-at the head of ``wire.scgi``. Nothing here keeps state.
+at the head of ``wire.scgi.codec``. Nothing here keeps state.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Final
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.hints import hint
 
-from .cgi import read_content_length
-from .grammar import parse_length
-from .variables import merge_repeated
+from ..cgi import read_content_length
+from ..grammar import parse_length
+from ..variables import merge_repeated
 
 __all__ = ["mend", "read_length"]
 

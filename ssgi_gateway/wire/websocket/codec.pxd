@@ -1,6 +1,6 @@
 from libc.stdint cimport uint32_t, uint64_t
 
-from .events cimport Event
+from ..events cimport Event
 
 
 cdef class WebSocketCodec:

@@ -23,15 +23,20 @@ from typing import TYPE_CHECKING, Final
 from wsproto.frame_protocol import Frame, FrameDecoder, Opcode, ParseFailed
 
 from ssgi_gateway.errors import LocalProtocolError, WebSocketError
-from ssgi_gateway.wire.close_codes import MAX_CONTROL_PAYLOAD, encode_close_payload, is_close_code, parse_close
-from ssgi_gateway.wire.deflate import COMPRESS_FROM, Deflater, Inflater
-from ssgi_gateway.wire.message import MessageAssembler
+from ssgi_gateway.wire.websocket.close_codes import (
+    MAX_CONTROL_PAYLOAD,
+    encode_close_payload,
+    is_close_code,
+    parse_close,
+)
+from ssgi_gateway.wire.websocket.deflate import COMPRESS_FROM, Deflater, Inflater
+from ssgi_gateway.wire.websocket.message import MessageAssembler
 
-from .events import CloseReceived, Event, MessageReceived, PongReceived
+from ..events import CloseReceived, Event, MessageReceived, PongReceived
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WebSocketSettings
-    from ssgi_gateway.wire.deflate import DeflateParams
+    from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
 __all__ = ["CLOSED", "LOCAL_CLOSING", "OPEN", "REMOTE_CLOSING", "TRANSITIONS", "WebSocketCodec", "is_close_code"]
 

@@ -18,11 +18,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from ssgi_gateway.errors import LocalProtocolError, WebSocketError
-from ssgi_gateway.wire.close_codes import encode_close_payload, parse_close
-from ssgi_gateway.wire.deflate import COMPRESS_FROM, Deflater, Inflater
-from ssgi_gateway.wire.message_bounds import max_fragments, max_wire_size
+from ssgi_gateway.wire.websocket.close_codes import encode_close_payload, parse_close
+from ssgi_gateway.wire.websocket.deflate import COMPRESS_FROM, Deflater, Inflater
+from ssgi_gateway.wire.websocket.bounds import max_fragments, max_wire_size
 
-from .events cimport CloseReceived, Event, MessageReceived, PongReceived
+from ..events cimport CloseReceived, Event, MessageReceived, PongReceived
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL

@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ssgi_gateway.errors import RequestRejected
-from ssgi_gateway.wire.deflate import DeflateParams, accept_offer
+from ssgi_gateway.wire.websocket.deflate import DeflateParams, accept_offer
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WebSocketSettings

@@ -22,13 +22,13 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import Frame, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from ssgi_gateway.errors import WebSocketError
-from ssgi_gateway.wire.message_bounds import max_fragments, max_wire_size
+from ssgi_gateway.wire.websocket.bounds import max_fragments, max_wire_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ssgi_gateway.settings import WebSocketSettings
-    from ssgi_gateway.wire.deflate import Inflater
+    from ssgi_gateway.wire.websocket.deflate import Inflater
 
 __all__ = ["MessageAssembler", "max_fragments", "max_wire_size"]
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 
-from ssgi_gateway.adapters.wsgi import adapt
+from ssgi_gateway.adapters.wsgi.adapter import adapt
 from tests.unit.adapters.serving import DEADLINE, serving
 
 TEXT = [("Content-Type", "text/plain")]

@@ -16,8 +16,8 @@ from ssgi_gateway.core.response import HttpResponse
 from ssgi_gateway.core.tasks import TaskScope
 from ssgi_gateway.core.websocket import WebSocket
 from ssgi_gateway.wire.cgi import RequestHead, parse_head
-from ssgi_gateway.wire.close_codes import encode_close_payload
 from ssgi_gateway.wire.variables import Variables
+from ssgi_gateway.wire.websocket.close_codes import encode_close_payload
 
 __all__ = [
     "BROKEN",

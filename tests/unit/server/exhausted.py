@@ -31,7 +31,7 @@ async def main(build: str) -> None:
     loop = asyncio.get_running_loop()
     settings = Settings()
     gateway = engine.module("server.gateway", build).Gateway(loop, app, None, settings)
-    codec = engine.module("wire.scgi", build).ScgiCodec
+    codec = engine.module("wire.scgi.codec", build).ScgiCodec
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
         listener.setblocking(False)
         client.setblocking(False)

@@ -17,9 +17,9 @@ from ssgi_gateway.server.connection import Connection
 from ssgi_gateway.server.gateway import Gateway
 from ssgi_gateway.server.http import HttpProtocol
 from ssgi_gateway.settings import Deadlines, FlowControl, Settings, WebSocketSettings, WireLimits
-from ssgi_gateway.wire.fastcgi import FastcgiCodec
+from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
 from ssgi_gateway.wire.http1 import UpgradeCodec
-from ssgi_gateway.wire.scgi import ScgiCodec
+from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import advance, settle
 
 __all__ = ["Bench", "Peer", "bench", "pair", "request", "split_answer"]

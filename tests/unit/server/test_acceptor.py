@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ssgi_gateway.server.acceptor import BURST, Acceptor
-from ssgi_gateway.wire.scgi import ScgiCodec
+from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import until
 from tests.unit.server.peer import Bench, Peer, bench, request, split_answer
 

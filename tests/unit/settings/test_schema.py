@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssgi_gateway.settings import FlowControl, Settings, WebSocketSettings
-from ssgi_gateway.settings_sources import Option, combine, options
+from ssgi_gateway.settings.sources import Option, combine, options
 
 
 def option(name) -> Option:

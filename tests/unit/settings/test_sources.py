@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ssgi_gateway.cli.arguments import parse_serve
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import Settings
-from ssgi_gateway.settings_sources import (
+from ssgi_gateway.settings.sources import (
     add_options,
     combine,
     from_command_line,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ssgi_gateway.settings_values import convert, did_you_mean, show
+from ssgi_gateway.settings.values import convert, did_you_mean, show
 
 
 def about(unit="", choices=(), minimum=0):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.settings import WireLimits
 from ssgi_gateway.wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded
-from ssgi_gateway.wire.fastcgi import FastcgiCodec
-from ssgi_gateway.wire.fastcgi_records import (
+from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
+from ssgi_gateway.wire.fastcgi.records import (
     BEGIN_BODY,
     BEGIN_REQUEST,
     END_REQUEST,

@@ -11,9 +11,9 @@ from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.settings import WireLimits
 from ssgi_gateway.wire.cgi import parse_head
 from ssgi_gateway.wire.events import HeadReceived, RequestAborted, RequestEnded
-from ssgi_gateway.wire.handshake import check_upgrade, upgrade_headers
 from ssgi_gateway.wire.http1 import MAX_TRAILING, UpgradeCodec, address_variables
 from ssgi_gateway.wire.response_head import ResponseHead
+from ssgi_gateway.wire.websocket.handshake import check_upgrade, upgrade_headers
 from tests.unit.wire.transcript import CLOSED, Refused, Transcript, pieces_of, play, read
 
 LOCAL, NEAR, FAR = ("192.0.2.1", 9001), ("127.0.0.1", 51234), ("203.0.113.9", 40000)

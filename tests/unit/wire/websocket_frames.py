@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ssgi_gateway.settings import WebSocketSettings
-from ssgi_gateway.wire.websocket import WebSocketCodec
+from ssgi_gateway.wire.websocket.codec import WebSocketCodec
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 

@@ -11,14 +11,14 @@ import pytest
 
 import ssgi_gateway.adapters
 from ssgi_gateway.adapters import as_asgi
-from ssgi_gateway.adapters.as_asgi_channel import BrokenResponseError
-from ssgi_gateway.adapters.as_asgi_request import parse_scope
+from ssgi_gateway.adapters.as_asgi.channel import BrokenResponseError
+from ssgi_gateway.adapters.as_asgi.request import parse_scope
 from ssgi_gateway.errors import ConfigurationError, RequestRejected
 from tests.apps.behaviour import HELLO, pattern
 from tests.harness import HttpConnection, Process, WebSocketClient, WebSocketRejectedError, request, wait_until
 from tests.unit.adapters.serving import in_loop
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def scope_of(**changes):

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ssgi_gateway.adapters.asgi import AsgiApplication, adapt
+from ssgi_gateway.adapters.asgi.adapter import AsgiApplication, adapt
 from ssgi_gateway.adapters.negotiation import resolve
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import Settings
 from tests.unit.adapters.serving import in_loop, serving
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 BODY = {"type": "http.response.body", "body": b"body"}

@@ -1,4 +1,4 @@
-"""Requests of ASGI applications: every order of events, and the outcome it has (the table in adapters.asgi)."""
+"""Requests of ASGI applications: every order of events, and the outcome it has (the table in ``adapter``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import types
 
 import pytest
 
-from ssgi_gateway.adapters.asgi import AsgiApplication, adapt
+from ssgi_gateway.adapters.asgi.adapter import AsgiApplication, adapt
 from ssgi_gateway.server.http import HttpProtocol
 from tests.unit.adapters.serving import in_loop, serving, wait_for
 

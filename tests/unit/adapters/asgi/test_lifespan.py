@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ssgi_gateway.adapters.asgi_lifespan import Lifespan
+from ssgi_gateway.adapters.asgi.lifespan import Lifespan
 from ssgi_gateway.errors import ConfigurationError
 from tests.unit.adapters.serving import in_loop
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ssgi_gateway.adapters.asgi import AsgiApplication
-from ssgi_gateway.adapters.asgi_scope import encodable, server_pair
+from ssgi_gateway.adapters.asgi.adapter import AsgiApplication
+from ssgi_gateway.adapters.asgi.scope import encodable, server_pair
 from ssgi_gateway.settings import Settings
 from tests.unit.adapters.serving import in_loop, serving
 

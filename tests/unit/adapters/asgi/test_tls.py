@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ssgi_gateway.adapters.asgi_tls import cipher_suite, tls_extension
+from ssgi_gateway.adapters.asgi.tls import cipher_suite, tls_extension
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB+w==\n-----END CERTIFICATE-----\n"
 

@@ -1,4 +1,4 @@
-"""WebSockets of ASGI applications: every order of events, and the outcome it has (the table in adapters.asgi)."""
+"""WebSockets of ASGI applications: every order of events, and the outcome it has (the table in ``adapter``)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from ssgi_gateway.adapters.asgi import AsgiApplication, adapt
-from ssgi_gateway.adapters.asgi_websocket import MOST_WAITING
+from ssgi_gateway.adapters.asgi.adapter import AsgiApplication, adapt
+from ssgi_gateway.adapters.asgi.websocket import MOST_WAITING
 from tests.unit.adapters.serving import in_loop, serving, wait_for
 
 ACCEPT = {"type": "websocket.accept"}

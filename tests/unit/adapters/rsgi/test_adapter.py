@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import pytest
 
 from ssgi_gateway.adapters.negotiation import resolve
-from ssgi_gateway.adapters.rsgi import RsgiApplication, adapt
-from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed, RSGIProtocolError
+from ssgi_gateway.adapters.rsgi.adapter import RsgiApplication, adapt
+from ssgi_gateway.adapters.rsgi.errors import RSGIProtocolClosed, RSGIProtocolError
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import FlowControl, Settings
 from tests.unit.adapters.serving import in_loop, serving, wait_for

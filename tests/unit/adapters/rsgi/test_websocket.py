@@ -9,9 +9,9 @@ import os
 
 import pytest
 
-from ssgi_gateway.adapters.rsgi import RsgiApplication, adapt
-from ssgi_gateway.adapters.rsgi_errors import RSGIProtocolClosed, RSGIProtocolError
-from ssgi_gateway.adapters.rsgi_websocket import QUEUE
+from ssgi_gateway.adapters.rsgi.adapter import RsgiApplication, adapt
+from ssgi_gateway.adapters.rsgi.errors import RSGIProtocolClosed, RSGIProtocolError
+from ssgi_gateway.adapters.rsgi.websocket import QUEUE
 from tests.unit.adapters.serving import in_loop, serving, wait_for
 
 

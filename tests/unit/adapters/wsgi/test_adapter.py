@@ -6,7 +6,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from ssgi_gateway.adapters.wsgi import adapt
+from ssgi_gateway.adapters.wsgi.adapter import adapt
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import Settings
 from tests.unit.adapters.wsgi_serving import run, served

@@ -1,7 +1,7 @@
 import pytest
 
-from ssgi_gateway.wire.fastcgi_answers import SMALL
-from ssgi_gateway.wire.fastcgi_records import FULL_CONTENT, HEADER_SIZE, REQUEST_COMPLETE, STDERR, STDOUT, decode_pairs
+from ssgi_gateway.wire.fastcgi.answers import SMALL
+from ssgi_gateway.wire.fastcgi.records import FULL_CONTENT, HEADER_SIZE, REQUEST_COMPLETE, STDERR, STDOUT, decode_pairs
 from tests.unit.wire.fastcgi_front import HEAD, Front, get
 from tests.unit.wire.flup_fastcgi import flup_records
 

@@ -5,8 +5,8 @@ import pytest
 from ssgi_gateway.errors import LocalProtocolError
 from ssgi_gateway.settings import WireLimits
 from ssgi_gateway.wire.events import BodyReceived, HeadReceived, RequestEnded
-from ssgi_gateway.wire.fastcgi import MAX_FUTILE, FastcgiCodec
-from ssgi_gateway.wire.fastcgi_records import (
+from ssgi_gateway.wire.fastcgi.codec import MAX_FUTILE, FastcgiCodec
+from ssgi_gateway.wire.fastcgi.records import (
     ABORT_REQUEST,
     BEGIN_REQUEST,
     CANT_MPX_CONN,
@@ -22,8 +22,8 @@ from ssgi_gateway.wire.fastcgi_records import (
     UNKNOWN_TYPE,
     encode_pair,
 )
-from ssgi_gateway.wire.fastcgi_states import ABORTED as ABORTED_STATE
-from ssgi_gateway.wire.fastcgi_states import TRANSITIONS
+from ssgi_gateway.wire.fastcgi.states import ABORTED as ABORTED_STATE
+from ssgi_gateway.wire.fastcgi.states import TRANSITIONS
 from tests.unit.wire.fastcgi_front import (
     ABORTED,
     ENDED,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssgi_gateway.settings import WireLimits
-from ssgi_gateway.wire.fastcgi_records import (
+from ssgi_gateway.wire.fastcgi.records import (
     ABORT_REQUEST,
     BEGIN_REQUEST,
     DATA,

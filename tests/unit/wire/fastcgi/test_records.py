@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssgi_gateway.wire.fastcgi_records import (
+from ssgi_gateway.wire.fastcgi.records import (
     BEGIN_BODY,
     BEGIN_REQUEST,
     CANT_MPX_CONN,

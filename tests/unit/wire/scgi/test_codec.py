@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from ssgi_gateway.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError, RequestRejected
 from ssgi_gateway.settings import WireLimits
-from ssgi_gateway.wire import scgi
 from ssgi_gateway.wire.cgi import ResponseHead, Variables, parse_head
 from ssgi_gateway.wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded
-from ssgi_gateway.wire.scgi import ScgiCodec
+from ssgi_gateway.wire.scgi import codec as scgi
+from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.unit.wire.transcript import CLOSED, EOF, Refused, pieces_of, play, read
 
 types.StringTypes = (str, bytes)  # flup 1.0.3 looks for it, and Python 3 has it not
@@ -620,7 +620,7 @@ def test_what_sioscgi_itself_refuses_closes_as_well():
 @pytest.mark.portable
 def test_sioscgi_is_imported_when_a_codec_is_made_and_not_before():
     program = (
-        "import sys, ssgi_gateway.wire.scgi as s; before = 'sioscgi' in sys.modules\n"
+        "import sys, ssgi_gateway.wire.scgi.codec as s; before = 'sioscgi' in sys.modules\n"
         "from ssgi_gateway.settings import WireLimits; s.ScgiCodec(WireLimits())\n"
         "print(before, 'sioscgi' in sys.modules)"
     )

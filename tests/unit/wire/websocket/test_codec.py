@@ -14,10 +14,8 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from wsproto.extensions import PerMessageDeflate
 
 from ssgi_gateway.errors import LocalProtocolError, WebSocketError
-from ssgi_gateway.wire.deflate import COMPRESS_FROM, DeflateParams
 from ssgi_gateway.wire.events import CloseReceived, MessageReceived, PongReceived
-from ssgi_gateway.wire.message import max_fragments
-from ssgi_gateway.wire.websocket import (
+from ssgi_gateway.wire.websocket.codec import (
     CLOSED,
     JOIN_BELOW,
     LOCAL_CLOSING,
@@ -27,6 +25,8 @@ from ssgi_gateway.wire.websocket import (
     TRANSITIONS,
     is_close_code,
 )
+from ssgi_gateway.wire.websocket.deflate import COMPRESS_FROM, DeflateParams
+from ssgi_gateway.wire.websocket.message import max_fragments
 from tests.unit.wire.transcript import Refused, Transcript, pieces_of, play, read
 from tests.unit.wire.websocket_frames import (
     BINARY,

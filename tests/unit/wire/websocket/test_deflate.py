@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssgi_gateway.errors import WebSocketError
-from ssgi_gateway.wire.deflate import (
+from ssgi_gateway.wire.events import MessageReceived
+from ssgi_gateway.wire.websocket.deflate import (
     INFLATE_STEP,
     MAX_FINAL_BLOCKS,
     WINDOW_BITS,
@@ -19,7 +20,6 @@ from ssgi_gateway.wire.deflate import (
     Inflater,
     accept_offer,
 )
-from ssgi_gateway.wire.events import MessageReceived
 from tests.unit.wire.transcript import read
 from tests.unit.wire.websocket_frames import BINARY, CONTINUATION, PING, TEXT, codec, frame
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ssgi_gateway.errors import RequestRejected
 from ssgi_gateway.settings import WebSocketSettings
 from ssgi_gateway.wire.cgi import parse_head
-from ssgi_gateway.wire.deflate import DeflateParams
-from ssgi_gateway.wire.handshake import (
+from ssgi_gateway.wire.variables import Variables
+from ssgi_gateway.wire.websocket.deflate import DeflateParams
+from ssgi_gateway.wire.websocket.handshake import (
     Upgrade,
     check_upgrade,
     negotiate_deflate,
@@ -18,7 +19,6 @@ from ssgi_gateway.wire.handshake import (
     require_upgrade,
     upgrade_headers,
 )
-from ssgi_gateway.wire.variables import Variables
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
 

@@ -7,8 +7,8 @@ from wsproto.frame_protocol import Frame, Opcode, RsvBits
 
 from ssgi_gateway.errors import WebSocketError
 from ssgi_gateway.settings import WebSocketSettings
-from ssgi_gateway.wire.deflate import DeflateParams, Inflater
-from ssgi_gateway.wire.message import NO_RSV, RSV1, MessageAssembler, max_fragments, max_wire_size
+from ssgi_gateway.wire.websocket.deflate import DeflateParams, Inflater
+from ssgi_gateway.wire.websocket.message import NO_RSV, RSV1, MessageAssembler, max_fragments, max_wire_size
 
 NONE, FIRST = RsvBits(False, False, False), RsvBits(True, False, False)
 
