@@ -20,7 +20,7 @@ from ssgi_gateway.cli.arguments import parser as make_parser
 from ssgi_gateway.cli.arguments import read
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.address import Address
-from ssgi_gateway.settings_values import did_you_mean
+from ssgi_gateway.settings.values import did_you_mean
 
 from .fronts import FRONTS, Front, Site
 from .fronts.lighttpd import IN_BAND_SINCE
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def gateway_settings(path: str) -> Settings:
     """The gateway's settings: a file, and the environment."""
-    from ssgi_gateway.settings_sources import CONFIG_VARIABLE, combine, from_environment, from_file
+    from ssgi_gateway.settings.sources import CONFIG_VARIABLE, combine, from_environment, from_file
 
     path = (
         path
