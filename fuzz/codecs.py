@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fuzz.compare import BUILDS, Pair, agree, both, outcome
+from fuzz.compare import BUILDS, Each, Pair, agree, both, outcome
 from ssgi_gateway.settings import WebSocketSettings, WireLimits
 from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
@@ -130,6 +130,19 @@ class CodecPair(Pair):
         self.look(*self.STATE)
 
 
+def head_of(size: int, status: int = 200) -> Each:
+    """The head of an answer with a line of ``size`` bytes, of either build."""
+    heads = Each(*(head() for head in both("wire.response_head", "ResponseHead")))
+    for head in heads:
+        if status == 101:
+            head.switch_protocols([("Upgrade", "websocket")])
+        else:
+            head.set_status(status)
+        if size:
+            head.add([("X", "y" * size)])
+    return heads
+
+
 class RequestPair(CodecPair):
     """Codecs of requests."""
 
@@ -142,9 +155,17 @@ class RequestPair(CodecPair):
         self.ask("trailing_data")
         del self._said[-2:]
 
-    def encode(self, head: bytes | None, data: Any, end: bool) -> None:
-        """A piece of the answer."""
-        self.ask("encode", head, data, end, seen=see_pieces)
+    def encode(self, head: int | None, data: Any, end: bool, status: int = 200) -> None:
+        """A piece of the answer.
+
+        Args:
+            head: ``None`` for none, otherwise how long one of its header lines is.
+            data: a payload, or ``None``.
+            end: whether it is the last piece.
+            status: of the head.
+        """
+        self.ask("encode", None if head is None else head_of(head, status), data, end, seen=see_pieces)
+        self.look("head_size")
         self.state()
 
     def finish(self) -> tuple[Any, ...]:
@@ -215,6 +236,6 @@ class ResponsePair(Pair):
         """Call a method, and compare the head it makes."""
         self.ask(method, *arguments)
         self.look("status", "reason", "content_length")
-        for block in ("encode", "encode_fields"):
+        for block in ("encode_cgi", "encode_fields", "pairs"):
             self.ask(block)
             self._said.pop()

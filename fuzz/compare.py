@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ssgi_gateway import engine
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected, WebSocketError
 
-__all__ = ["BUILDS", "Disagreement", "Pair", "Seen", "agree", "both", "outcome"]
+__all__ = ["BUILDS", "Disagreement", "Each", "Pair", "Seen", "agree", "both", "outcome"]
 
 BUILDS: Final = ("portable", "compiled")
 
@@ -80,6 +80,13 @@ def _gist(answer: tuple[Any, ...]) -> str:
     return f"{kind} {_DETAIL.sub('', str(rest[-1]))}"
 
 
+class Each(NamedTuple):
+    """An argument of which either build has one of its own class."""
+
+    portable: Any
+    compiled: Any
+
+
 class Pair:
     """Two objects of the same purpose.
 
@@ -102,7 +109,7 @@ class Pair:
 
         Args:
             question: its name.
-            arguments: the same for both, unchanged by the call.
+            arguments: the same for both, or an ``Each``; unchanged by the call.
             seen: what is compared of the value that is returned.
 
         Returns:
@@ -114,7 +121,8 @@ class Pair:
         self._said.append(f"{question}{arguments!r}"[:400])
 
         def answer(build: str, side: Any) -> Any:
-            return seen(build, getattr(side, question)(*arguments))
+            own = [getattr(it, build) if isinstance(it, Each) else it for it in arguments]
+            return seen(build, getattr(side, question)(*own))
 
         answers = [outcome(answer, build, side) for build, side in zip(BUILDS, self._sides, strict=True)]
         agreed: tuple[Any, ...] = agree(answers, self._said)

@@ -46,7 +46,8 @@ DEFLATES: Final = (
     DeflateParams(server_no_context_takeover=True, client_no_context_takeover=True),
     DeflateParams(server_max_window_bits=9, client_max_window_bits=9),
 )
-HEAD: Final = b"Status: 200 OK\r\n\r\n"
+HEAD: Final = 0
+"""The plainest head of an answer, as ``RequestPair.encode`` has it."""
 
 
 def directions(read: int = 0, part: int = 0, choice: int = 0, *, eof: bool = False) -> bytes:

@@ -1,3 +1,4 @@
+from ..wire.response_head cimport ResponseHead
 from .tasks cimport TaskScope
 
 
@@ -5,8 +6,8 @@ cdef class Channel:
     cdef public TaskScope scope
     cdef public bint front_files
 
-    cpdef bint write(self, bytes head, object data, bint end) except -1
-    cpdef bint write_file(self, bytes head, object file, bint end) except -1
+    cpdef bint write(self, ResponseHead head, object data, bint end) except -1
+    cpdef bint write_file(self, ResponseHead head, object file, bint end) except -1
     cpdef object front_file(self, int fd)
     cpdef object when_writable(self)
     cpdef object when_flushed(self)

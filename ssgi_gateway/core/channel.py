@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.wire.file_slice import FileSlice
 
+    from ..wire.response_head import ResponseHead
     from .body import RequestBody
     from .tasks import TaskScope
 
@@ -25,17 +26,17 @@ class Channel:
     scope: TaskScope
     front_files: bool
 
-    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+    def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         """Write a piece of the answer; returns whether the peer can take more right now.
 
         Args:
-            head: the encoded head before the first piece, otherwise ``None``.
+            head: before the first piece, otherwise ``None``; nothing changes it any more.
             data: bytes-like, or ``None``.
             end: whether this is the last piece.
         """
         raise NotImplementedError
 
-    def write_file(self, head: bytes | None, file: FileSlice, end: bool) -> bool:
+    def write_file(self, head: ResponseHead | None, file: FileSlice, end: bool) -> bool:
         """As ``write``, with a part of a file for the data."""
         raise NotImplementedError
 

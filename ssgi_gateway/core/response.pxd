@@ -28,9 +28,9 @@ cdef class HttpResponse(Exchange):
     cpdef object send(self, object payload=*, bint has_more=*)
     cpdef object send_chunk(self, object chunk, object total_size=*)
     cdef ResponseHead _response_head(self)
-    cdef bytes _commit(self, Py_ssize_t size, bint has_more)
+    cdef ResponseHead _commit(self, Py_ssize_t size, bint has_more)
     cdef bint _account(self, Py_ssize_t size, bint end) except -1
     cdef object _fix_total(self, Py_ssize_t total, Py_ssize_t size)
-    cdef bint _write(self, bytes head, object data, Py_ssize_t size, bint end) except -1
+    cdef bint _write(self, ResponseHead head, object data, Py_ssize_t size, bint end) except -1
     cdef object _refuse(self, str member)
     cdef object _break(self, str problem)

@@ -212,7 +212,7 @@ class HttpResponse(Exchange):
         head.content_length = UNKNOWN  # the web server knows it, and answers ranges by it
         self._state = ENDED
         self._handlers = None
-        self._channel.write(head.encode(), None, True)
+        self._channel.write(head, None, True)
         return True
 
     async def get_data(self) -> io.BytesIO | None:
@@ -309,8 +309,8 @@ class HttpResponse(Exchange):
             self._head = ResponseHead(self._channel.front_files)
         return self._head
 
-    def _commit(self, size: int, has_more: bool) -> bytes:
-        """Encode the head; a whole answer gets its Content-Length, so that a cut can be told from an end."""
+    def _commit(self, size: int, has_more: bool) -> ResponseHead:
+        """Fix the head; a whole answer gets its Content-Length, so that a cut can be told from an end."""
         head = self._response_head()
         status = head.status
         # RFC 9110 6.4.1: no content for HEAD, 204 and 304.
@@ -326,9 +326,8 @@ class HttpResponse(Exchange):
         elif head.content_length < 0 and not has_more and status != 204 and status != 304 and (size or not is_head):
             # RFC 9110 8.6: an answer to HEAD has the length that GET's would have, or none; 0 would be a guess.
             head.set_content_length(size)
-        encoded = head.encode()
         self._state = STREAMING
-        return encoded
+        return head
 
     def _account(self, size: int, end: bool) -> bool:
         """Hold the application to its Content-Length; a page must never be short without a sign.
@@ -370,7 +369,7 @@ class HttpResponse(Exchange):
         elif size > self._remaining:
             raise ValueError(f"a chunk of {size} bytes where {self._remaining} are left of total_size {total}")
 
-    def _write(self, head: bytes | None, data: Any, size: int, end: bool) -> bool:
+    def _write(self, head: ResponseHead | None, data: Any, size: int, end: bool) -> bool:
         self.sent += size
         if end:
             self._state = ENDED

@@ -105,7 +105,7 @@ class WebSocket(Exchange):
         self._handlers = None
         self._rejected = head.status
         self.sent = len(body)
-        self._channel.write(head.encode(), body, True)
+        self._channel.write(head, body, True)
         return TRUE
 
     # -- messages ------------------------------------------------------------------------------------------------

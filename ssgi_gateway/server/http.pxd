@@ -33,6 +33,8 @@ cdef class HttpProtocol(Protocol):
 
     cpdef object open(self, Connection connection, Gateway gateway, Codec codec)
     cpdef object overloaded(self)
+    @cython.locals(codec=Codec)
+    cpdef bint write(self, ResponseHead head, object data, bint end) except -1
     cdef object _advance(self)
     cdef object _flush(self)
     cdef object _head_received(self, HeadReceived event)

@@ -229,20 +229,22 @@ class HttpProtocol(Protocol):
         finally:
             observer.request_called(exchange)
 
-    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
-        if head is not None and len(head) > BIG_HEAD:
+    def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
+        codec = self.codec
+        pieces = codec.encode(head, data, end)
+        if head is not None and codec.head_size > BIG_HEAD:
             self._complain(
                 "big head",
-                f"a response's head has {len(head)} bytes; nginx refuses more than one page unless "
-                f"{self.codec.protocol}_buffer_size is raised (upstream sent too big header)",
+                f"a response's head has {codec.head_size} bytes; nginx refuses more than one page unless "
+                f"{codec.protocol}_buffer_size is raised (upstream sent too big header)",
             )
-        more = self.connection.write_many(self.codec.encode(head, data, end))
+        more = self.connection.write_many(pieces)
         if end:
             self._release(0)
             self._end()
         return more
 
-    def write_file(self, head: bytes | None, file: FileSlice, end: bool) -> bool:
+    def write_file(self, head: ResponseHead | None, file: FileSlice, end: bool) -> bool:
         codec = self.codec
         pieces = [*codec.encode(head, None, False), *codec.frame_file(file)]
         if end:
@@ -286,7 +288,7 @@ class HttpProtocol(Protocol):
         head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type]  # set before the call
         self._release(101)
         connection = self.connection
-        connection.write_many(self.codec.encode(head.encode(), None, False))
+        connection.write_many(self.codec.encode(head, None, False))
         if self.gateway.observer is not None:
             self.gateway.observer.websocket_opened(socket)
         carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, self.describe())
@@ -368,7 +370,7 @@ class HttpProtocol(Protocol):
             if committed:
                 self.break_off()
                 return
-        self.connection.write_many(self.codec.encode(head.encode(), text, True))
+        self.connection.write_many(self.codec.encode(head, text, True))
         if self._overloaded:
             self.codec.finish()
             self.connection.finish(not self._ended or self.codec.trails)

@@ -1,5 +1,9 @@
+from .response_head cimport ResponseHead
+
+
 cdef class Codec:
     cdef public bint busy
+    cdef public Py_ssize_t head_size
     cdef public str protocol
     cdef public bint serves_http
     cdef public bint trails
@@ -7,7 +11,7 @@ cdef class Codec:
 
     cpdef object receive(self, bytes data)
     cpdef object next_event(self)
-    cpdef list encode(self, bytes head, object data, bint end)
+    cpdef list encode(self, ResponseHead head, object data, bint end)
     cpdef list frame_file(self, object file)
     cpdef bytes break_off(self)
     cpdef bytes take_output(self)

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssgi_gateway.wire.file_slice import FileSlice
 
+    from .response_head import ResponseHead
+
 
 class Codec:
     """The base of the SCGI, FastCGI and upgrade codecs.
 
     Attributes:
         busy: a request is between its head and ``finish()``.
+        head_size: bytes of the last head that was encoded, for who knows what the peer takes.
         closing: nothing more will be read; once ``take_output()`` was sent the connection is to be closed.
         protocol: the name in logs and in ``extensions``.
         serves_http: ordinary requests may come this way.
@@ -24,7 +27,7 @@ class Codec:
         tunnels: a 101 answer turns the connection into a two-way stream here.
     """
 
-    __slots__ = ("busy", "protocol", "serves_http", "trails", "tunnels")
+    __slots__ = ("busy", "head_size", "protocol", "serves_http", "trails", "tunnels")
 
     def __init__(self, protocol: str, serves_http: bool, tunnels: bool, trails: bool = False) -> None:
         self.protocol = protocol
@@ -32,6 +35,7 @@ class Codec:
         self.tunnels = tunnels
         self.trails = trails
         self.busy = False
+        self.head_size = 0
 
     @property
     def closing(self) -> bool:
@@ -51,11 +55,11 @@ class Codec:
         """
         raise NotImplementedError
 
-    def encode(self, head: bytes | None, data: Any, end: bool) -> list[Any]:
+    def encode(self, head: ResponseHead | None, data: Any, end: bool) -> list[Any]:
         """The buffers to write for a piece of the current answer.
 
         Args:
-            head: the CGI block of ``ResponseHead.encode()`` before the first piece, otherwise ``None``.
+            head: before the first piece, otherwise ``None``. The codec asks it for the form its protocol has.
             data: bytes-like or ``None``; large data is not copied.
             end: whether this is the last piece.
         """

@@ -8,7 +8,7 @@ The rules of this module:
   difference. Field names with an underscore are left out, as nginx does: as variables ``X_Forwarded_For`` and
   ``X-Forwarded-For`` are the same.
 * ``X-Forwarded-*`` and ``Forwarded`` are believed from trusted peers only, and before anybody sees the request.
-* Answers come as CGI header blocks and leave as HTTP/1.1. All but 101 end with the connection.
+* Answers leave as HTTP/1.1. All but 101 end with the connection.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from .variables import Variables
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
 
+    from .response_head import ResponseHead
+
 __all__ = ["MAX_TRAILING", "UpgradeCodec", "address_variables"]
 
 MAX_TRAILING: Final = 262144
@@ -43,7 +45,6 @@ NEEDED_TO_NAME: Final = 16
 # No method has a colon (RFC 9110 5.6.2), so h11 would wait for the end of a head that never comes.
 _scgi = re.compile(rb"[0-9]+:")
 
-_STATUS: Final = b"Status: "
 _NO_UPGRADE: Final = b"Connection: close\r\n"
 _UPGRADE_REQUIRED: Final = b"Upgrade: websocket\r\nConnection: Upgrade, close\r\n"
 
@@ -186,9 +187,12 @@ class UpgradeCodec(Codec):
 
     # Sending
 
-    def encode(self, head: bytes | None, data: Any, end: bool) -> list[Any]:
-        """A piece of the answer: the CGI header block as an HTTP/1.1 head, then the body until the connection's end."""
-        pieces = [] if head is None else [encode_head(head)]
+    def encode(self, head: ResponseHead | None, data: Any, end: bool) -> list[Any]:
+        """A piece of the answer: its head, then the body until the connection's end."""
+        pieces: list[Any] = []
+        if head is not None:
+            pieces.append(encode_head(head))
+            self.head_size = len(pieces[0])
         if data is not None and len(data):
             pieces.append(data)
         return pieces
@@ -199,12 +203,11 @@ class UpgradeCodec(Codec):
         return False
 
 
-def encode_head(block: bytes) -> bytes:
-    """The HTTP/1.1 head for a CGI header block (RFC 3875 6.2), which starts with ``Status:``."""
-    status = block[len(_STATUS) : len(_STATUS) + 3]
-    fields = b"" if status == b"101" else _UPGRADE_REQUIRED if status == b"426" else _NO_UPGRADE
-    line, _, rest = block[len(_STATUS) :].partition(b"\r\n")
-    return b"".join((b"HTTP/1.1 ", line, b"\r\n", fields, rest))
+def encode_head(head: ResponseHead) -> bytes:
+    """The head as HTTP/1.1 has it (RFC 9112 4), with the connection's own headers."""
+    fields = b"" if head.status == 101 else _UPGRADE_REQUIRED if head.status == 426 else _NO_UPGRADE
+    line = f"HTTP/1.1 {head.status} {head.reason}\r\n".encode("latin-1")
+    return b"".join((line, fields, head.encode_fields(), b"\r\n"))
 
 
 def request_variables(request: h11.Request) -> list[tuple[bytes, bytes]]:

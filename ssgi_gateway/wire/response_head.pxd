@@ -11,6 +11,6 @@ cdef class ResponseHead:
     cpdef object set_content_length(self, Py_ssize_t length)
     cpdef object add(self, object headers)
     cpdef object switch_protocols(self, object headers)
-    cpdef bytes encode(self)
+    cpdef bytes encode_cgi(self)
     cpdef bytes encode_fields(self)
     cdef bytes assemble(self, bint whole)

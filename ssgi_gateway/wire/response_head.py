@@ -126,7 +126,7 @@ _KINDS: Final = {
 
 
 class ResponseHead:
-    """One head, from the first ``set_status`` or ``add`` to ``encode``.
+    """One head, from the first ``set_status`` or ``add`` to the form the codec asks it for.
 
     Args:
         front_files: whether headers by which the web server sends a file or redirects internally (X-Accel-Redirect,
@@ -218,13 +218,18 @@ class ResponseHead:
         self.reason = REASONS[101]
         self._lines += lines
 
-    def encode(self) -> bytes:
+    def encode_cgi(self) -> bytes:
         """The CGI block (RFC 3875 6.2): the status, the header lines, the empty line."""
         return f"Status: {self.status} {self.reason}\r\n{self._fields()}\r\n".encode("latin-1")
 
     def encode_fields(self) -> bytes:
         """The header lines alone, for an HTTP/1.1 answer."""
         return self._fields().encode("latin-1")
+
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """The header lines as pairs, names in lower case, for HTTP/2 and ASGI."""
+        lines = [line.partition(b": ") for line in self.encode_fields().split(b"\r\n")[:-1]]
+        return [(name.lower(), value) for name, _, value in lines]
 
     def _fields(self) -> str:
         fields = "".join(self._lines)

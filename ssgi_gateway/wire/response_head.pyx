@@ -104,7 +104,7 @@ cdef Line line_of(object pair):
 
 
 cdef class ResponseHead:
-    """One head, from the first ``set_status`` or ``add`` to ``encode``; see the portable class."""
+    """One head, from the first ``set_status`` or ``add`` to its encoding; see the portable class."""
 
     def __cinit__(self):
         self.status = 200
@@ -190,13 +190,18 @@ cdef class ResponseHead:
         self.reason = REASONS[101]
         self._lines = lines if self._lines is None else self._lines + lines
 
-    cpdef bytes encode(self):
+    cpdef bytes encode_cgi(self):
         """The CGI block (RFC 3875 6.2): the status, the header lines, the empty line."""
         return self.assemble(True)
 
     cpdef bytes encode_fields(self):
         """The header lines alone, for an HTTP/1.1 answer."""
         return self.assemble(False)
+
+    def pairs(self):
+        """The header lines as pairs, names in lower case; see the portable class."""
+        lines = [line.partition(b": ") for line in self.encode_fields().split(b"\r\n")[:-1]]
+        return [(name.lower(), value) for name, _, value in lines]
 
     cdef bytes assemble(self, bint whole):
         cdef list lines = self._lines

@@ -23,7 +23,7 @@ def test_any_records_in_any_cut(limits, pieces, eof):
         pair.receive(piece)
         for event in pair.events():
             if event in (("RequestEnded", ()), ("RequestAborted", ())) or event[0] == "rejected":
-                pair.encode(b"Status: 200 OK\r\n\r\n", b"hello", True)
+                pair.encode(0, b"hello", True)
                 pair.finish()
         pair.take_output()
 
@@ -45,7 +45,7 @@ def test_the_count_of_futile_records(kind, busy):
             pair.receive(KEPT)
             pair.events()
             if not busy:
-                pair.encode(b"Status: 200 OK\r\n\r\n", None, True)
+                pair.encode(0, None, True)
                 pair.finish()
         pair.receive(FUTILE[kind] * number)
         pair.events()

@@ -19,7 +19,7 @@ def test_any_head_in_any_cut(limits, client, pieces, eof):
         pair.receive(piece)
         for event in pair.events():
             if event[0] == "rejected":
-                pair.encode(b"Status: %d No\r\n\r\n" % event[1], b"words", True)
+                pair.encode(0, b"words", True, event[1])
             elif event[0] == "RequestEnded":
-                pair.encode(b"Status: 101 Switching Protocols\r\n\r\n", None, False)
+                pair.encode(0, None, False, 101)
     pair.finish()

@@ -153,15 +153,14 @@ class HttpChannel(BridgeChannel):
         self.body = RequestBody()
         self.exchange: Exchange
 
-    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+    def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         self.over = self.over or end
         if head is not None:
-            status, headers = decode_head(head)
-            self._put({"type": "http.response.start", "status": status, "headers": headers}, 0)
+            self._put({"type": "http.response.start", "status": head.status, "headers": head.pairs()}, 0)
         body = b"" if data is None else bytes(data)
         return self._put({"type": "http.response.body", "body": body, "more_body": not end}, len(body))
 
-    def write_file(self, head: bytes | None, file: FileSlice, end: bool) -> bool:
+    def write_file(self, head: ResponseHead | None, file: FileSlice, end: bool) -> bool:
         if head is not None:
             self.write(head, None, False)
         self.over = self.over or end
@@ -232,22 +231,20 @@ class WebSocketChannel(BridgeChannel):
         self._deadline: asyncio.TimerHandle | None = None
         self.socket: WebSocket
 
-    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+    def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         """A response in place of the upgrade, always whole."""
         assert head is not None
         self.over = True
         if not self._denial:
             return self._put({"type": "websocket.close"}, 0)  # ASGI: the server says 403 then
-        status, headers = decode_head(head)
-        self._put({"type": "websocket.http.response.start", "status": status, "headers": headers}, 0)
+        self._put({"type": "websocket.http.response.start", "status": head.status, "headers": head.pairs()}, 0)
         return self._put({"type": "websocket.http.response.body", "body": bytes(data or b"")}, 0)
 
     def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
         head = ResponseHead()
         if headers is not None:
             head.add(headers)
-        pairs = decode_head(head.encode())[1]
-        self._put({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": pairs}, 0)
+        self._put({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": head.pairs()}, 0)
         return self
 
     def send_message(self, message: Any) -> bool:
@@ -290,13 +287,6 @@ class WebSocketChannel(BridgeChannel):
             self._deadline.cancel()
         super().lost()
         self.socket.ended(code, reason)
-
-
-def decode_head(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
-    """Status and headers, as ASGI has them, of a CGI block that ``ResponseHead`` has made."""
-    first, *lines = head.split(b"\r\n")[:-2]
-    pairs = [line.split(b": ", 1) for line in lines]
-    return int(first.split()[1]), [(name.lower(), value) for name, value in pairs]
 
 
 def _resolve(waiters: list[asyncio.Future[bool]], value: bool) -> None:

@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
     from ssgi_gateway.wire.file_slice import FileSlice
 
+    from .response_head import ResponseHead
+
 __all__ = ["MAX_FUTILE", "FastcgiCodec"]
 
 MAX_FUTILE: Final = 1000
@@ -185,7 +187,7 @@ class FastcgiCodec(Codec):
         return NEED_DATA
 
     def encode(
-        self, head: bytes | None, data: bytes | bytearray | memoryview | None, end: bool
+        self, head: ResponseHead | None, data: bytes | bytearray | memoryview | None, end: bool
     ) -> list[bytes | memoryview]:
         """What to write for a piece of the answer: CGI header block, payload, end, each of them optional.
 
@@ -193,7 +195,11 @@ class FastcgiCodec(Codec):
         change until they are written.
         """
         self._check_answering()
-        pieces = encode_answer(self._id, head, data, encode_end(self._id, self._stderr_used) if end else b"")
+        block = None
+        if head is not None:
+            block = head.encode_cgi()
+            self.head_size = len(block)
+        pieces = encode_answer(self._id, block, data, encode_end(self._id, self._stderr_used) if end else b"")
         self._answered = end
         return pieces
 

@@ -17,6 +17,7 @@ from ssgi_gateway.wire.hints import hint
 from ..cgi cimport body_length
 from ..codec cimport Codec
 from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
+from ..response_head cimport ResponseHead
 from ..variables cimport Variables
 from ..variables import LARGEST
 
@@ -451,16 +452,18 @@ cdef class FastcgiCodec(Codec):
 
     # Writing
 
-    cpdef list encode(self, bytes head, object data, bint end):
+    cpdef list encode(self, ResponseHead answer, object data, bint end):
         """What to write for a piece of the answer; see the portable codec."""
         cdef Py_ssize_t head_size = 0
         cdef Py_ssize_t data_size = 0
         cdef Py_ssize_t size
         cdef bytes piece
+        cdef bytes head = None
         cdef uint8_t *to
         self._check_answering()
-        if head is not None:
-            head_size = PyBytes_GET_SIZE(head)
+        if answer is not None:
+            head = answer.encode_cgi()
+            self.head_size = head_size = PyBytes_GET_SIZE(head)
         if data is not None:
             if type(data) is not bytes:
                 view = memoryview(data)

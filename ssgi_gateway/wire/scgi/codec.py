@@ -39,6 +39,8 @@ from .head import mend, read_length
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
 
+    from .response_head import ResponseHead
+
 __all__ = ["TRANSITIONS", "ScgiCodec"]
 
 # States of a connection.
@@ -207,14 +209,14 @@ class ScgiCodec(Codec):
     # -- writing -------------------------------------------------------------------------------------------------
 
     def encode(
-        self, head: bytes | None, data: bytes | bytearray | memoryview | None, end: bool
+        self, head: ResponseHead | None, data: bytes | bytearray | memoryview | None, end: bool
     ) -> list[bytes | memoryview]:
         """What to write for a piece of the answer: its head, a payload, its end, each of them optional.
 
         Behind the head of a 101 payloads are the tunnel's bytes; they are passed on as they are.
 
         Args:
-            head: the CGI block of a ``ResponseHead``, with the first piece.
+            head: with the first piece.
             data: payload; a long one is not copied and must not change until it was written.
             end: whether this is the last piece. Nothing is written for it: SCGI answers end with the connection, and
                 so does a request that nobody answers.
@@ -227,7 +229,9 @@ class ScgiCodec(Codec):
         pieces: list[bytes | memoryview] = []
         try:
             if head is not None:
-                pieces.append(writer.send(library.Block(head)))
+                block = head.encode_cgi()
+                pieces.append(writer.send(library.Block(block)))
+                self.head_size = len(block)
             if data:
                 pieces.append(writer.send(library.BodySent(_flat(data))))
             if end and writer.state is not library.NOTHING_SENT:

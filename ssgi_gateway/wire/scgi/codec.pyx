@@ -15,6 +15,7 @@ from ..cgi import read_content_length
 from ..grammar import parse_length
 from ..codec cimport Codec
 from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
+from ..response_head cimport ResponseHead
 from ..variables cimport Variables
 from ..variables import LARGEST
 
@@ -241,9 +242,10 @@ cdef class ScgiCodec(Codec):
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    cpdef list encode(self, bytes head, object data, bint end):
+    cpdef list encode(self, ResponseHead head, object data, bint end):
         """What to write for a piece of the answer; see the portable codec."""
         cdef Py_ssize_t size = 0
+        cdef bytes block
         if data is not None:
             if type(data) is not bytes:
                 view = memoryview(data)
@@ -257,9 +259,11 @@ cdef class ScgiCodec(Codec):
             self._step(HEAD_SENT, ALL_SENT)
         if head is None:
             return [data] if size else []
+        block = head.encode_cgi()
+        self.head_size = PyBytes_GET_SIZE(block)
         if not size:
-            return [head]
-        return [head + <bytes>data] if size <= JOIN_UP_TO_ else [head, data]
+            return [block]
+        return [block + <bytes>data] if size <= JOIN_UP_TO_ else [block, data]
 
     cdef object _step(self, int wanted, int following):
         if self._answer != wanted:

@@ -1,7 +1,7 @@
 """An exchange without a server: the test is the application and the peer, a recording channel stands between them.
 
 ``Channel`` is the core's only way out, so what it was told is all that an application can make happen. ``said`` is
-that in order: encoded heads and body pieces as bytes, everything else as one of the words below or a tuple.
+that in order: heads as CGI blocks and body pieces as bytes, everything else as one of the words below or a tuple.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ssgi_gateway.core.response import HttpResponse
 from ssgi_gateway.core.tasks import TaskScope
 from ssgi_gateway.core.websocket import WebSocket
 from ssgi_gateway.wire.cgi import RequestHead, parse_head
+from ssgi_gateway.wire.response_head import ResponseHead
 from ssgi_gateway.wire.variables import Variables
 from ssgi_gateway.wire.websocket.close_codes import encode_close_payload
 
@@ -90,12 +91,12 @@ class Recorder(Channel):
 
     # what the exchange does
 
-    def write(self, head: bytes | None, data: Any, end: bool) -> bool:
+    def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         if self.breaks:
             self.leave()
             return True
         if head is not None:
-            self.said.append(head)
+            self.said.append(head.encode_cgi())
         if data is not None and len(data):
             assert isinstance(data, bytes) or (memoryview(data).format, memoryview(data).ndim) == ("B", 1)
             self.said.append(bytes(data))

@@ -24,6 +24,7 @@ from ssgi_gateway.wire.fastcgi.records import (
     encode_pair,
     encode_record,
 )
+from tests.unit.wire.blocks import Block
 from tests.unit.wire.transcript import cuts
 
 HEAD = b"Status: 200 OK\r\n\r\n"
@@ -112,7 +113,7 @@ class Front:
         return self.send(b"")
 
     def answer(self, body=b"ok", head=HEAD):
-        self.answers += b"".join(self.codec.encode(head, body, True))
+        self.answers += b"".join(self.codec.encode(Block(head), body, True))
         return self.codec.finish()
 
     def give_up(self):

@@ -304,7 +304,7 @@ class TestAnswer:
         head = ResponseHead()
         head.add([("X-App", "1")])
         head.switch_protocols(upgrade_headers(check_upgrade(parse_head(variables)), "chat"))
-        (sent,) = codec.encode(head.encode(), None, False)
+        (sent,) = codec.encode(head, None, False)
         client = self.exchange(sent, b"frames")
         answer = client.next_event()
         assert isinstance(answer, h11.InformationalResponse)
@@ -321,7 +321,7 @@ class TestAnswer:
         head.set_status(status)
         head.add([("Content-Type", "text/plain")])
         codec = make()
-        pieces = [*codec.encode(head.encode(), body[:3], False), *codec.encode(None, body[3:], True)]
+        pieces = [*codec.encode(head, body[:3], False), *codec.encode(None, body[3:], True)]
         client = self.exchange(*pieces)
         response, received = client.next_event(), b""
         while isinstance(event := client.next_event(), h11.Data):

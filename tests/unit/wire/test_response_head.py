@@ -19,12 +19,12 @@ def made(status=200, headers=(), **options):
 
 
 def test_the_smallest_head():
-    assert ResponseHead().encode() == b"Status: 200 OK\r\n\r\n"
+    assert ResponseHead().encode_cgi() == b"Status: 200 OK\r\n\r\n"
 
 
 def test_the_status_comes_first_and_the_order_stays():
     head = made(302, [("Location", "/x"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
-    assert head.encode() == b"Status: 302 Found\r\nLocation: /x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n"
+    assert head.encode_cgi() == b"Status: 302 Found\r\nLocation: /x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n"
     assert head.encode_fields() == b"Location: /x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
 
 
@@ -34,7 +34,7 @@ def test_the_last_status_wins_and_headers_add_up():
     head.set_status(500)
     head.add([("B", "2")])
     head.set_status(201)
-    assert head.encode() == b"Status: 201 Created\r\nA: 1\r\nB: 2\r\n\r\n"
+    assert head.encode_cgi() == b"Status: 201 Created\r\nA: 1\r\nB: 2\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_last_status_wins_and_headers_add_up():
 def test_statuses(status, number, reason):
     head = made(status)
     assert (head.status, head.reason) == (number, reason)
-    assert head.encode() == f"Status: {number} {reason}\r\n\r\n".encode("latin-1")
+    assert head.encode_cgi() == f"Status: {number} {reason}\r\n\r\n".encode("latin-1")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_responses_61_statuses_that_are_none(status):
     head = made(404)
     with pytest.raises(ValueError, match="status"):
         head.set_status(status)
-    assert head.encode() == b"Status: 404 Not Found\r\n\r\n"
+    assert head.encode_cgi() == b"Status: 404 Not Found\r\n\r\n"
 
 
 def test_every_status_of_the_standard_library_has_a_reason():
@@ -85,7 +85,7 @@ def test_responses_60_a_value_that_ends_a_line_is_refused(name, value):
     head = made(headers=[("Kept", "1")])
     with pytest.raises(ValueError, match=r"(?i)header.*(x-a|content-type|connection).*CR, LF or NUL"):
         head.add([("New", "2"), (name, value)])
-    assert head.encode() == b"Status: 200 OK\r\nKept: 1\r\n\r\n"
+    assert head.encode_cgi() == b"Status: 200 OK\r\nKept: 1\r\n\r\n"
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a:", "a\r\n", "a\0", "\xe9", "a\t", "(a)", "\u2713", b"a b"])
@@ -93,7 +93,7 @@ def test_responses_61_a_name_that_is_no_token_is_refused(name):
     head = ResponseHead()
     with pytest.raises(ValueError, match="not a header name"):
         head.add([(name, "1")])
-    assert head.encode() == b"Status: 200 OK\r\n\r\n"
+    assert head.encode_cgi() == b"Status: 200 OK\r\n\r\n"
 
 
 def test_a_value_beyond_latin_1_is_refused_by_name():
@@ -135,7 +135,7 @@ def test_mappings_and_generators():
     ],
 )  # fmt: skip
 def test_the_connections_own_headers_and_status_are_dropped(name):
-    assert made(headers=[(name, "close"), ("X-A", "1")]).encode() == b"Status: 200 OK\r\nX-A: 1\r\n\r\n"
+    assert made(headers=[(name, "close"), ("X-A", "1")]).encode_cgi() == b"Status: 200 OK\r\nX-A: 1\r\n\r\n"
 
 
 def test_proxy_status_is_an_applications_to_send():
@@ -189,8 +189,8 @@ def test_two_content_lengths_are_refused():
 
 
 def test_responses_65_content_length_is_left_out_where_it_must_not_be():
-    assert made(204, [("Content-Length", "5")]).encode() == b"Status: 204 No Content\r\n\r\n"
-    assert made(304, [("Content-Length", "5")]).encode() == b"Status: 304 Not Modified\r\nContent-Length: 5\r\n\r\n"
+    assert made(204, [("Content-Length", "5")]).encode_cgi() == b"Status: 204 No Content\r\n\r\n"
+    assert made(304, [("Content-Length", "5")]).encode_cgi() == b"Status: 304 Not Modified\r\nContent-Length: 5\r\n\r\n"
 
 
 # -- events and upgrades ---------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_an_upgrade_keeps_the_handshakes_headers():
     head.add([("Set-Cookie", "a=1"), ("Content-Length", "5"), ("Upgrade", "no")])
     head.switch_protocols([("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "x=")])
     fields = b"Set-Cookie: a=1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x=\r\n"
-    assert head.encode() == b"Status: 101 Switching Protocols\r\n" + fields + b"\r\n"
+    assert head.encode_cgi() == b"Status: 101 Switching Protocols\r\n" + fields + b"\r\n"
     assert head.encode_fields() == fields
 
 
@@ -225,7 +225,7 @@ def test_an_upgrade_is_checked_like_the_rest(pair):
     head = ResponseHead()
     with pytest.raises(ValueError, match="header"):
         head.switch_protocols([("Upgrade", "websocket"), pair])
-    assert head.encode() == b"Status: 200 OK\r\n\r\n"
+    assert head.encode_cgi() == b"Status: 200 OK\r\n\r\n"
 
 
 # -- properties ------------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_whatever_is_said_a_line_stays_a_line(pairs, reason):
         head.set_status(f"200 {reason}")
     except ValueError:
         assert head.reason == "OK"
-    block = head.encode()
+    block = head.encode_cgi()
     assert block.endswith(b"\r\n\r\n")
     assert block.startswith(b"Status: 200 ")
     assert block.count(b"\r\n") == block.count(b"\r") == block.count(b"\n") == lines + 1

@@ -2,6 +2,7 @@ import pytest
 
 from ssgi_gateway.wire.fastcgi.answers import SMALL
 from ssgi_gateway.wire.fastcgi.records import FULL_CONTENT, HEADER_SIZE, REQUEST_COMPLETE, STDERR, STDOUT, decode_pairs
+from tests.unit.wire.blocks import Block
 from tests.unit.wire.fastcgi_front import HEAD, Front, get
 from tests.unit.wire.flup_fastcgi import flup_records
 
@@ -19,14 +20,14 @@ TAIL = bytes.fromhex("0106000100000000 0103000100080000 0000000000000000")
 
 
 def test_a_small_answer_is_one_piece():
-    (piece,) = asked().encode(HEAD, b"hello", True)
+    (piece,) = asked().encode(Block(HEAD), b"hello", True)
     assert isinstance(piece, bytes)
     assert piece == b"\x01\x06\x00\x01\x00\x17\x00\x00" + HEAD + b"hello" + TAIL
 
 
 def test_piece_by_piece():
     codec = asked()
-    assert codec.encode(HEAD, None, False) == [b"\x01\x06\x00\x01\x00\x12\x00\x00" + HEAD]
+    assert codec.encode(Block(HEAD), None, False) == [b"\x01\x06\x00\x01\x00\x12\x00\x00" + HEAD]
     assert codec.encode(None, b"a", False) == [b"\x01\x06\x00\x01\x00\x01\x00\x00a"]
     assert codec.encode(None, b"b", True) == [b"\x01\x06\x00\x01\x00\x01\x00\x00b" + TAIL]
 
@@ -36,7 +37,7 @@ def test_nothing_is_no_record(nothing):
     codec = asked()
     # An empty STDOUT record would be the end of the answer.
     assert codec.encode(None, nothing, False) == []
-    assert codec.encode(b"", nothing, False) == []
+    assert codec.encode(Block(b""), nothing, False) == []
     assert codec.encode(None, nothing, True) == [TAIL]
 
 
@@ -52,7 +53,7 @@ def test_the_end_mark_is_due_even_without_any_output():
 @pytest.mark.parametrize("end", [False, True])
 def test_every_size_comes_out_whole(end, size, head, kind):
     payload = bytes(range(256)) * (size // 256) + b"." * (size % 256)
-    pieces = asked(258).encode(head, kind(payload), end)
+    pieces = asked(258).encode(Block(head) if head else None, kind(payload), end)
     records = flup_records(joined(pieces))
     stream = [content for number, request_id, content in records if number == STDOUT]
     assert joined(stream) == (head or b"") + payload
@@ -67,7 +68,7 @@ def test_every_size_comes_out_whole(end, size, head, kind):
 @pytest.mark.parametrize("kind", [bytes, bytearray])
 def test_large_payloads_are_not_copied(kind):
     payload = kind(1_000_000)
-    pieces = asked().encode(HEAD, payload, True)
+    pieces = asked().encode(Block(HEAD), payload, True)
     views = [piece for piece in pieces if isinstance(piece, memoryview)]
     assert sum(len(view) for view in views) == len(payload)
     assert all(view.obj is payload for view in views)
@@ -88,7 +89,7 @@ def test_stderr():
     long = flup_records(codec.encode_stderr("x" * 100_000))
     assert joined(content for _, _, content in long) == b"x" * 100_000
     # A stream that was begun is ended (3.3), before END_REQUEST.
-    assert flup_records(joined(codec.encode(HEAD, None, True))) == [
+    assert flup_records(joined(codec.encode(Block(HEAD), None, True))) == [
         (STDOUT, 1, HEAD), (STDERR, 1, b""), (STDOUT, 1, b""), (3, 1, bytes(8)),
     ]  # fmt: skip
 
@@ -103,7 +104,7 @@ def test_stderr_of_one_request_is_not_the_next_one_s():
 
 def test_a_broken_answer_has_no_end_mark():
     front = Front(answering=False).send(get())
-    wire = joined(front.codec.encode(HEAD, b"half", False))
+    wire = joined(front.codec.encode(Block(HEAD), b"half", False))
     front.eof()
     assert flup_records(wire + front.codec.take_output()) == [(STDOUT, 1, HEAD + b"half")]
 

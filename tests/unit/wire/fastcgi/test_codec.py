@@ -24,6 +24,7 @@ from ssgi_gateway.wire.fastcgi.records import (
 )
 from ssgi_gateway.wire.fastcgi.states import ABORTED as ABORTED_STATE
 from ssgi_gateway.wire.fastcgi.states import TRANSITIONS
+from tests.unit.wire.blocks import Block
 from tests.unit.wire.fastcgi_front import (
     ABORTED,
     ENDED,
@@ -132,7 +133,7 @@ def test_repeated_variables_are_merged_not_refused():
 
 def answer_at_the_end(codec, event):
     if isinstance(event, RequestEnded):
-        codec.encode(HEAD, b"ok", True)
+        codec.encode(Block(HEAD), b"ok", True)
         codec.finish()
 
 
@@ -569,7 +570,7 @@ def test_fastcgi_41_abort_in_the_body():
 
 def test_fastcgi_41_abort_in_the_response():
     front = Front(answering=False).send(get())
-    front.answers += b"".join(front.codec.encode(HEAD, b"half an", False))
+    front.answers += b"".join(front.codec.encode(Block(HEAD), b"half an", False))
     front.send(ABORT)
     assert front.told == [*GET_TOLD, ABORTED]
     assert front.codec.busy
@@ -626,7 +627,7 @@ def test_fastcgi_42_keep_conn():
 def test_an_answer_breaks_off_without_an_end_and_unkept_with_what_is_no_record():
     kept, closed = Front(answering=False).send(get()), Front(answering=False).send(get(flags=0))
     for front in (kept, closed):
-        front.codec.encode(HEAD, b"half", False)
+        front.codec.encode(Block(HEAD), b"half", False)
     assert kept.codec.break_off() == b""
     assert closed.codec.break_off() == bytes(8)  # the header of a record of version 0
 
@@ -696,7 +697,7 @@ def test_eof_after_the_answer_is_silent():
 
 def test_eof_between_the_answer_s_end_and_finish_is_silent():
     front = Front(answering=False).send(get())
-    front.codec.encode(HEAD, b"", True)
+    front.codec.encode(Block(HEAD), b"", True)
     front.eof()
     assert front.told == GET_TOLD
     assert not front.codec.finish()
@@ -752,7 +753,7 @@ def test_begin_request_of_another_size_closes(content):
 @pytest.mark.parametrize("next_id", [1, 2])
 def test_a_request_that_arrives_between_the_answer_s_end_and_finish_waits(next_id):
     front = Front(answering=False).send(get())
-    front.codec.encode(HEAD, b"", True)
+    front.codec.encode(Block(HEAD), b"", True)
     front.send(get(next_id))
     assert front.told == GET_TOLD
     assert front.output == b""
@@ -764,7 +765,7 @@ def test_a_request_that_arrives_between_the_answer_s_end_and_finish_waits(next_i
 def test_the_calls_that_make_no_sense():
     codec = FastcgiCodec(WireLimits())
     with pytest.raises(LocalProtocolError, match="no request"):
-        codec.encode(HEAD, None, True)
+        codec.encode(Block(HEAD), None, True)
     with pytest.raises(LocalProtocolError, match="no request"):
         codec.encode_stderr("x")
     with pytest.raises(LocalProtocolError, match="not been encoded to its end"):
@@ -773,7 +774,7 @@ def test_the_calls_that_make_no_sense():
     codec.next_event()
     with pytest.raises(LocalProtocolError, match="not been encoded to its end"):
         codec.finish()
-    codec.encode(HEAD, None, True)
+    codec.encode(Block(HEAD), None, True)
     with pytest.raises(LocalProtocolError, match="already"):
         codec.encode(None, b"more", False)
     with pytest.raises(LocalProtocolError, match="already"):

@@ -17,6 +17,7 @@ from ssgi_gateway.wire.fastcgi.records import (
     PARAMS,
     STDIN,
 )
+from tests.unit.wire.blocks import Block
 from tests.unit.wire.fastcgi_front import (
     ENDED,
     GET,
@@ -149,7 +150,7 @@ class Gateway:
 
     def _answer(self):
         codec = self.front.codec
-        yield from codec.encode(self._head, None, False)
+        yield from codec.encode(Block(self._head), None, False)
         for piece in self._pieces:
             yield from codec.encode(None, piece, False)
         yield codec.encode_stderr("a word to the log\n")

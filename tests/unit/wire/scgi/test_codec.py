@@ -177,7 +177,7 @@ def test_scgi_08_a_refusal_is_answered():
         codec.next_event()
     answer = ResponseHead()
     answer.set_status(431)
-    wire = b"".join(codec.encode(answer.encode(), b"too large\n", True))
+    wire = b"".join(codec.encode(answer, b"too large\n", True))
     assert wire == b"Status: 431 Request Header Fields Too Large\r\n\r\ntoo large\n"
 
 
@@ -318,7 +318,7 @@ def test_the_end_after_the_request_says_that_the_client_has_left():
 def test_the_end_after_the_answer_says_nothing():
     codec = make()
     play(codec, [request(GET)])
-    codec.encode(ResponseHead().encode(), b"", True)
+    codec.encode(ResponseHead(), b"", True)
     assert codec.finish() is False
     assert play(codec, [EOF]).told == []
 
@@ -476,7 +476,7 @@ def test_flups_client_is_understood_and_understands(body, others):
     answer = ResponseHead()
     answer.set_status(404)
     answer.add([("X-Answer", "yes")])
-    client = FlupClient(b"".join(started().encode(answer.encode(), b"gone", True)))
+    client = FlupClient(b"".join(started().encode(answer, b"gone", True)))
     heads = []
     content = client({**environ, "wsgi.input": io.BytesIO(body)}, lambda *head: heads.append(head))
     transcript = play(make(), [client.request])
@@ -500,13 +500,13 @@ def test_a_small_answer_is_one_piece():
     codec = started()
     answer = ResponseHead()
     answer.add([("Content-Type", "text/plain")])
-    assert codec.encode(answer.encode(), b"hello", True) == [b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello"]
+    assert codec.encode(answer, b"hello", True) == [b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello"]
 
 
 def test_a_streamed_answer_is_its_pieces():
     codec = started()
-    block = ResponseHead().encode()
-    assert codec.encode(block, None, False) == [block]
+    block = ResponseHead().encode_cgi()
+    assert codec.encode(ResponseHead(), None, False) == [block]
     assert codec.encode(None, b"one", False) == [b"one"]
     assert codec.encode(None, b"", False) == []
     assert codec.encode(None, None, False) == []
@@ -517,8 +517,8 @@ def test_a_streamed_answer_is_its_pieces():
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_large_payload_is_not_copied(kind):
     data = kind(b"x" * 100_000)
-    block = ResponseHead().encode()
-    pieces = started().encode(block, data, True)
+    block = ResponseHead().encode_cgi()
+    pieces = started().encode(ResponseHead(), data, True)
     assert pieces[0] == block
     assert pieces[1] is data or pieces[1].obj is memoryview(data).obj
     assert [len(piece) for piece in pieces] == [len(block), 100_000]
@@ -533,7 +533,7 @@ def test_a_payload_of_wider_elements_is_counted_in_bytes():
 
 def make_answering():
     codec = started()
-    codec.encode(ResponseHead().encode(), None, False)
+    codec.encode(ResponseHead(), None, False)
     return codec
 
 
@@ -541,7 +541,7 @@ def test_an_upgrade_turns_into_a_tunnel():
     codec = started()
     answer = ResponseHead()
     answer.switch_protocols([("Upgrade", "websocket"), ("Connection", "Upgrade")])
-    assert codec.encode(answer.encode(), None, False) == [
+    assert codec.encode(answer, None, False) == [
         b"Status: 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     ]
     assert codec.encode(None, b"\x81\x02hi", False) == [b"\x81\x02hi"]
@@ -554,7 +554,7 @@ def test_pieces_out_of_order_are_refused():
         started().encode(None, b"body first", False)
     codec = make_answering()
     with pytest.raises(LocalProtocolError):
-        codec.encode(ResponseHead().encode(), None, False)
+        codec.encode(ResponseHead(), None, False)
     codec.encode(None, None, True)
     with pytest.raises(LocalProtocolError):
         codec.encode(None, b"late", False)
@@ -581,7 +581,7 @@ def test_busy_and_pending_from_the_first_byte_to_the_last():
     codec.receive(wire[1:])
     codec.next_event()
     assert (codec.busy, codec.pending()) == (True, True)
-    codec.encode(ResponseHead().encode(), b"early", True)
+    codec.encode(ResponseHead(), b"early", True)
     assert codec.finish() is False
     assert (codec.busy, codec.pending()) == (False, False)
     assert play(codec, [b"hello", EOF]).told == []
