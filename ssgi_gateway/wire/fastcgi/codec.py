@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
     from ssgi_gateway.wire.file_slice import FileSlice
 
-    from .response_head import ResponseHead
+    from ..response_head import ResponseHead
 
 __all__ = ["MAX_FUTILE", "FastcgiCodec"]
 

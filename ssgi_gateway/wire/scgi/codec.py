@@ -39,7 +39,7 @@ from .head import mend, read_length
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
 
-    from .response_head import ResponseHead
+    from ..response_head import ResponseHead
 
 __all__ = ["TRANSITIONS", "ScgiCodec"]
 
