@@ -33,6 +33,7 @@ class Command(NamedTuple):
 
 COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("cli.serve:serve", "Serve an application. See: ssgi-gateway serve --help"),
+    "doctor": Command("tools.doctor.command:main", "Say what is wrong between the web server and the gateway."),
     "config": Command("tools.config:main", "Print a configuration for nginx, Apache, lighttpd, Caddy, HAProxy ..."),
 }
 """In the order of ``--help``."""

@@ -62,17 +62,6 @@ FIXES: Final[dict[str, tuple[str, dict[str, str]]]] = {
         "two values were joined, and no host has a comma in its name",
         {NGINX: "remove one of the two HTTP_HOST lines; an included file has one already"},
     ),
-    "script-name-is-the-path": (
-        "the web server says that the whole path is where the application is mounted",
-        {
-            APACHE: "use ProxyPass in place of SetHandler, without ProxyFCGIBackendType GENERIC",
-            CADDY: 'remove "split" from transport fastcgi',
-            LIGHTTPD: 'add "fix-root-scriptname" => "enable"',
-            HAPROXY: "add set-param DOCUMENT_URI %[path,url_dec]",
-            NGINX: 'leave SCRIPT_NAME and PATH_INFO out, or set SCRIPT_NAME to the mount, such as "/shop"',
-            "": "start the gateway with --root-path ''",
-        },
-    ),
     "script-name-is-the-first-segment": (
         "the first segment of each path is taken for the place where the application is mounted",
         {LIGHTTPD: 'add "fix-root-scriptname" => "enable", or start the gateway with --root-path \'\''},
@@ -159,7 +148,7 @@ def _host_without_port(variables: Mapping[str, str], protocol: str) -> str | Non
     host, port = variables.get("HTTP_HOST", ""), variables.get("SERVER_PORT", "")
     usual = "443" if _is_https(variables) else "80"
     # A browser's Host has the port whenever it is not the usual one; a server further in front may have another.
-    if not host or not port or port in (usual, "80", "443") or "," in host or _is_forwarded(variables):
+    if not host or not port or port in (usual, "80", "443") or "," in host or _behind_another(variables):
         return None
     return None if re.search(r":\d+$", host) else f"HTTP_HOST is {host!r}, and the web server listens on port {port}"
 
@@ -167,19 +156,6 @@ def _host_without_port(variables: Mapping[str, str], protocol: str) -> str | Non
 def _host_twice(variables: Mapping[str, str], protocol: str) -> str | None:
     host = variables.get("HTTP_HOST", "")
     return f"HTTP_HOST is {host!r}" if "," in host else None
-
-
-def _script_name_is_the_path(variables: Mapping[str, str], protocol: str) -> str | None:
-    script, info = variables.get("SCRIPT_NAME", ""), variables.get("PATH_INFO")
-    path = variables.get("REQUEST_URI", "").partition("?")[0]
-    if len(script) < 2 or script != path or info:
-        return None
-    # nginx's own fastcgi_params and Apache's ProxyPass say it in this way, and are understood.
-    if "DOCUMENT_URI" in variables and info is None:
-        return None
-    if variables.get("SCRIPT_FILENAME", "").startswith("proxy:"):
-        return None
-    return f"SCRIPT_NAME is the whole path, {script!r}"
 
 
 def _script_name_is_the_first_segment(variables: Mapping[str, str], protocol: str) -> str | None:
@@ -212,8 +188,10 @@ def _is_https(variables: Mapping[str, str]) -> bool:
     return https in ("on", "1") or variables.get("REQUEST_SCHEME", "").lower() == "https"
 
 
-def _is_forwarded(variables: Mapping[str, str]) -> bool:
-    return any(variables.get(f"HTTP_{name}") for name in ("X_FORWARDED_FOR", "X_FORWARDED_PROTO", "FORWARDED"))
+def _behind_another(variables: Mapping[str, str]) -> bool:
+    """Whether a further server is in front of this one: X-Forwarded-For is there, and ends with another address."""
+    last = variables.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+    return bool(last) and last != variables.get("REMOTE_ADDR", "")
 
 
 def _scheme_unknown(variables: Mapping[str, str], protocol: str) -> str | None:
@@ -240,8 +218,8 @@ def _scheme_of_another_front(variables: Mapping[str, str], protocol: str) -> str
 
 
 def _address_of_a_proxy(variables: Mapping[str, str], protocol: str) -> str | None:
-    address, forwarded = variables.get("REMOTE_ADDR", ""), variables.get("HTTP_X_FORWARDED_FOR", "")
-    if not forwarded or not _is_private(address) or forwarded.rpartition(",")[2].strip() == address:
+    address = variables.get("REMOTE_ADDR", "")
+    if not _is_private(address) or not _behind_another(variables):
         return None
     return f"REMOTE_ADDR is {address}, and X-Forwarded-For is there"
 
@@ -260,7 +238,6 @@ def _upgrade_in_band(variables: Mapping[str, str], protocol: str) -> str | None:
 RULES: Final[dict[str, Rule]] = {
     "host-without-port": _host_without_port,
     "host-twice": _host_twice,
-    "script-name-is-the-path": _script_name_is_the_path,
     "script-name-is-the-first-segment": _script_name_is_the_first_segment,
     "uri-decoded": _uri_decoded,
     "uri-without-query": _uri_without_query,

@@ -24,13 +24,15 @@ from tests.harness.gateway import Gateway
 from tests.harness.nginx import free_port, main_configuration
 from tests.harness.process import DEADLINE, Process, ProcessError
 
-__all__ = ["PROGRAMS", "Running", "serving"]
+__all__ = ["PROGRAMS", "Change", "Running", "program", "serving", "started"]
 
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
 PROGRAMS = {"nginx": "nginx", "apache": "apache2", "lighttpd": "lighttpd", "caddy": "caddy", "haproxy": "haproxy"}
 
 ATTEMPTS = 4
+
+Change = Callable[[str], str]
 
 APACHE_MODULES = (
     "mpm_event", "authz_core", "unixd", "alias", "headers", "rewrite", "proxy", "proxy_http", "proxy_fcgi",
@@ -107,15 +109,19 @@ def serving(
 
 
 @contextmanager
-def started(front: str, executable: str, site: Site, directory: Path) -> Iterator[tuple[Site, Path]]:
-    """The web server, on a free port."""
+def started(
+    front: str, executable: str, site: Site, directory: Path, change: Change = lambda text: text
+) -> Iterator[tuple[Site, Path]]:
+    """The web server, on a free port; ``change`` makes a mistake in its configuration."""
     for attempt in range(1, ATTEMPTS + 1):
         site = site._replace(port=free_port())
         folder = directory / f"{front}{attempt}"
         folder.mkdir()
         log = folder / "output.log"
         process = Process(
-            RUN[front](executable, site, folder), log, env={"HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+            RUN[front](executable, change(configuration(front, site)), site, folder),
+            log,
+            env={"HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         )
         try:
             process.wait_for(lambda at=site.listen: listens(at), f"{front} listening")
@@ -139,12 +145,12 @@ def listens(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _nginx(executable: str, site: Site, folder: Path) -> list[str]:
-    (folder / "nginx.conf").write_text(main_configuration(configuration("nginx", site)))
+def _nginx(executable: str, text: str, site: Site, folder: Path) -> list[str]:
+    (folder / "nginx.conf").write_text(main_configuration(text))
     return [executable, "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log", "-g", "daemon off;"]
 
 
-def _apache(executable: str, site: Site, folder: Path) -> list[str]:
+def _apache(executable: str, text: str, site: Site, folder: Path) -> list[str]:
     available = Path("/usr/lib/apache2/modules")
     modules = [name for name in APACHE_MODULES if (available / f"mod_{name}.so").exists()]
     lines = [f"LoadModule {name}_module {available}/mod_{name}.so" for name in modules]
@@ -152,29 +158,29 @@ def _apache(executable: str, site: Site, folder: Path) -> list[str]:
     lines += [
         f"ServerRoot {folder}", f"Listen {site.listen}", f"PidFile {folder}/pid", f"ErrorLog {folder}/error.log",
         f"DefaultRuntimeDir {folder}", "ServerName localhost", "TypesConfig /etc/mime.types", *user,
-        configuration("apache", site),
+        text,
     ]  # fmt: skip
     (folder / "httpd.conf").write_text("\n".join(lines))
     return [executable, "-D", "FOREGROUND", "-f", f"{folder}/httpd.conf"]
 
 
-def _lighttpd(executable: str, site: Site, folder: Path) -> list[str]:
-    text = configuration("lighttpd", site) + f'\nserver.upload-dirs = ( "{folder}" )\n'
+def _lighttpd(executable: str, text: str, site: Site, folder: Path) -> list[str]:
+    text += f'\nserver.upload-dirs = ( "{folder}" )\n'
     (folder / "lighttpd.conf").write_text(text)
     return [executable, "-D", "-f", f"{folder}/lighttpd.conf"]
 
 
-def _caddy(executable: str, site: Site, folder: Path) -> list[str]:
-    (folder / "Caddyfile").write_text("{\n\tadmin off\n}\n\n" + configuration("caddy", site))
+def _caddy(executable: str, text: str, site: Site, folder: Path) -> list[str]:
+    (folder / "Caddyfile").write_text("{\n\tadmin off\n}\n\n" + text)
     return [executable, "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
 
 
-def _haproxy(executable: str, site: Site, folder: Path) -> list[str]:
-    (folder / "haproxy.cfg").write_text(configuration("haproxy", site))
+def _haproxy(executable: str, text: str, site: Site, folder: Path) -> list[str]:
+    (folder / "haproxy.cfg").write_text(text)
     return [executable, "-db", "-f", f"{folder}/haproxy.cfg"]
 
 
-RUN: dict[str, Callable[[str, Site, Path], list[str]]] = {
+RUN: dict[str, Callable[[str, str, Site, Path], list[str]]] = {
     "nginx": _nginx,
     "apache": _apache,
     "lighttpd": _lighttpd,

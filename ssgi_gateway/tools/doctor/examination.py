@@ -11,6 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from ssgi_gateway.observe.diagnosis import Finding, diagnose, front_of
@@ -20,6 +21,9 @@ from .client import Answer, Target, Unreachable
 __all__ = ["PROBES", "Examination"]
 
 NGINX, APACHE, LIGHTTPD, CADDY, HAPROXY = "nginx", "apache", "lighttpd", "caddy", "haproxy"
+
+
+Probe = Callable[["Examination"], Iterator[Finding]]
 
 
 class Examination:
@@ -44,18 +48,22 @@ class Examination:
         Raises:
             Unreachable: the first request came to nothing.
         """
-        answer = self.target.ask("/")
+        answer = self.target.ask("/doctor/first")
         yield from self.arrival(answer)
         if answer.facts is None:
             return
-        for probe in PROBES:
-            try:
-                yield from probe(self)
-            except Unreachable as error:
-                yield Finding(
-                    f"no-answer-to-{probe.__name__.strip('_').replace('_', '-')}", str(error),
-                    "the web server broke the connection off", "Its error log says why",
-                )  # fmt: skip
+        # Side by side: some of them wait, and the site is closed meanwhile.
+        with ThreadPoolExecutor(len(PROBES)) as pool:
+            for found in pool.map(self._probe, PROBES):
+                yield from found
+
+    def _probe(self, probe: Probe) -> list[Finding]:
+        try:
+            return list(probe(self))
+        except Unreachable as error:
+            name = probe.__name__.strip("_").replace("_", "-")
+            broken = "the web server broke the connection off"
+            return [Finding(f"no-answer-to-{name}", str(error), broken, "Its error log says why")]
 
     def arrival(self, answer: Answer) -> Iterator[Finding]:
         """Whether a request comes through at all, and what its variables give away."""
@@ -75,12 +83,23 @@ class Examination:
                 "cookies lose Secure, links have the wrong scheme",
                 {NGINX: "add HTTPS $https if_not_empty", "": "pass HTTPS=on, or REQUEST_SCHEME"},
             )  # fmt: skip
+        if facts["root_path"] not in ("", self.target.path):
+            yield self.finding(
+                "root-path-wrong", f"the application is told that it is mounted at {facts['root_path']}",
+                "links have that twice, and paths are not found",
+                {
+                    LIGHTTPD: '"fix-root-scriptname" => "enable"',
+                    APACHE: "ProxyPass in place of SetHandler",
+                    NGINX: "leave SCRIPT_NAME and PATH_INFO out, or set SCRIPT_NAME to the mount",
+                    "": "start the gateway with --root-path",
+                },
+            )  # fmt: skip
         host = environ.get("HTTP_HOST", "")
         if host and host != self.target.authority and "," not in host:
             yield self.finding(
-                "host-changed", f"the site was asked as {self.target.authority!r}, and {host!r} arrived",
+                "host-changed", f"{self.target.authority!r} was asked for, and {host!r} arrived",
                 "links, redirects and checks of the origin are wrong",
-                {NGINX: "HTTP_HOST $http_host if_not_empty", APACHE: "ProxyPreserveHost On", HAPROXY: "keep the Host header"},
+                {NGINX: "HTTP_HOST $http_host if_not_empty", APACHE: "ProxyPreserveHost On", "": "keep Host"},
             )  # fmt: skip
 
     def _not_arrived(self, answer: Answer) -> Finding:
@@ -97,7 +116,10 @@ class Examination:
             )  # fmt: skip
         if answer.status in (301, 302, 307, 308):
             where = answer.headers.get("location", "")
-            return self.finding("redirected", f"{seen}; it leads to {where}", "another address is meant", {"": f"Try: ssgi-gateway doctor {where}"})  # fmt: skip
+            return self.finding(
+                "redirected", f"{seen}; it leads to {where}", "another address is meant",
+                {"": f"Try: ssgi-gateway doctor {where}"},
+            )  # fmt: skip
         return self.finding(
             "answered-by-another", seen, "this address is not led to the gateway",
             {"": "Look for the site's server block or virtual host, and the location that matches"},
@@ -144,7 +166,8 @@ def _paths(examination: Examination) -> Iterator[Finding]:
         wanted = examination.target.path + path
         if answer.facts is None:
             yield examination.finding(
-                kind, f"{path} was answered {answer.status} by the web server itself", "names with a slash cannot be had",
+                kind, f"{path} was answered {answer.status} by the web server itself",
+                "names with a slash in them cannot be had",
                 {
                     APACHE: "AllowEncodedSlashes NoDecode (in the virtual host, not in .htaccess)",
                     LIGHTTPD: 'server.http-parseopts = ( "url-path-2f-decode" => "disable", ... )',
@@ -155,7 +178,11 @@ def _paths(examination: Examination) -> Iterator[Finding]:
             yield examination.finding(
                 "uri-decoded", f"{wanted} arrived as {answer.facts['raw_path']}",
                 "the path was decoded or rewritten before it came here",
-                {NGINX: "set REQUEST_URI to $request_uri", LIGHTTPD: '"url-path-2f-decode" => "disable"', "": "pass it as it is"},
+                {
+                    NGINX: "set REQUEST_URI to $request_uri",
+                    LIGHTTPD: '"url-path-2f-decode" => "disable"',
+                    "": "pass it as it is",
+                },
             )  # fmt: skip
 
 
@@ -169,7 +196,7 @@ def _uploads(examination: Examination) -> Iterator[Finding]:
             "larger uploads do not reach the application",
             {
                 NGINX: f"client_max_body_size {megabytes}m; (1m unless set)",
-                APACHE: f"LimitRequestBody {len(data)}; with mod_fcgid FcgidMaxRequestLen {len(data)} (not in .htaccess)",
+                APACHE: f"LimitRequestBody {len(data)}; with mod_fcgid FcgidMaxRequestLen, not in .htaccess",
                 LIGHTTPD: "server.max-request-size, in KiB",
                 CADDY: "request_body { max_size ... }",
                 "": "raise its limit for uploads",
@@ -280,12 +307,16 @@ def _request_heads(examination: Examination) -> Iterator[Finding]:
 
 
 def _names(examination: Examination) -> Iterator[Finding]:
-    answer = examination.target.ask("/", headers=[("X_Doctor", "underscore")])
-    if answer.facts is not None and "HTTP_X_DOCTOR" in answer.facts["environ"]:
+    answer = examination.target.ask("/", headers=[("X_Forwarded_For", "192.0.2.98")])
+    if answer.facts is not None and "192.0.2.98" in answer.facts["environ"].get("HTTP_X_FORWARDED_FOR", ""):
         yield examination.finding(
-            "underscores", "a header X_Doctor arrived as if it were X-Doctor",
-            "a client can write X_Forwarded_For, which looks like the web server's own X-Forwarded-For",
-            {"": "drop header names with an underscore at the web server, and do not believe such headers"},
+            "underscores", "a client's X_Forwarded_For arrived as if it were X-Forwarded-For",
+            "an application that believes the web server's X-Forwarded-For believes any client",
+            {
+                CADDY: "request_header -X_Forwarded_For",
+                LIGHTTPD: 'setenv.set-request-header = ( "X_Forwarded_For" => "" )',
+                "": "drop header names with an underscore",
+            },
         )  # fmt: skip
     answer = examination.target.ask("/", headers=[("X-Forwarded-For", "192.0.2.99"), ("X-Forwarded-Proto", "gopher")])
     if answer.facts is not None and "192.0.2.99" in answer.facts["environ"].get("HTTP_X_FORWARDED_FOR", ""):
@@ -293,7 +324,7 @@ def _names(examination: Examination) -> Iterator[Finding]:
             "forwarded-by-anybody", "X-Forwarded-For of the client's own arrived",
             "an application behind ProxyFix, or with SECURE_PROXY_SSL_HEADER, believes any client",
             {
-                NGINX: f"{examination.protocol}_param HTTP_X_FORWARDED_FOR $remote_addr; as ssgi-gateway config nginx has it",
+                NGINX: f"{examination.protocol}_param HTTP_X_FORWARDED_FOR $remote_addr;",
                 APACHE: 'RequestHeader set X-Forwarded-For "expr=%{REMOTE_ADDR}"',
                 HAPROXY: "http-request del-header X-Forwarded-For",
                 "": "let the web server set it, or have the application believe REMOTE_ADDR alone, which is right",
@@ -322,8 +353,8 @@ def _websocket(examination: Examination) -> Iterator[Finding]:
             "websocket-refused", f"the handshake of a WebSocket was answered {status}",
             "WebSockets do not work on this path",
             {
-                NGINX: "scgi_pass carries them; fastcgi_pass cannot: lead upgrades to --websocket (ssgi-gateway config nginx "
-                "--protocol fastcgi), with proxy_http_version 1.1 and the Upgrade and Connection headers",
+                NGINX: "scgi_pass carries them; with fastcgi_pass lead upgrades to the direct port, with "
+                "proxy_http_version 1.1 and the Upgrade and Connection headers (ssgi-gateway config nginx)",
                 "": "lead WebSockets to the gateway's direct port, or say --no-websocket where the site has none",
             },
         )  # fmt: skip
@@ -344,21 +375,13 @@ def _leaving(examination: Examination) -> Iterator[Finding]:
         if facts is None or facts["aborted"]:
             return
         time.sleep(0.1)
-    yield examination.finding(
-        "disconnects-unseen", "a client disconnected while it waited, and the gateway was not told within 2 s",
-        "the application works on for nobody until it answers",
-        {
-            HAPROXY: "option abortonclose",
-            APACHE: "Apache tells only when there is something to send: nothing to do but know it",
-            LIGHTTPD: "lighttpd tells only when there is something to send: nothing to do but know it",
-            CADDY: "Caddy tells only when there is something to send: nothing to do but know it",
-            NGINX: f"{examination.protocol}_ignore_client_abort off;",
-            "": "",
-        },
-    )  # fmt: skip
+    if examination.front in (NGINX, HAPROXY):  # the others cannot be told to
+        yield examination.finding(
+            "disconnects-unseen", "a client disconnected while it waited, and the gateway was not told within 2 s",
+            "the application works on for nobody until it answers",
+            {HAPROXY: "option abortonclose", NGINX: f"{examination.protocol}_ignore_client_abort off;"},
+        )  # fmt: skip
 
-
-Probe = Callable[[Examination], Iterator[Finding]]
 
 PROBES: Final[tuple[Probe, ...]] = (
     _authorization,

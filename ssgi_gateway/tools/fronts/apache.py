@@ -47,6 +47,7 @@ def _host(site: Site) -> str:
         "# The application's own 404 and 500 pages pass as they are.\nProxyErrorOverride Off",
         "# The largest upload in bytes, 0 for no limit (2.4.53 and later: 1 GiB unless set).\n"
         f"LimitRequestBody {site.upload << 20}",
+        UNSET,
         *(_static(url, folder) for url, folder in site.static),
         _websockets(site),
         _application(site),
@@ -107,12 +108,16 @@ ProxyPass "{path}" "{target}" upgrade=websocket
 RequestHeader unset Upgrade "expr=! %{{REQUEST_URI}} =~ m|^{path}|\""""
 
 
+UNSET = """# What a client writes there itself is not passed on. To what it proxies over HTTP Apache adds its own.
+RequestHeader unset X-Forwarded-For
+RequestHeader unset X-Forwarded-Host
+RequestHeader unset X-Forwarded-Proto
+RequestHeader unset Forwarded
+RequestHeader unset Proxy"""
+
 FORWARDED = """<Location "{where}">
     ProxyPreserveHost On
-    # Set, not appended to: what a client wrote there itself is not passed on.
     RequestHeader set X-Forwarded-Proto "expr=%{{REQUEST_SCHEME}}"
-    RequestHeader set X-Forwarded-For "expr=%{{REMOTE_ADDR}}"
-    RequestHeader unset Forwarded
 </Location>"""
 
 

@@ -16,6 +16,7 @@ def render(site: Site) -> str:
     parts = [
         _tls(site),
         f"request_body {{\n\tmax_size {site.upload}MiB\n}}" if site.upload else "",
+        UNSET,
         *(_static(url, folder) for url, folder in site.static),
         _websockets(site),
         _application(site),
@@ -44,6 +45,15 @@ def _tls(site: Site) -> str:
     if not site.tls or site.tls[0].startswith("/etc/letsencrypt/"):
         return ""  # Caddy gets and renews certificates itself
     return f"tls {site.tls[0]} {site.tls[1]}"
+
+
+UNSET = """\
+# What a client writes there itself is not passed on: Caddy sets the real ones, and before 2.11 lets these through.
+request_header -X_Forwarded_For
+request_header -X_Forwarded_Proto
+request_header -X_Forwarded_Host
+request_header -Forwarded
+request_header -Proxy"""
 
 
 def _static(url: str, folder: str) -> str:

@@ -26,7 +26,7 @@ def render(site: Site) -> str:
             f"lighttpd {'.'.join(map(str, site.version))} cannot carry WebSockets over SCGI (1.4.74 and later can); "
             "say --websocket-path /ws/ or --websockets same-path, and they go to the gateway's direct port"
         )
-    return join(_head(site), _server(site), BEHAVIOUR, _static(site), _routes(site))
+    return join(_head(site), _server(site), BEHAVIOUR, FORWARDED, _static(site), _routes(site))
 
 
 def _head(site: Site) -> str:
@@ -39,7 +39,7 @@ def _head(site: Site) -> str:
 
 
 def _server(site: Site) -> str:
-    modules = ["mod_fastcgi" if site.protocol == "fastcgi" else "mod_scgi"]
+    modules = ["mod_setenv", "mod_fastcgi" if site.protocol == "fastcgi" else "mod_scgi"]
     modules += ["mod_openssl"] if site.tls else []
     modules += ["mod_proxy"] if site.has_direct else []
     modules += ["mod_alias"] if site.static else []
@@ -76,6 +76,14 @@ server.http-parseopts = (
     "header-strict" => "enable", "host-strict" => "enable", "url-normalize" => "enable",
     "url-normalize-unreserved" => "enable", "url-ctrls-reject" => "enable", "url-path-2f-decode" => "disable",
     "url-path-dotseg-remove" => "enable", "url-query-20-plus" => "disable"
+)"""
+
+
+FORWARDED: Final = """\
+# What a client writes there itself is not passed on; lighttpd takes an underscore in a name for a hyphen.
+setenv.set-request-header = (
+    "X-Forwarded-For" => "", "X-Forwarded-Proto" => "", "X-Forwarded-Host" => "", "Forwarded" => "",
+    "X_Forwarded_For" => "", "X_Forwarded_Proto" => "", "X_Forwarded_Host" => "", "Proxy" => ""
 )"""
 
 

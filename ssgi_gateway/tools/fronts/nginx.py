@@ -181,6 +181,13 @@ def parameters(protocol: str, version: Version = ()) -> str:
         lines.append(f"{protocol}_param {name:<{width}} {value};" + (f"  # {why}" if why else ""))
     lines.append(_host(protocol, version))
     lines.append(
+        "# Set, not passed on: what a client writes there itself does not reach the application.\n"
+        f"{protocol}_param HTTP_X_FORWARDED_FOR $remote_addr;\n"
+        f"{protocol}_param HTTP_X_FORWARDED_PROTO $scheme;\n"
+        f'{protocol}_param HTTP_X_FORWARDED_HOST "" if_not_empty;\n'
+        f'{protocol}_param HTTP_FORWARDED "" if_not_empty;'
+    )
+    lines.append(
         '# A client\'s "Proxy:" header is not HTTP_PROXY (httpoxy, CVE-2016-5385). Empty: not sent at all.\n'
         f'{protocol}_param HTTP_PROXY "" if_not_empty;'
     )

@@ -1,0 +1,158 @@
+"""The command: reads what is asked, starts the probe where the gateway listens, prints what was found.
+
+Exit status: 0 when nothing is wrong, 1 when something is, 2 when the examination could not be made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ssgi_gateway.cli.arguments import parser, read
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe.diagnosis import Finding
+from ssgi_gateway.server.address import Address
+from ssgi_gateway.tools.config import gateway_settings
+
+from . import script, sockets
+from .client import Target, Unreachable
+from .examination import Examination
+from .probe import SECRET
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["main"]
+
+PROTOCOLS: Final = ("scgi", "fastcgi", "uwsgi", "websocket", "http")
+START: Final = 15.0
+"""Seconds that the probe may take to listen."""
+
+USAGE: Final = """\
+examples:
+  ssgi-gateway doctor                                        only what can be seen from here
+  ssgi-gateway doctor https://example.org --config FILE      through the web server; stop the gateway meanwhile
+  ssgi-gateway doctor --script app.fcgi                      a script for a shared host
+"""
+
+
+def main(words: list[str]) -> int:
+    """``ssgi-gateway doctor``; ``words`` are the arguments behind it."""
+    given = read(_parser(), words)
+    if given.script:
+        return report(list(script.examine(Path(given.script))), given.json)
+    settings = gateway_settings(given.config)
+    addresses = _addresses(given, settings)
+    if not given.url:
+        return report([finding for _, address in addresses for finding in _from_here(address)], given.json)
+    target = Target(given.url, secrets.token_hex(16), verify=not given.insecure)
+    examination = Examination(target, given.upload_size << 20, "" if given.no_websocket else given.websocket_path)
+    with _probing(addresses, settings, target.secret):
+        try:
+            found = [*(finding for _, address in addresses for finding in sockets.examine(address))]
+            found += examination.run()
+        except Unreachable as error:
+            found.append(
+                Finding("unreachable", str(error), "nobody answers at the site's address", "Start the web server")
+            )
+    return report(found, given.json)
+
+
+def _parser() -> ArgumentParser:
+    made = parser("ssgi-gateway doctor", "Say what is wrong between the web server and the gateway, and what mends it.")
+    made.epilog = USAGE
+    add = made.add_argument
+    add("url", metavar="URL", nargs="?", default="", help="The site's public address.")
+    add("--config", metavar="FILE", default="", help="The gateway's settings: where it listens.")
+    for name in PROTOCOLS[:4]:
+        add(f"--{name}", metavar="ADDR", action="append", default=[], help=f"Where it listens for {name}.")
+    add("--websocket-path", metavar="PATH", default="/", help="Where the site has WebSockets. [/]")
+    add("--no-websocket", action="store_true", help="The site has none.")
+    add("--upload-size", metavar="MIB", type=int, default=2, help="An upload that has to pass. [2]")
+    add("--insecure", action="store_true", help="Take any certificate.")
+    add("--json", action="store_true", help="For programs: a list of objects.")
+    add("--script", metavar="FILE", default="", help="Examine a script for a shared host, such as app.fcgi.")
+    return made
+
+
+def _addresses(given: Namespace, settings: Settings) -> list[tuple[str, Address]]:
+    found = []
+    for protocol in PROTOCOLS:
+        texts: Sequence[str] = getattr(given, protocol, []) or getattr(settings, protocol, ())
+        found += [(protocol, Address.parse(text)) for text in texts]
+    if not found:
+        raise ConfigurationError(
+            "where does the gateway listen? say --config FILE, or --scgi, --fastcgi, --websocket as it is started with"
+        )
+    return found
+
+
+def _from_here(address: Address) -> Iterator[Finding]:
+    """What can be seen without a request."""
+    yield from sockets.examine(address)
+    if (address.kind != "unix" or os.path.exists(address.path)) and not sockets.is_served(address):
+        yield Finding(
+            "nobody-listens", f"nobody listens on {address}", "the web server answers 502",
+            "Start the gateway, and compare this address with the web server's",
+        )  # fmt: skip
+
+
+@contextmanager
+def _probing(addresses: Sequence[tuple[str, Address]], settings: Settings, secret: str) -> Iterator[None]:
+    """The probe in the gateway's place.
+
+    Raises:
+        ConfigurationError: the gateway is running, or the probe cannot listen there.
+    """
+    taken = [str(address) for _, address in addresses if sockets.is_served(address)]
+    if taken:
+        raise ConfigurationError(
+            f"a gateway is running on {', '.join(taken)}. The doctor puts a probe in its place: stop it for the few "
+            "seconds of an examination. (What requests give away the running gateway logs itself.)"
+        )
+    words = [word for protocol, address in addresses for word in (f"--{protocol}", str(address))]
+    words += ["--socket-mode", f"{settings.socket_mode:o}", "--deadline-drain", "1"]
+    words += ["--socket-owner", settings.socket_owner] if settings.socket_owner else []
+    words += ["--root-path", settings.root_path] if settings.root_path is not None else []
+    command = [sys.executable, "-m", "ssgi_gateway", "serve", "ssgi_gateway.tools.doctor.probe:app", *words]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SSGI_")}
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**environ, SECRET: secret}
+    )
+    try:
+        end = time.monotonic() + START
+        while not all(sockets.is_served(address) for _, address in addresses):
+            if process.poll() is not None or time.monotonic() > end:
+                process.kill()
+                said = (process.communicate()[1] or "").strip()
+                raise ConfigurationError(f"the probe could not listen in the gateway's place: {said}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def report(found: Sequence[Finding], as_json: bool) -> int:
+    """Print what was found; returns the exit status."""
+    if as_json:
+        print(json.dumps([finding._asdict() for finding in found], indent=2))
+    elif not found:
+        print("Nothing is wrong that could be seen.")
+    for number, finding in enumerate(() if as_json else found, 1):
+        print(f"{number}. {finding.seen}\n   why   {finding.why}\n   fix   {finding.fix}\n")
+    return 1 if found else 0
