@@ -1,3 +1,5 @@
+cimport cython
+
 from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenWritable, is_pending
 from .exchange cimport Exchange, flat
@@ -11,9 +13,14 @@ cdef class WebSocket(Exchange):
     cdef list _offered
     cdef object _queue
     cdef Py_ssize_t _queue_limit
+    cdef Py_ssize_t _queue_size
+    cdef Py_ssize_t _queued
     cdef object _receiver
     cdef tuple _args
     cdef bint _busy
+    cdef bint _starting
+    cdef bint _stopped
+    cdef object _taker
     cdef tuple _ended
     cdef int _rejected
 
@@ -24,5 +31,9 @@ cdef class WebSocket(Exchange):
     cpdef object ended(self, int code, str reason)
     cpdef object _dispatch(self, object message)
     cpdef object _received(self, object task)
+    cpdef object take(self)
+    @cython.locals(until=double)
     cpdef object _next(self)
+    cpdef object _next_turn(self)
+    cdef object _drop_queue(self)
     cpdef object _receiver_failed(self, object exc)

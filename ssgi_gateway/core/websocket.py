@@ -1,7 +1,8 @@
 """``SSGIWebSocket``: from the request to upgrade until both sides have closed.
 
-Messages reach the handler one at a time and in order. While an async handler runs, and while there is no handler,
-they wait in a bounded queue, and when that is full the server stops reading: that is the backpressure.
+Messages reach the handler one at a time and in order. While there is no handler, and for adapters whose applications
+ask for messages (``take``), they wait in a queue that is bounded in messages and in bytes; when it is full the server
+stops reading: that is the backpressure. Nothing is decoded or inflated that there is no room for.
 This module does not know how frames look or what carries them.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from sys import getsizeof
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.ssgi import WebSocketStatus
 
@@ -31,22 +34,48 @@ REJECTED = WebSocketStatus.REJECTED
 CLOSED = WebSocketStatus.CLOSED
 ACCEPTED = WebSocketStatus.ACCEPTED
 
+SHARE: Final = 0.005
+"""Seconds that the messages of one WebSocket may take in one turn of the loop; then all others have theirs. One handler
+may take longer: nobody can interrupt it."""
+
 
 class WebSocket(Exchange):
     """One WebSocket. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIWebSocket``)."""
 
-    __slots__ = ("_args", "_busy", "_ended", "_offered", "_queue", "_queue_limit", "_receiver", "_rejected", "status")
+    __slots__ = (
+        "_args",
+        "_busy",
+        "_ended",
+        "_offered",
+        "_queue",
+        "_queue_limit",
+        "_queue_size",
+        "_queued",
+        "_receiver",
+        "_rejected",
+        "_starting",
+        "_stopped",
+        "_taker",
+        "status",
+    )
 
-    def __init__(self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int) -> None:
+    def __init__(
+        self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int, queue_size: int = 262144
+    ) -> None:
         self._open(channel, request)
         self.status = PENDING
         self._offered = offered
         self._queue: deque[str | bytes] | None = None
         self._queue_limit = queue_limit
+        self._queue_size = queue_size
+        self._queued = 0  # bytes of memory that the queue's messages take
+        self._stopped = False  # the server was told that no more messages can be taken
+        self._taker: Any = None
         self._receiver: Any = None
         self._args: tuple[Any, ...] = ()
         self._busy = False
         self._rejected = 0
+        self._starting = False  # an async handler's task is being made, and may have ended before that returns
         self._ended: tuple[int, str] | None = None
 
     # -- the handshake -------------------------------------------------------------------------------------------
@@ -142,7 +171,7 @@ class WebSocket(Exchange):
             return FALSE
         self._channel.send_close(code, "" if reason is None else str.__str__(reason))
         self.status = CLOSED
-        self._queue = None
+        self._drop_queue()
         return TRUE
 
     # -- handlers ------------------------------------------------------------------------------------------------
@@ -162,6 +191,24 @@ class WebSocket(Exchange):
             self._notify(handler, (self, *self._ended, *args))
         else:
             self._handlers = [*(self._handlers or ()), (handler, args)]
+
+    # -- for adapters whose applications ask for messages --------------------------------------------------------
+
+    def on_waiting(self, taker: Any) -> None:
+        """Call ``taker()`` when a message has come that ``take`` returns; in place of ``on_receive``."""
+        self._taker = taker
+
+    def take(self) -> str | bytes | None:
+        """The message that waits longest; ``None`` when none does. After the end, those that came before it."""
+        if not self._queue:
+            return None
+        message = self._queue.popleft()
+        self._queued -= getsizeof(message)
+        # At half of it, so that a busy WebSocket is not stopped and started for each message.
+        if self._stopped and len(self._queue) * 2 <= self._queue_limit and self._queued * 2 <= self._queue_size:
+            self._stopped = False
+            self._channel.receive_more()
+        return message
 
     # -- for the server ------------------------------------------------------------------------------------------
 
@@ -187,13 +234,17 @@ class WebSocket(Exchange):
             if self._queue is None:
                 self._queue = deque()
             self._queue.append(message)
-            return len(self._queue) < self._queue_limit
+            self._queued += getsizeof(message)
+            self._stopped = len(self._queue) >= self._queue_limit or self._queued >= self._queue_size
+            if self._taker is not None:
+                self._taker()
+            return not self._stopped
         self._dispatch(message)
         return not self._busy
 
     def busy(self) -> bool:
         """Whether no message can be taken: an async handler runs, or the queue is full."""
-        return self._busy or (self._queue is not None and len(self._queue) >= self._queue_limit)
+        return self._busy or self._stopped
 
     def ended(self, code: int, reason: str) -> None:
         """The connection is over, by a closing handshake or not; tell the handlers, once."""
@@ -233,12 +284,18 @@ class WebSocket(Exchange):
         self._busy = True  # for a sync handler as well: nothing that it calls may begin the next message
         try:
             result = self._receiver(self, message, *self._args)
-        except Exception as exc:
+        except BaseException as exc:
             self._busy = False
             self._receiver_failed(exc)
+            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                raise
             return
         if is_pending(result):
-            self._spawn(result, self._received)
+            self._starting = True
+            try:
+                self._spawn(result, self._received)
+            finally:
+                self._starting = False
         else:
             self._busy = False
 
@@ -247,17 +304,37 @@ class WebSocket(Exchange):
         self._busy = False
         if not self._forget(task):
             self._receiver_failed(task.exception())
-        self._next()
+        if not self._starting:
+            self._next()
+        # Otherwise it ended at once, and who called ``_dispatch`` goes on. To begin the next message here would be one
+        # call inside the other for as many messages as there are.
 
     def _next(self) -> None:
+        """Hand out what waits, for a share of this turn, and then have more come."""
+        until = perf_counter() + SHARE
         while self._queue and not self._busy:
-            self._dispatch(self._queue.popleft())
+            message = self._queue.popleft()
+            self._queued -= getsizeof(message)
+            self._dispatch(message)
+            if self._queue and not self._busy and perf_counter() > until:
+                self._busy = True
+                self._channel.scope.loop.call_soon(self._next_turn)
         if not self._busy and self.status is ACCEPTED:
+            self._stopped = False
             self._channel.receive_more()
+
+    def _next_turn(self) -> None:
+        self._busy = False
+        self._next()
+
+    def _drop_queue(self) -> None:
+        self._queue = None
+        self._queued = 0
+        self._stopped = False
 
     def _receiver_failed(self, exc: BaseException | None) -> None:
         self._log(exc)
-        self._queue = None
+        self._drop_queue()
         self.close(1011)
 
     def _fail(self, exc: BaseException | None) -> None:

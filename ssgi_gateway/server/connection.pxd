@@ -20,8 +20,11 @@ cdef class Connection:
     cdef object _out
     cdef bint _reading
     cdef bint _registered
+    cdef bint _resting
     cdef bint _writing
     cdef public double deadline
+    cdef public bint heard
+    cdef public double moved
     cdef public int fd
     cdef public Gateway gateway
     cdef public Py_ssize_t out_size
@@ -34,6 +37,9 @@ cdef class Connection:
     cpdef object opened(self, str spoken)
     cpdef object begin(self)
     cpdef object on_readable(self)
+    cdef bint _read(self) except -1
+    cpdef object rest(self)
+    cpdef object resume(self)
     cpdef object start_reading(self)
     cpdef object stop_reading(self)
     cpdef object register(self)

@@ -52,10 +52,13 @@ class Connection:
         "_out",
         "_reading",
         "_registered",
+        "_resting",
         "_writing",
         "deadline",
         "fd",
         "gateway",
+        "heard",
+        "moved",
         "out_size",
         "protocol",
         "spoken",
@@ -80,6 +83,9 @@ class Connection:
         self._reading = False
         self._writing = False
         self._registered = False
+        self._resting = False
+        self.heard = False  # something was read since the last sweep
+        self.moved = 0.0  # when the peer last took something that had to wait for it
         self._lingered = 0
         self._broken = False  # closed before all that was written had left
         self._drained: list[asyncio.Future[bool]] | None = None
@@ -102,16 +108,23 @@ class Connection:
 
     def on_readable(self) -> None:
         """The kernel has something: read once and pass it on."""
+        self._read()
+
+    def _read(self) -> bool:
+        """Read once; returns whether there was anything, if only the end."""
+        self.heard = True
+        if self._resting:
+            return False
         try:
             data = receive(self.fd)
         except OSError:
             self.lost()
-            return
+            return True
         if data is None:
-            return
+            return False
         if self.state != OPEN:
             self._discard(data)
-            return
+            return True
         protocol = self.protocol  # held here: its own doing may take it from this connection while it runs
         try:
             if data:
@@ -121,6 +134,32 @@ class Connection:
         except Exception:
             logger.exception("internal error while serving a connection; it was closed")
             self.lost()
+        return True
+
+    def read_on(self) -> None:
+        """Read all there is: the kernel has reported an error, and it does so once.
+
+        What arrived before the error comes first, and the error only when that was read. uvloop (as libuv) calls the
+        reader once and then ends the registration: who reads once after an error, as after anything else, never hears
+        of the peer's end.
+        """
+        while self.state != CLOSED and self._reading and self._read():
+            pass
+        if self.state != CLOSED and self._reading and not self._resting:
+            # Nothing more to read and still there: have the loop look at it again.
+            self.gateway.loop.remove_reader(self.fd)
+            self.gateway.loop.add_reader(self.fd, self.on_readable)
+
+    def rest(self) -> None:
+        """Read nothing until ``resume``: what was read has had its share of this turn of the loop.
+
+        The registration stays, and with it the place in the books: this is for one turn, ``stop_reading`` is for long.
+        """
+        self._resting = True
+
+    def resume(self) -> None:
+        """After ``rest``."""
+        self._resting = False
 
     def start_reading(self) -> None:
         """Be told when something arrives."""
@@ -242,10 +281,12 @@ class Connection:
             if sent:
                 out[0] = out[0][sent:]
             if progress:
+                self.moved = self.gateway.now
                 self.write_deadline = self.gateway.now + self.gateway.write_timeout
         else:
             self._out = None
             self._writing = False
+            self.moved = self.gateway.now
             self.write_deadline = NEVER
             self.gateway.loop.remove_writer(self.fd)
             _resolve(self._take_flushed(), True)
@@ -307,6 +348,7 @@ class Connection:
         """
         if self.state != OPEN:
             return
+        self._resting = False
         self._lingered = 1 if unread else 0
         if self._out:
             self.state = FLUSHING
@@ -378,9 +420,22 @@ class Connection:
         peer = addresses(self.fd)[1] if self.state != CLOSED else ""
         return f" from {peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
 
+    def delay(self, seconds: float) -> None:
+        """Put both deadlines off: for so long this process has looked at nothing."""
+        self.deadline += seconds
+        self.write_deadline += seconds
+
     def tick(self, now: float) -> None:
-        """Called by the gateway's sweep when one of the deadlines has passed."""
-        if self.state == CLOSED:
+        """Called by the gateway's sweep when one of the deadlines has passed.
+
+        A deadline counts what the peer did not do. So what it did while nobody looked is looked at first: it may have
+        sent what is waited for, or made room.
+        """
+        if self._reading and self.deadline <= now:
+            self._read()
+        if self._writing and self.write_deadline <= now:
+            self.on_writable()
+        if self.state == CLOSED or (self.deadline > now and self.write_deadline > now):
             return
         if self.write_deadline <= now:
             self.gateway.complain(

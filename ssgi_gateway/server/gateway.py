@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SWEEP: Final = 0.5
 """Seconds between sweeps: an abort behind a full buffer is to be seen within a second."""
 
+LATE: Final = 0.1
+"""Seconds by which a sweep may be late before every deadline is put off by as much."""
+
 
 class Gateway:
     """The shared half of every connection."""
@@ -140,29 +143,39 @@ class Gateway:
 
     def sweep(self) -> None:
         """Look for deadlines that have passed, and for peers that left while nobody was reading."""
-        now = self.now = self.loop.time()
+        now = self.loop.time()
+        late = now - self.now - SWEEP
+        self.now = now
         if self.observer is not None:
             self.observer.tick(now)
-        paused = None
+        asked: dict[int, Connection] = {}
         for connection in tuple(self.connections):
+            if late > LATE:
+                connection.delay(late)
             if connection.deadline <= now or connection.write_deadline <= now:
                 connection.tick(now)
-            elif connection.paused:
-                if paused is None:
-                    paused = {}
-                paused[connection.fd] = connection
-        if paused is not None:
-            self._find_gone(paused)
+            elif connection.heard or connection.paused:
+                connection.heard = False
+                asked[connection.fd] = connection
+        if asked:
+            self._find_gone(asked)
 
-    def _find_gone(self, paused: dict[int, Connection]) -> None:
-        """A reader is not registered where the peer has to wait, so its leaving has to be asked for."""
+    def _find_gone(self, asked: dict[int, Connection]) -> None:
+        """Ask the kernel for peers that have left where the loop does not say so.
+
+        That is where no reader is registered because the peer has to wait; and where a reader was called since the last
+        sweep, because it may have been called for an error, and uvloop says nothing afterwards (``read_on``).
+        """
         poll = select.poll()
-        for fd in paused:
-            poll.register(fd, select.POLLRDHUP)
+        for fd, connection in asked.items():
+            poll.register(fd, select.POLLRDHUP if connection.paused else 0)
         for fd, events in poll.poll(0):
-            # POLLRDHUP is a half-close as well: what lies before it must be read first, unless nobody reads on.
-            if events & (select.POLLHUP | select.POLLERR) or not self.half_close:
-                paused[fd].lost()
+            connection = asked[fd]
+            if not connection.paused:
+                connection.read_on()
+            elif events & (select.POLLHUP | select.POLLERR) or not self.half_close:
+                # POLLRDHUP is a half-close as well: what lies before it must be read first, unless nobody reads on.
+                connection.lost()
 
     def stop(self) -> None:
         """The end of the clock."""

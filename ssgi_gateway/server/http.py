@@ -204,8 +204,8 @@ class HttpProtocol(Protocol):
         request = parse_head(variables, gateway.root_path)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.tunnels:
             self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
-            queue = gateway.settings.websockets.max_queue
-            socket = WebSocket(self, request, upgrade.subprotocols, queue)
+            limits = gateway.settings.websockets
+            socket = WebSocket(self, request, upgrade.subprotocols, limits.max_queue, limits.max_queue_size)
             self._exchange = socket
             self._call(socket, gateway.websocket_app, "websocket")
         elif gateway.http_app is not None and self.codec.serves_http:

@@ -5,8 +5,11 @@ Would-block is a value here and not an exception. The compiled build has a twin 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import struct
+import termios
 from time import monotonic
 from typing import Any, Final
 
@@ -96,6 +99,17 @@ def send_file(fd: int, file: int, offset: int, size: int) -> int:
         return os.sendfile(fd, file, offset, size)
     except BlockingIOError:
         return -1
+
+
+def unsent(fd: int) -> int:
+    """Bytes that were written and that the peer has not taken yet (unix(7), tcp(7): SIOCOUTQ), by the kernel's account.
+
+    Only comparisons tell anything: for unix sockets it counts memory, for TCP what is not acknowledged.
+    """
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))[0])
+    except OSError:
+        return 0
 
 
 def addresses(fd: int) -> tuple[Any, Any]:

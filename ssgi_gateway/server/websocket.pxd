@@ -7,7 +7,10 @@ from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway
 from .protocol cimport Protocol
+from .system cimport clock
 
+cdef double SHARE
+cdef Py_ssize_t PORTION
 cdef int RUNNING, CLOSING, OVER, NO_STATUS, BROKEN, GOING_AWAY
 
 
@@ -18,11 +21,21 @@ cdef class WebSocketProtocol(Protocol):
     cdef bint _full
     cdef double _heard
     cdef bint _pinged
+    cdef bint _resting
+    cdef double _asked
+    cdef Py_ssize_t _unsent
     cdef int _state
 
     cpdef object begin(self, bytes trailing)
     @cython.locals(observer=Observer)
+    cdef object _ping(self, double timeout)
+    cdef object _ask(self, double timeout)
+    cdef bint _moved(self, double timeout) except -1
+    @cython.locals(left=Py_ssize_t, until=double, high_water=Py_ssize_t)
     cdef object _advance(self)
+    cdef Py_ssize_t _take(self, Event event) except -1
+    cdef object _rest(self)
+    cpdef object _go_on(self)
     cdef object _stall(self)
     cpdef object _unstall(self, object _)
     cdef object _flush(self)

@@ -1,7 +1,8 @@
 """A WebSocket's frames on a connection: messages to the application, pings and closes by the book.
 
 The clock is the server's: one deadline, which means the next ping, the answer to a ping, or the answer to a Close,
-as the state says::
+as the state says. What moves in either direction is a sign of life, and the time for an answer begins when the question
+has left this machine, however much lay before it::
 
     OPEN --our Close--> CLOSING --the peer's Close, or the deadline--> the connection ends
     OPEN --the peer's Close--> echoed, the connection ends
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import WebSocketError
 
+from ..core.websocket import SHARE
 from ..wire.events import CloseReceived, MessageReceived
 from ..wire.websocket.codec import WebSocketCodec
 from .protocol import Protocol
+from .system import clock, unsent
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
     from ..core.websocket import WebSocket
+    from ..wire.events import Event
     from .connection import Connection
     from .gateway import Gateway
 
@@ -35,11 +39,26 @@ NO_STATUS: Final = 1005
 BROKEN: Final = 1006
 GOING_AWAY: Final = 1012
 
+PORTION: Final = 64
+"""Messages of one connection in one turn of the loop, one of 16 KiB counting as two, of 1 MiB as 65; or ``SHARE``
+seconds of them. Then all others have their turn."""
+
 
 class WebSocketProtocol(Protocol):
     """One accepted WebSocket."""
 
-    __slots__ = ("_described", "_full", "_heard", "_pinged", "_state", "codec", "socket")
+    __slots__ = (
+        "_asked",
+        "_described",
+        "_full",
+        "_heard",
+        "_pinged",
+        "_resting",
+        "_state",
+        "_unsent",
+        "codec",
+        "socket",
+    )
 
     def __init__(
         self,
@@ -55,8 +74,11 @@ class WebSocketProtocol(Protocol):
         self._described = described
         self._state = RUNNING
         self._full = False  # the application cannot take more messages now
+        self._resting = False  # more has arrived than one turn of the loop is given
         self._heard = gateway.now
         self._pinged = False
+        self._asked = 0.0  # when our last ping or Close was written
+        self._unsent = 0  # and how much lay before it in the kernel
 
     def begin(self, trailing: bytes) -> None:
         """The upgrade was answered: wait for frames; ``trailing`` came right behind the request."""
@@ -90,24 +112,50 @@ class WebSocketProtocol(Protocol):
 
     def deadline_passed(self) -> None:
         settings = self.gateway.settings.websockets
-        now = self.gateway.now
-        if self._state == CLOSING:
-            self.connection.lost()  # RFC 6455 7.1.1: either side may give up waiting
-        elif self._full:
+        if self.connection.out_size:
+            # What we ask now waits behind this, and so would its answer. Whether the peer takes anything is for the
+            # write deadline to say.
+            timeout = settings.ping_timeout if self._state == RUNNING else settings.close_timeout
+            self.connection.deadline = self.gateway.now + timeout
+        elif self._state == CLOSING:
+            if not self._moved(settings.close_timeout):
+                self.connection.lost()  # RFC 6455 7.1.1: either side may give up waiting
+        elif self._full or self._resting:
             # Nobody listens for the answer now, but the web server must not take the silence for an idle tunnel.
-            if not self.connection.out_size:
-                self.connection.write(self.codec.encode_ping(b""))
+            self.connection.write(self.codec.encode_ping(b""))
             self._schedule_ping()
-        elif self._pinged and self._heard < now - settings.ping_timeout:
+        elif not self._pinged:
+            self._ping(settings.ping_timeout)
+        elif self._heard >= self._asked:
+            self._ping(settings.ping_timeout)  # it is alive, whatever has become of the Pong
+        elif not self._moved(settings.ping_timeout):
             self.gateway.complain(
                 "silent WebSocket",
                 f"websocket{self.connection.whence()}: no answer to a ping for {settings.ping_timeout:.0f} s",
             )
             self.connection.lost()
-        else:
-            self._pinged = True
-            self.connection.write(self.codec.encode_ping(b""))
-            self.connection.deadline = now + settings.ping_timeout
+
+    def _ping(self, timeout: float) -> None:
+        self._pinged = True
+        self.connection.write(self.codec.encode_ping(b""))
+        self._ask(timeout)
+
+    def _ask(self, timeout: float) -> None:
+        """An answer is due from now on."""
+        self._asked = self.gateway.now
+        self._unsent = unsent(self.connection.fd)
+        self.connection.deadline = self._asked + timeout
+
+    def _moved(self, timeout: float) -> bool:
+        """Whether the peer has taken anything since we asked; then it has the same time again.
+
+        What it took before it could see the question lay in this process, or in the kernel.
+        """
+        connection = self.connection
+        if connection.moved < self._asked and unsent(connection.fd) >= self._unsent:
+            return False
+        self._ask(timeout)
+        return True
 
     def shut_down(self) -> None:
         if self._state == RUNNING:
@@ -116,27 +164,28 @@ class WebSocketProtocol(Protocol):
     # -- what the codec says -------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        """Deliver what has arrived, for as long as the application takes it."""
+        """Deliver what has arrived, for as long as the application takes it and this connection's share lasts."""
+        if self._resting:
+            return
         codec = self.codec
         connection = self.connection
         high_water = self.gateway.high_water
-        observer = self.gateway.observer
+        left = PORTION
+        until = 0.0
         try:
             while not self._full and connection.out_size <= high_water:
+                if left != PORTION:  # a read mostly holds one message, and then no clock is looked at
+                    if left <= 0 or (until and clock() > until):
+                        self._rest()
+                        break
+                    if not until:
+                        until = clock() + SHARE
                 event = codec.next_event()
                 if event is None:
                     break
-                if type(event) is MessageReceived:
-                    self._flush()  # automatic answers go out before the application hears of anything
-                    if observer is not None:
-                        observer.message_received(self.socket, event.message)
-                    if self._state == RUNNING and not self.socket.deliver(event.message):
-                        self._full = True
-                elif type(event) is CloseReceived:
-                    self._close_received(event.code, event.reason)
+                left -= self._take(event)
+                if self._state == OVER:
                     return
-                else:
-                    self._pong_received()
             self._flush()
         except WebSocketError as error:
             self._protocol_error(error)
@@ -145,6 +194,35 @@ class WebSocketProtocol(Protocol):
             connection.stop_reading()
         elif connection.out_size > high_water:
             self._stall()
+
+    def _take(self, event: Event) -> int:
+        """One event; returns what it counts of a portion."""
+        if type(event) is MessageReceived:
+            if self.gateway.observer is not None:
+                self.gateway.observer.message_received(self.socket, event.message)
+            self._flush()  # automatic answers go out before the application hears of anything
+            if self._state == RUNNING and not self.socket.deliver(event.message):
+                self._full = True
+            return 1 + len(event.message) // 16384
+        if type(event) is CloseReceived:
+            self._close_received(event.code, event.reason)
+        else:
+            self._pong_received()
+        return 1
+
+    def _rest(self) -> None:
+        """Go on in the next turn of the loop, after everybody else."""
+        self._resting = True
+        self.connection.rest()
+        self.gateway.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        connection = self.connection
+        connection.resume()
+        if connection.state == 0 and self._state != OVER:
+            self._heard = self.gateway.now
+            self._advance()
 
     def _stall(self) -> None:
         """The peer sends and does not read: it is not read either until it has taken what waits for it."""
@@ -214,7 +292,7 @@ class WebSocketProtocol(Protocol):
             return
         self._state = CLOSING
         self.connection.write(frame)
-        self.connection.deadline = self.gateway.now + self.gateway.settings.websockets.close_timeout
+        self._ask(self.gateway.settings.websockets.close_timeout)
         if self._full:
             self.receive_more()
 

@@ -147,6 +147,12 @@ class WebSocketSettings(Group):
         unit="messages",
         minimum=1,
     )
+    max_queue_size: int = setting(
+        262144,
+        "Bytes of memory that these messages may take, after inflation; then reading stops. The message that passes "
+        "this bound is kept, so a WebSocket costs at most this and the largest message.",
+        unit="bytes",
+    )
     ping_interval: float = setting(
         20.0, "A ping is sent after this long without one; 0 for never. nginx closes a silent tunnel after 60.",
         unit="seconds",

@@ -14,17 +14,13 @@ cdef class WebSocketCall:
     cdef tuple _denial
     cdef double _grace
     cdef bint _left
-    cdef object _messages
     cdef list _pieces
-    cdef object _room
     cdef int _stage
     cdef list _waiters
 
     cdef object _deny(self, object message)
     cdef object _over(self, int stage)
-    cpdef object _received(self, object ws, object message)
     cpdef object _ended(self, object ws, object code, object reason)
-    cdef object _make_room(self)
-    cdef object _wake(self)
+    cpdef object _wake(self)
 
 cpdef object payload_of(object message)

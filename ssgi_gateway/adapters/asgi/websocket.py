@@ -7,14 +7,12 @@ What an application has said so far, and what may follow::
     PENDING --websocket.http.response.start--> DENYING --websocket.http.response.body without more_body--> OVER
 
 The client may leave at any time; then ``send`` raises an ``OSError`` and ``receive`` returns ``websocket.disconnect``,
-after the messages that came before it. Messages wait here for an application that has not asked yet; when there are
-``MOST_WAITING`` of them the SSGI handler does not return, and that stops the reading.
+after the messages that came before it. Messages wait in the WebSocket's own bounded queue until the application asks.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.ssgi import WebSocketStatus
@@ -31,9 +29,6 @@ PENDING: Final = 0
 OPEN: Final = 1
 DENYING: Final = 2
 OVER: Final = 3
-
-MOST_WAITING: Final = 16
-"""Messages an application may be behind."""
 
 BROKEN: Final = 1006
 GONE: Final = "the WebSocket is closed"
@@ -54,9 +49,7 @@ class WebSocketCall:
         "_denial",
         "_grace",
         "_left",
-        "_messages",
         "_pieces",
-        "_room",
         "_stage",
         "_waiters",
         "_ws",
@@ -68,14 +61,12 @@ class WebSocketCall:
         self._stage = PENDING
         self._connected = False  # websocket.connect was handed out
         self._closed: tuple[int, str] | None = None  # code and reason, once it is over
-        self._messages: deque[str | bytes] = deque()
         self._waiters: list[asyncio.Future[None]] | None = None
-        self._room: asyncio.Future[None] | None = None
         self._denial: tuple[int, Any] = (403, ())  # status and headers of a websocket.http.response
         self._pieces: list[Any] = []  # and its body
         self._deadline: asyncio.TimerHandle | None = None
         self._left = False  # the application has returned
-        ws.on_receive(self._received)
+        ws.on_waiting(self._wake)
         ws.on_close(self._ended)
 
     async def run(self, app: Callable[..., Any], scope: dict[str, Any]) -> None:
@@ -96,14 +87,13 @@ class WebSocketCall:
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
-        messages = self._messages
-        while not messages:
+        while True:
+            message = self._ws.take()
+            if message is not None:
+                break
             if self._closed is not None:
                 return {"type": "websocket.disconnect", "code": self._closed[0], "reason": self._closed[1]}
             await self._wait()
-        message = messages.popleft()
-        if self._room is not None and len(messages) <= MOST_WAITING // 2:
-            self._make_room()
         if message.__class__ is str:
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}
@@ -177,32 +167,15 @@ class WebSocketCall:
 
     # -- what the WebSocket says ---------------------------------------------------------------------------------
 
-    def _received(self, ws: Any, message: str | bytes) -> Any:
-        """A message has come. What is returned is awaited before the next one may."""
-        messages = self._messages
-        messages.append(message)
-        if self._waiters is not None:
-            self._wake()
-        if len(messages) < MOST_WAITING:
-            return None
-        self._room = asyncio.get_running_loop().create_future()
-        return self._room
-
     def _ended(self, ws: Any, code: int, reason: str) -> None:
         if self._closed is None:
             self._closed = (code, reason)
             self._wake()
-            self._make_room()
             if not self._left:  # as for HTTP: told first, cancelled if it does not care
                 self._deadline = asyncio.get_running_loop().call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:
         self._ws.cancel()  # as in ``http``
-
-    def _make_room(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None

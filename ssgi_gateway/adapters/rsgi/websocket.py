@@ -1,11 +1,10 @@
 """The ``protocol`` of a WebSocket, and its transport (RSGI 1.6, "Websocket protocol interface").
 
-Messages that came before the application asked wait in a queue; when that is full the peer has to wait as well.
+Messages that came before the application asked wait in the WebSocket's own bounded queue.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
@@ -27,9 +26,6 @@ ACCEPTED: Final = WebSocketStatus.ACCEPTED
 CLOSE: Final = 0
 BYTES: Final = 1
 STRING: Final = 2
-
-QUEUE: Final = 16
-"""Messages that may wait here; then the server's own queue fills, and then the peer waits."""
 
 BROKEN: Final = 1006
 UNFIT: Final = (1004, 1005, 1006, 1015)
@@ -74,7 +70,7 @@ class WebSocketProtocol(Call):
         if not await ws.accept(""):
             raise protocol_closed("the client left before its WebSocket was accepted")
         transport = self._transport = WebSocketTransport(ws)
-        ws.on_receive(transport.message_received)
+        ws.on_waiting(transport.wake)
         return transport
 
     def close(self, status: int | None = None) -> None:
@@ -119,13 +115,11 @@ class WebSocketProtocol(Call):
 class WebSocketTransport:
     """An accepted WebSocket's messages."""
 
-    __slots__ = ("_closing", "_code", "_queue", "_space", "_waiter", "_ws", "told")
+    __slots__ = ("_closing", "_code", "_waiter", "_ws", "told")
 
     def __init__(self, ws: WebSocket) -> None:
         self._ws = ws
-        self._queue: deque[str | bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None  # receive waits for a message
-        self._space: asyncio.Future[None] | None = None  # the server waits for receive
         self._code: int | None = None
         self._closing = False
         self.told = False
@@ -137,8 +131,8 @@ class WebSocketTransport:
             RSGIProtocolClosed: it is over, and that was told, or the connection has broken.
             RSGIProtocolError: another ``receive`` is waiting.
         """
-        queue = self._queue
-        if not queue and self._code is None and not self._closing:
+        message = self._ws.take()
+        if message is None and self._code is None and not self._closing:
             if self._waiter is not None:
                 raise protocol_error("another receive is waiting")
             self._waiter = self._ws._channel.scope.loop.create_future()
@@ -146,10 +140,8 @@ class WebSocketTransport:
                 await self._waiter
             finally:
                 self._waiter = None
-        if queue:
-            message = queue.popleft()
-            if self._space is not None and not queue:
-                self._make_space()
+            message = self._ws.take()
+        if message is not None:
             return WebsocketMessage(STRING if isinstance(message, str) else BYTES, message)
         if self._code is None or self._code == BROKEN or self.told or self._closing:
             self.told = True
@@ -189,36 +181,20 @@ class WebSocketTransport:
 
     # -- for the server ------------------------------------------------------------------------------------------
 
-    def message_received(self, ws: WebSocket, message: str | bytes) -> Any:
-        """Queue a message; what is returned has to be awaited before the next one may come."""
-        self._queue.append(message)
-        self._wake()
-        if len(self._queue) < QUEUE:
-            return None
-        self._space = ws._channel.scope.loop.create_future()
-        return self._space
-
     def closed_here(self) -> None:
         """The application closes: whoever still waits for a message waits in vain."""
         self._closing = True
-        self._queue.clear()
-        self._make_space()
-        self._wake()
+        self.wake()
 
     def ended(self, code: int) -> None:
         """The WebSocket has ended; what has come before can still be received."""
         self._code = code
-        self._make_space()
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """A message has come, or it is over."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _make_space(self) -> None:
-        space, self._space = self._space, None
-        if space is not None and not space.done():
-            space.set_result(None)
 
 
 def _close_code(status: int | None) -> int:

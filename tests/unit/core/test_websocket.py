@@ -5,11 +5,13 @@ from __future__ import annotations
 import array
 import asyncio
 import enum
+import time
 
 import pytest
 
+from ssgi_gateway.core.websocket import SHARE
 from ssgi_gateway.ssgi import SSGIWebSocket, WebSocketStatus
-from tests.loops import settle
+from tests.loops import settle, until
 from tests.unit.core.talk import END, LIMIT, MORE, head, websocket
 
 PENDING, REJECTED, CLOSED, ACCEPTED = WebSocketStatus
@@ -506,6 +508,88 @@ async def test_messages_before_a_handler_wait_in_a_bounded_queue():
     assert ws.busy() is True
     ws.on_receive(lambda ws, message: None)
     assert ws.busy() is False
+
+
+async def test_messages_before_a_handler_are_bounded_in_bytes_as_well():
+    ws, _ = accepted(limit=1000)
+    assert ws.deliver(bytes(200_000)) is True
+    assert ws.deliver(bytes(100_000)) is False
+    assert ws.busy() is True
+
+
+async def test_any_number_of_messages_meets_an_async_handler_that_ends_at_once():
+    """No call inside the other for each message: a queue of 15,000 took the C stack, and one of 200 Python's."""
+    count, told = 50_000, []
+    ws, _ = accepted(limit=count + 1)
+
+    async def handler(ws, message):
+        told.append(message)
+
+    for number in range(count):
+        ws.deliver(str(number))
+    ws.on_receive(handler)
+    await until(lambda: len(told) == count)
+    assert told == [str(number) for number in range(count)]
+    assert ws.status is ACCEPTED
+
+
+async def test_messages_that_waited_leave_the_loop_to_others_in_between():
+    ws, _ = accepted(limit=1000)
+    told, turns = [], []
+    for number in range(100):
+        ws.deliver(str(number))
+
+    def handler(ws, message):
+        told.append(message)
+        until = time.perf_counter() + SHARE / 5
+        while time.perf_counter() < until:
+            pass
+
+    def turn():
+        turns.append(len(told))
+        if len(told) < 100:
+            loop.call_soon(turn)
+
+    loop = asyncio.get_running_loop()
+    ws.on_receive(handler)
+    assert ws.deliver("last") is True
+    loop.call_soon(turn)
+    await until(lambda: len(told) == 101)
+    assert told == [*(str(number) for number in range(100)), "last"]
+    assert len(set(turns)) >= 5
+
+
+async def test_take_gives_what_waits_and_has_more_come_at_half_of_it():
+    ws, channel = accepted(limit=4)
+    woken = []
+    ws.on_waiting(lambda: woken.append(1))
+    assert ws.take() is None
+    assert [ws.deliver(message) for message in "abcd"] == [True, True, True, False]
+    assert len(woken) == 4
+    assert [ws.take(), channel.said] == ["a", []]
+    assert [ws.take(), channel.said] == ["b", [MORE]]
+    assert [ws.take(), ws.take(), ws.take(), channel.said] == ["c", "d", None, [MORE]]
+
+
+async def test_take_after_the_end_gives_what_came_before_it():
+    ws, _ = accepted()
+    ws.on_waiting(lambda: None)
+    ws.deliver("a")
+    ws.ended(1000, "")
+    assert [ws.take(), ws.take()] == ["a", None]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit, BaseException, ValueError])
+async def test_a_handler_that_raises_anything_closes_with_1011(error):
+    ws, channel = accepted()
+
+    def handler(ws, message):
+        raise error
+
+    ws.on_receive(handler)
+    ws.deliver("a")
+    assert ws.busy() is False
+    assert ("close", 1011, "") in channel.said
 
 
 async def test_messages_that_waited_meet_an_async_handler_one_at_a_time():

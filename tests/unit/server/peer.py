@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssgi_gateway.server.connection import Connection
-from ssgi_gateway.server.gateway import Gateway
+from ssgi_gateway.server.gateway import SWEEP, Gateway
 from ssgi_gateway.server.http import HttpProtocol
 from ssgi_gateway.settings import Deadlines, FlowControl, Settings, WebSocketSettings, WireLimits
 from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
@@ -155,9 +155,11 @@ class Bench:
         return connection, peer
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass, in one step."""
-        advance(seconds)
-        self.gateway.sweep()
+        """Let time pass, with its sweeps: one that comes late would put every deadline off."""
+        while seconds > 0:
+            advance(min(seconds, SWEEP))
+            seconds -= SWEEP
+            self.gateway.sweep()
         await settle()
 
     @property

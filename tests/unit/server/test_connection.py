@@ -14,7 +14,7 @@ from ssgi_gateway.server.connection import CLOSED, FLUSHING, LINGERING, SMALL, C
 from ssgi_gateway.server.protocol import Protocol
 from ssgi_gateway.server.system import MOST_BUFFERS, RECEIVE_SIZE
 from ssgi_gateway.wire.file_slice import FileSlice, OpenFile
-from tests.loops import settle, until
+from tests.loops import advance, settle, until
 from tests.unit.server.peer import Bench, Peer, bench
 
 EOF, LOST, DEADLINE = "eof", "lost", "deadline"
@@ -126,6 +126,47 @@ async def test_a_reset_is_told_once():
         connection.lost()
         assert notes.heard == [LOST]
         assert b.idle
+
+
+@KINDS
+async def test_a_peer_that_leaves_with_an_answer_of_ours_unread_is_seen_after_what_it_sent_last(kind):
+    """The kernel reports an error together with the data, and uvloop calls the reader for it once and never again."""
+    with bench() as b:
+        connection, notes, peer = open_pair(b, kind)
+        connection.begin()
+        connection.write(b"an answer that it does not read")
+        await settle()
+        peer.send(b"its next request")
+        peer.close()
+        await until(lambda: notes.heard)
+        await until(lambda: notes.heard[-1] == LOST or b.gateway.sweep())
+        assert notes.heard[0] == b"its next request"
+        assert b.gateway.connections == set()
+
+
+async def test_a_connection_that_lives_on_after_an_error_is_still_read():
+    with bench() as b:
+        connection, notes, peer = open_pair(b)
+        connection.begin()
+        connection.read_on()
+        peer.send(b"hello")
+        await until(lambda: notes.heard)
+        assert notes.heard == [b"hello"]
+
+
+async def test_a_connection_at_rest_is_not_read_and_loses_nothing():
+    with bench() as b:
+        connection, notes, peer = open_pair(b)
+        connection.begin()
+        connection.rest()
+        peer.send(b"hello")
+        peer.shutdown()
+        await settle()
+        b.gateway.sweep()
+        assert notes.heard == []
+        connection.resume()
+        await until(lambda: EOF in notes.heard)
+        assert notes.heard[:2] == [b"hello", EOF]
 
 
 async def test_much_is_read_in_bounded_pieces():
@@ -404,6 +445,46 @@ async def test_a_half_close_while_nobody_reads_is_a_peer_that_left_unless_the_se
 
 
 # -- deadlines -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_pause_of_this_process_is_no_silence_of_the_peer():
+    """Stopped, suspended or busy: for as long as nobody looked no deadline runs."""
+    with bench(deadlines={"idle": 10.0}) as b:
+        connection, notes, _ = open_pair(b)
+        connection.begin()
+        await b.wait(5)
+        advance(60)
+        b.gateway.sweep()
+        await b.wait(4)
+        assert notes.heard == []
+        await b.wait(2)
+        assert notes.heard == [DEADLINE]
+
+
+async def test_what_came_in_a_pause_is_read_before_a_deadline_is_judged():
+    with bench(deadlines={"idle": 10.0}) as b:
+        connection, notes, peer = open_pair(b)
+        connection.begin()
+        notes.act = lambda _: setattr(connection, "deadline", b.gateway.now + 10)
+        await b.wait(9.5)
+        peer.send(b"hello")
+        advance(60)
+        b.gateway.sweep()
+        b.gateway.sweep()
+        assert notes.heard == [b"hello"]
+
+
+async def test_room_that_a_reader_made_in_a_pause_is_seen_before_its_deadline_is_judged():
+    with bench(deadlines={"write": 10.0}) as b:
+        connection, notes, peer = open_pair(b, room=4096)
+        connection.begin()
+        connection.write(bytes(1_000_000))
+        await b.wait(9.5)
+        peer.take()
+        advance(0.6)
+        b.gateway.sweep()
+        assert notes.heard == []
+        assert connection.write_deadline > b.gateway.now
 
 
 async def test_a_deadline_is_told_once():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
+from ssgi_gateway.server.websocket import PORTION
 from ssgi_gateway.ssgi import WebSocketStatus
 from tests.loops import settle, until
 from tests.unit.server.peer import Bench, Peer, bench, request, split_answer
@@ -524,13 +526,82 @@ async def test_bad_inputs_83_a_peer_that_answers_no_ping_is_gone(caplog):
     served = Served()
     with bench(None, served.app, websockets=PINGS) as b:
         _, peer = await opened(b)
-        await b.wait(21)
+        await b.wait(20)
         await b.wait(14)
         assert served.closes == []
         await b.wait(2)
         assert served.closes == [(1006, "")]
         assert caplog.messages == ["websocket: no answer to a ping for 15 s"]
         assert frames_of(await peer.read_all()) == [(PING, b"")]
+
+
+async def test_a_peer_that_takes_a_long_message_is_not_gone(caplog):
+    """A ping waits behind the message; its time begins when it has left, and what the peer takes is a sign of life."""
+    served = Served()
+    with bench(None, served.app, websockets={"ping_interval": 2.0, "ping_timeout": 2.0}) as b:
+        _, peer = await opened(b, room=4096)
+        peer.take()
+        served.ws.send(bytes(400_000))
+        took = 0
+        while took < 400_000:
+            for _ in range(2):
+                await b.wait(0.5)
+            piece = peer.take()
+            took += len(piece)
+        assert served.closes == []
+        assert caplog.messages == []
+
+
+async def test_a_peer_that_takes_nothing_and_answers_nothing_is_gone():
+    served = Served()
+    with bench(None, served.app, websockets={"ping_interval": 2.0, "ping_timeout": 2.0}) as b:
+        await opened(b, room=65536)
+        served.ws.send(bytes(1000))
+        await b.wait(5)
+        assert served.closes == [(1006, "")]
+
+
+async def test_a_close_behind_a_long_message_has_its_time_when_that_was_taken():
+    served = Served()
+    with bench(None, served.app, websockets={"close_timeout": 2.0, "ping_interval": 0.0}) as b:
+        _, peer = await opened(b, room=4096)
+        served.ws.send(bytes(400_000))
+        served.ws.close()
+        data = b""
+        while closing(1000)[1] not in data[-4:]:
+            await b.wait(1)
+            data += peer.take()
+        peer.send(close(1000))
+        await until(lambda: served.closes)
+        assert served.closes == [(1000, "")]
+
+
+async def test_a_burst_of_messages_leaves_the_loop_to_others_in_between():
+    served, turns = Served(), []
+    with bench(None, served.app) as b:
+        _, peer = await opened(b)
+        loop = asyncio.get_running_loop()
+
+        def turn():
+            turns.append(len(served.heard))
+            if len(served.heard) < 2000:
+                loop.call_soon(turn)
+
+        peer.send(frame(TEXT, b"") * 2000)
+        turn()
+        await until(lambda: len(served.heard) == 2000)
+        steps = [after - before for before, after in itertools.pairwise(turns)]
+        assert max(steps) <= 2 * PORTION
+
+
+async def test_a_burst_that_ends_with_the_connection_is_delivered_whole():
+    served = Served()
+    with bench(None, served.app) as b:
+        _, peer = await opened(b)
+        peer.send(frame(TEXT, b"x") * 5000)
+        peer.close()
+        await until(lambda: served.closes or b.gateway.sweep())
+        assert len(served.heard) == 5000
 
 
 async def test_a_peer_that_says_something_is_not_gone():

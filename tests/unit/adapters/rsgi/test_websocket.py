@@ -11,7 +11,6 @@ import pytest
 
 from ssgi_gateway.adapters.rsgi.adapter import RsgiApplication, adapt
 from ssgi_gateway.adapters.rsgi.errors import RSGIProtocolClosed, RSGIProtocolError
-from ssgi_gateway.adapters.rsgi.websocket import QUEUE
 from tests.unit.adapters.serving import in_loop, serving, wait_for
 
 
@@ -337,7 +336,7 @@ async def test_a_receive_that_is_cancelled_loses_nothing():
         await transport.send_str("go on")
         waiting = asyncio.ensure_future(transport.receive())
         await asyncio.sleep(0)
-        transport.message_received(transport._ws, "first")
+        transport._ws.deliver("first")
         waiting.cancel()  # in the turn of the loop in which the message has come
         await asyncio.wait([waiting])
         assert waiting.cancelled()
@@ -355,11 +354,11 @@ async def test_a_receive_that_is_cancelled_loses_nothing():
 
 @in_loop
 async def test_messages_nobody_asks_for_make_the_client_wait():
-    gate, transports = asyncio.Event(), []
+    gate, opened = asyncio.Event(), []
 
     async def app(scope, proto):
         transport = await proto.accept()
-        transports.append(transport)
+        opened.append(transport._ws)
         await gate.wait()
         total = 0
         while (message := await transport.receive()).kind:
@@ -373,7 +372,7 @@ async def test_messages_nobody_asks_for_make_the_client_wait():
             ws.send(bytes(100_000))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ws.client.writer.drain(), 0.3)
-        assert len(transports[0]._queue) == QUEUE
+        assert opened[0].busy()
         gate.set()
         assert await ws.receive() == "all"
         ws.close()
