@@ -74,7 +74,7 @@ def with_atheris(target: str, seconds: int, seed: int) -> None:
 
     with atheris.instrument_imports(include=["ssgi_gateway.wire", "wsproto", "sioscgi"]):
         from fuzz.loop import CORPUS
-        from fuzz.mutate import LONGEST, TOKENS
+        from fuzz.mutate import MAX_INPUT, TOKENS
         from fuzz.targets import TARGETS
 
     run = TARGETS[target]
@@ -89,7 +89,7 @@ def with_atheris(target: str, seconds: int, seed: int) -> None:
         f"fuzz {target}",
         f"-max_total_time={seconds}",
         f"-seed={seed}",
-        f"-max_len={LONGEST}",
+        f"-max_len={MAX_INPUT}",
         f"-dict={TOKENS / target}.dict",
         f"-artifact_prefix={FINDINGS}/{target}-",
         "-verbosity=0",

@@ -31,7 +31,7 @@ HEAD: Final = (
     "remote_address", "is_upgrade",
 )  # fmt: skip
 
-MOST_EVENTS: Final = 100_000
+MAX_EVENTS: Final = 100_000
 
 
 def see_variables(variables: Any) -> tuple[Any, ...]:
@@ -114,7 +114,7 @@ class CodecPair(Pair):
         told: list[Any] = []
         while (event := self.next_event()) is not None:
             told.append(event)
-            assert len(told) < MOST_EVENTS, "events without end"
+            assert len(told) < MAX_EVENTS, "events without end"
             if isinstance(event, list):
                 break
         return told
@@ -146,12 +146,12 @@ def head_of(size: int, status: int = 200) -> Each:
 class RequestPair(CodecPair):
     """Codecs of requests."""
 
-    STATE = ("protocol", "serves_http", "tunnels", "busy", "closing")
+    STATE = ("protocol", "serves_http", "supports_upgrade", "busy", "closing")
 
     def state(self) -> None:
         """Compare what can be seen from outside."""
         super().state()
-        self.ask("pending")
+        self.ask("incomplete")
         self.ask("trailing_data")
         del self._said[-2:]
 

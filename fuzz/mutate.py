@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LONGEST", "TOKENS", "mutate", "tokens"]
+__all__ = ["MAX_INPUT", "TOKENS", "mutate", "tokens"]
 
-LONGEST: Final = 8192
+MAX_INPUT: Final = 8192
 """Bytes of an input."""
 
 TOKENS: Final = Path(__file__).parent / "tokens"
@@ -74,7 +74,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (_flip, _set, _delete, _insert, _replac
 
 
 def mutate(chance: random.Random, data: bytes, others: Sequence[bytes], words: Sequence[bytes]) -> bytes:
-    """Something like ``data``, of at most ``LONGEST`` bytes.
+    """Something like ``data``, of at most ``MAX_INPUT`` bytes.
 
     Args:
         chance: decides.
@@ -87,4 +87,4 @@ def mutate(chance: random.Random, data: bytes, others: Sequence[bytes], words: S
         if len(changed) < 4:
             changed += chance.choice(words)
         chance.choice(MUTATIONS)(chance, changed, others, words)
-    return bytes(changed[:LONGEST]).ljust(2, b"\0")
+    return bytes(changed[:MAX_INPUT]).ljust(2, b"\0")

@@ -25,7 +25,7 @@ __all__ = ["TARGETS", "directions"]
 READS: Final = (1 << 20, 1, 2, 3, 7, 16, 100, 1000)
 """Bytes of a read."""
 
-MOST_READS: Final = 2000
+MAX_READS: Final = 2000
 """An input is cut into at most so many reads, for a run to be short."""
 
 LIMITS: Final = (
@@ -58,7 +58,7 @@ def directions(read: int = 0, part: int = 0, choice: int = 0, *, eof: bool = Fal
 def reads(data: bytes) -> Iterator[bytes]:
     """What arrives, as it is cut."""
     wire = data[2:]
-    size = max(READS[data[0] & 7], len(wire) // MOST_READS)
+    size = max(READS[data[0] & 7], len(wire) // MAX_READS)
     for start in range(0, len(wire), size):
         yield wire[start : start + size]
     if data[0] & 8:

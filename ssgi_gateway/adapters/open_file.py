@@ -57,7 +57,7 @@ class OpenFile:
 
         Then it is closed; otherwise ``None``.
         """
-        if self.left > SMALL or channel_of(res).front_file(self._fd) is not None:
+        if self.left > SMALL or channel_of(res).offload_file(self._fd) is not None:
             return None
         try:
             return os.pread(self._fd, self.left, self.offset)

@@ -132,7 +132,7 @@ def _opened(addresses: list[tuple[str, Address]], settings: Settings) -> Iterato
     with contextlib.ExitStack() as stack:
         opened = []
         for protocol, address in addresses:
-            listener = listeners.open(address, settings, protocol)
+            listener = listeners.listen(address, settings, protocol)
             stack.callback(listener.close)
             opened.append(listener)
         yield opened

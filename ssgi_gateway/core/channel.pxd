@@ -8,11 +8,11 @@ cdef class Channel:
 
     cpdef bint write(self, ResponseHead head, object data, bint end) except -1
     cpdef bint write_file(self, ResponseHead head, object file, bint end) except -1
-    cpdef object front_file(self, int fd)
+    cpdef object offload_file(self, int fd)
     cpdef object when_writable(self)
     cpdef object when_flushed(self)
-    cpdef object body_taken(self, object body)
-    cpdef object break_off(self)
+    cpdef object body_consumed(self, object body)
+    cpdef object abort_response(self)
     cpdef str failure_page(self, object exc)
     cpdef object switch(self, object socket, str subprotocol, object headers)
     cpdef bint send_message(self, object message) except -1

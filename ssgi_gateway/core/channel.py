@@ -40,7 +40,7 @@ class Channel:
         """As ``write``, with a part of a file for the data."""
         raise NotImplementedError
 
-    def front_file(self, fd: int) -> tuple[str, str] | None:
+    def offload_file(self, fd: int) -> tuple[str, str] | None:
         """The header by which the web server sends the open file ``fd`` itself; ``None`` where it may not."""
         raise NotImplementedError
 
@@ -52,11 +52,11 @@ class Channel:
         """A future of ``True`` when all that was written has left the process, ``False`` when the peer is gone."""
         raise NotImplementedError
 
-    def body_taken(self, body: RequestBody) -> None:
+    def body_consumed(self, body: RequestBody) -> None:
         """The application has read: the peer may send more."""
         raise NotImplementedError
 
-    def break_off(self) -> None:
+    def abort_response(self) -> None:
         """End the connection so that what was written so far cannot be taken for a whole answer."""
         raise NotImplementedError
 

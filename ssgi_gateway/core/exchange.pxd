@@ -17,7 +17,7 @@ cdef class Exchange:
     cdef public str protocol
     cdef public double began
 
-    cdef object _open(self, Channel channel, RequestHead request)
+    cdef object _init_base(self, Channel channel, RequestHead request)
     cpdef object run(self, object app, str kind, bint strict)
     cpdef object cancel(self)
     cpdef bint finished(self) except -1
@@ -35,7 +35,7 @@ cdef class Exchange:
     cpdef object _call_done(self, object task)
     cpdef object _task_done(self, object task)
     cpdef bint _forget(self, object task) except -1
-    cpdef object _settle(self)
+    cpdef object _answer_if_abandoned(self)
     cpdef object _fail(self, object exc)
     cpdef object _log(self, object exc)
     cpdef object _notify(self, object handler, tuple args)

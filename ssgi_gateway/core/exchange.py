@@ -40,7 +40,7 @@ class Exchange:
         "sent",
     )
 
-    def _open(self, channel: Channel, request: RequestHead) -> None:
+    def _init_base(self, channel: Channel, request: RequestHead) -> None:
         """Set what both kinds have; called by their ``__init__``."""
         self._channel = channel
         self._request = request
@@ -107,7 +107,7 @@ class Exchange:
             if strict and not self._tasks:
                 get_header.expire()
             if not self.finished():
-                self._settle()
+                self._answer_if_abandoned()
 
     def cancel(self) -> None:
         """Cancel every task of this exchange."""
@@ -172,7 +172,7 @@ class Exchange:
             return
         if task is None:
             if not self.finished():
-                self._settle()
+                self._answer_if_abandoned()
         elif not task.done():
             self._hold(task)
 
@@ -192,13 +192,13 @@ class Exchange:
         if not self._forget(task):
             self._fail(task.exception())
         elif not self.finished():
-            self._settle()
+            self._answer_if_abandoned()
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """A task of ``run_async`` or of a handler has ended."""
         if self._forget(task):
             if not self.finished():
-                self._settle()
+                self._answer_if_abandoned()
         else:
             self._log(task.exception())
             if self._called and not self._tasks and not self.finished():
@@ -210,7 +210,7 @@ class Exchange:
             self._tasks.discard(task)
         return task.cancelled() or task.exception() is None
 
-    def _settle(self) -> None:
+    def _answer_if_abandoned(self) -> None:
         """Answer if nobody else can."""
         if self._called and not self._tasks:
             self.answer_nothing()

@@ -7,7 +7,7 @@ from .exchange cimport Exchange, flat
 
 cdef int OPEN, STREAMING, ENDED, ABORTED
 cdef Py_ssize_t UNKNOWN
-cdef Ready TRUE, FALSE, GONE
+cdef Ready TRUE, FALSE, CLIENT_LEFT
 
 
 cdef class HttpResponse(Exchange):
@@ -21,7 +21,7 @@ cdef class HttpResponse(Exchange):
     cdef Py_ssize_t _total
     cdef bint _suppressed
 
-    cpdef object begin(self, Channel channel, RequestHead request, RequestBody body)
+    cpdef object init(self, Channel channel, RequestHead request, RequestBody body)
     cpdef object when_aborted(self, object handler, tuple args)
     cpdef object send_status(self, object status_code=*)
     cpdef object send_headers(self, object headers)

@@ -38,7 +38,7 @@ STREAMING: Final = 1
 ENDED: Final = 2
 ABORTED: Final = 3
 
-GONE: Final = Ready((False, True))
+CLIENT_LEFT: Final = Ready((False, True))
 """What ``send_chunk`` resolves to after an abort."""
 
 UNKNOWN: Final = -1
@@ -53,11 +53,11 @@ class HttpResponse(Exchange):
     __slots__ = ("_body", "_data", "_head", "_pieces", "_remaining", "_state", "_suppressed", "_total", "aborted")
 
     def __init__(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
-        self.begin(channel, request, body)
+        self.init(channel, request, body)
 
-    def begin(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
-        self._open(channel, request)
+    def init(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
+        self._init_base(channel, request)
         self.aborted = False
         self._state = OPEN
         self._head: ResponseHead | None = None
@@ -135,7 +135,7 @@ class HttpResponse(Exchange):
         """
         if self._state >= ENDED:
             self._refuse("send_chunk")
-            return GONE
+            return CLIENT_LEFT
         if type(chunk) is not bytes and chunk is not None:
             chunk = flat(chunk)
         size = 0 if chunk is None else len(chunk)
@@ -204,7 +204,7 @@ class HttpResponse(Exchange):
 
     def _hand_over(self, opened: OpenFile) -> bool:
         """Let the web server send the file, if it may."""
-        header = self._channel.front_file(opened.fd)
+        header = self._channel.offload_file(opened.fd)
         if header is None or self._response_head().status != 200:
             return False
         head = self._response_head()
@@ -245,12 +245,12 @@ class HttpResponse(Exchange):
         while True:
             piece = body.take()
             if piece:
-                self._channel.body_taken(body)
+                self._channel.body_consumed(body)
                 return io.BytesIO(piece)
             if body.ended:
                 return None
             waiter = body.when_more(self._channel.scope.loop)
-            self._channel.body_taken(body)
+            self._channel.body_consumed(body)
             await waiter
 
     # -- aborts --------------------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ class HttpResponse(Exchange):
 
     def _break(self, problem: str) -> None:
         logger.error("%s: %s", self._name(), problem)
-        self._channel.break_off()
+        self._channel.abort_response()
         raise ValueError(problem)
 
     def answer_failure(self, exc: BaseException | None) -> None:
@@ -399,7 +399,7 @@ class HttpResponse(Exchange):
             self.send_headers([("Content-Type", "text/plain; charset=utf-8")])
             self.send(self._channel.failure_page(exc))
         elif self._state == STREAMING:
-            self._channel.break_off()
+            self._channel.abort_response()
 
 
 def open_file(file: Any) -> tuple[OpenFile, int]:

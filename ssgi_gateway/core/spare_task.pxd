@@ -13,7 +13,7 @@ cdef class FirstStep:
 cdef class Relay:
     cdef public object coroutine
     cdef public object pending
-    cdef public bint told
+    cdef public bint reported
     cdef public object error
 
 

@@ -64,12 +64,12 @@ def make_task(loop: asyncio.AbstractEventLoop, coroutine: Any) -> tuple[asyncio.
 class Relay:
     """The coroutine of the task in reserve: it goes on with another one, or ends as that did."""
 
-    __slots__ = ("coroutine", "error", "pending", "told")
+    __slots__ = ("coroutine", "error", "pending", "reported")
 
     def __init__(self) -> None:
         self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.pending: Any = None  # what the coroutine waits for; the task has not been told yet
-        self.told = True
+        self.reported = True
         self.error: BaseException | None = None
 
     def __await__(self) -> Relay:
@@ -83,8 +83,8 @@ class Relay:
 
     def send(self, value: Any) -> Any:
         """Resume."""
-        if not self.told:
-            self.told = True
+        if not self.reported:
+            self.reported = True
             pending, self.pending = self.pending, None
             return pending
         if self.coroutine is None:
@@ -96,9 +96,9 @@ class Relay:
         error = kind if value is None else value
         if self.coroutine is None:
             raise self.error if self.error is not None else error
-        if not self.told:
+        if not self.reported:
             # The task was cancelled in the first step. asyncio then cancels what the coroutine has come to wait for.
-            self.told = True
+            self.reported = True
             pending, self.pending = self.pending, None
             if pending is not None and pending.cancel():
                 return pending
@@ -145,7 +145,7 @@ class SpareTask:
         relay = self._relay
         relay.coroutine = coroutine
         relay.pending = pending
-        relay.told = False
+        relay.reported = False
         self._begin()
         return self._task
 

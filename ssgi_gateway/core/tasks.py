@@ -20,7 +20,7 @@ EAGER = sys.version_info >= (3, 12)
 """From Python 3.12 a task can run until its first suspension before its creator goes on: an application that
 answers without waiting then costs no turn of the loop. Before, ``make_task`` makes that possible."""
 
-MOST_SPENT: Final = 64
+MAX_SPENT: Final = 64
 """At how many tasks in reserve, used up at a rate of one in three or more, it is plain that this application uses each:
 its framework notes something on every task, say. Then ordinary ones are cheaper."""
 
@@ -52,7 +52,7 @@ class TaskScope:
             BaseException: what ``awaitable`` raised before it waited for anything.
         """
         coroutine = to_coroutine(awaitable)
-        if EAGER or self._spent >= MOST_SPENT or self._cannot_lend():
+        if EAGER or self._spent >= MAX_SPENT or self._cannot_lend():
             task: asyncio.Task[Any] | None = start_task(self.loop, coroutine)
             if task is not None and task.done():
                 task.result()

@@ -62,7 +62,7 @@ class WebSocket(Exchange):
     def __init__(
         self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int, queue_size: int = 262144
     ) -> None:
-        self._open(channel, request)
+        self._init_base(channel, request)
         self.status = PENDING
         self._offered = offered
         self._queue: deque[str | bytes] | None = None

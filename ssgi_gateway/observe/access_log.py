@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AccessLog"]
 
-MOST: Final = 65536
+MAX_GATHERED: Final = 65536
 """Characters gathered before they are written without waiting for the clock."""
 
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(32), 34, 92, *range(127, 256))}
@@ -98,7 +98,7 @@ class AccessLog(Observer):
         )
         self._lines.append(line)
         self._size += len(line)
-        if self._size >= MOST:
+        if self._size >= MAX_GATHERED:
             self.flush()
 
     def flush(self) -> None:

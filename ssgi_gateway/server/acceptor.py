@@ -66,9 +66,9 @@ class Acceptor:
         if fd < 0:
             return False
         connection = Connection.__new__(Connection)
-        connection.open(gateway, fd)
+        connection.init(gateway, fd)
         protocol = HttpProtocol.__new__(HttpProtocol)
-        protocol.open(connection, gateway, self.make_codec(fd))
+        protocol.init(connection, gateway, self.make_codec(fd))
         connection.opened(protocol.codec.protocol)
         if len(gateway.connections) >= gateway.max_connections:
             protocol.overloaded()
@@ -76,7 +76,7 @@ class Acceptor:
         return True
 
     def _exhausted(self, error: OSError) -> None:
-        self.gateway.complain(
+        self.gateway.log_peer_error(
             "accept", f"no connection could be accepted: {error.strerror}; trying again every {RETRY:g} s"
             + (" (raise the limit on open files: ulimit -n, LimitNOFILE=)" if error.errno == errno.EMFILE else ""),
         )  # fmt: skip

@@ -6,7 +6,7 @@ from .system cimport close, receive, send, send_many, shutdown_write
 
 cdef int OPEN, FLUSHING, LINGERING, CLOSED
 cdef double NEVER, LINGER_TIME
-cdef Py_ssize_t LINGER_BYTES, SMALL
+cdef Py_ssize_t LINGER_BYTES, MAX_JOINED
 
 
 cdef object _resolve(list waiters, bint value)
@@ -33,7 +33,7 @@ cdef class Connection:
     cdef public int state
     cdef public double write_deadline
 
-    cpdef object open(self, Gateway gateway, int fd)
+    cpdef object init(self, Gateway gateway, int fd)
     cpdef object opened(self, str spoken)
     cpdef object begin(self)
     cpdef object on_readable(self)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.wire.file_slice import FileSlice
 
-from .system import MOST_BUFFERS, addresses, close, receive, send, send_file, send_many, shutdown_write
+from .system import MAX_BUFFERS, addresses, close, receive, send, send_file, send_many, shutdown_write
 
 if TYPE_CHECKING:
     from .gateway import Gateway
@@ -37,7 +37,7 @@ LINGER_TIME: Final = 5.0
 """Seconds given to a peer to notice an early answer; nginx's lingering_timeout is the same."""
 LINGER_BYTES: Final = 64 * 1024 * 1024
 """Most bytes thrown away meanwhile."""
-SMALL: Final = 16384
+MAX_JOINED: Final = 16384
 """Pieces up to this size are joined into one buffer: a copy is then cheaper than a gathering write."""
 
 
@@ -67,10 +67,10 @@ class Connection:
     )
 
     def __init__(self, gateway: Gateway, fd: int) -> None:
-        self.open(gateway, fd)
+        self.init(gateway, fd)
 
-    def open(self, gateway: Gateway, fd: int) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
+    def init(self, gateway: Gateway, fd: int) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         self.gateway = gateway
         self.fd = fd
         self.protocol: Protocol = None  # type: ignore[assignment]  # set by the acceptor, never None afterwards
@@ -260,7 +260,7 @@ class Connection:
             return max(sent, 0)
         buffers: list[Any] = []
         for piece in out:
-            if type(piece) is FileSlice or len(buffers) == MOST_BUFFERS:
+            if type(piece) is FileSlice or len(buffers) == MAX_BUFFERS:
                 break
             buffers.append(piece)
         return send_many(self.fd, buffers)
@@ -321,9 +321,9 @@ class Connection:
         piece = memoryview(data)[start:]
         size = len(piece)
         self.out_size += size
-        if size <= SMALL:
+        if size <= MAX_JOINED:
             # Thousands of small messages to a slow reader are a few buffers here.
-            if out and type(out[-1]) is bytearray and len(out[-1]) < SMALL:
+            if out and type(out[-1]) is bytearray and len(out[-1]) < MAX_JOINED:
                 out[-1] += piece
             else:
                 out.append(bytearray(piece))
@@ -411,11 +411,11 @@ class Connection:
         _resolve(self._take_flushed(), False)
         if self._registered:
             self._registered = False
-            self.gateway.forget(self)
+            self.gateway.unregister(self)
         if self.spoken and self.gateway.observer is not None:
             self.gateway.observer.connection_closed(self.spoken)
 
-    def whence(self) -> str:
+    def peer_label(self) -> str:
         """``" from host:port"`` for a log line; nothing for a unix socket, whose peers have no name."""
         peer = addresses(self.fd)[1] if self.state != CLOSED else ""
         return f" from {peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
@@ -438,7 +438,7 @@ class Connection:
         if self.state == CLOSED or (self.deadline > now and self.write_deadline > now):
             return
         if self.write_deadline <= now:
-            self.gateway.complain(
+            self.gateway.log_peer_error(
                 "slow reader", f"a peer took nothing of its answer for {self.gateway.write_timeout:.0f} s; closed"
             )
             self.lost()

@@ -29,6 +29,6 @@ cdef class Gateway:
     cdef public double idle_timeout
     cdef public double write_timeout
 
-    cpdef object complain(self, str kind, str message)
-    cpdef object front_file(self, int fd)
-    cpdef object forget(self, object connection)
+    cpdef object log_peer_error(self, str kind, str message)
+    cpdef object offload_file(self, int fd)
+    cpdef object unregister(self, object connection)

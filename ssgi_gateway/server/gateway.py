@@ -99,11 +99,11 @@ class Gateway:
         self._emptied: asyncio.Future[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = loop.call_later(SWEEP, self._on_timer)
 
-    def complain(self, kind: str, message: str) -> None:
+    def log_peer_error(self, kind: str, message: str) -> None:
         """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""
         self._complaints.warning(kind, message, self.now)
 
-    def front_file(self, fd: int) -> tuple[str, str] | None:
+    def offload_file(self, fd: int) -> tuple[str, str] | None:
         """The header that makes the web server send the open file ``fd``: settings ``file_header`` and ``file_root``.
 
         The kernel says where the file lies, links resolved, so that nothing outside of the roots is ever named.
@@ -124,7 +124,7 @@ class Gateway:
                 return (name, quote(place.rstrip("/") + path[len(folder) :]) if name == "X-Accel-Redirect" else path)
         return None
 
-    def forget(self, connection: Connection) -> None:
+    def unregister(self, connection: Connection) -> None:
         """A connection has closed."""
         self.connections.discard(connection)
         if self._emptied is not None and not self.connections and not self._emptied.done():

@@ -16,8 +16,8 @@ from .protocol cimport Protocol
 from .system cimport clock
 from .websocket cimport WebSocketProtocol
 
-cdef Py_ssize_t BIG_HEAD
-cdef double LAST_WORD
+cdef Py_ssize_t MAX_SAFE_HEAD
+cdef double DRAIN_GRACE
 
 
 cdef class HttpProtocol(Protocol):
@@ -31,11 +31,11 @@ cdef class HttpProtocol(Protocol):
     cdef bint _overloaded
     cdef object _upgrade
 
-    cpdef object open(self, Connection connection, Gateway gateway, Codec codec)
+    cpdef object init(self, Connection connection, Gateway gateway, Codec codec)
     cpdef object overloaded(self)
     @cython.locals(codec=Codec)
     cpdef bint write(self, ResponseHead head, object data, bint end) except -1
-    cdef object _advance(self)
+    cdef object _process_events(self)
     cdef object _flush(self)
     cdef object _head_received(self, HeadReceived event)
     cdef object _body_received(self, bytes data)
@@ -48,6 +48,6 @@ cdef class HttpProtocol(Protocol):
     @cython.locals(exchange=Exchange, observer=Observer)
     cdef Exchange _release(self, int status)
     cdef object _end(self)
-    cdef object _wait(self)
+    cdef object _update_interest(self)
     cdef object _refuse(self, object refusal)
     cdef object _complain(self, str kind, str message)

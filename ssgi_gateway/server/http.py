@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .gateway import Gateway
 
-BIG_HEAD: Final = 4096
+MAX_SAFE_HEAD: Final = 4096
 """nginx's scgi_buffer_size and fastcgi_buffer_size are one page unless set: a larger head fails there."""
 
-LAST_WORD: Final = 1.0
+DRAIN_GRACE: Final = 1.0
 """Seconds that a connection which is new when the drain begins gets for its request: a web server that has connected is
 about to send one, and a close would cost it."""
 
@@ -60,11 +60,11 @@ class HttpProtocol(Protocol):
     )
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
-        self.open(connection, gateway, codec)
+        self.init(connection, gateway, codec)
 
-    def open(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
-        self.attach(connection, gateway)
+    def init(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
+        self._init_base(connection, gateway)
         self.codec = codec
         self._head: HeadReceived | None = None  # decoded, its application not called yet
         self._body: RequestBody | None = None
@@ -80,7 +80,7 @@ class HttpProtocol(Protocol):
     def data_received(self, data: bytes) -> None:
         self._fresh = False
         self.codec.receive(data)
-        self._advance()
+        self._process_events()
 
     def eof_received(self) -> None:
         connection = self.connection
@@ -88,7 +88,7 @@ class HttpProtocol(Protocol):
             connection.stop_reading()
             return
         self.codec.receive(b"")
-        self._advance()
+        self._process_events()
         connection.lost()
 
     def connection_lost(self) -> None:
@@ -100,7 +100,7 @@ class HttpProtocol(Protocol):
     def deadline_passed(self) -> None:
         gateway = self.gateway
         if self._exchange is None:
-            if self.codec.pending():
+            if self.codec.incomplete():
                 self._complain("slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s")
             self.connection.finish(False)
         elif self._body is not None and self._body.wanted:
@@ -108,9 +108,9 @@ class HttpProtocol(Protocol):
             self.connection.lost()
 
     def shut_down(self) -> None:
-        if self._exchange is None and not self.codec.pending():
+        if self._exchange is None and not self.codec.incomplete():
             if self._fresh:
-                self.connection.deadline = self.gateway.now + LAST_WORD
+                self.connection.deadline = self.gateway.now + DRAIN_GRACE
             else:
                 self.connection.finish(False)  # not before the last answer has left
 
@@ -122,7 +122,7 @@ class HttpProtocol(Protocol):
 
     # -- what the codec says -------------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
+    def _process_events(self) -> None:
         """Take every event there is, send automatic answers, then let the application work."""
         codec = self.codec
         try:
@@ -148,7 +148,7 @@ class HttpProtocol(Protocol):
             self._flush()
             self.connection.lost()
             return
-        self._wait()
+        self._update_interest()
 
     def _flush(self) -> None:
         """Send what the codec answers by itself."""
@@ -156,7 +156,7 @@ class HttpProtocol(Protocol):
         if output:
             self.connection.write(output)
             if self.codec.closing:
-                self.connection.finish(self.codec.trails)
+                self.connection.finish(self.codec.may_send_trailing)
 
     def _head_received(self, event: HeadReceived) -> None:
         if self._overloaded:
@@ -202,7 +202,7 @@ class HttpProtocol(Protocol):
         variables = self._head.variables  # type: ignore[union-attr]  # the callers have looked
         self._head = None
         request = parse_head(variables, gateway.root_path)
-        if request.is_upgrade and gateway.websocket_app is not None and self.codec.tunnels:
+        if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
             self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
             limits = gateway.settings.websockets
             socket = WebSocket(self, request, upgrade.subprotocols, limits.max_queue, limits.max_queue_size)
@@ -210,7 +210,7 @@ class HttpProtocol(Protocol):
             self._call(socket, gateway.websocket_app, "websocket")
         elif gateway.http_app is not None and self.codec.serves_http:
             response = HttpResponse.__new__(HttpResponse)
-            response.begin(self, request, self._body)
+            response.init(self, request, self._body)
             self._exchange = response
             self._call(response, gateway.http_app, "http")
         else:
@@ -232,7 +232,7 @@ class HttpProtocol(Protocol):
     def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         codec = self.codec
         pieces = codec.encode(head, data, end)
-        if head is not None and codec.head_size > BIG_HEAD:
+        if head is not None and codec.head_size > MAX_SAFE_HEAD:
             self._complain(
                 "big head",
                 f"a response's head has {codec.head_size} bytes; nginx refuses more than one page unless "
@@ -255,21 +255,21 @@ class HttpProtocol(Protocol):
             self._end()
         return more
 
-    def front_file(self, fd: int) -> tuple[str, str] | None:
-        return self.gateway.front_file(fd)
+    def offload_file(self, fd: int) -> tuple[str, str] | None:
+        return self.gateway.offload_file(fd)
 
-    def body_taken(self, body: RequestBody) -> None:
+    def body_consumed(self, body: RequestBody) -> None:
         connection = self.connection
         if not body.ended and body.size <= self.gateway.low_water:
             connection.deadline = self.gateway.now + self.gateway.body_timeout
             connection.start_reading()
 
-    def break_off(self) -> None:
+    def abort_response(self) -> None:
         """Close without the end mark, which FastCGI's front sees; SCGI's sees fewer bytes than were declared."""
-        sign = self.codec.break_off()
+        sign = self.codec.abort_response()
         if sign:
             self.connection.write(sign)
-        self.connection.finish(not self._ended or self.codec.trails)
+        self.connection.finish(not self._ended or self.codec.may_send_trailing)
         self.connection_lost()
 
     def describe(self) -> dict[str, Any]:
@@ -323,9 +323,9 @@ class HttpProtocol(Protocol):
             self.connection.deadline = self.gateway.now + self.gateway.idle_timeout
             self.connection.start_reading()  # a body that had to wait has stopped it
         else:
-            self.connection.finish(not self._ended or self.codec.trails)
+            self.connection.finish(not self._ended or self.codec.may_send_trailing)
 
-    def _wait(self) -> None:
+    def _update_interest(self) -> None:
         """Nothing more can be done now: say what is waited for, and read only if somebody wants it."""
         connection = self.connection
         if connection.protocol is not self or connection.state != 0:
@@ -337,7 +337,7 @@ class HttpProtocol(Protocol):
         if self._exchange is None:
             if not self.codec.busy:
                 gateway = self.gateway
-                pending = self.codec.pending()
+                pending = self.codec.incomplete()
                 until = gateway.now + (gateway.head_timeout if pending else gateway.idle_timeout)
                 if pending != self._dribbling or until < connection.deadline:
                     connection.deadline = until
@@ -368,15 +368,15 @@ class HttpProtocol(Protocol):
             committed = exchange.committed()
             exchange.abort()
             if committed:
-                self.break_off()
+                self.abort_response()
                 return
         self.connection.write_many(self.codec.encode(head, text, True))
         if self._overloaded:
             self.codec.finish()
-            self.connection.finish(not self._ended or self.codec.trails)
+            self.connection.finish(not self._ended or self.codec.may_send_trailing)
         else:
             # A kept FastCGI connection stays: nginx may send its next request there before it sees a close.
             self._end()
 
     def _complain(self, kind: str, message: str) -> None:
-        self.gateway.complain(kind, f"{self.codec.protocol}{self.connection.whence()}: {message}")
+        self.gateway.log_peer_error(kind, f"{self.codec.protocol}{self.connection.peer_label()}: {message}")

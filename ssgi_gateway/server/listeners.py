@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.settings import Settings
 
-__all__ = ["Address", "Listener", "open"]
+__all__ = ["Address", "Listener", "listen"]
 
 
 ABSENT: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
@@ -73,7 +73,7 @@ class Listener:
         return f"Listener({self.protocol} on {self.address})"
 
 
-def open(address: Address, settings: Settings, protocol: str) -> Listener:  # noqa: A001
+def listen(address: Address, settings: Settings, protocol: str) -> Listener:
     """Listen on ``address``.
 
     Args:

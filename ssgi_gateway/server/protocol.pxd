@@ -7,7 +7,7 @@ cdef class Protocol(Channel):
     cdef public Connection connection
     cdef public Gateway gateway
 
-    cpdef object attach(self, Connection connection, Gateway gateway)
+    cpdef object _init_base(self, Connection connection, Gateway gateway)
     cpdef object data_received(self, bytes data)
     cpdef object eof_received(self)
     cpdef object connection_lost(self)

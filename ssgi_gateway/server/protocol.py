@@ -23,7 +23,7 @@ class Protocol(Channel):
 
     __slots__ = ("connection", "gateway")
 
-    def attach(self, connection: Connection, gateway: Gateway) -> None:
+    def _init_base(self, connection: Connection, gateway: Gateway) -> None:
         """Take the place of ``connection``'s protocol. Called once, by ``__init__``."""
         self.scope = gateway.scope
         self.front_files = gateway.front_files

@@ -21,7 +21,7 @@ RECEIVE_SIZE: Final = 262144
 _incoming: Final = (bytearray(RECEIVE_SIZE),)
 _view: Final = memoryview(_incoming[0])
 
-MOST_BUFFERS: Final = 64
+MAX_BUFFERS: Final = 64
 """Buffers for one gathering write; IOV_MAX is 1024 on Linux, what is left goes in the next turn."""
 
 
@@ -84,7 +84,7 @@ def send_many(fd: int, buffers: list[Any]) -> int:
         OSError: the connection is broken.
     """
     try:
-        return os.writev(fd, buffers[:MOST_BUFFERS])
+        return os.writev(fd, buffers[:MAX_BUFFERS])
     except BlockingIOError:
         return 0
 

@@ -49,7 +49,7 @@ DEF SIZE = 262144
 DEF BUFFERS = 64
 
 RECEIVE_SIZE = SIZE
-MOST_BUFFERS = BUFFERS
+MAX_BUFFERS = BUFFERS
 
 cdef char incoming[SIZE]
 """One buffer for all connections: a read is over before the next begins, and only what arrived is copied out."""

@@ -19,7 +19,7 @@ cdef class WebSocketProtocol(Protocol):
     cdef public WebSocket socket
     cdef dict _described
     cdef bint _full
-    cdef double _heard
+    cdef double _last_received
     cdef bint _pinged
     cdef bint _resting
     cdef double _asked
@@ -32,7 +32,7 @@ cdef class WebSocketProtocol(Protocol):
     cdef object _ask(self, double timeout)
     cdef bint _moved(self, double timeout) except -1
     @cython.locals(left=Py_ssize_t, until=double, high_water=Py_ssize_t)
-    cdef object _advance(self)
+    cdef object _process_events(self)
     cdef Py_ssize_t _take(self, Event event) except -1
     cdef object _rest(self)
     cpdef object _go_on(self)

@@ -51,7 +51,7 @@ class WebSocketProtocol(Protocol):
         "_asked",
         "_described",
         "_full",
-        "_heard",
+        "_last_received",
         "_pinged",
         "_resting",
         "_state",
@@ -68,14 +68,14 @@ class WebSocketProtocol(Protocol):
         deflate: DeflateParams | None,
         described: dict[str, Any],
     ) -> None:
-        self.attach(connection, gateway)
+        self._init_base(connection, gateway)
         self.codec = WebSocketCodec(gateway.settings.websockets, deflate)
         self.socket = socket
         self._described = described
         self._state = RUNNING
         self._full = False  # the application cannot take more messages now
         self._resting = False  # more has arrived than one turn of the loop is given
-        self._heard = gateway.now
+        self._last_received = gateway.now
         self._pinged = False
         self._asked = 0.0  # when our last ping or Close was written
         self._unsent = 0  # and how much lay before it in the kernel
@@ -100,9 +100,9 @@ class WebSocketProtocol(Protocol):
     # -- what the connection says --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self.gateway.now
+        self._last_received = self.gateway.now
         self.codec.receive(data)
-        self._advance()
+        self._process_events()
 
     def eof_received(self) -> None:
         self.connection.lost()
@@ -126,12 +126,12 @@ class WebSocketProtocol(Protocol):
             self._schedule_ping()
         elif not self._pinged:
             self._ping(settings.ping_timeout)
-        elif self._heard >= self._asked:
+        elif self._last_received >= self._asked:
             self._ping(settings.ping_timeout)  # it is alive, whatever has become of the Pong
         elif not self._moved(settings.ping_timeout):
-            self.gateway.complain(
+            self.gateway.log_peer_error(
                 "silent WebSocket",
-                f"websocket{self.connection.whence()}: no answer to a ping for {settings.ping_timeout:.0f} s",
+                f"websocket{self.connection.peer_label()}: no answer to a ping for {settings.ping_timeout:.0f} s",
             )
             self.connection.lost()
 
@@ -163,7 +163,7 @@ class WebSocketProtocol(Protocol):
 
     # -- what the codec says -------------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
+    def _process_events(self) -> None:
         """Deliver what has arrived, for as long as the application takes it and this connection's share lasts."""
         if self._resting:
             return
@@ -221,8 +221,8 @@ class WebSocketProtocol(Protocol):
         connection = self.connection
         connection.resume()
         if connection.state == 0 and self._state != OVER:
-            self._heard = self.gateway.now
-            self._advance()
+            self._last_received = self.gateway.now
+            self._process_events()
 
     def _stall(self) -> None:
         """The peer sends and does not read: it is not read either until it has taken what waits for it."""
@@ -256,7 +256,9 @@ class WebSocketProtocol(Protocol):
         self._finish(answer, code, reason, False)
 
     def _protocol_error(self, error: WebSocketError) -> None:
-        self.gateway.complain("websocket error", f"websocket{self.connection.whence()}: {error.code} {error.reason}")
+        self.gateway.log_peer_error(
+            "websocket error", f"websocket{self.connection.peer_label()}: {error.code} {error.reason}"
+        )
         answer = self.codec.encode_close(error.code, error.reason) if self._state == RUNNING else b""
         self._finish(answer, BROKEN, error.reason, True)
 
@@ -299,8 +301,8 @@ class WebSocketProtocol(Protocol):
     def receive_more(self) -> None:
         if self._full and self.connection.state == 0:
             self._full = False
-            self._heard = self.gateway.now
-            self._advance()
+            self._last_received = self.gateway.now
+            self._process_events()
             if not self._full:
                 self.connection.start_reading()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fallback_host", "http_version", "is_host", "join_address", "remote_address", "scheme", "server_address"]
 
-LONGEST_HOST: Final = 255 + 6
+MAX_HOST: Final = 255 + 6
 """A domain name (RFC 1035 3.1) and ``:65535``."""
 
 # Narrower than RFC 3986's reg-name on purpose: what a host really looks like, because applications paste it into links.
@@ -37,7 +37,7 @@ def is_host(text: str) -> bool:
 
     ``_`` is no host: it is what nginx says for ``server_name _``, its idiom for "any".
     """
-    return len(text) <= LONGEST_HOST and _is_host(text)
+    return len(text) <= MAX_HOST and _is_host(text)
 
 
 @lru_cache(maxsize=256)

@@ -6,15 +6,15 @@ cdef class Codec:
     cdef public Py_ssize_t head_size
     cdef public str protocol
     cdef public bint serves_http
-    cdef public bint trails
-    cdef public bint tunnels
+    cdef public bint may_send_trailing
+    cdef public bint supports_upgrade
 
     cpdef object receive(self, bytes data)
     cpdef object next_event(self)
     cpdef list encode(self, ResponseHead head, object data, bint end)
     cpdef list frame_file(self, object file)
-    cpdef bytes break_off(self)
+    cpdef bytes abort_response(self)
     cpdef bytes take_output(self)
     cpdef bint finish(self) except -1
-    cpdef bint pending(self) except -1
+    cpdef bint incomplete(self) except -1
     cpdef bytes trailing_data(self)

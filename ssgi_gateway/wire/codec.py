@@ -23,17 +23,20 @@ class Codec:
         closing: nothing more will be read; once ``take_output()`` was sent the connection is to be closed.
         protocol: the name in logs and in ``extensions``.
         serves_http: ordinary requests may come this way.
-        trails: the peer may send something behind the end of its request, which must not meet a closed connection.
-        tunnels: a 101 answer turns the connection into a two-way stream here.
+        may_send_trailing: the peer may send something after the end of its request, which must not meet a closed
+            connection.
+        supports_upgrade: a 101 answer turns the connection into a two-way stream here.
     """
 
-    __slots__ = ("busy", "head_size", "protocol", "serves_http", "trails", "tunnels")
+    __slots__ = ("busy", "head_size", "may_send_trailing", "protocol", "serves_http", "supports_upgrade")
 
-    def __init__(self, protocol: str, serves_http: bool, tunnels: bool, trails: bool = False) -> None:
+    def __init__(
+        self, protocol: str, serves_http: bool, supports_upgrade: bool, may_send_trailing: bool = False
+    ) -> None:
         self.protocol = protocol
         self.serves_http = serves_http
-        self.tunnels = tunnels
-        self.trails = trails
+        self.supports_upgrade = supports_upgrade
+        self.may_send_trailing = may_send_trailing
         self.busy = False
         self.head_size = 0
 
@@ -69,7 +72,7 @@ class Codec:
         """What to write for a part of a file; the head and the end go through ``encode``."""
         return [file]
 
-    def break_off(self) -> bytes:
+    def abort_response(self) -> bytes:
         """What to write before the connection is closed in the middle of an answer, lest that look whole."""
         return b""
 
@@ -81,7 +84,7 @@ class Codec:
         """The answer is complete; returns whether the connection can carry another request."""
         raise NotImplementedError
 
-    def pending(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether the peer has begun something that is not complete."""
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ __all__ = ["is_token", "parse_length"]
 
 _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
-_MOST_DIGITS: Final = 18
+_MAX_DIGITS: Final = 18
 """An exabyte, and within 63 bits."""
 
 
@@ -23,4 +23,4 @@ def parse_length(text: str) -> int:
     Returns:
         The number; -1 for anything else, also for what Python's ``int`` would take (``+3``, `` 3``, ``1_0``, ``²``).
     """
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else -1
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else -1

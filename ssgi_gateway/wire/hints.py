@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["hint", "looks_like"]
 
 _PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
-_LONGEST_METHOD = 24
+_MAX_METHOD = 24
 
 
 def looks_like(data: bytes) -> str:
@@ -31,13 +31,13 @@ def looks_like(data: bytes) -> str:
     length, colon, _ = bytes(data[:16]).partition(b":")
     if length.isdigit() and (colon or len(data) < 16):
         return "SCGI"
-    return _request_line(bytes(data[:_LONGEST_METHOD]))
+    return _request_line(bytes(data[:_MAX_METHOD]))
 
 
 def _request_line(start: bytes) -> str:
     """Whether ``start`` begins like a request line: a method in capitals and a space, as far as there is any of it."""
     word, space, _ = start.partition(b" ")
-    if not (word.isalpha() and word.isupper() and (space or len(start) < _LONGEST_METHOD)):
+    if not (word.isalpha() and word.isupper() and (space or len(start) < _MAX_METHOD)):
         return ""
     if word == b"PRI":  # the connection preface, RFC 9113 3.4
         return "HTTP/2"

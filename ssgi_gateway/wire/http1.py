@@ -73,7 +73,7 @@ class UpgradeCodec(Codec):
     )
 
     def __init__(self, limits: WireLimits, server: Any = "", client: Any = "", trusted: tuple[str, ...] = ()) -> None:
-        super().__init__("websocket", serves_http=False, tunnels=True)
+        super().__init__("websocket", serves_http=False, supports_upgrade=True)
         self._limits = limits
         self._server = server
         self._client = client
@@ -177,7 +177,7 @@ class UpgradeCodec(Codec):
             return variables
         return Variables([*((name, value) for name, value in pairs if name not in changes), *changes.items()])
 
-    def pending(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether a head has begun, or an upgrade waits for its answer."""
         return self.busy or (self._http is not None and bool(self._start))
 

@@ -29,8 +29,8 @@ from .grammar import parse_length
 
 __all__ = ["REASONS", "ResponseHead"]
 
-DEF MOST_KEPT = 512
-DEF LONGEST_KEPT = 96
+DEF MAX_KEPT = 512
+DEF MAX_KEPT_SIZE = 96
 
 cdef dict FINAL_REASONS = {status: reason for status, reason in REASONS.items() if status >= 200}
 
@@ -96,8 +96,8 @@ cdef Line line_of(object pair):
             raise ValueError(f"header 'Content-Length': {value[:40]!r} is not a number of bytes")
     elif line.kind == CONTENT_TYPE_:
         line.event_stream = value.partition(";")[0].strip().lower() == "text/event-stream"
-    if kept is not None and PyBytes_GET_SIZE(line.text) <= LONGEST_KEPT:
-        if PyDict_Size(kept) >= MOST_KEPT:
+    if kept is not None and PyBytes_GET_SIZE(line.text) <= MAX_KEPT_SIZE:
+        if PyDict_Size(kept) >= MAX_KEPT:
             PyDict_Clear(kept)  # an application with ever new values is not to fill the memory
         PyDict_SetItem(kept, pair, line)
     return line

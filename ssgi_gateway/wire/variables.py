@@ -36,8 +36,8 @@ BODILESS: Final = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNE
 
 # What a token (RFC 9110 5.6.2) turns into: capitals, and underscores for dashes.
 _VARIABLE: Final = frozenset("!#$%&'*+.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_LONGEST_KEPT: Final = 64
-_MOST_KEPT: Final = 1024
+_MAX_KEPT_SIZE: Final = 64
+_MAX_KEPT: Final = 1024
 
 # Names that passed the check, with the header each stands for. Requests repeat them, so mostly a look here is all the
 # checking there is; bounded, because clients choose header names.
@@ -220,8 +220,8 @@ def _check_names(names: Iterable[str]) -> None:
             continue
         if not name or "=" in name or "\n" in name or "\r" in name or "\0" in name:
             raise RequestRejected(400, f"a variable's name is {_show(name.encode('latin-1'))}")
-        if len(name) <= _LONGEST_KEPT:
-            if len(_known) >= _MOST_KEPT:
+        if len(name) <= _MAX_KEPT_SIZE:
+            if len(_known) >= _MAX_KEPT:
                 _known.clear()
             _known[name] = header_name(name)
 

@@ -4,7 +4,7 @@
 The block stays as it came. What is made of it is an index: where each name and value lies, in a hash table of 64
 chains, so that an application that reads three headers of thirty pays for three strings.
 
-Offsets are 32 bits, which is half of the index: a block of more than ``LARGEST`` bytes is refused, here and, by
+Offsets are 32 bits, which is half of the index: a block of more than ``MAX_BLOCK`` bytes is refused, here and, by
 bounding their limit, in the codecs.
 """
 
@@ -25,13 +25,13 @@ cdef extern from "Python.h":
     void *PyUnicode_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
 
-DEF LONGEST_HEADER = 256
+DEF MAX_HEADER_NAME = 256
 """Longer header names are looked up the slow way; no registered one has half of it."""
 
 DEF REPEATED = 1
 DEF FORBIDDEN_NAME = 2
 
-LARGEST = 0x7FFFFFFF
+MAX_BLOCK = 0x7FFFFFFF
 
 cdef bytes last_host = b"-"
 
@@ -138,7 +138,7 @@ cdef class Variables:
     cdef object hold(self, bytes block):
         """Make ``block`` what the index will point into; it begins empty."""
         if PyBytes_GET_SIZE(block) > <Py_ssize_t>0x7FFFFFFF:
-            raise RequestRejected(431, f"the request variables exceed {LARGEST} bytes")
+            raise RequestRejected(431, f"the request variables exceed {MAX_BLOCK} bytes")
         self._block = block
         if self._used:
             self._used = self._count = 0
@@ -324,7 +324,7 @@ cdef class Variables:
 
     cpdef object header(self, object name):
         """The request header ``name``, in any case; ``None`` if the client sent none of that name."""
-        cdef char[LONGEST_HEADER + 5] variable
+        cdef char[MAX_HEADER_NAME + 5] variable
         cdef Py_ssize_t size
         cdef const char *given
         cdef Py_ssize_t i
@@ -336,7 +336,7 @@ cdef class Variables:
         size = PyUnicode_GET_LENGTH(name)
         if not size or not PyUnicode_IS_ASCII(name):
             return None  # no token; also where lower() would make it one (the Kelvin sign)
-        if size > LONGEST_HEADER:
+        if size > MAX_HEADER_NAME:
             return dict(self.headers()).get(str.lower(name))
         given = <const char *>PyUnicode_DATA(name)
         variable[0], variable[1], variable[2], variable[3], variable[4] = b"H", b"T", b"T", b"P", b"_"

@@ -50,13 +50,13 @@ def cut(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> list[bytes]:
     """What arrives, read by read: of one size, or cut at a few places."""
     data = draw(whole)
     if draw(st.booleans()):
-        size = max(draw(st.sampled_from((1, 2, 3, 7, 16, 1 << 20))), len(data) // MOST_READS)
+        size = max(draw(st.sampled_from((1, 2, 3, 7, 16, 1 << 20))), len(data) // MAX_READS)
         return [data[start : start + size] for start in range(0, len(data), size)]
     places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=6)))
     return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True) if start < end]
 
 
-MOST_READS = 400
+MAX_READS = 400
 """Pieces that something is cut into."""
 
 LIMITS = st.sampled_from(

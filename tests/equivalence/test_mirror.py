@@ -23,7 +23,7 @@ CLASSES = [
 CONSTANTS = [
     ("wire.websocket.codec", "MAX_PONGS"),
     ("wire.fastcgi.codec", "MAX_FUTILE"),
-    ("wire.scgi.codec", "JOIN_UP_TO"),
+    ("wire.scgi.codec", "MAX_JOINED"),
 ]
 
 

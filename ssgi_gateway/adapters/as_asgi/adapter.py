@@ -88,7 +88,7 @@ class AsgiBridge:
                 return
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        from ssgi_gateway.adapters.as_asgi.channel import HttpChannel
+        from ssgi_gateway.adapters.as_asgi.channel import AsgiHttpChannel
         from ssgi_gateway.adapters.as_asgi.request import parse_scope
         from ssgi_gateway.core.response import HttpResponse
 
@@ -100,12 +100,12 @@ class AsgiBridge:
         except RequestRejected as refusal:
             await _answer(send, "http.response", refusal.status, refusal.message)
             return
-        channel = HttpChannel(scope.get("state", self._state))
+        channel = AsgiHttpChannel(scope.get("state", self._state))
         channel.exchange = response = HttpResponse(channel, head, channel.body)
         await _run(channel, response, self._application.http, "http", receive, send)
 
     async def _talk(self, scope: Any, receive: Any, send: Any) -> None:
-        from ssgi_gateway.adapters.as_asgi.channel import WebSocketChannel
+        from ssgi_gateway.adapters.as_asgi.channel import AsgiWebSocketChannel
         from ssgi_gateway.adapters.as_asgi.request import parse_scope
         from ssgi_gateway.core.websocket import WebSocket
 
@@ -119,7 +119,7 @@ class AsgiBridge:
             return
         offered = list(scope.get("subprotocols", ()))
         denial = "websocket.http.response" in (scope.get("extensions") or ())
-        channel = WebSocketChannel(scope.get("state", self._state), offered, denial)
+        channel = AsgiWebSocketChannel(scope.get("state", self._state), offered, denial)
         channel.socket = socket = WebSocket(channel, head, offered, MAX_QUEUE)
         await _run(channel, socket, self._application.websocket, "websocket", receive, send)
 

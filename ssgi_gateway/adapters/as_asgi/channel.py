@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.core.exchange import Exchange
     from ssgi_gateway.core.websocket import WebSocket
 
-__all__ = ["BrokenResponseError", "HttpChannel", "WebSocketChannel"]
+__all__ = ["AsgiHttpChannel", "AsgiWebSocketChannel", "BrokenResponseError"]
 
 HIGH_WATER: Final = 262144
 LOW_WATER: Final = 65536
@@ -73,7 +73,7 @@ class BridgeChannel(Channel):
     def failure_page(self, exc: BaseException | None) -> str:
         return "Internal Server Error\n"
 
-    def front_file(self, fd: int) -> tuple[str, str] | None:
+    def offload_file(self, fd: int) -> tuple[str, str] | None:
         return None
 
     def describe(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class BridgeChannel(Channel):
         await self._resume
 
 
-class HttpChannel(BridgeChannel):
+class AsgiHttpChannel(BridgeChannel):
     """Carries one response. ``exchange`` is set before anything is written."""
 
     __slots__ = ("body", "exchange")
@@ -166,10 +166,10 @@ class HttpChannel(BridgeChannel):
         self.over = self.over or end
         return self._put((file, end), len(file))
 
-    def body_taken(self, body: RequestBody) -> None:
+    def body_consumed(self, body: RequestBody) -> None:
         _release(self._resume)
 
-    def break_off(self) -> None:
+    def abort_response(self) -> None:
         self._out.append((BrokenResponseError("the application could not finish its response"), 0))
         self.over = True
         _release(self._wake)
@@ -213,7 +213,7 @@ class HttpChannel(BridgeChannel):
             await send({"type": "http.response.body", "body": data, "more_body": bool(left) or not end})
 
 
-class WebSocketChannel(BridgeChannel):
+class AsgiWebSocketChannel(BridgeChannel):
     """Carries one WebSocket, from the request on. ``socket`` is set before anything is written.
 
     Args:

@@ -136,7 +136,7 @@ class AsgiApplication:
         """One request or one WebSocket."""
         if type == "http":
             call = HttpCall.__new__(HttpCall)
-            call.begin(res, self._grace)
+            call.init(res, self._grace)
             scope = http_scope(res, self._state)
             if self._on_debug is not None:
                 return DebugCall(call, self._on_debug).run(self._app, scope)

@@ -95,7 +95,7 @@ def _open(path: Any, channel: Channel) -> tuple[int, int, bytes]:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{os.fspath(path)!r} is no regular file")
-        if status.st_size > PIECE or channel.front_file(fd) is not None:
+        if status.st_size > PIECE or channel.offload_file(fd) is not None:
             return fd, status.st_size, b""
         content = os.read(fd, PIECE)
     except BaseException:

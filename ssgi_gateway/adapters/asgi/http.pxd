@@ -8,7 +8,7 @@ cdef int NOTHING, STARTED, STREAMING, ENDED
 cdef Ready TRUE
 
 
-cdef class Done:
+cdef class CompletedAwaitable:
     pass
 
 
@@ -16,11 +16,11 @@ cdef class HttpCall:
     cdef RequestBody _body
     cdef double _grace
     cdef public object _headers
-    cdef bint _heard
+    cdef bint _request_done
     cdef public HttpResponse _res
     cdef public int _stage
     cdef list _waiters
 
-    cpdef object begin(self, HttpResponse res, double grace)
+    cpdef object init(self, HttpResponse res, double grace)
     cpdef object _aborted(self)
     cdef object _ended(self)

@@ -34,14 +34,14 @@ STARTED: Final = 1
 STREAMING: Final = 2
 ENDED: Final = 3
 
-GONE: Final = "the client left before the response was complete"
+CLIENT_LEFT: Final = "the client left before the response was complete"
 
 
 NO_MORE: Final[Iterator[None]] = iter(())
 """An iterator at its end, where it stays; it says so without an exception, as only those that C has made can."""
 
 
-class Done:
+class CompletedAwaitable:
     """A coroutine that has ended, with nothing. Immutable, so one serves everybody, any number of times.
 
     It has all that a coroutine has, because an application may do more with it than await it: make a task of it.
@@ -70,7 +70,7 @@ class Done:
         """End it."""
 
 
-DONE: Final = Done()
+COMPLETED: Final = CompletedAwaitable()
 
 
 class HttpCall:
@@ -81,19 +81,19 @@ class HttpCall:
         grace: seconds an application may go on after its client has left, before it is cancelled.
     """
 
-    __slots__ = ("_body", "_grace", "_headers", "_heard", "_res", "_stage", "_waiters")
+    __slots__ = ("_body", "_grace", "_headers", "_request_done", "_res", "_stage", "_waiters")
 
     def __init__(self, res: HttpResponse, grace: float) -> None:
-        self.begin(res, grace)
+        self.init(res, grace)
 
-    def begin(self, res: HttpResponse, grace: float) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
+    def init(self, res: HttpResponse, grace: float) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         self._res = res
         self._grace = grace
         self._stage = NOTHING
         self._headers: Any = None  # as given with the start
         self._body: RequestBody | None = request_body(res)
-        self._heard = False  # the whole request was handed out
+        self._request_done = False  # the whole request was handed out
         self._waiters: list[asyncio.Future[None]] | None = None
         res.when_aborted(self._aborted, ())
 
@@ -102,22 +102,22 @@ class HttpCall:
     async def receive(self) -> dict[str, Any]:
         """The next event: the request's body piece by piece, then ``http.disconnect``, as often as it is asked for."""
         res = self._res
-        if self._heard or res.aborted or self._stage == ENDED:
+        if self._request_done or res.aborted or self._stage == ENDED:
             return await self._disconnect()
         body = self._body
         if body is None:
-            self._heard = True
+            self._request_done = True
             return {"type": "http.request", "body": b"", "more_body": False}
         try:
             chunk = await res.get_chunk()
         except ConnectionAbortedError:
             return await self._disconnect()
         # Without a look at the end every body would be followed by an empty event.
-        self._heard = chunk is None or (body.ended and body.size == 0)
+        self._request_done = chunk is None or (body.ended and body.size == 0)
         return {
             "type": "http.request",
             "body": b"" if chunk is None else chunk.getvalue(),
-            "more_body": not self._heard,
+            "more_body": not self._request_done,
         }
 
     async def _disconnect(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class HttpCall:
     def send(self, message: dict[str, Any]) -> Any:
         """Take one event of the application; what is awaited ends when the peer can take more.
 
-        No ``async def``: mostly there is nothing to wait for, and then ``DONE`` is a coroutine that was made before.
+        No ``async def``: mostly there is nothing to wait for, and then ``COMPLETED`` is awaited, made once.
 
         Raises:
             ConnectionAbortedError: (an ``OSError``) the client has left.
@@ -151,7 +151,7 @@ class HttpCall:
         """
         res = self._res
         if res.aborted:
-            raise ConnectionAbortedError(GONE)
+            raise ConnectionAbortedError(CLIENT_LEFT)
         kind = message["type"]
         stage = self._stage
         if stage == NOTHING and kind == "http.response.start":
@@ -177,11 +177,11 @@ class HttpCall:
                 self._ended()
         else:
             return self._send_other(kind, message)
-        return DONE
+        return COMPLETED
 
     async def _wait_writable(self, waiting: Any) -> None:
         if not await waiting:
-            raise ConnectionAbortedError(GONE)
+            raise ConnectionAbortedError(CLIENT_LEFT)
 
     async def _send_other(self, kind: Any, message: dict[str, Any]) -> None:
         """A file, or what is not due."""

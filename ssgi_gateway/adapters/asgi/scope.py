@@ -102,7 +102,7 @@ def encodable(text: str) -> str:
 
 SERVERS: Final[dict[str, dict[str, Any]]] = {"http": {}, "https": {}}
 """By scheme and address, what ``server`` says: the same for every request of a virtual host."""
-MOST_SERVERS: Final = 64
+MAX_SERVERS: Final = 64
 
 
 def known_server(address: str, scheme: str) -> tuple[str, int | None] | None:
@@ -110,7 +110,7 @@ def known_server(address: str, scheme: str) -> tuple[str, int | None] | None:
     known = SERVERS[scheme]
     if address in known:
         return known[address]  # type: ignore[no-any-return]
-    if len(known) >= MOST_SERVERS:
+    if len(known) >= MAX_SERVERS:
         known.clear()  # a front that passes on whatever host it is asked for
     pair = known[address] = server_pair(address, scheme)
     return pair

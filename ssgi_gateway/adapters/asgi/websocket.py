@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ...core.awaitables import TRUE
-from .http import DONE, check_bytes
+from .http import COMPLETED, check_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ DENYING: Final = 2
 OVER: Final = 3
 
 BROKEN: Final = 1006
-GONE: Final = "the WebSocket is closed"
+WEBSOCKET_CLOSED: Final = "the WebSocket is closed"
 
 
 class WebSocketCall:
@@ -123,7 +123,7 @@ class WebSocketCall:
         kind = message["type"]
         stage = self._stage
         if self._closed is not None or stage == OVER:
-            raise ConnectionAbortedError(GONE)
+            raise ConnectionAbortedError(WEBSOCKET_CLOSED)
         if kind == "websocket.send" and stage == OPEN:
             waiting: Any = self._ws.send(payload_of(message))
             if waiting is not TRUE:
@@ -132,7 +132,7 @@ class WebSocketCall:
             # None is "none" here and "the first one offered" in SSGI.
             self._ws.accept(message.get("subprotocol") or "", message.get("headers") or None)
             if self._ws.status is not WebSocketStatus.ACCEPTED:
-                raise ConnectionAbortedError(GONE)
+                raise ConnectionAbortedError(WEBSOCKET_CLOSED)
             self._stage = OPEN
         elif kind == "websocket.close" and stage != DENYING:
             self._ws.close(message.get("code") or 1000, message.get("reason") or "")
@@ -144,11 +144,11 @@ class WebSocketCall:
             self._deny(message)
         else:
             raise RuntimeError(f"ASGI: {kind!r} was sent {DUE[stage]}")
-        return DONE
+        return COMPLETED
 
     async def _wait_writable(self, waiting: Any) -> None:
         if not await waiting:
-            raise ConnectionAbortedError(GONE)
+            raise ConnectionAbortedError(WEBSOCKET_CLOSED)
 
     def _deny(self, message: dict[str, Any]) -> None:
         """A piece of the answer in place of the upgrade; SSGI gives it as a whole."""

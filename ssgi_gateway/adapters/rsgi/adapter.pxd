@@ -2,10 +2,10 @@ cimport cython
 
 from ...core.response cimport HttpResponse
 from ...core.websocket cimport WebSocket
-from .call cimport Call
-from .http cimport HttpProtocol
+from .call cimport RsgiCall
+from .http cimport RsgiHttpProtocol
 from .scope cimport HttpScope, Scope, WebSocketScope
-from .websocket cimport WebSocketProtocol
+from .websocket cimport RsgiWebSocketProtocol
 
 
 cdef class RsgiApplication:
@@ -13,7 +13,7 @@ cdef class RsgiApplication:
     cdef double _grace
     cdef object _target
 
-    @cython.locals(call=HttpProtocol, scope=HttpScope)
+    @cython.locals(call=RsgiHttpProtocol, scope=HttpScope)
     cdef object _serve(self, HttpResponse res)
     cdef object _serve_websocket(self, WebSocket ws)
-    cdef object _run(self, Call call, Scope scope)
+    cdef object _run(self, RsgiCall call, Scope scope)

@@ -47,9 +47,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters import shape
 from ssgi_gateway.errors import ConfigurationError
 
-from .http import HttpProtocol
+from .http import RsgiHttpProtocol
 from .scope import HttpScope, WebSocketScope
-from .websocket import WebSocketProtocol
+from .websocket import RsgiWebSocketProtocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from ...core.response import HttpResponse
     from ...core.websocket import WebSocket
-    from .call import Call
+    from .call import RsgiCall
     from .scope import Scope
 
 __all__ = ["GRACE", "RSGI_VERSION", "RsgiApplication", "adapt"]
@@ -135,16 +135,16 @@ class RsgiApplication:
             self._serve_websocket(res)
 
     def _serve(self, res: HttpResponse) -> None:
-        call = HttpProtocol.__new__(HttpProtocol)
-        call.begin(res, self._grace)
+        call = RsgiHttpProtocol.__new__(RsgiHttpProtocol)
+        call.init(res, self._grace)
         scope = HttpScope.__new__(HttpScope)
-        scope.read(res._request)
+        scope.init(res._request)
         self._run(call, scope)
 
     def _serve_websocket(self, ws: WebSocket) -> None:
-        self._run(WebSocketProtocol(ws, self._grace), WebSocketScope(ws._request))
+        self._run(RsgiWebSocketProtocol(ws, self._grace), WebSocketScope(ws._request))
 
-    def _run(self, call: Call, scope: Scope) -> None:
+    def _run(self, call: RsgiCall, scope: Scope) -> None:
         result = self._target(scope, call)
         if hasattr(result, "__await__"):
             call.run(result)

@@ -1,13 +1,13 @@
 from ...core.exchange cimport Exchange
 
 
-cdef class Call:
+cdef class RsgiCall:
     cdef Exchange _exchange
     cdef double _grace
     cdef bint _over
     cdef object _timer
 
-    cdef object _open(self, Exchange exchange, double grace)
+    cdef object _init_base(self, Exchange exchange, double grace)
     cpdef object run(self, object running)
     cpdef object conclude(self, object error)
     cpdef object over(self)

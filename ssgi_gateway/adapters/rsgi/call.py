@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     from ...core.exchange import Exchange
 
-__all__ = ["Call"]
+__all__ = ["RsgiCall"]
 
 logger = logging.getLogger("ssgi_gateway.app")
 
 
-class Call:
+class RsgiCall:
     """What the ``protocol`` of a request and that of a WebSocket have in common."""
 
     __slots__ = ("_exchange", "_grace", "_over", "_timer")
 
-    def _open(self, exchange: Exchange, grace: float) -> None:
+    def _init_base(self, exchange: Exchange, grace: float) -> None:
         """Begin; called by the two ``__init__``."""
         self._exchange = exchange
         self._grace = grace
@@ -68,7 +68,7 @@ class Call:
             exchange._fail(error)
         else:
             if not exchange.finished():
-                exchange._settle()
+                exchange._answer_if_abandoned()
 
     def conclude(self, error: BaseException | None) -> None:
         """The application has returned, or raised ``error``.

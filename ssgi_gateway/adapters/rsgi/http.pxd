@@ -1,15 +1,15 @@
 from ...core.response cimport HttpResponse
-from .call cimport Call
+from .call cimport RsgiCall
 
 
-cdef class HttpProtocol(Call):
+cdef class RsgiHttpProtocol(RsgiCall):
     cdef bint _consumed
     cdef HttpResponse _res
     cdef public bint _responded
     cdef HttpTransport _transport
     cdef list _watchers
 
-    cpdef object begin(self, HttpResponse res, double grace)
+    cpdef object init(self, HttpResponse res, double grace)
     cdef object _consume(self)
     cdef object _begin(self, object status, object headers)
     cdef object _tell_watchers(self)

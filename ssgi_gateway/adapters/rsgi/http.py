@@ -16,7 +16,7 @@ from ssgi_gateway.adapters.wsgi.input import take_all
 
 from ...core.awaitables import TRUE
 from ...wire.response_head import ResponseHead
-from .call import Call
+from .call import RsgiCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
     Headers = Iterable[tuple[str, str]]
 
-__all__ = ["HttpProtocol", "HttpTransport"]
+__all__ = ["HttpTransport", "RsgiHttpProtocol"]
 
 logger = logging.getLogger("ssgi_gateway.app")
 
-GONE: Final = "the client has left"
+CLIENT_LEFT: Final = "the client has left"
 
 
-class HttpProtocol(Call):
+class RsgiHttpProtocol(RsgiCall):
     """What the application reads the request from and answers it with."""
 
     __slots__ = ("_consumed", "_res", "_responded", "_transport", "_watchers")
 
     def __init__(self, res: HttpResponse, grace: float) -> None:
-        self.begin(res, grace)
+        self.init(res, grace)
 
-    def begin(self, res: HttpResponse, grace: float) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
-        self._open(res, grace)
+    def init(self, res: HttpResponse, grace: float) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
+        self._init_base(res, grace)
         self._res = res
         self._consumed = False
         self._responded = False
@@ -69,7 +69,7 @@ class HttpProtocol(Call):
             pieces.append(piece)
         return b"".join(pieces)
 
-    def __aiter__(self) -> HttpProtocol:
+    def __aiter__(self) -> RsgiHttpProtocol:
         """The body, piece by piece as it arrives.
 
         Raises:
@@ -158,7 +158,7 @@ class HttpProtocol(Call):
 
     def over(self) -> None:
         """The application will do nothing more."""
-        Call.over(self)
+        RsgiCall.over(self)
         if self._watchers is not None:
             self._tell_watchers()
 
@@ -277,7 +277,7 @@ class HttpTransport:
         self._begun = True
         waiting: Any = self._res.send(data, True)
         if waiting is not TRUE and not await waiting:
-            raise protocol_closed(GONE)
+            raise protocol_closed(CLIENT_LEFT)
 
     def flush(self) -> None:
         """Nothing was sent in this turn of the loop: then the head goes alone."""

@@ -2,15 +2,15 @@ from ...wire.cgi cimport RequestHead
 from ...wire.variables cimport Variables
 
 
-cdef class Headers:
+cdef class RsgiHeaders:
     cdef Variables _variables
 
 
 cdef class Scope:
     cdef RequestHead _request
-    cdef Headers _headers
+    cdef RsgiHeaders _headers
 
-    cpdef object read(self, RequestHead request)
+    cpdef object init(self, RequestHead request)
 
 
 cdef class HttpScope(Scope):

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from ...wire.cgi import RequestHead
     from ...wire.variables import Variables
 
-__all__ = ["Headers", "HttpScope", "Scope", "WebSocketScope"]
+__all__ = ["HttpScope", "RsgiHeaders", "Scope", "WebSocketScope"]
 
 VERSION: Final = "1.6"
 
 SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
-class Headers:
+class RsgiHeaders:
     """All headers, read-only, lower-case names; a look-up takes any case and costs nothing but itself.
 
     Web servers join repeated headers with ``", "`` (cookies with ``"; "``), so ``get_all`` mostly finds one value.
@@ -67,10 +67,10 @@ class Headers:
         return len(self._variables.headers())
 
     def __repr__(self) -> str:
-        return f"Headers({self.items()!r})"
+        return f"RsgiHeaders({self.items()!r})"
 
 
-Mapping.register(Headers)
+Mapping.register(RsgiHeaders)
 
 
 class Scope:
@@ -79,12 +79,12 @@ class Scope:
     __slots__ = ("_headers", "_request")
 
     def __init__(self, request: RequestHead) -> None:
-        self.read(request)
+        self.init(request)
 
-    def read(self, request: RequestHead) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
+    def init(self, request: RequestHead) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         self._request = request
-        self._headers: Headers | None = None
+        self._headers: RsgiHeaders | None = None
 
     @property
     def rsgi_version(self) -> str:
@@ -136,10 +136,10 @@ class Scope:
         return self._request.variables.header("host")
 
     @property
-    def headers(self) -> Headers:
+    def headers(self) -> RsgiHeaders:
         """The headers."""
         if self._headers is None:
-            self._headers = Headers(self._request.variables)
+            self._headers = RsgiHeaders(self._request.variables)
         return self._headers
 
 

@@ -1,8 +1,8 @@
 from ...core.websocket cimport WebSocket
-from .call cimport Call
+from .call cimport RsgiCall
 
 
-cdef class WebSocketProtocol(Call):
+cdef class RsgiWebSocketProtocol(RsgiCall):
     cdef bint _gone
     cdef object _transport
     cdef WebSocket _ws

@@ -11,14 +11,14 @@ from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ...core.awaitables import TRUE
-from .call import Call
+from .call import RsgiCall
 
 if TYPE_CHECKING:
     import asyncio
 
     from ...core.websocket import WebSocket
 
-__all__ = ["WebSocketProtocol", "WebSocketTransport", "WebsocketMessage"]
+__all__ = ["RsgiWebSocketProtocol", "WebSocketTransport", "WebsocketMessage"]
 
 PENDING: Final = WebSocketStatus.PENDING
 ACCEPTED: Final = WebSocketStatus.ACCEPTED
@@ -45,13 +45,13 @@ class WebsocketMessage:
         return f"WebsocketMessage(kind={self.kind}, data={self.data!r})"
 
 
-class WebSocketProtocol(Call):
+class RsgiWebSocketProtocol(RsgiCall):
     """What the application accepts or refuses the WebSocket with."""
 
     __slots__ = ("_gone", "_transport", "_ws")
 
     def __init__(self, ws: WebSocket, grace: float) -> None:
-        self._open(ws, grace)
+        self._init_base(ws, grace)
         self._ws = ws
         self._transport: WebSocketTransport | None = None
         self._gone = False  # the WebSocket has ended, or its client left before it was accepted
@@ -108,21 +108,21 @@ class WebSocketProtocol(Call):
 
     def _cancel(self) -> None:
         """An application that was told goes on as long as it likes."""
-        if self._transport is None or not self._transport.told:
+        if self._transport is None or not self._transport.delivered:
             self._ws.cancel()
 
 
 class WebSocketTransport:
     """An accepted WebSocket's messages."""
 
-    __slots__ = ("_closing", "_code", "_waiter", "_ws", "told")
+    __slots__ = ("_closing", "_code", "_waiter", "_ws", "delivered")
 
     def __init__(self, ws: WebSocket) -> None:
         self._ws = ws
         self._waiter: asyncio.Future[None] | None = None  # receive waits for a message
         self._code: int | None = None
         self._closing = False
-        self.told = False
+        self.delivered = False
 
     async def receive(self) -> WebsocketMessage:
         """The next message. Cancelling this loses none.
@@ -143,10 +143,10 @@ class WebSocketTransport:
             message = self._ws.take()
         if message is not None:
             return WebsocketMessage(STRING if isinstance(message, str) else BYTES, message)
-        if self._code is None or self._code == BROKEN or self.told or self._closing:
-            self.told = True
+        if self._code is None or self._code == BROKEN or self.delivered or self._closing:
+            self.delivered = True
             raise protocol_closed("the WebSocket is closed")
-        self.told = True
+        self.delivered = True
         return WebsocketMessage(CLOSE, None)
 
     async def send_bytes(self, data: bytes) -> None:
@@ -176,7 +176,7 @@ class WebSocketTransport:
             raise protocol_error("the application has closed the WebSocket")
         waiting: Any = self._ws.send(data)
         if waiting is not TRUE and not await waiting:
-            self.told = True
+            self.delivered = True
             raise protocol_closed("the WebSocket is closed")
 
     # -- for the server ------------------------------------------------------------------------------------------

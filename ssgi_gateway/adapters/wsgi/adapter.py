@@ -98,8 +98,8 @@ class InlineWsgi:
 
     def _begin(self, res: HttpResponse, stream: Any) -> asyncio.Task[None] | None:
         call = InlineCall.__new__(InlineCall)
-        call.prepare(res)
-        return call.begin(self._app, build_environ(res._request, self._base, stream))
+        call.init(res)
+        return call.start(self._app, build_environ(res._request, self._base, stream))
 
     async def _collect(self, res: HttpResponse) -> None:
         with tempfile.SpooledTemporaryFile(SPOOL) as spool:
@@ -155,7 +155,7 @@ class ThreadedWsgi:
             _refuse(res)
         else:
             call = ThreadedCall.__new__(ThreadedCall)
-            call.prepare(pool, res, self._app, self._base)
+            call.init(pool, res, self._app, self._base)
             call.submit()
 
 

@@ -4,7 +4,7 @@ from ...wire.response_head cimport ResponseHead
 
 cdef dict _statuses
 
-cdef class Call:
+cdef class WsgiCall:
     cdef HttpResponse _res
     cdef ResponseHead _head
     cdef Py_ssize_t _left
@@ -12,7 +12,7 @@ cdef class Call:
     cdef bint _ended
     cdef bint _bodiless
 
-    cdef object _open(self, HttpResponse res)
+    cdef object _init_base(self, HttpResponse res)
     cpdef bint put(self, bytes block) except -1
     cpdef object put_all(self, object blocks)
     cpdef object put_file(self, object file)

@@ -47,26 +47,26 @@ if TYPE_CHECKING:
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | None
 
-__all__ = ["Call", "to_bytes", "whole_input"]
+__all__ = ["WsgiCall", "to_bytes", "whole_input"]
 
 SMALL: Final = 65536
 """Bytes of a file up to which the application's thread reads it: that is quicker than to hand it over."""
 
 NO_HEAD: Final = "the application {} before it called start_response"
 
-_MOST_KEPT: Final = 256
+_MAX_KEPT: Final = 256
 
 # Statuses that were found to be right, with what a head makes of them: applications use few. Bounded, because an
 # application may let its clients choose the reason.
 _statuses: dict[str, tuple[int, str]] = {}
 
 
-class Call:
+class WsgiCall:
     """One call of the application; ``_emit`` and ``_emit_file`` are what the two ways to run it differ in."""
 
     __slots__ = ("_bodiless", "_committed", "_ended", "_head", "_left", "_res")
 
-    def _open(self, res: HttpResponse) -> None:
+    def _init_base(self, res: HttpResponse) -> None:
         """Begin; called by the two ``__init__``."""
         self._res = res
         self._head: ResponseHead | None = None
@@ -210,7 +210,7 @@ def _learn(head: ResponseHead, status: str) -> None:
     if not isinstance(status, str):
         raise TypeError(f"WSGI's status is a str such as '200 OK', not {type(status).__name__}")
     head.set_status(status)
-    if len(_statuses) < _MOST_KEPT and len(status) < 64:
+    if len(_statuses) < _MAX_KEPT and len(status) < 64:
         _statuses[status] = (head.status, head.reason)
 
 

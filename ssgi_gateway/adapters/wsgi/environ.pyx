@@ -32,7 +32,7 @@ cdef extern from "Python.h":
 DEF KEPT = 512
 """Names of headers kept, one for each slot: clients choose them, so there has to be an end."""
 
-DEF LONGEST_KEPT = 64
+DEF MAX_KEPT_SIZE = 64
 
 cdef list NAMES = [""] * KEPT
 
@@ -55,7 +55,7 @@ cdef object header_name(const char *text, Entry *entry):
     if is_same(name, text, entry.name_size):
         return name
     name = intern(PyUnicode_DecodeLatin1(text, entry.name_size, NULL))
-    if entry.name_size <= LONGEST_KEPT:
+    if entry.name_size <= MAX_KEPT_SIZE:
         NAMES[entry.hash % KEPT] = name
     return name
 
@@ -112,7 +112,7 @@ cdef Model learn(Variables variables, dict base):
             if name not in OURS and not name.startswith("wsgi."):
                 # What is long is hardly the same the next time, and not to be kept.
                 value = PyUnicode_DecodeLatin1(
-                    data + entry.value, entry.value_size if entry.value_size <= LONGEST_KEPT else 0, NULL
+                    data + entry.value, entry.value_size if entry.value_size <= MAX_KEPT_SIZE else 0, NULL
                 )
                 model.environ[name] = value
             model.names.append(name)

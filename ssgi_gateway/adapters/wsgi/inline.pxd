@@ -1,8 +1,8 @@
 from ...core.response cimport HttpResponse
-from .call cimport Call, to_bytes
+from .call cimport WsgiCall, to_bytes
 
 
-cdef class InlineCall(Call):
+cdef class InlineCall(WsgiCall):
     cdef object _blocks
     cdef object _context
     cdef object _loop
@@ -10,7 +10,7 @@ cdef class InlineCall(Call):
     cdef object _result
     cdef object _waiting
 
-    cpdef object prepare(self, HttpResponse res)
-    cpdef object begin(self, object app, dict environ)
+    cpdef object init(self, HttpResponse res)
+    cpdef object start(self, object app, dict environ)
     cdef bint _advance(self) except -1
     cpdef object _close(self, object _=*)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
 
 from ...core.awaitables import TRUE
-from .call import Call, to_bytes
+from .call import WsgiCall, to_bytes
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,17 +32,17 @@ END: Final = object()
 EXITED: Final = "the application called sys.exit()"
 
 
-class InlineCall(Call):
+class InlineCall(WsgiCall):
     """One call of the application, from ``begin`` to ``close``."""
 
     __slots__ = ("_blocks", "_context", "_loop", "_rest", "_result", "_waiting")
 
     def __init__(self, res: HttpResponse) -> None:
-        self.prepare(res)
+        self.init(res)
 
-    def prepare(self, res: HttpResponse) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
-        self._open(res)
+    def init(self, res: HttpResponse) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
+        self._init_base(res)
         self._loop: asyncio.AbstractEventLoop | None = _get_running_loop()
         self._context: Context = copy_context()
         self._result: Any = None
@@ -50,7 +50,7 @@ class InlineCall(Call):
         self._rest: asyncio.Task[None] | None = None
         self._waiting: Awaitable[bool] | None = None  # the peer takes no more at the moment
 
-    def begin(self, app: Callable[..., Any], environ: dict[str, Any]) -> asyncio.Task[None] | None:
+    def start(self, app: Callable[..., Any], environ: dict[str, Any]) -> asyncio.Task[None] | None:
         """Call the application; returns the task that does the rest, if the answer could not be given at once.
 
         Raises:

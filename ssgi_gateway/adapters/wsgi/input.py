@@ -154,11 +154,11 @@ class StreamingInput(io.BufferedIOBase):
                 self.stop()
                 return
             body.when_more(channel.scope.loop).add_done_callback(self.deliver)
-            channel.body_taken(body)
+            channel.body_consumed(body)
             return
         self._ended = body.ended
         if not self._ended and not self._res.finished():
-            channel.body_taken(body)
+            channel.body_consumed(body)
         self._release()
 
     def stop(self) -> None:

@@ -17,10 +17,10 @@ cdef class WorkerPool:
 
     cpdef bint overloaded(self) except -1
     cpdef object submit(self, object job)
-    cpdef object leave(self, object item)
+    cpdef object post_deferred(self, object item)
     cpdef object post(self, object item)
     cdef object _look_later(self)
-    cdef object _ring(self)
+    cdef object _wake_loop(self)
     cdef bint _wake(self) except -1
     cdef object _wake_as_many(self, Py_ssize_t waiting)
-    cdef object _sleep(self, object bed)
+    cdef object _sleep(self, object wakeup)

@@ -174,16 +174,16 @@ class WorkerPool:
 
     # -- in the threads ------------------------------------------------------------------------------------------
 
-    def leave(self, item: Any) -> None:
+    def post_deferred(self, item: Any) -> None:
         """Have ``item.deliver()`` called on the loop, when the job that says this is done."""
         self._mail.append(item)
 
     def post(self, item: Any) -> None:
         """Have ``item.deliver()`` called on the loop, now."""
         self._mail.append(item)
-        self._ring()
+        self._wake_loop()
 
-    def _ring(self) -> None:
+    def _wake_loop(self) -> None:
         """Wake the loop for the mail."""
         if not self._awake:
             self._awake = True
@@ -195,13 +195,13 @@ class WorkerPool:
                     pass  # the loop was closed, and nobody is left who could want this
 
     def _work(self) -> None:
-        bed = threading.Lock()
-        bed.acquire()
+        wakeup = threading.Lock()
+        wakeup.acquire()
         jobs = self._jobs
         began = perf_counter()
         while True:
             if not jobs:
-                self._sleep(bed)
+                self._sleep(wakeup)
                 began = perf_counter()
             try:
                 job = jobs.popleft()
@@ -215,18 +215,18 @@ class WorkerPool:
             self._brisk = ended - began < BRISK
             began = ended
             if self._mail and not (jobs and self._looking):
-                self._ring()
+                self._wake_loop()
 
-    def _sleep(self, bed: Any) -> None:
+    def _sleep(self, wakeup: Any) -> None:
         """Wait for a request."""
         idle = self._idle
-        idle.append(bed)
+        idle.append(wakeup)
         if self._jobs:
             # It came after the last look and before the loop could see that nobody is at work.
             try:
-                idle.remove(bed)
+                idle.remove(wakeup)
             except ValueError:
                 pass  # the loop has seen it: the lock is released, or about to be
             else:
                 return
-        bed.acquire()
+        wakeup.acquire()

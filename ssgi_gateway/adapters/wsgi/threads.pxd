@@ -1,10 +1,10 @@
 from ...core.response cimport HttpResponse
-from .call cimport Call, to_bytes, whole_input
+from .call cimport WsgiCall, to_bytes, whole_input
 from .environ cimport build_environ
 from .pool cimport WorkerPool
 
 
-cdef class ThreadedCall(Call):
+cdef class ThreadedCall(WsgiCall):
     cdef bint _aborted
     cdef object _app
     cdef dict _base
@@ -22,7 +22,7 @@ cdef class ThreadedCall(Call):
     cdef Py_ssize_t _taken
     cdef bytes _whole
 
-    cpdef object prepare(self, WorkerPool pool, HttpResponse res, object app, dict base)
+    cpdef object init(self, WorkerPool pool, HttpResponse res, object app, dict base)
     cpdef object submit(self)
     cdef object _serve(self)
     cdef object _wait(self)

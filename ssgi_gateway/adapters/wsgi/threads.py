@@ -23,7 +23,7 @@ from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
 from ssgi_gateway.adapters.wsgi.input import StreamingInput
 
 from ...core.awaitables import TRUE
-from .call import Call, to_bytes, whole_input
+from .call import WsgiCall, to_bytes, whole_input
 from .environ import build_environ
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["ThreadedCall"]
 
 
-class ThreadedCall(Call):
+class ThreadedCall(WsgiCall):
     """One call of the application in a thread.
 
     ``_given`` is written by the worker and ``_taken`` by the loop; their difference is what the worker may have to
@@ -66,11 +66,11 @@ class ThreadedCall(Call):
     )
 
     def __init__(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
-        self.prepare(pool, res, app, base)
+        self.init(pool, res, app, base)
 
-    def prepare(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
-        """What ``__init__`` does; compiled, ``__new__`` and this cost less than the call of a class."""
-        self._open(res)
+    def init(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
+        self._init_base(res)
         self._pool = pool
         self._app = app
         self._base = base
@@ -174,7 +174,7 @@ class ThreadedCall(Call):
         if not self._posted:
             self._posted = True
             if self._returned:
-                self._pool.leave(self)
+                self._pool.post_deferred(self)
             else:
                 self._pool.post(self)
 

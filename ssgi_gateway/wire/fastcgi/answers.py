@@ -28,9 +28,9 @@ from ssgi_gateway.wire.fastcgi.records import (
 if TYPE_CHECKING:
     from ssgi_gateway.wire.file_slice import FileSlice
 
-__all__ = ["SMALL", "encode_answer", "encode_end", "encode_management", "encode_stderr", "frame_file"]
+__all__ = ["MAX_JOINED", "encode_answer", "encode_end", "encode_management", "encode_stderr", "frame_file"]
 
-SMALL: Final = 16384
+MAX_JOINED: Final = 16384
 """Up to here head and payload are copied into one piece with their record header: cheaper than a longer writev."""
 
 _END: Final = struct.Struct(">BBHHBx BBHHBx IB3x")
@@ -47,7 +47,7 @@ def encode_answer(
     size = len(head)
     if data:
         size += len(data) if type(data) is bytes else memoryview(data).nbytes
-    if size > SMALL:
+    if size > MAX_JOINED:
         pieces = encode_stream(STDOUT, request_id, head, data or b"")
         return [*pieces, end] if end else pieces
     if size:

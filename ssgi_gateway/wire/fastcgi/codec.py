@@ -12,7 +12,7 @@ Portable and pure: no sockets, clocks or logging. Section numbers are those of t
   has been answered is skipped without limit, since it may be the rest of an upload; of everything else
   ``MAX_FUTILE`` records between two requests end the connection.
 * Record types that belong to a request never carry the request id 0; those that do end the connection.
-* A broken answer is told by closing the connection without END_REQUEST: write ``break_off()``, do not call
+* A broken answer is told by closing the connection without END_REQUEST: write ``abort_response()``, do not call
   ``encode(..., end=True)`` or ``finish()``.
 * When KEEP_CONN is not set the connection is ours to close (5.1): ``finish()`` says False, and ``closing`` is True
   once nothing more will be read and ``take_output()`` is all that is left to send.
@@ -109,7 +109,7 @@ class FastcgiCodec(Codec):
     )
 
     def __init__(self, limits: WireLimits, max_connections: int = 10000) -> None:
-        super().__init__("fastcgi", serves_http=True, tunnels=False, trails=True)
+        super().__init__("fastcgi", serves_http=True, supports_upgrade=False, may_send_trailing=True)
         self._limits = limits
         self._max_connections = max_connections
         # Framing: unread bytes from _position on; of the record being read, _left bytes of a stream's content that
@@ -136,7 +136,7 @@ class FastcgiCodec(Codec):
         """Whether this side is to close the connection once ``take_output()`` was sent."""
         return self._state == CLOSED
 
-    def pending(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether the peer owes us bytes: of a record, or of a request.
 
         The discarded rest of an answered request is not owed.
@@ -208,7 +208,7 @@ class FastcgiCodec(Codec):
         self._check_answering()
         return frame_file(self._id, file)
 
-    def break_off(self) -> bytes:
+    def abort_response(self) -> bytes:
         """Without KEEP_CONN nginx takes a close for the end of the answer, END_REQUEST or not; but not this."""
         return b"" if self._keep else NO_RECORD
 
@@ -334,7 +334,7 @@ class FastcgiCodec(Codec):
             self._data, self._position = b"", 0
         if not self._eof or self._answered or self._state == ABORTED:
             return NEED_DATA
-        if self._state == IDLE and not self.pending():
+        if self._state == IDLE and not self.incomplete():
             self._state = CLOSED
             return NEED_DATA
         if self._state in (IDLE, HEAD):

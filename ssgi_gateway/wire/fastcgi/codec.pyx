@@ -19,7 +19,7 @@ from ..codec cimport Codec
 from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from ..response_head cimport ResponseHead
 from ..variables cimport Variables
-from ..variables import LARGEST
+from ..variables import MAX_BLOCK
 
 # Record types (8).
 DEF BEGIN_REQUEST = 1
@@ -48,7 +48,7 @@ DEF ABORTED = 5
 DEF CLOSED = 6
 
 DEF MAX_FUTILE_ = 1000
-DEF SMALL = 16384
+DEF MAX_JOINED = 16384
 DEF FULL_CONTENT = 65528
 
 MAX_FUTILE = MAX_FUTILE_
@@ -95,9 +95,9 @@ cdef class FastcgiCodec(Codec):
     def __init__(self, limits, Py_ssize_t max_connections=10000):
         self.protocol = "fastcgi"
         self.serves_http = True
-        self.tunnels = False
-        self.trails = True
-        self._max_head = min(limits.max_head_size, LARGEST)
+        self.supports_upgrade = False
+        self.may_send_trailing = True
+        self._max_head = min(limits.max_head_size, MAX_BLOCK)
         self._max_variables = limits.max_variables
         self._max_connections = max_connections
         self._data = b""
@@ -109,7 +109,7 @@ cdef class FastcgiCodec(Codec):
         """Whether this side is to close the connection once ``take_output()`` was sent."""
         return self._state == CLOSED
 
-    cpdef bint pending(self) except -1:
+    cpdef bint incomplete(self) except -1:
         """Whether the peer owes us bytes: of a record, or of a request."""
         if self._state == IDLE:
             return not self._draining and self._inside_record()
@@ -279,7 +279,7 @@ cdef class FastcgiCodec(Codec):
             self._position = 0
         if not self._eof or self._answered or self._state == ABORTED:
             return None
-        if self._state == IDLE and not self.pending():
+        if self._state == IDLE and not self.incomplete():
             self._state = CLOSED
             return None
         if self._state == IDLE or self._state == HEAD:
@@ -467,11 +467,11 @@ cdef class FastcgiCodec(Codec):
         if data is not None:
             if type(data) is not bytes:
                 view = memoryview(data)
-                data = bytes(view) if view.nbytes <= SMALL else view.cast("B")
+                data = bytes(view) if view.nbytes <= MAX_JOINED else view.cast("B")
             data_size = len(data)
         size = head_size + data_size
         self._answered = end
-        if size > SMALL:
+        if size > MAX_JOINED:
             pieces = self._stdout(head, head_size, data, data_size)
             if end:
                 pieces.append(self._tail())
@@ -496,7 +496,7 @@ cdef class FastcgiCodec(Codec):
         self._check_answering()
         return frame_file(self._id, file)
 
-    cpdef bytes break_off(self):
+    cpdef bytes abort_response(self):
         """What says that an answer is not whole; see the portable codec."""
         return b"" if self._keep else NO_RECORD
 

@@ -10,8 +10,8 @@ cdef class ScgiCodec(Codec):
     cdef Py_ssize_t _start
     cdef Py_ssize_t _needed
     cdef Py_ssize_t _left
-    cdef list _events  # what arrived, of which the first _told were told
-    cdef Py_ssize_t _told
+    cdef list _events  # what arrived, of which the first _delivered were told
+    cdef Py_ssize_t _delivered
     cdef object _error
 
     cdef object _receive_eof(self)

@@ -34,7 +34,7 @@ from ssgi_gateway.wire.hints import hint
 from ..codec import Codec
 from ..events import NEED_DATA, BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
 from ..variables import Variables
-from .head import mend, read_length
+from .head import normalize, read_length
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
@@ -67,7 +67,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     CLOSED: {BYTES: CLOSED, EOF: CLOSED, FINISHED: CLOSED},
 }
 
-JOIN_UP_TO: Final = 16384
+MAX_JOINED: Final = 16384
 """A payload up to here is copied behind the head: one buffer to send costs less than two."""
 
 _COMMA: Final = 0x2C
@@ -97,7 +97,7 @@ class ScgiCodec(Codec):
     )
 
     def __init__(self, limits: WireLimits) -> None:
-        super().__init__("scgi", serves_http=True, tunnels=True)
+        super().__init__("scgi", serves_http=True, supports_upgrade=True)
         self._library = library = _load_sioscgi()
         self._limits = limits
         self._reader = library.SCGIReader(limits.max_head_size)
@@ -139,7 +139,7 @@ class ScgiCodec(Codec):
             raise self._error
         return NEED_DATA
 
-    def pending(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether something was begun and not finished: a head, a request or its answer."""
         return self._state not in (IDLE, CLOSED)
 
@@ -173,9 +173,9 @@ class ScgiCodec(Codec):
         if data[needed - 1] != _COMMA:
             raise RemoteProtocolError(f"the head ends with byte {data[needed - 1 : needed]!r}, not with a comma")
         block = data[self._start : needed - 1]
-        mended = mend(block, self._limits.max_variables)
-        if mended is not block:
-            data = b"%d:%b,%b" % (len(mended), mended, data[needed:])
+        normalized = normalize(block, self._limits.max_variables)
+        if normalized is not block:
+            data = b"%d:%b,%b" % (len(normalized), normalized, data[needed:])
         self._state = TRANSITIONS[HEAD][HEAD_READ]
         self._feed(data)
 
@@ -238,7 +238,7 @@ class ScgiCodec(Codec):
                 writer.send(library.EndSent())
         except library.WriterError as error:
             raise LocalProtocolError(f"this piece does not belong here: {error}") from error
-        if len(pieces) == 2 and len(pieces[1]) <= JOIN_UP_TO:
+        if len(pieces) == 2 and len(pieces[1]) <= MAX_JOINED:
             return [b"".join(pieces)]
         return pieces
 
@@ -254,7 +254,7 @@ def _flat(data: bytes | bytearray | memoryview) -> bytes | memoryview:
     if type(data) is bytes:
         return data
     view = memoryview(data)
-    return bytes(view) if view.nbytes <= JOIN_UP_TO else view.cast("B")
+    return bytes(view) if view.nbytes <= MAX_JOINED else view.cast("B")
 
 
 class _Sioscgi:

@@ -17,7 +17,7 @@ from ..codec cimport Codec
 from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from ..response_head cimport ResponseHead
 from ..variables cimport Variables
-from ..variables import LARGEST
+from ..variables import MAX_BLOCK
 
 DEF IDLE = 0
 DEF HEAD = 1
@@ -30,8 +30,8 @@ DEF NOTHING_SENT = 0
 DEF HEAD_SENT = 1
 DEF ALL_SENT = 2
 
-DEF JOIN_UP_TO_ = 16384
-JOIN_UP_TO = JOIN_UP_TO_
+DEF MAX_JOINED_ = 16384
+MAX_JOINED = MAX_JOINED_
 
 cdef RequestEnded ENDED = RequestEnded()
 
@@ -42,8 +42,8 @@ cdef class ScgiCodec(Codec):
     def __init__(self, limits):
         self.protocol = "scgi"
         self.serves_http = True
-        self.tunnels = True
-        self._max_head = min(limits.max_head_size, LARGEST)
+        self.supports_upgrade = True
+        self._max_head = min(limits.max_head_size, MAX_BLOCK)
         self._max_variables = limits.max_variables
         self._events = []
 
@@ -65,20 +65,20 @@ cdef class ScgiCodec(Codec):
     cpdef object next_event(self):
         """The next thing that arrived, or ``None``; raises as the portable codec does."""
         cdef list events = self._events
-        cdef Py_ssize_t told = self._told
+        cdef Py_ssize_t told = self._delivered
         if told < len(events):
             event = events[told]
             if told + 1 == len(events):
-                self._told = 0
+                self._delivered = 0
                 events.clear()
             else:
-                self._told = told + 1
+                self._delivered = told + 1
             return event
         if self._error is not None:
             raise self._error
         return None
 
-    cpdef bint pending(self) except -1:
+    cpdef bint incomplete(self) except -1:
         """Whether something was begun and not finished: a head, a request or its answer."""
         return self._state != IDLE and self._state != CLOSED
 
@@ -249,7 +249,7 @@ cdef class ScgiCodec(Codec):
         if data is not None:
             if type(data) is not bytes:
                 view = memoryview(data)
-                data = bytes(view) if view.nbytes <= JOIN_UP_TO_ else view.cast("B")
+                data = bytes(view) if view.nbytes <= MAX_JOINED_ else view.cast("B")
             size = len(data)
         if head is not None:
             self._step(NOTHING_SENT, HEAD_SENT)
@@ -263,7 +263,7 @@ cdef class ScgiCodec(Codec):
         self.head_size = PyBytes_GET_SIZE(block)
         if not size:
             return [block]
-        return [block + <bytes>data] if size <= JOIN_UP_TO_ else [block, data]
+        return [block + <bytes>data] if size <= MAX_JOINED_ else [block, data]
 
     cdef object _step(self, int wanted, int following):
         if self._answer != wanted:

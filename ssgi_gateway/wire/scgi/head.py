@@ -15,7 +15,7 @@ from ..cgi import read_content_length
 from ..grammar import parse_length
 from ..variables import merge_repeated
 
-__all__ = ["mend", "read_length"]
+__all__ = ["normalize", "read_length"]
 
 _DIGITS: Final = b"0123456789"
 
@@ -52,7 +52,7 @@ def read_length(data: bytes, limit: int) -> tuple[int, int]:
     return int(digits), len(digits) + 1
 
 
-def mend(block: bytes, max_variables: int) -> bytes:
+def normalize(block: bytes, max_variables: int) -> bytes:
     """Check the variables and merge repeated ones.
 
     Args:

@@ -71,8 +71,8 @@ MAX_PONGS: Final = 16
 answered earlier pings "MAY elect to send a Pong frame for only the most recently processed Ping frame"; a burst is
 answered all the same, because clients (and Autobahn's case 2.10) count, and a flood costs 2 KiB."""
 
-JOIN_BELOW: Final = 16384
-"""Payloads shorter than this are copied behind their header: that costs less than a second buffer to send."""
+MAX_JOINED: Final = 16384
+"""Payloads up to this are copied behind their header: that costs less than a second buffer to send."""
 
 
 def encode_header(first: int, length: int) -> bytes:
@@ -197,7 +197,7 @@ class WebSocketCodec:
             first |= RSV1_BIT
             payload = self._deflater.deflate(payload)
         header = encode_header(first, len(payload))
-        if len(payload) < JOIN_BELOW:
+        if len(payload) <= MAX_JOINED:
             return [b"".join((header, payload))]
         return [header, payload]
 

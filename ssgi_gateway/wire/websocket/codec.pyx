@@ -40,15 +40,15 @@ DEF CLOSE = 8
 DEF PING = 9
 DEF PONG = 10
 
-DEF JOIN_BELOW_ = 65536
-JOIN_BELOW = JOIN_BELOW_
-"""Payloads shorter than this are copied behind their header: the copy costs less than a second buffer."""
+DEF MAX_JOINED_ = 65536
+MAX_JOINED = MAX_JOINED_
+"""Payloads up to this are copied behind their header: the copy costs less than a second buffer."""
 
 DEF MAX_PONGS_ = 16
 MAX_PONGS = MAX_PONGS_
 """Answers kept between two calls of ``take_output``, see the portable codec."""
 
-LARGEST = 1 << 60
+MAX_SIZE = 1 << 60
 """Bounds above this are taken for it, so that sums of lengths stay within 64 bits."""
 
 cdef uint8_t *UTF8_CLASS = [
@@ -149,8 +149,8 @@ cdef class WebSocketCodec:
         self.state = OPEN_
         self._deflater = None if deflate is None else Deflater(deflate)
         self._inflater = None if deflate is None else Inflater(deflate)
-        self._max_message = min(limits.max_message_size, LARGEST)
-        self._max_frame = min(limits.max_frame_size, LARGEST)
+        self._max_message = min(limits.max_message_size, MAX_SIZE)
+        self._max_frame = min(limits.max_frame_size, MAX_SIZE)
         self._max_wire = max_wire_size(self._max_message)
         self._max_fragments = max_fragments(self._max_message)
         self._data = b""
@@ -403,7 +403,7 @@ cdef class WebSocketCodec:
             raise LocalProtocolError("a message after the Close frame")
         if isinstance(data, str):
             first = 0x81
-            if PyUnicode_GET_LENGTH(data) < JOIN_BELOW_ // 4 and self._deflater is None:
+            if PyUnicode_GET_LENGTH(data) < MAX_JOINED_ // 4 and self._deflater is None:
                 payload = PyUnicode_AsUTF8AndSize(data, &size)
                 return [frame_of(first, payload, size)]
             data = str.encode(data)
@@ -413,7 +413,7 @@ cdef class WebSocketCodec:
             first |= 0x40
             data = self._deflater.deflate(data)
         size = len(data)
-        if size >= JOIN_BELOW_:
+        if size > MAX_JOINED_:
             return [PyBytes_FromStringAndSize(<char *>header, put_header(header, first, size)), data]
         if not isinstance(data, bytes):
             data = bytes(data)

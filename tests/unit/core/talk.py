@@ -118,10 +118,10 @@ class Recorder(Channel):
             waiters.append(future)
         return future
 
-    def body_taken(self, body: Any) -> None:
+    def body_consumed(self, body: Any) -> None:
         self.taken += 1
 
-    def break_off(self) -> None:
+    def abort_response(self) -> None:
         self.said.append(BROKEN)
         self.leave()
 

@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from ssgi_gateway.core.tasks import EAGER, MOST_SPENT, TaskScope
+from ssgi_gateway.core.tasks import EAGER, MAX_SPENT, TaskScope
 from tests.loops import settle
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="")
@@ -92,7 +92,7 @@ async def test_the_same_one_serves_all_that_never_wait():
     async def looks():
         ordinary.append(asyncio.current_task() in asyncio.all_tasks())
 
-    for _ in range(2 * MOST_SPENT):
+    for _ in range(2 * MAX_SPENT):
         await bench.run(looks)
     assert not any(ordinary), "an ordinary one was made, because those in reserve were spent"
 
@@ -334,7 +334,7 @@ async def test_it_is_given_up_for_those_who_leave_something_on_every_task():
         notes[task] = "a note"
         ordinary.append(task in asyncio.all_tasks())
 
-    for _ in range(MOST_SPENT):
+    for _ in range(MAX_SPENT):
         await bench.run(notes_something)
     assert (ordinary[0], ordinary[-1]) == (False, True)
 

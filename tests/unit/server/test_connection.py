@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ssgi_gateway.server.connection import CLOSED, FLUSHING, LINGERING, SMALL, Connection
+from ssgi_gateway.server.connection import CLOSED, FLUSHING, LINGERING, MAX_JOINED, Connection
 from ssgi_gateway.server.protocol import Protocol
-from ssgi_gateway.server.system import MOST_BUFFERS, RECEIVE_SIZE
+from ssgi_gateway.server.system import MAX_BUFFERS, RECEIVE_SIZE
 from ssgi_gateway.wire.file_slice import FileSlice, OpenFile
 from tests.loops import advance, settle, until
 from tests.unit.server.peer import Bench, Peer, bench
@@ -25,7 +25,7 @@ class Notes(Protocol):
     """A protocol that notes what it is told."""
 
     def __init__(self, connection, gateway):
-        self.attach(connection, gateway)
+        self._init_base(connection, gateway)
         self.heard = []
         self.act = None
 
@@ -264,7 +264,7 @@ async def test_one_large_piece_goes_to_a_reader_that_is_slow(kind):
 
 
 @KINDS
-@pytest.mark.parametrize("count", [2, MOST_BUFFERS, MOST_BUFFERS + 1, 1000])
+@pytest.mark.parametrize("count", [2, MAX_BUFFERS, MAX_BUFFERS + 1, 1000])
 async def test_many_pieces_that_belong_together(kind, count):
     with bench() as b:
         connection, _, peer = open_pair(b, kind, ROOM)
@@ -287,7 +287,7 @@ async def test_thousands_of_small_messages_to_a_slow_reader_arrive_whole_and_in_
         assert await peer.read_all() == b"".join(messages)
 
 
-@pytest.mark.parametrize("size", [100, SMALL, SMALL + 1, 1024 * 1024])
+@pytest.mark.parametrize("size", [100, MAX_JOINED, MAX_JOINED + 1, 1024 * 1024])
 async def test_a_buffer_may_be_used_again_as_soon_as_it_was_written(size):
     with bench() as b:
         connection, _, peer = open_pair(b, room=ROOM)
@@ -720,9 +720,9 @@ async def test_a_log_line_says_where_a_peer_is():
     with bench() as b:
         connection, _, peer = open_pair(b, "tcp")
         host, port = peer.socket.getsockname()
-        assert connection.whence() == f" from {host}:{port}"
+        assert connection.peer_label() == f" from {host}:{port}"
         connection.close()
-        assert connection.whence() == ""
+        assert connection.peer_label() == ""
         local, _, _ = open_pair(b)
-        assert local.whence() == ""
+        assert local.peer_label() == ""
         local.close()

@@ -103,7 +103,7 @@ async def test_a_million_bad_peers_are_a_few_lines(caplog):
         assert len(caplog.messages) == BURST
         b.connect("fastcgi", b"\x02" * 8)
         assert len(caplog.messages) == BURST, "they are of one kind"
-        b.gateway.complain("another kind", "seen")
+        b.gateway.log_peer_error("another kind", "seen")
         assert caplog.messages[-1] == "seen"
         caplog.clear()
         await b.wait(10)
@@ -126,11 +126,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def front_file(path, **settings):
+def offload_file(path, **settings):
     with bench(**settings) as b:
         fd = os.open(path, os.O_RDONLY)
         try:
-            return b.gateway.front_file(fd)
+            return b.gateway.offload_file(fd)
         finally:
             os.close(fd)
 
@@ -138,16 +138,16 @@ def front_file(path, **settings):
 async def test_a_file_within_a_root_is_named_to_the_web_server(folder):
     root = f"{folder}/files=/protected/"
     path = folder / "files" / "a b.txt"
-    accel = front_file(path, file_header="X-Accel-Redirect", file_root=(root,))
+    accel = offload_file(path, file_header="X-Accel-Redirect", file_root=(root,))
     assert accel == ("X-Accel-Redirect", "/protected/a%20b.txt")
-    assert front_file(path, file_header="X-Sendfile", file_root=(root,)) == ("X-Sendfile", str(path))
+    assert offload_file(path, file_header="X-Sendfile", file_root=(root,)) == ("X-Sendfile", str(path))
 
 
 @pytest.mark.parametrize("name", ["outside.txt", "files/link", "files-too/c", "files/../outside.txt"])
 async def test_a_file_outside_of_the_roots_never_is(folder, name):
     settings = {"file_header": "X-Accel-Redirect", "file_root": (f"{folder}/files=/protected",)}
-    assert front_file(folder / name, **settings) is None
+    assert offload_file(folder / name, **settings) is None
 
 
 async def test_without_the_setting_no_file_is(folder):
-    assert front_file(folder / "files" / "a b.txt") is None
+    assert offload_file(folder / "files" / "a b.txt") is None

@@ -32,7 +32,7 @@ def open_at():
     made = []
 
     def open_at(text, settings=None, protocol="scgi") -> Listener:
-        made.append(listeners.open(Address.parse(text), settings or Settings(), protocol))
+        made.append(listeners.listen(Address.parse(text), settings or Settings(), protocol))
         return made[-1]
 
     yield open_at
@@ -42,7 +42,7 @@ def open_at():
 
 def refused(text) -> str:
     with pytest.raises(ConfigurationError) as info:
-        listeners.open(Address.parse(text), Settings(), "scgi")
+        listeners.listen(Address.parse(text), Settings(), "scgi")
     return str(info.value)
 
 
@@ -160,7 +160,7 @@ def test_a_privileged_port_without_privileges():
     if child == 0:
         try:
             os.setuid(65534)
-            listeners.open(Address.parse("127.0.0.1:1"), Settings(), "scgi")
+            listeners.listen(Address.parse("127.0.0.1:1"), Settings(), "scgi")
         except ConfigurationError as error:
             os.write(writing, str(error).encode())
         finally:

@@ -122,7 +122,7 @@ class Front:
         return self.codec.finish()
 
     def outcome(self):
-        return self.told, self.output, self.answers, self.codec.closing, self.codec.busy, self.codec.pending()
+        return self.told, self.output, self.answers, self.codec.closing, self.codec.busy, self.codec.incomplete()
 
     def _tell(self, told):
         if told[0] == "body" and self.told and self.told[-1][0] == "body":

@@ -123,7 +123,7 @@ class TestHead:
 
     def test_it_says_what_it_is(self):
         codec = make()
-        assert (codec.protocol, codec.serves_http, codec.tunnels) == ("websocket", False, True)
+        assert (codec.protocol, codec.serves_http, codec.supports_upgrade) == ("websocket", False, True)
 
 
 class TestAddresses:
@@ -253,7 +253,7 @@ class TestRefused:
 class TestEnd:
     def test_before_anything(self):
         codec = make()
-        assert not codec.pending()
+        assert not codec.incomplete()
         codec.receive(b"")
         assert codec.next_event() is None
 
@@ -263,12 +263,12 @@ class TestEnd:
         codec = make()
         codec.receive(data)
         assert codec.next_event() is None
-        assert codec.pending()
+        assert codec.incomplete()
 
     def test_before_the_answer(self):
         codec = make()
         assert [type(event) for event in play(codec, [request()]).told] == [HeadReceived, RequestEnded]
-        assert codec.pending()
+        assert codec.incomplete()
         assert play(codec, [b""]).told == [RequestAborted()]
 
     def test_with_the_request(self):

@@ -1,6 +1,6 @@
 import pytest
 
-from ssgi_gateway.wire.fastcgi.answers import SMALL
+from ssgi_gateway.wire.fastcgi.answers import MAX_JOINED
 from ssgi_gateway.wire.fastcgi.records import FULL_CONTENT, HEADER_SIZE, REQUEST_COMPLETE, STDERR, STDOUT, decode_pairs
 from tests.unit.wire.blocks import Block
 from tests.unit.wire.fastcgi_front import HEAD, Front, get
@@ -49,7 +49,9 @@ def test_the_end_mark_is_due_even_without_any_output():
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 @pytest.mark.parametrize("head", [None, HEAD, b"X" * 20_000, b"X" * 100_000])
-@pytest.mark.parametrize("size", [0, 1, SMALL - len(HEAD), SMALL - len(HEAD) + 1, FULL_CONTENT, 65536, 300_000])
+@pytest.mark.parametrize(
+    "size", [0, 1, MAX_JOINED - len(HEAD), MAX_JOINED - len(HEAD) + 1, FULL_CONTENT, 65536, 300_000]
+)
 @pytest.mark.parametrize("end", [False, True])
 def test_every_size_comes_out_whole(end, size, head, kind):
     payload = bytes(range(256)) * (size // 256) + b"." * (size % 256)

@@ -230,7 +230,7 @@ def test_fastcgi_24_records_of_a_finished_request_are_ignored_without_limit():
     front = Front(early=True).send(begin() + params(post(b"")))
     assert flup_records(front.answers) == answered()
     assert not front.codec.busy
-    assert not front.codec.pending()
+    assert not front.codec.incomplete()
     for _ in range(2 * MAX_FUTILE):
         front.send(record(STDIN, 1, b"the rest of an upload", padding=3))
     front.send(record(STDIN, 1) + get(1))
@@ -435,7 +435,7 @@ def test_fastcgi_35_too_many_variables_get_431():
 
 def test_fastcgi_36_params_never_ended_stay_pending():
     front = Front().send(begin() + record(PARAMS, 1, pairs(GET)))
-    assert front.codec.pending()  # which is what the server's head deadline asks for
+    assert front.codec.incomplete()  # which is what the server's head deadline asks for
     assert not front.codec.busy
     assert front.told == []
 
@@ -628,8 +628,8 @@ def test_an_answer_breaks_off_without_an_end_and_unkept_with_what_is_no_record()
     kept, closed = Front(answering=False).send(get()), Front(answering=False).send(get(flags=0))
     for front in (kept, closed):
         front.codec.encode(Block(HEAD), b"half", False)
-    assert kept.codec.break_off() == b""
-    assert closed.codec.break_off() == bytes(8)  # the header of a record of version 0
+    assert kept.codec.abort_response() == b""
+    assert closed.codec.abort_response() == bytes(8)  # the header of a record of version 0
 
 
 def test_fastcgi_42_other_flags_mean_nothing():
@@ -640,14 +640,14 @@ def test_fastcgi_42_other_flags_mean_nothing():
 def test_fastcgi_42_what_follows_on_a_connection_that_is_not_kept_is_not_read():
     front = converse(get(flags=0) + get() + b"garbage")
     assert front.told == GET_TOLD
-    assert not front.codec.pending()
+    assert not front.codec.incomplete()
 
 
 def test_fastcgi_43_eof_inside_anything_before_the_head_closes():
     wire = record(BEGIN_REQUEST, 1, bytes((0, 1, 1, 0, 0, 0, 0, 0)), 5) + record(PARAMS, 1, pairs(GET), 5)
     for cut in range(1, len(wire) + 1):
         front = Front().send(wire[:cut])
-        assert front.codec.pending()
+        assert front.codec.incomplete()
         inside = broken(front.eof())
         assert inside in ("the connection ended inside a record", "the connection ended before the end of PARAMS")
     assert inside == "the connection ended before the end of PARAMS"
@@ -707,7 +707,7 @@ def test_eof_in_the_discarded_rest_of_an_answered_request_is_silent():
     wire = begin() + params(post(b"")) + stdin(b"123456789")
     for cut in range(len(begin() + params(post(b""))), len(wire)):
         front = Front(early=True).send(wire[:cut])
-        assert not front.codec.pending()
+        assert not front.codec.incomplete()
         assert [told[0] for told in front.eof().told] == ["head"]
         assert front.codec.closing
 
@@ -721,7 +721,7 @@ def test_fastcgi_44_data_to_a_responder_is_ignored():
 
 def test_fastcgi_46_an_idle_kept_connection_holds_nothing():
     front = Front().send(get() + record(GET_VALUES, 0))
-    assert not front.codec.pending()  # so the server's idle deadline counts, not the head's
+    assert not front.codec.incomplete()  # so the server's idle deadline counts, not the head's
     assert not front.codec.busy
     held = [getattr(front.codec, name) for cls in type(front.codec).__mro__ for name in getattr(cls, "__slots__", ())]
     assert not any(value for value in held if isinstance(value, bytes | bytearray | list | dict))
@@ -794,7 +794,7 @@ def test_a_rejected_request_must_be_answered():
 
 def test_the_names_a_server_asks_for():
     codec = FastcgiCodec(WireLimits())
-    assert (codec.protocol, codec.busy, codec.closing, codec.pending()) == ("fastcgi", False, False, False)
+    assert (codec.protocol, codec.busy, codec.closing, codec.incomplete()) == ("fastcgi", False, False, False)
     assert codec.trailing_data() == b""
 
 

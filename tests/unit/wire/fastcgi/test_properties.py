@@ -67,7 +67,7 @@ def test_any_request_in_any_records_in_any_reads(variables, body, declared, requ
     told = [("head", variables, len(body) if declared else -1), ("body", body), ENDED]
     assert front.told == [item for item in told if item != ("body", b"")]
     assert flup_records(front.answers) == answered(request_id)
-    assert not front.codec.pending()
+    assert not front.codec.incomplete()
 
 
 SNIPPETS = st.sampled_from(

@@ -125,7 +125,7 @@ def test_values_of_any_bytes_but_nul():
 def test_scgi_01_connect_and_close_is_silent():
     codec = make()
     assert play(codec, [EOF]).told == []
-    assert not codec.pending()
+    assert not codec.incomplete()
     assert play(codec, [EOF, EOF]).told == []
 
 
@@ -141,7 +141,7 @@ def test_scgi_03_letters_close_at_the_first():
     codec.receive(b"x" * 9000)
     with pytest.raises(RemoteProtocolError, match="the byte b'x' in the length"):
         codec.next_event()
-    assert not codec.pending()
+    assert not codec.incomplete()
     assert play(make(), [b"x"]).told == [CLOSED]
     assert read(make, b"1x").told == [CLOSED]
 
@@ -285,7 +285,7 @@ def test_scgi_17_a_huge_content_length_allocates_nothing():
     assert codec.next_event() is None
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
-    assert codec.pending()
+    assert codec.incomplete()
 
 
 def test_scgi_17_a_long_body_is_passed_on_as_it_comes():
@@ -312,7 +312,7 @@ def test_the_end_after_the_request_says_that_the_client_has_left():
     codec = make()
     assert play(codec, [request(GET), EOF, EOF]).told == [head(GET), RequestEnded(), RequestAborted()]
     assert codec.busy
-    assert not codec.pending()
+    assert not codec.incomplete()
 
 
 def test_the_end_after_the_answer_says_nothing():
@@ -545,7 +545,7 @@ def test_an_upgrade_turns_into_a_tunnel():
         b"Status: 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     ]
     assert codec.encode(None, b"\x81\x02hi", False) == [b"\x81\x02hi"]
-    assert codec.tunnels
+    assert codec.supports_upgrade
     assert codec.encode(None, None, True) == []
 
 
@@ -574,16 +574,16 @@ def test_a_request_that_nobody_answers_ends_without_a_word():
 
 def test_busy_and_pending_from_the_first_byte_to_the_last():
     codec = make()
-    assert (codec.busy, codec.pending()) == (False, False)
+    assert (codec.busy, codec.incomplete()) == (False, False)
     wire = request(POST)
     codec.receive(wire[:1])
-    assert (codec.busy, codec.pending()) == (False, True)
+    assert (codec.busy, codec.incomplete()) == (False, True)
     codec.receive(wire[1:])
     codec.next_event()
-    assert (codec.busy, codec.pending()) == (True, True)
+    assert (codec.busy, codec.incomplete()) == (True, True)
     codec.encode(ResponseHead(), b"early", True)
     assert codec.finish() is False
-    assert (codec.busy, codec.pending()) == (False, False)
+    assert (codec.busy, codec.incomplete()) == (False, False)
     assert play(codec, [b"hello", EOF]).told == []
     assert codec.take_output() == b""
     assert (codec.protocol, codec.serves_http) == ("scgi", True)

@@ -17,8 +17,8 @@ from ssgi_gateway.errors import LocalProtocolError, WebSocketError
 from ssgi_gateway.wire.events import CloseReceived, MessageReceived, PongReceived
 from ssgi_gateway.wire.websocket.codec import (
     CLOSED,
-    JOIN_BELOW,
     LOCAL_CLOSING,
+    MAX_JOINED,
     MAX_PONGS,
     OPEN,
     REMOTE_CLOSING,
@@ -512,12 +512,12 @@ class TestSending:
         assert codec().encode_message("süß") == [b"\x81\x05" + "süß".encode()]
 
     def test_small_is_one_buffer_and_large_is_not_copied(self):
-        small, large = bytes(JOIN_BELOW - 1), bytes(JOIN_BELOW)
+        small, large = bytes(MAX_JOINED), bytes(MAX_JOINED + 1)
         assert len(codec().encode_message(small)) == 1
         assert codec().encode_message(large)[1] is large
 
     def test_large_views_are_not_copied(self):
-        data = bytearray(JOIN_BELOW)
+        data = bytearray(MAX_JOINED + 1)
         for payload in (data, memoryview(data)):
             view = codec().encode_message(payload)[1]
             assert isinstance(view, memoryview)
