@@ -64,7 +64,7 @@ async def test_start_and_body_are_one_write(monkeypatch):
     write = HttpProtocol.write
 
     def noting(self, head, data, end):
-        writes.append((head, data, end))
+        writes.append((head.encode_cgi(), data, end))
         return write(self, head, data, end)
 
     monkeypatch.setattr(HttpProtocol, "write", noting)
