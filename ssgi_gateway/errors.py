@@ -5,23 +5,41 @@
     GatewayError
     ├── ConfigurationError          a setting, an address or an import string cannot be used
     ├── LocalProtocolError          this side asked for what the protocol forbids
-    └── RemoteProtocolError         the peer broke the framing: close, one line in the log
-        ├── RequestRejected         well framed, not acceptable: answered with an HTTP status
-        └── WebSocketError          ends a WebSocket with a close code
+    └── ClientError                 an exchange of the client ended without its answer
+        ├── RemoteProtocolError     the peer broke the framing: close, one line in the log
+        │   ├── RequestRejected     well framed, not acceptable: answered with an HTTP status
+        │   └── WebSocketError      ends a WebSocket with a close code
+        ├── ConnectError            refused, unreachable, no such name, TLS
+        ├── ConnectTimeout, PoolTimeout, WriteTimeout, ReadTimeout
+        ├── ConnectionReset         also a ``ConnectionResetError``
+        ├── StreamReset             HTTP/2: RST_STREAM, with its code
+        ├── GoAway                  HTTP/2: GOAWAY, with its code
+        └── Overloaded              FastCGI: the application takes no more requests
 
-Applications never meet these: what an application does wrong is a ``ValueError`` or a ``RuntimeError``
-(``spec`` page: SSGI), and a peer that left is a ``ConnectionAbortedError``.
+Applications of the server never meet these: what an application does wrong is a ``ValueError`` or a ``RuntimeError``
+(``spec`` page: SSGI), and a peer that left is a ``ConnectionAbortedError``. Users of the client meet those below
+``ClientError``, and ``LocalProtocolError``.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "ClientError",
     "ConfigurationError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionReset",
     "GatewayError",
+    "GoAway",
     "LocalProtocolError",
+    "Overloaded",
+    "PoolTimeout",
+    "ReadTimeout",
     "RemoteProtocolError",
     "RequestRejected",
+    "StreamReset",
     "WebSocketError",
+    "WriteTimeout",
 ]
 
 
@@ -37,7 +55,23 @@ class LocalProtocolError(GatewayError):
     """This side asked a codec for something its protocol forbids."""
 
 
-class RemoteProtocolError(GatewayError):
+class ClientError(GatewayError):
+    """An exchange of the client ended without its answer.
+
+    Attributes:
+        retryable: nothing of the request was processed, for certain; it may be sent again whatever its method.
+        name: what ``http.stream.disconnect`` calls it.
+    """
+
+    retryable = False
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return type(self).__name__
+
+
+class RemoteProtocolError(ClientError):
     """The peer broke the framing. The connection is closed and one line says what was wrong."""
 
 
@@ -69,3 +103,80 @@ class WebSocketError(RemoteProtocolError):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+class ConnectError(ClientError):
+    """No connection came to be: refused, unreachable, no such name, a TLS handshake that failed.
+
+    Args:
+        message: what was tried, and what happened.
+        reason: ``"name"``, ``"connect"``, ``"tls"``, ``"certificate"`` or ``"proxy"``.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, reason: str = "connect") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ConnectTimeout(ClientError):  # noqa: N818 - the name httpx and requests gave it
+    """No connection came to be in time."""
+
+    retryable = True
+
+
+class PoolTimeout(ClientError):  # noqa: N818
+    """No connection became free in time."""
+
+    retryable = True
+
+
+class WriteTimeout(ClientError):  # noqa: N818
+    """The peer took nothing of the request for too long."""
+
+
+class ReadTimeout(ClientError):  # noqa: N818
+    """The peer said nothing for too long, or the whole exchange took longer than it may."""
+
+
+class ConnectionReset(ClientError, ConnectionResetError):  # noqa: N818
+    """The peer reset the connection."""
+
+    @property
+    def name(self) -> str:
+        """That of the built-in exception it is, too."""
+        return "ConnectionResetError"
+
+
+class StreamReset(ClientError):  # noqa: N818
+    """The peer ended the stream by RST_STREAM (RFC 9113 6.4).
+
+    Args:
+        code: the error code; 7, REFUSED_STREAM, says that nothing was processed (RFC 9113 8.7).
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the peer reset the stream, error code {code}")
+        self.code = code
+        self.retryable = code == 7
+
+
+class GoAway(ClientError):  # noqa: N818
+    """The peer closes the connection and did not process this stream (RFC 9113 6.8).
+
+    Args:
+        code: the error code.
+    """
+
+    retryable = True
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the peer went away before it processed the request, error code {code}")
+        self.code = code
+
+
+class Overloaded(ClientError):  # noqa: N818
+    """The FastCGI application takes no more requests (FastCGI 5.5, FCGI_OVERLOADED)."""
+
+    retryable = True
