@@ -1,0 +1,26 @@
+"""ACGI: the client half. One client asks web servers and gateways with the same messages.
+
+::
+
+    from ssgi_gateway import client
+
+    async with client.Client() as c:
+        r = await c.request("GET", "https://example.org/")
+        print(r.status, await r.read())
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .client import Call, Client
+from .options import TLS, Limits, Timeouts
+from .response import Response
+
+__all__ = ["TLS", "Call", "Client", "Limits", "Response", "Timeouts", "run"]
+
+
+async def run(app: Any, **options: Any) -> Any:
+    """Run an ACGI application with a client of its own; ``options`` are those of ``Client``."""
+    async with Client(**options) as client:
+        return await client.run(app)

@@ -1,0 +1,335 @@
+"""The client: what an application holds. It decides which connection by the url, and keeps what can be kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ssgi_gateway.errors import ClientError, ConfigurationError, LocalProtocolError
+from ssgi_gateway.wire.client.events import AnswerReceived, InformationalReceived
+from ssgi_gateway.wire.client.request import Request, Url
+
+from ..server.address import Address
+from .channel import Channel
+from .exchange import Connected, Exchange, Failed
+from .options import TLS, Limits, Timeouts
+from .pool import Origin, Place, Pool, Proxy
+from .reactor import ClientReactor
+from .response import Response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+__all__ = ["Call", "Client"]
+
+
+@dataclass(slots=True)
+class Call:
+    """A request on its way through middleware, which may change it."""
+
+    method: str
+    url: str
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: Any = b""
+    extensions: dict[str, Any] | None = None
+    timeouts: Timeouts | None = None
+
+
+class Client:
+    """Asks web servers and gateways: HTTP/1.1, HTTP/2, SCGI, FastCGI.
+
+    Args:
+        timeouts, limits, tls: see their classes.
+        http2: True offers it by ALPN, False does not, ``"prior-knowledge"`` speaks it without TLS, too.
+        retries: how often an exchange is begun again where that is safe.
+        proxy: ``"http://user:pass@host:port"``.
+        trust_env: take the proxy from ``http_proxy``, ``https_proxy`` and ``no_proxy``.
+        scgi, fastcgi: the address of a gateway that all requests go to, whatever host their url names.
+        app: an SSGI, ASGI, RSGI or WSGI application in this process, which all requests go to.
+        middleware: ``async f(call, call_next)`` around ``request``, the first one outermost.
+        parser: ``"auto"``, ``"httptools"`` or ``"h11"``, for HTTP/1.1.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        tls: TLS | None = None,
+        http2: bool | str = True,
+        retries: int = 1,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        scgi: str | None = None,
+        fastcgi: str | None = None,
+        app: Any = None,
+        middleware: Sequence[Callable[[Call, Any], Awaitable[Response]]] = (),
+        parser: str = "auto",
+    ) -> None:
+        self.timeouts = timeouts or Timeouts()
+        self.limits = limits or Limits()
+        self.tls = tls or TLS()
+        self._http2 = http2
+        self._retries = retries
+        self._proxy = _parse_proxy(proxy) if proxy else None
+        self._trust_env = trust_env
+        self._gateway = _gateway_origin(scgi, fastcgi, app)
+        self._app = app
+        self._parser = parser
+        self._pool: Pool | None = None
+        self._closed = False
+        self._send = self._request
+        for layer in reversed(middleware):
+            self._send = _wrap(layer, self._send)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._app is not None:
+            await self._start_application()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections. Who still waits is told."""
+        if not self._closed:
+            self._closed = True
+            if self._pool is not None:
+                await self._pool.aclose()
+            if self._app is not None and self._local is not None:
+                await self._local.aclose()
+
+    _local: Any = None
+
+    async def _start_application(self) -> None:
+        if self._local is None:
+            from .local import LocalApplication
+
+            self._local = local = LocalApplication(self._app)
+            await local.start()
+            self.pool.opener = local.open
+
+    @property
+    def pool(self) -> Pool:
+        """The connections; made at the first request, in the loop that makes it.
+
+        Raises:
+            RuntimeError: the client was closed, or belongs to another loop or process.
+        """
+        pool = self._pool
+        if self._closed:
+            raise RuntimeError("this client was closed; make another one")
+        if pool is None:
+            reactor = ClientReactor(asyncio.get_running_loop())
+            pool = Pool(reactor, self.limits, self.timeouts, self.tls, self._parser, self._http2)
+            self._pool = pool
+        elif pool.reactor.loop is not asyncio.get_running_loop():
+            raise RuntimeError("this client belongs to another event loop; make one for each loop")
+        elif pool.pid != os.getpid():
+            raise RuntimeError("this client was made before a fork; make one in each process")
+        return pool
+
+    @property
+    def loop(self) -> Any:
+        """The loop of the client's connections."""
+        return self.pool.reactor.loop
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    async def run(self, app: Callable[..., Awaitable[Any]]) -> Any:
+        """Run an ACGI application, ``await app(receive, send)``; gives what it returns."""
+        async with self.exchange() as (receive, send):
+            return await app(receive, send)
+
+    @asynccontextmanager
+    async def exchange(self) -> AsyncIterator[tuple[Any, Any]]:
+        """``(receive, send)`` for one request after the other; the pool decides which connection carries each."""
+        channel = Channel(self)
+        try:
+            yield channel.receive, channel.send
+        finally:
+            channel.close()
+
+    @asynccontextmanager
+    async def connection(self, url: str) -> AsyncIterator[tuple[Any, Any]]:
+        """``(receive, send)`` over one connection to where the url points, for many requests, told by ``stream_id``.
+
+        Where a protocol carries one at a time, ``send`` of the next request waits for the end of the one before.
+        """
+        pool = self.pool
+        place = Place(self._origin(Request("GET", url).url), 1)
+        channel = Channel(self, place)
+        try:
+            yield channel.receive, channel.send
+        finally:
+            channel.close()
+            pool.close_place(place)
+
+    def exchange_of(self, request: Request, place: Place | None = None) -> Exchange:
+        """An exchange that is ready to begin."""
+        pool = self.pool
+        timeouts = request.timeout if isinstance(request.timeout, Timeouts) else self.timeouts
+        if place is not None:
+            return Exchange(pool, place, request, timeouts, 0)
+        return Exchange(pool, pool.place_of(self._origin(request.url)), request, timeouts, self._retries)
+
+    def _origin(self, url: Url) -> Origin:
+        if self._gateway is not None:
+            return self._gateway
+        secure = url.scheme == "https"
+        if url.scheme in ("scgi", "fcgi"):
+            return Origin(url.scheme, url.host, url.port, url.path)
+        proxy = self._proxy
+        if proxy is None and self._trust_env:
+            proxy = _proxy_of_environment(url)
+        if proxy is not None and not url.path:
+            # One connection to the proxy carries what goes to any host, but for TLS.
+            return Origin("http", url.host if secure else "", url.port if secure else 0, "", secure, proxy)
+        return Origin("http", url.host, url.port, url.path, secure)
+
+    # -- the convenient face ---------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Iterable[tuple[bytes | str, bytes | str]] | dict[str, str] | None = None,
+        body: Any = b"",
+        extensions: dict[str, Any] | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> Response:
+        """Ask, and return when the head of the answer is there.
+
+        Args:
+            method: GET, POST ...
+            url: http, https, scgi, fcgi; ``scheme://unix:/run/app.sock:/path`` for unix sockets.
+            headers: pairs, or a dict.
+            body: bytes, or an iterable, or an asynchronous iterable of bytes.
+            extensions: ``{"cgi": {name: value}}`` and others of ``http.request``.
+            timeouts: in place of the client's.
+
+        Raises:
+            ClientError: there was no answer.
+            LocalProtocolError: the request is none.
+        """
+        call = Call(method, url, _pairs(headers), body, extensions, timeouts)
+        return await self._send(call)
+
+    @asynccontextmanager
+    async def stream(self, method: str, url: str, **arguments: Any) -> AsyncIterator[Response]:
+        """As ``request``; what was not read by the end of the block is given up."""
+        response = await self.request(method, url, **arguments)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _request(self, call: Call) -> Response:
+        if self._app is not None and self._local is None:
+            await self._start_application()
+        body = call.body
+        plain = isinstance(body, bytes | bytearray | memoryview)
+        request = Request(call.method, call.url, call.headers, body if plain else b"", not plain, call.extensions)
+        if call.timeouts is not None:
+            request.timeout = call.timeouts
+        exchange = self.exchange_of(request)
+        exchange.begin()
+        upload = None if plain else self.loop.create_task(_upload(exchange, body))
+        connection: Connected | None = None
+        informational: list[Any] = []
+        try:
+            while True:
+                event = await exchange.next()
+                kind = type(event)
+                if kind is AnswerReceived:
+                    return Response(exchange, event, connection, informational, upload)
+                if kind is Connected:
+                    connection = event
+                elif kind is InformationalReceived:
+                    informational.append((event.status, event.headers))
+                elif kind is Failed:
+                    raise event.error or ClientError("the connection was closed")
+        except BaseException:
+            if upload is not None:
+                upload.cancel()
+            exchange.abandon()
+            raise
+
+
+async def _upload(exchange: Exchange, body: Any) -> None:
+    """Send the pieces of an iterable."""
+    try:
+        if hasattr(body, "__aiter__"):
+            async for piece in body:
+                if len(piece):
+                    await exchange.send(piece, True)
+                if exchange.over:
+                    return
+        else:
+            for piece in body:
+                if len(piece):
+                    await exchange.send(piece, True)
+                if exchange.over:
+                    return
+        await exchange.send(b"", False)
+    except Exception as error:
+        exchange.break_off(error)
+
+
+def _wrap(layer: Any, call_next: Any) -> Any:
+    async def send(call: Call) -> Response:
+        response: Response = await layer(call, call_next)
+        return response
+
+    return send
+
+
+def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
+    if not headers:
+        return []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    try:
+        return [
+            (
+                name if type(name) is bytes else name.encode("latin-1"),
+                value if type(value) is bytes else value.encode("latin-1"),
+            )
+            for name, value in pairs
+        ]
+    except (AttributeError, UnicodeEncodeError, TypeError, ValueError) as error:
+        raise LocalProtocolError(f"headers are pairs of str (latin-1) or bytes: {error}") from None
+
+
+def _parse_proxy(text: str) -> Proxy:
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ConfigurationError(f"{text!r} is no proxy for this client; write http://user:password@host:port")
+    user = None if parts.username is None else unquote(parts.username)
+    return Proxy.of(parts.hostname, parts.port or 80, user, unquote(parts.password or ""))
+
+
+def _proxy_of_environment(url: Url) -> Proxy | None:
+    found = getproxies().get(url.scheme)
+    if not found or proxy_bypass(url.host):
+        return None
+    return _parse_proxy(found)
+
+
+def _gateway_origin(scgi: str | None, fastcgi: str | None, app: Any) -> Origin | None:
+    if app is not None:
+        return Origin("scgi", "application", 0)
+    if scgi is None and fastcgi is None:
+        return None
+    address = Address.parse(scgi or fastcgi or "")
+    if address.kind == "fd":
+        raise ConfigurationError(f"{address}: a client connects to unix:/path or host:port")
+    kind = "scgi" if scgi else "fcgi"
+    return Origin(kind, address.host or "127.0.0.1", address.port, address.path)

@@ -1,0 +1,483 @@
+"""Which connection carries which exchange.
+
+For each origin there is a ``Place``: its connections, those who wait, first come, first served, and the attempts to
+connect. A connection that becomes free begins the next exchange itself, so nobody wakes to find it taken; whatever
+waits, each step is O(1). Everything here is called and returns; nothing awaits but an ``Attempt``, so a cancellation
+finds no half-done step. Always: ``open == idle + busy + connecting``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ssgi_gateway.errors import ClientError, ConnectError, ConnectTimeout, PoolTimeout
+
+from ..server.system import close as close_fd
+from .carrier import Carrier, FastcgiCarrier, Http1Carrier, OneAtATime, ScgiCarrier
+from .connecting import connect, connect_at_once
+from .multiplexed import Http2Carrier
+from .stream import PeerConnection, TlsStream
+from .tunnel import open_tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssgi_gateway.wire.client.request import Request
+
+    from .exchange import Exchange
+    from .options import TLS, Limits
+    from .reactor import ClientReactor
+
+__all__ = ["Attempt", "Origin", "Place", "Pool", "Proxy"]
+
+
+class Proxy(NamedTuple):
+    """An HTTP proxy; ``authorization`` is the value of Proxy-Authorization, or empty."""
+
+    host: str
+    port: int
+    authorization: bytes = b""
+
+    @classmethod
+    def of(cls, host: str, port: int, user: str | None, password: str | None) -> Proxy:
+        """With a user, Basic authentication (RFC 7617)."""
+        if user is None:
+            return cls(host, port)
+        return cls(host, port, b"Basic " + base64.b64encode(f"{user}:{password or ''}".encode()))
+
+    @property
+    def fields(self) -> bytes:
+        """The header lines for the proxy."""
+        return b"proxy-authorization: %b\r\n" % self.authorization if self.authorization else b""
+
+
+class Origin(NamedTuple):
+    """What connections can be shared for.
+
+    ``kind`` is ``http``, ``scgi`` or ``fcgi``; ``path`` the unix socket's; ``secure`` says TLS.
+    """
+
+    kind: str
+    host: str
+    port: int
+    path: str = ""
+    secure: bool = False
+    proxy: Proxy | None = None
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else f"{self.host}:{self.port}"
+
+    def request_target(self, request: Request) -> tuple[str, bytes]:
+        """The request line's target, and header lines for a proxy (RFC 9112 3.2.2)."""
+        if self.proxy is None or self.secure:
+            return request.target, b""
+        url = request.url
+        return f"{url.scheme}://{url.authority}{request.target}", self.proxy.fields
+
+
+class Place:
+    """All that concerns one origin."""
+
+    __slots__ = ("attempts", "carriers", "idle", "limit", "multiplexed", "origin", "roomy", "waiting")
+
+    def __init__(self, origin: Origin, limit: int) -> None:
+        self.origin = origin
+        self.limit = limit
+        self.carriers: set[Carrier] = set()
+        self.idle: list[Carrier] = []  # one at a time; last in, first out
+        self.roomy: dict[Http2Carrier, None] = {}  # that take further streams
+        self.attempts: dict[Attempt, None] = {}
+        self.waiting: OrderedDict[Exchange, asyncio.TimerHandle | None] = OrderedDict()
+        self.multiplexed: bool | None = None if origin.kind == "http" else False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a further attempt to connect would have somebody waiting for it."""
+        if not self.waiting or len(self.carriers) + len(self.attempts) >= self.limit:
+            return False
+        if self.multiplexed is not False and self.origin.secure:
+            # Until ALPN has spoken, and with HTTP/2 always, one connection after the other.
+            return not self.attempts
+        return len(self.waiting) > len(self.attempts)
+
+    def wanted_at_once(self) -> bool:
+        """Whether somebody who comes now would have a connection opened."""
+        return not self.origin.secure and len(self.carriers) + len(self.attempts) < self.limit
+
+
+class Attempt:
+    """One attempt to connect, in a task of the pool's."""
+
+    __slots__ = ("_settled", "fd", "place", "pool", "stream", "task")
+
+    def __init__(self, pool: Pool, place: Place) -> None:
+        self.pool = pool
+        self.place = place
+        self.fd = -1
+        self.stream: Any = None
+        self._settled = False
+        self.task = pool.reactor.loop.create_task(self._run())
+        self.task.add_done_callback(self._ended)
+
+    async def _run(self) -> None:
+        error: ClientError | None = None
+        alpn = None
+        try:
+            alpn = await self._connect()
+        except ClientError as raised:
+            error = raised
+        except Exception as raised:
+            error = ConnectError(f"cannot connect to {self.place.origin}: {raised!r}")
+        self._settled = True
+        if error is None:
+            self.pool.connected(self.place, self.stream, alpn, self)
+        else:
+            self._drop()
+            self.pool.attempt_failed(self, error)
+
+    def _ended(self, _: Any) -> None:
+        """The task is over; a cancelled one may never have begun."""
+        if not self._settled:
+            self._drop()
+            self.pool.attempt_failed(self, None)
+
+    async def _connect(self) -> str | None:
+        origin, pool = self.place.origin, self.pool
+        timeouts = pool.timeouts_of(self.place)
+        host, port = (origin.proxy.host, origin.proxy.port) if origin.proxy else (origin.host, origin.port)
+        try:
+            async with asyncio.timeout(timeouts.connect):
+                self.fd = await connect(pool.reactor.loop, host, port, origin.path)
+        except TimeoutError:
+            raise ConnectTimeout(f"no connection to {origin} within {timeouts.connect} s") from None
+        self.stream = connection = PeerConnection(pool.reactor, self.fd)
+        self.fd = -1
+        if not origin.secure:
+            return None
+        try:
+            async with asyncio.timeout(timeouts.tls):
+                if origin.proxy is not None:
+                    await open_tunnel(connection, origin, origin.proxy)
+                self.stream = tls = TlsStream(connection, pool.tls_context(), origin.host)
+                return await tls.handshake()
+        except TimeoutError:
+            raise ConnectTimeout(f"TLS with {origin} took longer than {timeouts.tls} s") from None
+
+    def _drop(self) -> None:
+        if self.fd >= 0:
+            close_fd(self.fd)
+        if self.stream is not None:
+            getattr(self.stream, "connection", self.stream).close()
+
+
+class Pool:
+    """The connections of one client.
+
+    Attributes:
+        reactor: their clock and loop.
+        limits, timeouts, tls: see ``options``.
+        idle: connections nobody uses, the oldest first.
+        busy: those that carry something.
+        parser: ``"auto"``, ``"h11"`` or ``"httptools"``.
+        opener: makes a stream to what runs in this process, in place of a connection.
+    """
+
+    def __init__(
+        self, reactor: ClientReactor, limits: Limits, timeouts: Any, tls: TLS, parser: str, http2: bool | str
+    ) -> None:
+        self.reactor = reactor
+        self.limits = limits
+        self.timeouts = timeouts
+        self.tls = tls
+        self.parser = parser
+        self.http2 = http2
+        self.places: dict[Origin, Place] = {}
+        self.idle: OrderedDict[Carrier, None] = OrderedDict()
+        self.busy: set[Carrier] = set()
+        self._open: set[Carrier | Attempt] = set()
+        self._blocked: OrderedDict[Place, None] = OrderedDict()  # wait for the client's limit
+        self._context: Any = None
+        self._closing = False
+        self.pid = os.getpid()
+        self.opener: Callable[[ClientReactor], Any] | None = None
+
+    # -- the books -------------------------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> int:
+        """Connections there are, those that are being made included."""
+        return len(self._open)
+
+    @property
+    def connecting(self) -> int:
+        """Connections that are being made."""
+        return sum(isinstance(one, Attempt) for one in self._open)
+
+    def timeouts_of(self, place: Place) -> Any:
+        """Those of the first who waits there."""
+        return next(iter(place.waiting)).timeouts if place.waiting else self.timeouts
+
+    def tls_context(self) -> Any:
+        """Made once, because loading the trusted certificates takes milliseconds."""
+        if self._context is None:
+            self._context = self.tls.make_context(["h2", "http/1.1"] if self.http2 else ["http/1.1"])
+        return self._context
+
+    def place_of(self, origin: Origin) -> Place:
+        """The place of an origin."""
+        place = self.places.get(origin)
+        if place is None:
+            place = self.places[origin] = Place(origin, self.limits.max_per_origin)
+        return place
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def submit(self, exchange: Exchange, fresh: bool = False) -> None:
+        """Begin it now if a connection is free, otherwise put it in line.
+
+        Args:
+            exchange: what is to be begun.
+            fresh: not on a connection that was idle: the last one had died.
+        """
+        place = exchange.place
+        if self._closing:
+            exchange.fail(ClientError("the client was closed"))
+            return
+        if not place.waiting:
+            carrier = self._free(place, fresh)
+            if carrier is None and place.wanted_at_once():
+                try:
+                    carrier = self._open_at_once(place)
+                except ConnectError as error:
+                    exchange.fail(error)
+                    return
+            if carrier is not None:
+                self._begin(carrier, exchange)
+                return
+        seconds = exchange.timeouts.pool
+        timer = None if seconds is None else self.reactor.loop.call_later(seconds, self._pool_timeout, exchange)
+        place.waiting[exchange] = timer
+        self._grow(place)
+
+    def withdraw(self, exchange: Exchange) -> None:
+        """Somebody in line has left."""
+        place = exchange.place
+        if exchange not in place.waiting:
+            return
+        self._take(place, exchange)
+        # An attempt that nobody waits for any more holds a connection's place.
+        while len(place.attempts) > len(place.waiting):
+            place.attempts.popitem()[0].task.cancel()
+        self._tidy(place)
+
+    def _take(self, place: Place, exchange: Exchange) -> None:
+        timer = place.waiting.pop(exchange)
+        if timer is not None:
+            timer.cancel()
+
+    def _pool_timeout(self, exchange: Exchange) -> None:
+        self.withdraw(exchange)
+        exchange.fail(PoolTimeout(f"no connection became free within {exchange.timeouts.pool} s"))
+
+    def _free(self, place: Place, fresh: bool) -> Carrier | None:
+        for carrier in place.roomy:
+            if carrier.room > 0 and not (fresh and carrier.ending):
+                return carrier
+        while place.idle and not fresh:
+            found = place.idle.pop()
+            if self.reactor.loop.time() - found.born <= self.limits.max_age:
+                return found
+            found.close()
+        return None
+
+    def _begin(self, carrier: Carrier, exchange: Exchange) -> None:
+        self.idle.pop(carrier, None)
+        self.busy.add(carrier)
+        carrier.begin(exchange)
+        if isinstance(carrier, Http2Carrier) and carrier.room <= 0:
+            carrier.place.roomy.pop(carrier, None)
+
+    # -- connecting ------------------------------------------------------------------------------------------------
+
+    def _open_at_once(self, place: Place) -> Carrier | None:
+        origin = place.origin
+        if not self._has_room(place):
+            return None
+        if self.opener is not None:
+            return self._carrier(place, self.opener(self.reactor), None)
+        host, port = (origin.proxy.host, origin.proxy.port) if origin.proxy else (origin.host, origin.port)
+        fd = connect_at_once(host, port, origin.path)
+        if fd is None:
+            return None
+        return self._carrier(place, PeerConnection(self.reactor, fd), None)
+
+    def _has_room(self, place: Place) -> bool:
+        """Whether the client may open one more; the oldest idle one makes way."""
+        if len(self._open) < self.limits.max_connections:
+            return True
+        if not self.idle:
+            self._blocked[place] = None
+            return False
+        next(iter(self.idle)).close()
+        return len(self._open) < self.limits.max_connections
+
+    def _grow(self, place: Place) -> None:
+        while place.wanted and self._has_room(place):
+            attempt = Attempt(self, place)
+            place.attempts[attempt] = None
+            self._open.add(attempt)
+
+    def connected(self, place: Place, stream: Any, alpn: str | None, attempt: Attempt) -> None:
+        """An attempt has come to its end."""
+        place.attempts.pop(attempt, None)
+        self._open.discard(attempt)
+        if self._closing:
+            stream.close()
+            return
+        carrier = self._carrier(place, stream, alpn)
+        self.busy.add(carrier)
+        self._serve(carrier)
+        self._grow(place)
+
+    def _carrier(self, place: Place, stream: Any, alpn: str | None) -> Carrier:
+        kind = place.origin.kind
+        carrier: Carrier
+        if kind == "scgi":
+            carrier = ScgiCarrier(self, place, stream)
+        elif kind == "fcgi":
+            carrier = FastcgiCarrier(self, place, stream)
+        elif alpn == "h2" or (self.http2 == "prior-knowledge" and not place.origin.secure):
+            place.multiplexed = True
+            carrier = many = Http2Carrier(self, place, stream)
+            place.roomy[many] = None
+        else:
+            place.multiplexed = False
+            carrier = Http1Carrier(self, place, stream)
+        place.carriers.add(carrier)
+        self._open.add(carrier)
+        return carrier
+
+    def attempt_failed(self, attempt: Attempt, error: ClientError | None) -> None:
+        """Who waited for it is told; with nothing else to hope for, everybody who waits there.
+
+        An ``error`` of ``None`` says that it was cancelled, because nobody waited.
+        """
+        place = attempt.place
+        place.attempts.pop(attempt, None)
+        self._open.discard(attempt)
+        told = 0 if error is None else 1 if place.carriers else len(place.waiting) - len(place.attempts)
+        for _ in range(min(told, len(place.waiting))):
+            exchange = next(iter(place.waiting))
+            self._take(place, exchange)
+            exchange.fail(error)
+        if not self._closing:
+            self._grow(place)
+            self._room_for_others()
+        self._tidy(place)
+
+    # -- carriers --------------------------------------------------------------------------------------------------
+
+    def release(self, carrier: Carrier) -> None:
+        """A connection that carries one at a time is free: the next who waits, or the idle ones."""
+        if self.reactor.loop.time() - carrier.born > self.limits.max_age:
+            carrier.close()
+            return
+        self._serve(carrier)
+
+    def roomy(self, carrier: Http2Carrier) -> None:
+        """A connection of HTTP/2 may have room."""
+        if carrier.closed:
+            return
+        if carrier.ending or self.reactor.loop.time() - carrier.born > self.limits.max_age:
+            carrier.place.roomy.pop(carrier, None)
+            if not carrier.streams:
+                carrier.close()
+                return
+            self._grow(carrier.place)
+            return
+        if carrier.room > 0:
+            carrier.place.roomy[carrier] = None
+        self._serve(carrier)
+
+    def _serve(self, carrier: Carrier) -> None:
+        place = carrier.place
+        while place.waiting and carrier.room > 0:
+            exchange = next(iter(place.waiting))
+            self._take(place, exchange)
+            self._begin(carrier, exchange)
+        if isinstance(carrier, OneAtATime):
+            if carrier.room > 0 and not carrier.closed:
+                place.idle.append(carrier)
+                self._retire(carrier)
+        elif isinstance(carrier, Http2Carrier) and not carrier.streams and not carrier.closed:
+            self._retire(carrier)
+
+    def _retire(self, carrier: Carrier) -> None:
+        self.busy.discard(carrier)
+        self.idle[carrier] = None
+        carrier.rest()
+        if len(self.idle) > self.limits.max_idle:
+            next(iter(self.idle)).close()
+        elif self._blocked:
+            self._room_for_others()
+
+    def gone(self, carrier: Carrier) -> None:
+        """A connection was closed."""
+        place = carrier.place
+        place.carriers.discard(carrier)
+        self._open.discard(carrier)
+        self.busy.discard(carrier)
+        if self.idle.pop(carrier, self) is None and carrier in place.idle:
+            place.idle.remove(carrier)
+        if isinstance(carrier, Http2Carrier):
+            place.roomy.pop(carrier, None)
+        if not self._closing:
+            self._grow(place)
+            self._room_for_others()
+        self._tidy(place)
+
+    def _room_for_others(self) -> None:
+        while self._blocked and (len(self._open) < self.limits.max_connections or self.idle):
+            place, _ = self._blocked.popitem(last=False)
+            before = len(place.attempts)
+            self._grow(place)
+            if place.waiting and len(place.attempts) == before:
+                return
+
+    def _tidy(self, place: Place) -> None:
+        """A place without anything is forgotten."""
+        if not (place.carriers or place.attempts or place.waiting) and self.places.get(place.origin) is place:
+            del self.places[place.origin]
+            self._blocked.pop(place, None)
+
+    def close_place(self, place: Place) -> None:
+        """The connections of a place that belonged to somebody."""
+        for attempt in tuple(place.attempts):
+            attempt.task.cancel()
+        for carrier in tuple(place.carriers):
+            carrier.close()
+
+    async def aclose(self) -> None:
+        """Close everything; whoever waits is told."""
+        self._closing = True
+        error = ClientError("the client was closed")
+        attempts = [one for one in self._open if isinstance(one, Attempt)]
+        for attempt in attempts:
+            attempt.task.cancel()
+        waiting = {exchange: place for place in self.all_places() for exchange in place.waiting}
+        for exchange, place in waiting.items():
+            self._take(place, exchange)
+            exchange.fail(error)
+        for carrier in [one for one in self._open if isinstance(one, Carrier)]:
+            carrier.shut_down(error)
+        if attempts:
+            await asyncio.wait([attempt.task for attempt in attempts])
+        self.reactor.stop()
+
+    def all_places(self) -> set[Place]:
+        """Those of origins, and those that belong to somebody."""
+        return {*self.places.values(), *(one.place for one in self._open)}

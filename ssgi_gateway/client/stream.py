@@ -1,0 +1,277 @@
+"""The client's end of a connection: a ``Connection`` that knows why it ended, and TLS on top of one.
+
+Both offer carriers the same: ``write``, ``write_many``, ``when_writable``, ``out_size``, ``start_reading``,
+``stop_reading``, ``shutdown``, ``close``, ``error``; and call their ``protocol`` (``data_received``, ``eof_received``,
+``connection_lost``, ``deadline_passed``).
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.errors import ClientError, ConnectError, ConnectionReset, RemoteProtocolError
+
+from ..server.connection import OPEN, Connection
+from ..server.system import receive, shutdown_write
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["PeerConnection", "TlsStream"]
+
+logger = logging.getLogger("ssgi_gateway.client")
+
+READ: Final = 262144
+
+
+class PeerConnection(Connection):
+    """A connection that this side opened.
+
+    Attributes:
+        error: why it ended.
+    """
+
+    __slots__ = ("_deaf", "error")
+
+    def __init__(self, reactor: Any, fd: int) -> None:
+        super().__init__(reactor, fd)
+        self.error: ClientError | None = None
+        self._deaf = False
+        reactor.watch()
+
+    def on_readable(self) -> None:
+        """Read once and pass it on."""
+        try:
+            data = receive(self.fd)
+        except ConnectionResetError as error:
+            self.error = ConnectionReset(f"the peer reset the connection ({error})")
+            super().lost()
+            return
+        except OSError as error:
+            self.error = ConnectionReset(f"the connection broke ({error})")
+            super().lost()
+            return
+        if data is not None:
+            self.pass_on(data)
+
+    def pass_on(self, data: bytes) -> None:
+        """Give what was read to the protocol."""
+        protocol: Any = self.protocol
+        try:
+            if data:
+                protocol.data_received(data)
+            else:
+                protocol.eof_received()
+        except Exception as error:
+            logger.exception("internal error in the client; the connection was closed")
+            self.error = RemoteProtocolError(f"internal error: {error!r}")
+            super().lost()
+
+    def lost(self) -> None:
+        """A write failed. What the peer said before it left, a 413 mostly, is still to be read."""
+        if not self._deaf and self.state == OPEN:
+            self._deaf = True
+            self.gateway.loop.call_soon(self._read_the_rest)
+
+    def write(self, data: Any) -> bool:
+        """As ``Connection.write``; nothing is tried after a failure."""
+        return True if self._deaf else super().write(data)
+
+    def write_many(self, buffers: list[Any]) -> bool:
+        """As ``Connection.write_many``; nothing is tried after a failure."""
+        return True if self._deaf else super().write_many(buffers)
+
+    def _read_the_rest(self) -> None:
+        while self.state == OPEN:
+            try:
+                data = receive(self.fd)
+            except OSError as error:
+                self.error = ConnectionReset(f"the peer reset the connection ({error})")
+                break
+            if data is None:
+                self.error = ConnectionReset("the peer closed the connection while the request was being sent")
+                break
+            self.pass_on(data)
+            if not data:
+                break
+        super().lost()
+
+    def shutdown(self) -> None:
+        """Half-close."""
+        if self.state == OPEN:
+            shutdown_write(self.fd)
+
+
+class TlsStream:
+    """TLS over a connection, by ``ssl.SSLObject``.
+
+    Attributes:
+        connection: what carries it.
+        protocol: who gets the plain bytes; set once the handshake is over.
+        error: why it ended.
+    """
+
+    __slots__ = ("_handshake", "_incoming", "_object", "_outgoing", "connection", "error", "protocol")
+
+    def __init__(self, connection: PeerConnection, context: Any, host: str) -> None:
+        self.connection = connection
+        self.protocol: Any = None
+        self.error: ClientError | None = None
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._handshake: asyncio.Future[None] = connection.gateway.loop.create_future()
+        connection.protocol = self  # type: ignore[assignment]
+
+    async def handshake(self) -> str | None:
+        """Agree; returns what ALPN chose.
+
+        Raises:
+            ConnectError: TLS did not come to be.
+        """
+        self.connection.start_reading()
+        self._step()
+        await self._handshake
+        chosen: str | None = self._object.selected_alpn_protocol()
+        return chosen
+
+    @property
+    def out_size(self) -> int:
+        """Bytes that wait for the kernel."""
+        return self.connection.out_size
+
+    @property
+    def tls_object(self) -> Any:
+        """The ``ssl.SSLObject``."""
+        return self._object
+
+    def write(self, data: Any) -> bool:
+        """Encrypt and write; returns whether more is welcome."""
+        self._encrypt(data)
+        return self._flush()
+
+    def write_many(self, buffers: list[Any]) -> bool:
+        """As ``write``; small pieces share a record."""
+        if sum(map(len, buffers)) <= 16384:
+            self._encrypt(b"".join(buffers))
+        else:
+            for buffer in buffers:
+                self._encrypt(buffer)
+        return self._flush()
+
+    def when_writable(self) -> Any:
+        """See ``Connection.when_writable``."""
+        return self.connection.when_writable()
+
+    def start_reading(self) -> None:
+        """See ``Connection.start_reading``."""
+        self.connection.start_reading()
+
+    def stop_reading(self) -> None:
+        """See ``Connection.stop_reading``."""
+        self.connection.stop_reading()
+
+    def shutdown(self) -> None:
+        """TLS has no half-close that peers agree on: close_notify, and go on reading."""
+        try:
+            self._object.unwrap()
+        except ssl.SSLError:
+            pass
+        self._flush()
+
+    def close(self) -> None:
+        """Say goodbye if the kernel takes it, and close."""
+        if self._handshake.done():
+            self.shutdown()
+        self.connection.close()
+
+    def _encrypt(self, data: Any) -> None:
+        view = memoryview(data)
+        start = 0
+        while start < len(view):
+            try:
+                start += self._object.write(view[start:])
+            except ssl.SSLError as error:
+                self.error = RemoteProtocolError(f"TLS: {error}")
+                self.connection.lost()
+                return
+
+    def _flush(self) -> bool:
+        data = self._outgoing.read()
+        return self.connection.write(data) if data else True
+
+    def _step(self) -> None:
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLCertVerificationError as error:
+            self._refuse(ConnectError(f"TLS: the certificate is not trusted: {error.verify_message}", "certificate"))
+        except (ssl.SSLError, OSError) as error:
+            self._refuse(ConnectError(f"TLS: {error}", "tls"))
+        else:
+            self._flush()
+            if not self._handshake.done():
+                self._handshake.set_result(None)
+
+    def _refuse(self, error: ConnectError) -> None:
+        self._flush()  # an alert says why
+        if not self._handshake.done():
+            self._handshake.set_exception(error)
+        self.connection.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of TLS."""
+        self._incoming.write(data)
+        if not self._handshake.done():
+            self._step()
+            if not self._handshake.done() or self.protocol is None:
+                return
+        self.pump()
+
+    def pump(self) -> None:
+        """Hand out what can be decrypted."""
+        connection = self.connection
+        protocol = self.protocol
+        while connection.state == OPEN and protocol is not None:
+            try:
+                data = self._object.read(READ)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLZeroReturnError:
+                protocol.eof_received()
+                return
+            except ssl.SSLError as error:
+                self.error = RemoteProtocolError(f"TLS: {error}")
+                connection.lost()
+                return
+            if not data:
+                protocol.eof_received()
+                return
+            protocol.data_received(data)
+        if self._outgoing.pending:
+            self._flush()
+
+    def eof_received(self) -> None:
+        """The end without close_notify: nobody can tell it from a cut (RFC 9112 9.8)."""
+        if self._handshake.done():
+            self.error = RemoteProtocolError("the peer closed the connection without TLS's goodbye")
+            self.protocol.connection_lost()
+            self.connection.close()
+        else:
+            self._refuse(ConnectError("TLS: the peer closed the connection during the handshake", "tls"))
+
+    def connection_lost(self) -> None:
+        """The connection is gone."""
+        self.error = self.error or self.connection.error
+        if not self._handshake.done():
+            self._handshake.set_exception(ConnectError(f"TLS: {self.error or 'the connection was closed'}", "tls"))
+        elif self.protocol is not None:
+            self.protocol.connection_lost()
+
+    def deadline_passed(self) -> None:
+        """See ``Protocol.deadline_passed``."""
+        if self.protocol is not None:
+            self.protocol.deadline_passed()

@@ -1,0 +1,165 @@
+"""The answer of a CGI-like server, for a client (RFC 3875 6): a head, a body, an end that somebody else tells.
+
+``Status:``, or a status line as nginx takes it, or neither (200; 302 with Location); lines end in CRLF or LF.
+A Content-Length is held to: a shorter body is an error, what is longer is cut. No sockets, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ssgi_gateway.errors import RemoteProtocolError
+from ssgi_gateway.wire.grammar import is_token, parse_length
+
+from .events import AnswerEnded, AnswerReceived, BodyArrived, Headers, InformationalReceived
+
+__all__ = ["CgiAnswer"]
+
+MOST_HEAD: Final = 65536
+
+_END: Final = re.compile(rb"\r?\n\r?\n")
+_STATUS: Final = re.compile(rb"([1-9][0-9]{2})(?:[ \t]|$)")
+_STATUS_LINE: Final = re.compile(rb"HTTP/[0-9.]+[ \t]+([1-9][0-9]{2})(?:[ \t]|$)")
+
+
+class CgiAnswer:
+    """One answer.
+
+    Attributes:
+        started: the head was complete.
+        tunnel: the answer was a 101, and what follows is not HTTP's.
+        surplus: bytes beyond the Content-Length, which were dropped.
+        had_status: the head named a status.
+        head_size: bytes of the head.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_left",
+        "_method",
+        "_quiet",
+        "_searched",
+        "had_status",
+        "head_size",
+        "started",
+        "surplus",
+        "tunnel",
+    )
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self._buffer = bytearray()
+        self._searched = 0
+        self._left = -1
+        self._quiet = False
+        self.started = self.tunnel = self.had_status = False
+        self.surplus = self.head_size = 0
+
+    def receive(self, data: bytes) -> list[Any]:
+        """Events of further bytes; none of them is ``AnswerEnded``.
+
+        Raises:
+            RemoteProtocolError: it is no CGI answer.
+        """
+        events: list[Any] = []
+        if self.started:
+            self._body(data, events)
+            return events
+        buffer = self._buffer
+        buffer += data
+        while not self.started and buffer:
+            match = _END.search(buffer, max(0, self._searched - 3))
+            if match is None and not buffer.startswith((b"\n", b"\r\n")):
+                self._searched = len(buffer)
+                if len(buffer) > MOST_HEAD:
+                    raise RemoteProtocolError(f"a head without an end within {MOST_HEAD} bytes")
+                return events
+            end, start = (0, 1 + (buffer[0] == 13)) if match is None else (match.start(), match.end())
+            if end > MOST_HEAD:
+                raise RemoteProtocolError(f"a head of more than {MOST_HEAD} bytes")
+            head = bytes(buffer[:end])
+            self.head_size = start
+            del buffer[:start]
+            self._searched = 0
+            self._head(head, events)
+        if self.started and buffer:
+            rest = bytes(buffer)
+            buffer.clear()
+            if not self.tunnel:
+                self._body(rest, events)
+            else:
+                events.append(BodyArrived(rest))
+        return events
+
+    def end(self) -> list[Any]:
+        """The protocol below says that the answer is complete; whether it is.
+
+        Raises:
+            RemoteProtocolError: it is shorter than it said, or there is none.
+        """
+        if not self.started:
+            raise RemoteProtocolError(
+                "the server ended the exchange within the head of its answer"
+                if self._buffer
+                else "the server ended the exchange without an answer"
+            )
+        if self._left > 0 and not self._quiet:
+            raise RemoteProtocolError(f"the body is {self._left} bytes shorter than its Content-Length")
+        return [] if self._quiet else [AnswerEnded()]
+
+    def _head(self, head: bytes, events: list[Any]) -> None:
+        status, headers = _read_head(head)
+        self.had_status = status > 0
+        if not status:
+            status = 302 if any(name == b"location" for name, _ in headers) else 200
+        if status < 200 and status != 101:
+            events.append(InformationalReceived(status, headers))
+            return
+        lengths = {value for name, value in headers if name == b"content-length"}
+        if lengths:
+            self._left = parse_length(lengths.pop().decode("latin-1"))
+            if lengths or self._left < 0:
+                raise RemoteProtocolError("content lengths that differ, or are none")
+        self.started = True
+        self.tunnel = status == 101
+        # RFC 9110 6.4.1: answers that have no body, whatever their length says
+        self._quiet = self._method == "HEAD" or status in (204, 304) or self._left == 0
+        events.append(AnswerReceived(status, headers, "1.1", not (self._quiet or self.tunnel), self.tunnel))
+
+    def _body(self, data: bytes, events: list[Any]) -> None:
+        if self._quiet:
+            self.surplus += len(data)
+            return
+        if self._left >= 0:
+            self.surplus += max(0, len(data) - self._left)
+            data = data[: self._left]
+            self._left -= len(data)
+        if data:
+            events.append(BodyArrived(data))
+
+
+def _read_head(head: bytes) -> tuple[int, Headers]:
+    """The status, 0 where the head names none, and the headers."""
+    status = 0
+    headers: Headers = []
+    for number, raw in enumerate(head.split(b"\n") if head else ()):
+        line = raw.removesuffix(b"\r")
+        if not number and line.startswith(b"HTTP/"):
+            match = _STATUS_LINE.match(line)
+            if match is None:
+                raise RemoteProtocolError(f"{line[:80]!r} is no status line")
+            status = int(match[1])
+            continue
+        name, colon, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if not colon or not is_token(name.decode("latin-1")) or b"\r" in value or b"\0" in value:
+            raise RemoteProtocolError(f"{line[:80]!r} is no header line")
+        if name == b"status":
+            match = _STATUS.match(value)
+            if match is None:
+                raise RemoteProtocolError(f"{value[:80]!r} is no status")
+            status = int(match[1])
+        else:
+            headers.append((name, value))
+    return status, headers

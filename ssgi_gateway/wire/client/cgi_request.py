@@ -1,0 +1,120 @@
+"""A request of the client as CGI variables (RFC 3875 4.1), for SCGI and FastCGI.
+
+The order is that of the ACGI page: CONTENT_LENGTH comes first, as SCGI wants it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from .request import Request
+
+__all__ = ["cgi_variables"]
+
+Pairs = list[tuple[bytes, bytes]]
+
+_NOT_SENT: Final = frozenset(
+    (b"content-type", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"proxy", b"te")
+)
+"""Headers that have a variable of their own or concern one connection; ``HTTP_PROXY`` is what httpoxy was about."""
+
+
+def cgi_variables(request: Request, length: int, scgi: bool) -> Pairs:
+    """Names and values.
+
+    Args:
+        request: what to ask.
+        length: of the body, or -1 where the protocol carries its end.
+        scgi: whether this is SCGI, whose requests say so.
+    """
+    pairs: Pairs = [(b"CONTENT_LENGTH", b"%d" % length)] if length >= 0 else []
+    if scgi:
+        pairs.append((b"SCGI", b"1"))
+    pairs.append((b"REQUEST_METHOD", request.method.encode()))
+    pairs += _of_target(request.target)
+    pairs += _of_url(_authority(request), _scheme(request))
+    headers: dict[bytes, bytes] = {}
+    content_type = None
+    for name, value in request.headers:
+        if name == b"content-type":
+            content_type = value
+        elif name in _NOT_SENT or name.startswith(b"proxy-") or (name == b"connection" and not request.upgrade):
+            continue
+        else:
+            variable = _variable(name)
+            # Two headers that become one variable are joined (RFC 9110 5.3), cookies by theirs (RFC 6265 5.4).
+            known = headers.get(variable)
+            separator = b"; " if name == b"cookie" else b", "
+            headers[variable] = value if known is None else known + separator + value
+    if content_type is not None:
+        pairs.append((b"CONTENT_TYPE", content_type))
+    pairs += headers.items()
+    return _overridden(pairs, request.cgi) if request.cgi else pairs
+
+
+def _scheme(request: Request) -> str:
+    """``scgi://`` and ``fcgi://`` mean http unless the variables say otherwise."""
+    named = request.cgi.get("REQUEST_SCHEME")
+    secure = request.url.scheme == "https" or request.cgi.get("HTTPS") == "on"
+    return named or ("https" if secure else "http")
+
+
+def _authority(request: Request) -> bytes:
+    for name, value in request.headers:
+        if name == b"host":
+            return value
+    return request.url.authority.encode()
+
+
+@lru_cache(maxsize=512)
+def _variable(name: bytes) -> bytes:
+    return b"HTTP_" + name.upper().replace(b"-", b"_")
+
+
+@lru_cache(maxsize=512)
+def _of_target(target: str) -> Pairs:
+    path, _, query = target.partition("?")
+    return [
+        (b"REQUEST_URI", target.encode()),
+        (b"QUERY_STRING", query.encode()),
+        (b"SCRIPT_NAME", b""),
+        (b"PATH_INFO", unquote_to_bytes(path)),
+    ]
+
+
+@lru_cache(maxsize=128)
+def _of_url(authority: bytes, scheme: str) -> Pairs:
+    name, colon, port = authority.rpartition(b":")
+    if not colon or not port.isdigit():
+        name, port = authority, b"443" if scheme == "https" else b"80"
+    pairs = [
+        (b"SERVER_PROTOCOL", b"HTTP/1.1"),
+        (b"GATEWAY_INTERFACE", b"CGI/1.1"),
+        (b"REQUEST_SCHEME", scheme.encode()),
+    ]
+    if scheme == "https":
+        pairs.append((b"HTTPS", b"on"))
+    return [
+        *pairs,
+        (b"REMOTE_ADDR", b"127.0.0.1"),
+        (b"REMOTE_PORT", b"0"),
+        (b"SERVER_NAME", name),
+        (b"SERVER_PORT", port),
+    ]
+
+
+def _overridden(pairs: Pairs, changes: dict[str, str | None]) -> Pairs:
+    """Add, replace, or with ``None`` remove; a replaced variable keeps its place, a new one comes last."""
+    left = {name.encode("latin-1"): value for name, value in changes.items()}
+    changed: Pairs = []
+    for name, value in pairs:
+        new = left.pop(name, value)
+        if new is not None:
+            changed.append((name, new if isinstance(new, bytes) else new.encode("utf-8", "surrogateescape")))
+    for name, new in left.items():
+        if new is not None:
+            changed.append((name, new if isinstance(new, bytes) else new.encode("utf-8", "surrogateescape")))
+    return changed

@@ -1,0 +1,190 @@
+"""FastCGI as a client: a responder is asked, one request at a time, over a connection that is kept.
+
+The records are those of ``wire.fastcgi.records``. Unknown record types and records of other requests are dropped, as
+the specification allows (4.2). No sockets, no clock.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.errors import Overloaded, RemoteProtocolError
+from ssgi_gateway.wire.fastcgi.records import (
+    ABORT_REQUEST,
+    BEGIN_BODY,
+    BEGIN_REQUEST,
+    END_REQUEST,
+    GET_VALUES,
+    GET_VALUES_RESULT,
+    HEADER,
+    HEADER_SIZE,
+    KEEP_CONN,
+    PARAMS,
+    RESPONDER,
+    STDERR,
+    STDIN,
+    STDOUT,
+    VERSION,
+    decode_pairs,
+    encode_pair,
+    encode_record,
+    encode_stream,
+)
+
+from .cgi_answer import CgiAnswer
+from .cgi_request import cgi_variables
+from .events import AnswerEnded, AnswerReceived
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .request import Request
+
+__all__ = ["FastcgiClient"]
+
+REQUEST_ID: Final = 1
+MOST_STDERR: Final = 65536
+"""Bytes of STDERR that are kept; what is more is dropped."""
+
+_STATUS: Final = struct.Struct(">IB3x")
+_BEGIN: Final = encode_record(BEGIN_REQUEST, REQUEST_ID, BEGIN_BODY.pack(RESPONDER, KEEP_CONN))
+_REFUSALS: Final = {
+    1: "it cannot multiplex (FCGI_CANT_MPX_CONN)",
+    3: "it is no responder (FCGI_UNKNOWN_ROLE)",
+}
+
+
+class FastcgiClient:
+    """One connection.
+
+    Attributes:
+        stderr: what the application wrote to STDERR in this request.
+        trace: called for each record with its direction, type and content, for those who want to watch.
+    """
+
+    __slots__ = ("_aborted", "_answer", "_buffer", "_busy", "_ended_by_peer", "_held", "_values", "stderr", "trace")
+
+    def __init__(self, trace: Callable[[str, int, bytes], None] | None = None) -> None:
+        self._buffer = b""
+        self._answer = CgiAnswer("")
+        self._busy = False
+        self._aborted = False
+        self._ended_by_peer = False
+        self._held: AnswerReceived | None = None
+        self._values: list[tuple[bytes, bytes]] | None = None
+        self.stderr = b""
+        self.trace = trace
+
+    @property
+    def answer(self) -> CgiAnswer:
+        """The answer so far."""
+        return self._answer
+
+    @property
+    def done(self) -> bool:
+        """Whether END_REQUEST has come."""
+        return not self._busy
+
+    def begin(self, request: Request, length: int) -> bytes:
+        """BEGIN_REQUEST and PARAMS; a ``length`` of -1 leaves CONTENT_LENGTH out."""
+        self._answer = CgiAnswer(request.method)
+        self._busy = True
+        self._aborted = False
+        self._held = None
+        self.stderr = b""
+        params = b"".join([encode_pair(name, value) for name, value in cgi_variables(request, length, scgi=False)])
+        pieces = [_BEGIN, *encode_stream(PARAMS, REQUEST_ID, b"", params), encode_record(PARAMS, REQUEST_ID)]
+        return b"".join(pieces)
+
+    def encode(self, data: Any, more: bool) -> list[Any]:
+        """STDIN records; the empty one ends the body."""
+        pieces: list[Any] = encode_stream(STDIN, REQUEST_ID, b"", data) if data else []
+        if not more:
+            pieces.append(encode_record(STDIN, REQUEST_ID))
+        return pieces
+
+    def abort(self) -> bytes:
+        """ABORT_REQUEST; what the application still sends is dropped until its END_REQUEST."""
+        self._aborted = True
+        return encode_record(ABORT_REQUEST, REQUEST_ID)
+
+    def ask_values(self, names: list[bytes]) -> bytes:
+        """A GET_VALUES record (4.1)."""
+        return encode_record(GET_VALUES, 0, b"".join([encode_pair(name, b"") for name in names]))
+
+    def take_values(self) -> list[tuple[bytes, bytes]] | None:
+        """What GET_VALUES_RESULT said, once it has come."""
+        values, self._values = self._values, None
+        return values
+
+    def receive(self, data: bytes) -> list[Any]:
+        """Take bytes, ``b""`` for the end of the stream; gives the events they make.
+
+        Raises:
+            RemoteProtocolError: the framing is broken, or the answer is not whole; close.
+            Overloaded: the application takes no more requests.
+        """
+        if not data:
+            raise RemoteProtocolError("the application closed the connection without END_REQUEST")
+        events: list[Any] = []
+        view = self._buffer + data if self._buffer else data
+        start = 0
+        while len(view) - start >= HEADER_SIZE:
+            version, kind, request_id, size, padding = HEADER.unpack_from(view, start)
+            if version != VERSION:
+                raise RemoteProtocolError(f"a FastCGI record of version {version}")
+            end = start + HEADER_SIZE + size
+            if end + padding > len(view):
+                break
+            content = view[start + HEADER_SIZE : end]
+            start = end + padding
+            if self.trace is not None:
+                self.trace("<", kind, content)
+            self._record(kind, request_id, content, events)
+        self._buffer = view[start:]
+        return events
+
+    def _record(self, kind: int, request_id: int, content: bytes, events: list[Any]) -> None:
+        if kind == GET_VALUES_RESULT and request_id == 0:
+            self._values = decode_pairs(content, 64)[0]
+        elif request_id != REQUEST_ID or not self._busy:
+            return
+        elif kind == STDOUT:
+            if content and not self._aborted:
+                self._stdout(content, events)
+        elif kind == STDERR:
+            self.stderr += content[: MOST_STDERR - len(self.stderr)]
+        elif kind == END_REQUEST:
+            self._end(content, events)
+
+    def _stdout(self, content: bytes, events: list[Any]) -> None:
+        for event in self._answer.receive(content):
+            # An answer without a body is told with END_REQUEST: it may have STDERR, or a status of its own.
+            if type(event) is AnswerReceived and not event.more:
+                self._held = event
+            else:
+                events.append(event)
+
+    def _end(self, content: bytes, events: list[Any]) -> None:
+        if len(content) < 8:
+            raise RemoteProtocolError("an END_REQUEST record that is too short")
+        app_status, protocol_status = _STATUS.unpack_from(content)
+        self._busy = False
+        if self._aborted:
+            return
+        if protocol_status == 2:
+            raise Overloaded("the FastCGI application takes no more requests (FCGI_OVERLOADED)")
+        if protocol_status:
+            why = _REFUSALS.get(protocol_status, f"protocol status {protocol_status}")
+            raise RemoteProtocolError(f"the FastCGI application refused the request: {why}")
+        ended = self._answer.end()
+        head = self._held
+        if head is not None:
+            head.more = bool(self.stderr or app_status)
+            events.append(head)
+            ended = [AnswerEnded()] if head.more else []
+        for event in ended:
+            event.stderr = self.stderr
+            event.app_status = app_status
+            events.append(event)

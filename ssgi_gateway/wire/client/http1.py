@@ -1,0 +1,297 @@
+"""HTTP/1.1 as a client: a request in, bytes out; bytes in, events out (RFC 9112).
+
+Heads of answers and chunked bodies are read by httptools (llhttp) where it is installed, otherwise by h11; both get
+the same heads, looked at here first for what they would judge differently: line ends, folding, control characters,
+repeated lengths. So the same bytes give the same events, however they are cut. How long a body is, is decided here
+(RFC 9112 6.3). No sockets, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.errors import RemoteProtocolError
+from ssgi_gateway.wire.grammar import parse_length
+
+from .events import AnswerEnded, AnswerReceived, BodyArrived, Headers, InformationalReceived
+from .request import EXPECT_BODY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .http1_parsers import Parser
+    from .request import Request
+
+__all__ = ["Http1Client"]
+
+MOST_HEAD: Final = 65536
+"""Bytes of a head, and of trailers."""
+MOST_FIELDS: Final = 256
+MOST_EXTENSION: Final = 4096
+"""Bytes that a chunk may cost beside its data."""
+MOST_INFORMATIONAL: Final = 100
+"""1xx answers before the final one; nobody sends more than a few."""
+
+HEAD: Final = 0
+LENGTH: Final = 1  # the body ends after so many bytes
+CHUNKED: Final = 2
+CLOSE: Final = 3  # the body ends with the connection
+TUNNEL: Final = 4
+DONE: Final = 5
+
+_BAD_HEAD: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FRAMING: Final = re.compile(
+    rb"\r\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r]*?)[ \t]*(?=\r\n)", re.IGNORECASE
+)
+_START: Final = b"HTTP/1."
+
+
+class Http1Client:
+    """One connection; one request at a time."""
+
+    __slots__ = (
+        "_buffer",
+        "_chunked",
+        "_informational",
+        "_left",
+        "_make_parser",
+        "_method",
+        "_overhead",
+        "_parser",
+        "_state",
+        "keep",
+    )
+
+    def __init__(self, make_parser: Callable[[str], Parser]) -> None:
+        self._make_parser = make_parser
+        self._state = DONE
+        self._buffer = bytearray()
+        self._left = 0
+        self._chunked = False
+        self._informational = 0
+        self._overhead = 0
+        self._method = ""
+        self._parser: Parser | None = None
+        self.keep = True
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is complete."""
+        return self._state == DONE
+
+    @property
+    def tunnel(self) -> bool:
+        """Whether bytes are no longer HTTP's."""
+        return self._state == TUNNEL
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow on this connection."""
+        return self.keep and self._state == DONE and not self._buffer
+
+    def begin(self, request: Request, target: str, further: bytes = b"") -> bytes:
+        """The head of a request; the codec is then busy until the answer is complete.
+
+        Args:
+            request: what to ask.
+            target: of the request line; that of the request, or the whole url for a proxy (RFC 9112 3.2.2).
+            further: header lines for the proxy.
+        """
+        self._state = HEAD
+        self._informational = 0
+        self._method = request.method
+        self._chunked = request.chunked
+        lines = [f"{request.method} {target} HTTP/1.1\r\n".encode()]
+        for name, value in request.headers:
+            lines.append(b"%b: %b\r\n" % (name, value))
+            if name == b"connection" and b"close" in value.lower():
+                self.keep = False
+        if request.length < 0 and not request.chunked:
+            if request.more:
+                self._chunked = True
+                lines.append(b"transfer-encoding: chunked\r\n")
+            elif request.body or request.method in EXPECT_BODY:
+                lines.append(b"content-length: %d\r\n" % len(request.body))
+        lines.append(further)
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def encode(self, data: Any, more: bool) -> list[Any]:
+        """A piece of the body; an empty one makes no chunk, for that would end the body."""
+        if not self._chunked:
+            return [data] if data else []
+        pieces = [b"%x\r\n" % len(data), data, b"\r\n"] if data else []
+        if not more:
+            pieces.append(b"0\r\n\r\n")
+        return pieces
+
+    def receive(self, data: bytes) -> list[Any]:
+        """Take bytes, ``b""`` for the end of the stream; gives the events they make.
+
+        Raises:
+            RemoteProtocolError: the connection is to be closed.
+        """
+        events: list[Any] = []
+        if not data:
+            self._end_of_stream(events)
+        elif self._state == LENGTH and not self._buffer:
+            self._take_length(data, events)
+        else:
+            self._buffer += data
+            self._advance(events)
+        return events
+
+    def take_tunnel(self) -> bytes:
+        """What arrived behind the head that opened the tunnel."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def _advance(self, events: list[Any]) -> None:
+        while self._buffer:
+            if self._state == HEAD:
+                if not self._take_head(events):
+                    return
+            elif self._state == LENGTH:
+                data = bytes(self._buffer)
+                self._buffer.clear()
+                self._take_length(data, events)
+            elif self._state == CHUNKED:
+                self._take_chunks(events)
+            elif self._state == CLOSE:
+                events.append(BodyArrived(bytes(self._buffer)))
+                self._buffer.clear()
+            else:  # behind the end: `reusable` says so; in a tunnel: `take_tunnel`
+                return
+
+    def _take_length(self, data: bytes, events: list[Any]) -> None:
+        if len(data) > self._left:
+            self._buffer += data[self._left :]
+            data = data[: self._left]
+        self._left -= len(data)
+        events.append(BodyArrived(data))
+        if not self._left:
+            self._finish(events)
+
+    def _finish(self, events: list[Any], trailers: Headers | None = None) -> None:
+        self._state = DONE
+        self._parser = None
+        events.append(AnswerEnded(trailers))
+
+    def _take_head(self, events: list[Any]) -> bool:
+        """Read one head if it is complete."""
+        buffer = self._buffer
+        if not buffer.startswith(_START[: len(buffer)]):
+            raise RemoteProtocolError(f"this is no HTTP/1 answer: {bytes(buffer[:40])!r}")
+        end = buffer.find(b"\r\n\r\n") + 4
+        if end < 4:
+            if len(buffer) > MOST_HEAD or b"\n\n" in buffer:
+                raise RemoteProtocolError(f"a head without an end within {MOST_HEAD} bytes")
+            return False
+        if end > MOST_HEAD:
+            raise RemoteProtocolError(f"a head of more than {MOST_HEAD} bytes")
+        head = bytes(buffer[:end])
+        del buffer[:end]
+        if _BAD_HEAD.search(head):
+            raise RemoteProtocolError("a bare CR or LF, a folded line or a control character in a head")
+        if head.count(b"\r\n") > MOST_FIELDS + 2:
+            raise RemoteProtocolError(f"a head of more than {MOST_FIELDS} fields")
+        head, lengths, codings = _settle(head)
+        parser = self._parser = self._make_parser(self._method)
+        status, version, keep, headers = parser.read_head(head)
+        if status < 200 and status != 101:
+            self._informational += 1
+            if self._informational > MOST_INFORMATIONAL:
+                raise RemoteProtocolError(f"more than {MOST_INFORMATIONAL} informational answers")
+            events.append(InformationalReceived(status, headers))
+            return True
+        self.keep = self.keep and keep and not (lengths and codings)
+        self._frame(status, version, headers, lengths, codings, events)
+        return True
+
+    def _frame(
+        self,
+        status: int,
+        version: str,
+        headers: Headers,
+        lengths: set[bytes],
+        codings: list[bytes],
+        events: list[Any],
+    ) -> None:
+        """How the body is delimited: RFC 9112 6.3, in its order."""
+        length = parse_length(lengths.pop().decode("latin-1")) if lengths else -1
+        tunnel = status == 101 or (self._method == "CONNECT" and status < 300)
+        more = False
+        if tunnel:
+            self._state = TUNNEL
+            self.keep = False
+        elif self._method == "HEAD" or status in (204, 304):
+            self._state = DONE
+        elif codings:
+            self._state, more = CHUNKED, True
+            self._overhead = MOST_HEAD
+        elif length >= 0:
+            self._state, more = (LENGTH, True) if length else (DONE, False)
+            self._left = length
+        else:
+            self._state, more = CLOSE, True
+            self.keep = False
+        if self._state != CHUNKED:
+            self._parser = None
+        events.append(AnswerReceived(status, headers, version, more, tunnel))
+
+    def _take_chunks(self, events: list[Any]) -> None:
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        parser = self._parser
+        assert parser is not None
+        pieces, chunks = parser.read_chunks(data)
+        size = sum(map(len, pieces))
+        self._overhead += MOST_EXTENSION * chunks - (len(data) - size)
+        if self._overhead < 0:
+            raise RemoteProtocolError(f"chunk extensions or trailers of more than {MOST_EXTENSION} bytes")
+        if pieces:
+            events.append(BodyArrived(pieces[0] if len(pieces) == 1 else b"".join(pieces)))
+        if parser.trailers is not None:
+            self._buffer += parser.rest
+            self._finish(events, parser.trailers)
+
+    def _end_of_stream(self, events: list[Any]) -> None:
+        self.keep = False
+        if self._state == CLOSE:
+            self._finish(events)
+        elif self._state == LENGTH:
+            raise RemoteProtocolError(f"the peer closed the connection {self._left} bytes before the body's end")
+        elif self._state == CHUNKED:
+            raise RemoteProtocolError("the peer closed the connection before the last chunk")
+        elif self._state == HEAD:
+            raise RemoteProtocolError("the peer closed the connection before its answer was complete")
+
+
+def _settle(head: bytes) -> tuple[bytes, set[bytes], list[bytes]]:
+    """The head with one length at most, its lengths, its codings.
+
+    RFC 9112 6.3: equal lengths are one, different ones are an error, and a transfer coding overrides them.
+    """
+    lengths: set[bytes] = set()
+    codings: list[bytes] = []
+    count = 0
+    for name, value in _FRAMING.findall(head):
+        if name.lower() == b"content-length":
+            values = [part.strip() for part in value.split(b",")]
+            count += len(values)
+            lengths.update(values)
+        else:
+            codings.append(value.lower())
+    if codings and codings != [b"chunked"]:
+        raise RemoteProtocolError(f"transfer codings {codings}; only chunked is understood")
+    if len(lengths) > 1 or any(parse_length(value.decode("latin-1")) < 0 for value in lengths):
+        raise RemoteProtocolError(f"content lengths {sorted(lengths)}: no length, or two that differ")
+    if count > 1 or (count and codings):
+        kept = iter([b""] if codings else [b"\r\ncontent-length: " + next(iter(lengths))])
+        head = _FRAMING.sub(
+            lambda match: next(kept, b"") if match[1].lower() == b"content-length" else match[0],
+            head,
+        )
+    return head, lengths, codings

@@ -1,0 +1,52 @@
+"""SCGI as a client: a netstring of variables, a body, an answer that ends with the connection.
+
+https://python.ca/scgi/protocol.txt. No sockets, no clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .cgi_answer import CgiAnswer
+from .cgi_request import cgi_variables
+
+if TYPE_CHECKING:
+    from .request import Request
+
+__all__ = ["ScgiClient"]
+
+
+class ScgiClient:
+    """One connection, which is one request."""
+
+    __slots__ = ("_answer", "_used")
+
+    def __init__(self) -> None:
+        self._answer = CgiAnswer("")
+        self._used = False
+
+    @property
+    def answer(self) -> CgiAnswer:
+        """The answer so far."""
+        return self._answer
+
+    def begin(self, request: Request, length: int) -> bytes:
+        """The head.
+
+        Args:
+            request: what to ask.
+            length: of the body, in bytes; SCGI has no other way to say where it ends.
+        """
+        self._answer = CgiAnswer(request.method)
+        self._used = True
+        pairs = cgi_variables(request, length, scgi=True)
+        block = b"".join([b"%b\0%b\0" % pair for pair in pairs])
+        return b"%d:%b," % (len(block), block)
+
+    def receive(self, data: bytes) -> list[Any]:
+        """Take bytes, ``b""`` for the end of the stream; gives the events they make.
+
+        Raises:
+            RemoteProtocolError: it is no answer, or not a whole one.
+        """
+        return self._answer.receive(data) if data else self._answer.end()
