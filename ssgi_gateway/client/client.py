@@ -12,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from ssgi_gateway.errors import ClientError, ConfigurationError, LocalProtocolError
 from ssgi_gateway.wire.client.events import AnswerReceived, InformationalReceived
+from ssgi_gateway.wire.client.http2 import is_available
 from ssgi_gateway.wire.client.request import Request, Url
 
 from ..server.address import Address
@@ -74,6 +75,10 @@ class Client:
         self.timeouts = timeouts or Timeouts()
         self.limits = limits or Limits()
         self.tls = tls or TLS()
+        if http2 and not is_available():
+            if http2 == "prior-knowledge":
+                raise ConfigurationError("HTTP/2 needs header compression: pip install 'ssgi-gateway[client]'")
+            http2 = False
         self._http2 = http2
         self._retries = retries
         self._proxy = _parse_proxy(proxy) if proxy else None
@@ -110,9 +115,10 @@ class Client:
 
     async def _start_application(self) -> None:
         if self._local is None:
-            from .local import LocalApplication
+            from ..testing.local import LocalApplication
 
-            self._local = local = LocalApplication(self._app)
+            app = self._app
+            self._local = local = app if isinstance(app, LocalApplication) else LocalApplication(app)
             await local.start()
             self.pool.opener = local.open
 
@@ -178,11 +184,14 @@ class Client:
         timeouts = request.timeout if isinstance(request.timeout, Timeouts) else self.timeouts
         if place is not None:
             return Exchange(pool, place, request, timeouts, 0)
-        return Exchange(pool, pool.place_of(self._origin(request.url)), request, timeouts, self._retries)
+        return Exchange(
+            pool, pool.place_of(self._origin(request.url, request.upgrade)), request, timeouts, self._retries
+        )
 
-    def _origin(self, url: Url) -> Origin:
+    def _origin(self, url: Url, upgrade: bool = False) -> Origin:
         if self._gateway is not None:
-            return self._gateway
+            # In this process HTTP goes by FastCGI, which streams, and WebSockets by SCGI, which has them in-band.
+            return self._gateway._replace(kind="scgi") if upgrade and self._app is not None else self._gateway
         secure = url.scheme == "https"
         if url.scheme in ("scgi", "fcgi"):
             return Origin(url.scheme, url.host, url.port, url.path)
@@ -325,7 +334,7 @@ def _proxy_of_environment(url: Url) -> Proxy | None:
 
 def _gateway_origin(scgi: str | None, fastcgi: str | None, app: Any) -> Origin | None:
     if app is not None:
-        return Origin("scgi", "application", 0)
+        return Origin("fcgi", "application", 0)
     if scgi is None and fastcgi is None:
         return None
     address = Address.parse(scgi or fastcgi or "")

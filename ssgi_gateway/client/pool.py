@@ -203,7 +203,7 @@ class Pool:
         self._context: Any = None
         self._closing = False
         self.pid = os.getpid()
-        self.opener: Callable[[ClientReactor], Any] | None = None
+        self.opener: Callable[[ClientReactor, str], Any] | None = None
 
     # -- the books -------------------------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class Pool:
         if not self._has_room(place):
             return None
         if self.opener is not None:
-            return self._carrier(place, self.opener(self.reactor), None)
+            return self._carrier(place, self.opener(self.reactor, origin.kind), None)
         host, port = (origin.proxy.host, origin.proxy.port) if origin.proxy else (origin.host, origin.port)
         fd = connect_at_once(host, port, origin.path)
         if fd is None:

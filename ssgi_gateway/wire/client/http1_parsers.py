@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 try:
     import httptools
 except ImportError:  # an extra
-    httptools = None
+    httptools = None  # type: ignore[assignment]
 
 __all__ = ["H11Parser", "HttptoolsParser", "Parser", "parser_factory"]
 

@@ -7,6 +7,7 @@ applications have taken, so a stream that nobody reads stops only itself. No soc
 
 from __future__ import annotations
 
+import importlib.util
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .events import Headers
     from .request import Request
 
-__all__ = ["Http2Client"]
+__all__ = ["Http2Client", "is_available"]
 
 CONNECTION_WINDOW: Final = 1 << 24
 LARGEST_WINDOW: Final = (1 << 31) - 1
@@ -49,6 +50,11 @@ class _Fault(RemoteProtocolError):  # noqa: N818
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def is_available() -> bool:
+    """Whether a library for header compression is installed."""
+    return any(importlib.util.find_spec(name) is not None for name in ("jh2", "hpack"))
 
 
 def _compression() -> tuple[Any, Any]:

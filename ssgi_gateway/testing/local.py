@@ -1,0 +1,89 @@
+"""An application in this process, behind everything the gateway does with a request, and without a socket.
+
+Requests travel as FastCGI, which streams bodies both ways; an upgrade travels as SCGI, which has WebSockets in-band.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.adapters.negotiation import resolve
+from ssgi_gateway.settings import Settings
+
+from ..server.gateway import Gateway
+from ..server.http import HttpProtocol
+from ..wire.fastcgi.codec import FastcgiCodec
+from ..wire.scgi.codec import ScgiCodec
+from .memory import MemoryConnection, pair
+
+if TYPE_CHECKING:
+    from ssgi_gateway.client.reactor import ClientReactor
+
+__all__ = ["LocalApplication"]
+
+
+class LocalApplication:
+    """One application, started and stopped.
+
+    Args:
+        app: an SSGI, ASGI, RSGI or WSGI application, or a framework with ``get_supported``.
+        interface: which, where shape cannot tell.
+        settings: of the gateway; the portable build always runs.
+    """
+
+    def __init__(self, app: Any, interface: str = "auto", settings: Settings | None = None) -> None:
+        self.settings = settings or Settings(codec="portable", interface=interface)
+        self.application = resolve(app, interface, self.settings)
+        self.gateway: Gateway | None = None
+
+    async def start(self) -> None:
+        """Run the application's startup hooks.
+
+        Raises:
+            ConfigurationError: it could not start; the message says why.
+        """
+        loop = asyncio.get_running_loop()
+        self.application.before_loop(loop)
+        self.gateway = gateway = Gateway(loop, self.application.http, self.application.websocket, self.settings)
+        try:
+            await self.application.startup(gateway.state)
+        except BaseException:
+            gateway.stop()
+            raise
+
+    def open(self, reactor: ClientReactor, kind: str) -> MemoryConnection:
+        """The client's end of a new connection.
+
+        Args:
+            reactor: the client's.
+            kind: ``"fcgi"`` or ``"scgi"``.
+        """
+        gateway = self.gateway
+        assert gateway is not None
+        near, far = pair(reactor, gateway)
+        limits = self.settings.limits
+        codec = ScgiCodec(limits) if kind == "scgi" else FastcgiCodec(limits, self.settings.max_connections)
+        HttpProtocol(far, gateway, codec)  # type: ignore[arg-type]  # it has what Connection has
+        far.start_reading()
+        reactor.watch()
+        return near
+
+    async def aclose(self) -> None:
+        """Cancel what runs and run the shutdown hooks."""
+        gateway = self.gateway
+        if gateway is None:
+            return
+        self.gateway = None
+        for connection in tuple(gateway.connections):
+            connection.lost()
+        tasks = tuple(gateway.scope.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5.0)
+        try:
+            await self.application.shutdown()
+        finally:
+            gateway.stop()
+            self.application.after_loop(asyncio.get_running_loop())

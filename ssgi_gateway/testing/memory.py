@@ -1,0 +1,191 @@
+"""A connection without a socket: two ends in one process, each with what ``Connection`` offers its protocol.
+
+What one end writes waits in the other's inbox, which is what flow control counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.wire.file_slice import FileSlice
+
+from ..server.connection import CLOSED, NEVER, OPEN
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["MemoryConnection", "pair"]
+
+logger = logging.getLogger("ssgi_gateway.server")
+
+
+def pair(one: Any, other: Any) -> tuple[MemoryConnection, MemoryConnection]:
+    """Two ends, each with the reactor or gateway it belongs to."""
+    first, second = MemoryConnection(one), MemoryConnection(other)
+    first.peer, second.peer = second, first
+    return first, second
+
+
+class MemoryConnection:
+    """One end; see ``Connection`` for what the methods mean."""
+
+    def __init__(self, gateway: Any) -> None:
+        self.gateway = gateway
+        self.peer: MemoryConnection
+        self.protocol: Any = None
+        self.fd = -1
+        self.state = OPEN
+        self.deadline = NEVER
+        self.write_deadline = NEVER
+        self.error: Any = None
+        self.paused = False  # the sweep need not ask the kernel about this end
+        self._inbox: deque[bytes] = deque()
+        self._waiting = 0  # bytes in the inbox
+        self._ended = False  # the peer writes nothing more
+        self._reading = False
+        self._scheduled = False
+        self._drained: list[asyncio.Future[bool]] = []
+
+    def opened(self, spoken: str) -> None:
+        """Nobody looks."""
+
+    @property
+    def out_size(self) -> int:
+        """Bytes that the peer has not read."""
+        return self.peer._waiting if self.peer.state != CLOSED else 0
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def start_reading(self) -> None:
+        self.register()
+        self._reading = True
+        self._schedule()
+
+    def stop_reading(self) -> None:
+        self._reading = False
+        self.register()
+
+    def register(self) -> None:
+        if self.state != CLOSED:
+            self.gateway.connections.add(self)
+
+    def _schedule(self) -> None:
+        if self._reading and not self._scheduled and (self._inbox or self._ended):
+            self._scheduled = True
+            self.gateway.loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        """One read."""
+        self._scheduled = False
+        if not self._reading or self.state == CLOSED:
+            return
+        protocol = self.protocol
+        try:
+            if self._inbox:
+                data = self._inbox.popleft()
+                self._waiting -= len(data)
+                self.peer._on_read(self._waiting)
+                protocol.data_received(data)
+            elif self._ended:
+                self._reading = False
+                protocol.eof_received()
+        except Exception:
+            logger.exception("internal error while serving a connection; it was closed")
+            self.lost()
+        self._schedule()
+
+    def _on_read(self, left: int) -> None:
+        if left <= self.gateway.low_water:
+            drained, self._drained = self._drained, []
+            for future in drained:
+                if not future.done():
+                    future.set_result(True)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, data: Any) -> bool:
+        return self.write_many([data])
+
+    def write_many(self, buffers: list[Any]) -> bool:
+        peer = self.peer
+        if self.state == OPEN and peer.state == OPEN:
+            peer._take(b"".join(buffers))
+        most: int = self.gateway.high_water
+        return self.out_size <= most
+
+    def write_files(self, pieces: list[Any]) -> bool:
+        return self.write_many(
+            [
+                os.pread(piece.file.fd, piece.size, piece.offset) if type(piece) is FileSlice else piece
+                for piece in pieces
+            ]
+        )
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._inbox.append(data)
+            self._waiting += len(data)
+            self._schedule()
+
+    def when_writable(self) -> asyncio.Future[bool]:
+        future: asyncio.Future[bool] = self.gateway.loop.create_future()
+        if self.state == CLOSED or self.peer.state == CLOSED:
+            future.set_result(False)
+        elif self.out_size <= self.gateway.high_water:
+            future.set_result(True)
+        else:
+            self._drained.append(future)
+        return future
+
+    def when_flushed(self) -> asyncio.Future[bool]:
+        return self.when_writable()
+
+    def shutdown(self) -> None:
+        self.peer._end()
+
+    def _end(self) -> None:
+        """The peer writes nothing more."""
+        self._ended = True
+        self._schedule()
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def finish(self, unread: bool) -> None:
+        self.close()
+
+    def lost(self) -> None:
+        if self.state != CLOSED:
+            protocol = self.protocol
+            self.close()
+            protocol.connection_lost()
+
+    def close(self) -> None:
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self.protocol = None
+        self._reading = False
+        self._inbox.clear()
+        self._waiting = 0
+        for future in self._drained:
+            if not future.done():
+                future.set_result(False)
+        self._drained = []
+        self.gateway.forget(self)
+        peer = self.peer
+        if peer.state != CLOSED:
+            peer._end()
+            peer._on_read(0)
+            if not peer._reading and peer.protocol is not None:
+                peer.gateway.loop.call_soon(peer.lost)
+
+    def whence(self) -> str:
+        return " in this process"
+
+    def tick(self, now: float) -> None:
+        if self.state == OPEN and self.protocol is not None:
+            self.deadline = NEVER
+            self.protocol.deadline_passed()
