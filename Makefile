@@ -12,7 +12,7 @@ help:
 	@echo '               (more of it, in minutes: make autobahn ARGS="--sets basic limits deflate")'
 	@echo 'make bench     this project and its peers side by side; writes benchmarks/results/'
 	@echo '               (less of it: make bench ROUNDS=3 SECONDS=3 ONLY=scgi,picows; all: benchmarks/README.md)'
-	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of five targets)'
+	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of six targets)'
 	@echo 'make asan      the compiled build under AddressSanitizer (only the codecs: ASAN_MODULES=wire)'
 	@echo 'make clean     remove what the others made'
 

@@ -36,6 +36,7 @@ HOT = (
     "wire.cgi",
     "wire.response_head",
     "wire.scgi.codec",
+    "wire.uwsgi.codec",
     "wire.fastcgi.codec",
     "wire.websocket.codec",
     "wire.http1",

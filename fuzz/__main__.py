@@ -19,7 +19,7 @@ FINDINGS = Path(".run") / "fuzz"
 def main() -> int:
     """Run; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("target", choices=("scgi", "fastcgi", "websocket", "upgrade", "response"))
+    parser.add_argument("target", choices=("scgi", "uwsgi", "fastcgi", "websocket", "upgrade", "response"))
     parser.add_argument("files", nargs="*", type=Path, help="inputs to try instead")
     parser.add_argument("--seconds", type=int, default=20, help="how long (20)")
     parser.add_argument("--seed", type=int, default=0, help="for chance (0)")

@@ -15,6 +15,7 @@ __all__ = [
     "ResponsePair",
     "ScgiPair",
     "UpgradePair",
+    "UwsgiPair",
     "WebSocketPair",
     "compare_variables",
 ]
@@ -180,6 +181,13 @@ class ScgiPair(RequestPair):
 
     def __init__(self, limits: WireLimits) -> None:
         super().__init__(*(codec(limits) for codec in both("wire.scgi.codec", "ScgiCodec")))
+
+
+class UwsgiPair(RequestPair):
+    """The uwsgi codecs."""
+
+    def __init__(self, limits: WireLimits) -> None:
+        super().__init__(*(codec(limits) for codec in both("wire.uwsgi.codec", "UwsgiCodec")))
 
 
 class FastcgiPair(RequestPair):

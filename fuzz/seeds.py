@@ -40,6 +40,12 @@ EARLY: Final = 1
 CLUMSY: Final = 4
 
 
+def uwsgi_request(pairs: list[tuple[bytes, bytes]], body: bytes = b"") -> bytes:
+    """A uwsgi request, right or wrong."""
+    block = b"".join(len(text).to_bytes(2, "little") + text for pair in pairs for text in pair)
+    return b"\0" + len(block).to_bytes(2, "little") + b"\0" + block + body
+
+
 def scgi_request(pairs: list[tuple[bytes, bytes]], body: bytes = b"") -> bytes:
     """A request, the variables in this order."""
     block = b"".join(b"%b\0%b\0" % pair for pair in pairs)
@@ -81,6 +87,17 @@ UPGRADE: Final = (
 KEPT: Final = fastcgi_request([(b"REQUEST_METHOD", b"GET")])
 
 SEEDS: Final[dict[str, dict[str, bytes]]] = {
+    "uwsgi": {
+        "get": directions(0, ANSWERS, eof=True) + uwsgi_request(GET),
+        "post": directions(3, ANSWERS, eof=True) + uwsgi_request(POST, b"hello and more"),
+        "nginx": directions(16, EARLY | CLUMSY) + uwsgi_request(GET + NGINX),
+        "left-in-the-body": directions(7, 0, eof=True) + uwsgi_request(POST, b"hel"),
+        "unbuffered": directions() + uwsgi_request([(b"HTTP_TRANSFER_ENCODING", b"chunked")]),
+        "modifier": directions() + b"\5" + uwsgi_request(GET)[1:],
+        "odd": directions() + b"\0\3\0\0\1\0a",
+        "too-many": directions(0, ANSWERS, 2) + uwsgi_request([*GET, (b"A", b"")]),
+        "cut": directions(1, 0, eof=True) + uwsgi_request(GET)[:-3],
+    },
     "scgi": {
         "get": directions(0, ANSWERS, eof=True) + scgi_request(GET),
         "post": directions(3, ANSWERS, eof=True) + scgi_request(POST, b"hello and more"),

@@ -15,7 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from fuzz.codecs import CodecPair, FastcgiPair, RequestPair, ResponsePair, ScgiPair, UpgradePair, WebSocketPair
+from fuzz.codecs import (
+    CodecPair,
+    FastcgiPair,
+    RequestPair,
+    ResponsePair,
+    ScgiPair,
+    UpgradePair,
+    UwsgiPair,
+    WebSocketPair,
+)
 from fuzz.compare import Pair
 from ssgi_gateway.settings import WebSocketSettings, WireLimits
 from ssgi_gateway.wire.websocket.deflate import DeflateParams
@@ -111,6 +120,12 @@ def scgi(data: bytes) -> Pair:
     return converse(pair, data, lambda event: answer_request(pair, data[0] >> 4, event))
 
 
+def uwsgi(data: bytes) -> Pair:
+    """The uwsgi codec."""
+    pair = UwsgiPair(LIMITS[data[1] & 3])
+    return converse(pair, data, lambda event: answer_request(pair, data[0] >> 4, event))
+
+
 def fastcgi(data: bytes) -> Pair:
     """The FastCGI codec; bit 7 of the choice: it writes to the web server's log at every event."""
     pair = FastcgiPair(LIMITS[data[1] & 3])
@@ -183,6 +198,6 @@ def response(data: bytes) -> Pair:
 
 
 TARGETS: Final[dict[str, Callable[[bytes], Pair]]] = {
-    target.__name__: target for target in (scgi, fastcgi, websocket, upgrade, response)
+    target.__name__: target for target in (scgi, uwsgi, fastcgi, websocket, upgrade, response)
 }
 """What can be fuzzed: functions of any bytes, at least two, that raise ``Disagreement`` or return what was asked."""

@@ -3,7 +3,7 @@
 #
 # FUZZ_SECONDS   how long each (20)
 # FUZZ_ENGINE    atheris, which sees coverage; loop, our own; auto for atheris where pip finds one for this Python
-# Arguments: the targets (scgi fastcgi websocket upgrade response).
+# Arguments: the targets (scgi uwsgi fastcgi websocket upgrade response).
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -18,7 +18,7 @@ if [ "$ENGINE" != loop ] && [ "$SETUP" != skip ] && ! "$VENV/bin/python" -c 'imp
         >/dev/null 2>&1 || say "there is none for this Python, which .run/atheris.log tells"
 fi
 
-[ $# -gt 0 ] || set -- scgi fastcgi websocket upgrade response
+[ $# -gt 0 ] || set -- scgi uwsgi fastcgi websocket upgrade response
 status=0
 for target in "$@"; do
     say "fuzzing $target for ${FUZZ_SECONDS:-20} seconds"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-PROTOCOLS: Final = ("scgi", "fastcgi", "websocket")
+PROTOCOLS: Final = ("scgi", "fastcgi", "uwsgi", "websocket")
 """Which settings are addresses; their names are the protocols'."""
 
 

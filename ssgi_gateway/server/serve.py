@@ -17,6 +17,7 @@ from ..observe.access_log import AccessLog
 from ..observe.observer import Observer, together
 from ..wire.fastcgi.codec import FastcgiCodec
 from ..wire.scgi.codec import ScgiCodec
+from ..wire.uwsgi.codec import UwsgiCodec
 from . import system
 from .acceptor import Acceptor
 from .gateway import Gateway
@@ -83,6 +84,8 @@ def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any
     if listener.protocol == "scgi":
         ScgiCodec(limits)  # what it lacks is to be told now, not to the first visitor
         return lambda fd: ScgiCodec(limits)
+    if listener.protocol == "uwsgi":
+        return lambda fd: UwsgiCodec(limits)
     if listener.protocol == "fastcgi":
         return lambda fd: FastcgiCodec(limits, settings.max_connections)
     # h11 and ipaddress are a tenth of the time a start takes, and only this listener needs them.

@@ -214,6 +214,9 @@ class Settings(Group):
     )
     scgi: tuple[str, ...] = setting((), "Listen for SCGI. Repeatable.", metavar="ADDR", section=LISTENERS)
     fastcgi: tuple[str, ...] = setting((), "Listen for FastCGI. Repeatable.", metavar="ADDR", section=LISTENERS)
+    uwsgi: tuple[str, ...] = setting(
+        (), "Listen for the uwsgi protocol (uwsgi_pass). Repeatable.", metavar="ADDR", section=LISTENERS
+    )
     websocket: tuple[str, ...] = setting(
         (), "Listen for WebSockets (HTTP/1.1 Upgrade). Repeatable.", metavar="ADDR", section=LISTENERS
     )

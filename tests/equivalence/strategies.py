@@ -12,7 +12,7 @@ import zlib
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from fuzz.seeds import GET, NGINX, POST, UPGRADE, fastcgi_request, frame, record, scgi_request
+from fuzz.seeds import GET, NGINX, POST, UPGRADE, fastcgi_request, frame, record, scgi_request, uwsgi_request
 from ssgi_gateway.settings import WebSocketSettings, WireLimits
 from ssgi_gateway.wire.fastcgi.records import BEGIN_BODY, encode_pair
 from ssgi_gateway.wire.websocket.deflate import DeflateParams
@@ -100,6 +100,18 @@ SCGI = damaged(
         st.builds(lambda pairs, body: scgi_request(no_nul(pairs), body), MOSTLY_RIGHT, BODIES),
         st.builds(scgi_request, MOSTLY_RIGHT, BODIES),
         st.builds(lambda length, rest: b"%d:" % length + rest, st.integers(0, 1 << 20), st.binary(max_size=30)),
+        st.binary(max_size=40),
+    )
+)
+
+# uwsgi
+
+UWSGI = damaged(
+    st.one_of(
+        st.builds(uwsgi_request, MOSTLY_RIGHT, BODIES),
+        st.builds(
+            lambda size, rest: b"\0" + size.to_bytes(2, "little") + rest, st.integers(0, 300), st.binary(max_size=300)
+        ),
         st.binary(max_size=40),
     )
 )

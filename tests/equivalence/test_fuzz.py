@@ -13,7 +13,7 @@ from fuzz.loop import CORPUS, run
 from fuzz.targets import TARGETS
 from tests.equivalence.strategies import MORE
 
-INPUTS = {"scgi": 1500, "fastcgi": 2000, "websocket": 3000, "upgrade": 1500, "response": 5000}
+INPUTS = {"scgi": 1500, "uwsgi": 1500, "fastcgi": 2000, "websocket": 3000, "upgrade": 1500, "response": 5000}
 ROOT = Path(__file__).parents[2]
 
 

@@ -14,6 +14,7 @@ from tests.builds import MISSING, twins
 CLASSES = [
     ("wire.variables", "Variables"),
     ("wire.scgi.codec", "ScgiCodec"),
+    ("wire.uwsgi.codec", "UwsgiCodec"),
     ("wire.fastcgi.codec", "FastcgiCodec"),
     ("wire.websocket.codec", "WebSocketCodec"),
     ("wire.http1", "UpgradeCodec"),

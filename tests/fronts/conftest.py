@@ -13,6 +13,7 @@ from .servers import Running, serving
 # What ``config`` prints for each, in the ways that HTTP and WebSockets can go.
 ROUTES = [
     ("nginx", "scgi", "in-band"),
+    ("nginx", "uwsgi", "in-band"),
     ("nginx", "fastcgi", "same-path"),
     ("apache", "scgi", "/ws/"),
     ("apache", "fastcgi", "same-path"),

@@ -1,0 +1,1 @@
+"""uwsgi: the protocol of ``uwsgi_pass``, by which uWSGI is reached."""

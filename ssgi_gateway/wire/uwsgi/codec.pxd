@@ -1,0 +1,31 @@
+import cython
+
+from ..codec cimport Codec
+from ..response_head cimport ResponseHead
+from ..variables cimport Variables
+
+
+cdef class UwsgiCodec(Codec):
+    cdef Py_ssize_t _max_head
+    cdef Py_ssize_t _max_variables
+    cdef int _state
+    cdef int _answer
+    cdef bytes _buffer
+    cdef Py_ssize_t _left
+    cdef list _events
+    cdef object _error
+
+    cpdef object receive(self, bytes data)
+    cpdef object next_event(self)
+    cpdef bint pending(self) except -1
+    cpdef list encode(self, ResponseHead head, object data, bint end)
+    cpdef bint finish(self) except -1
+    cdef object _receive_eof(self)
+    @cython.locals(size=Py_ssize_t, end=Py_ssize_t, pairs=list, variables=Variables)
+    cdef object _read_head(self, bytes data)
+    cdef object _read_body(self, bytes data, Py_ssize_t at)
+    cdef object _step(self, int wanted, int following)
+
+
+@cython.locals(at=Py_ssize_t, name_at=Py_ssize_t, value_size_at=Py_ssize_t, value_at=Py_ssize_t, pairs=list)
+cpdef list read_pairs(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t limit)

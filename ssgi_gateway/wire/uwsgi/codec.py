@@ -1,0 +1,250 @@
+# cython: boundscheck=False
+"""uwsgi: one request and one answer a connection, the variables in a packet. One source for both builds.
+
+A request is a header of four bytes, the variables, and the body of CONTENT_LENGTH bytes (uwsgi-docs, Protocol)::
+
+    modifier1 (1)   size of the variables (2, little-endian)   modifier2 (1)
+    then each variable: size (2), name, size (2), value
+
+* modifier1 and modifier2 are 0, as nginx, Apache and Cherokee say for WSGI; a request with another is none for us, and
+  the message names the directive.
+* The size has 16 bits, so a head of more than 65,535 bytes cannot be sent: nginx answers 500 by itself and logs
+  "uwsgi request is too big". Over SCGI and FastCGI it can.
+* A variable that would end behind the packet, and a name of no bytes, end the connection. Too many are 431.
+* CONTENT_LENGTH missing or empty is no body, unless the client said that it sends one in chunks: then the web server
+  has not collected it (``uwsgi_request_buffering off``), its end is not known, and it is 411.
+* The answer is a CGI block as over SCGI; nginx makes a tunnel of one of 101, so WebSockets go in-band.
+* Bytes behind the body are ignored. The end of what the web server sends is a client that left, before and after.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire.hints import hint
+
+from ..cgi import read_content_length
+from ..codec import Codec
+from ..events import BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
+from ..variables import Variables
+
+if TYPE_CHECKING:
+    from ssgi_gateway.settings import WireLimits
+
+    from ..response_head import ResponseHead
+
+__all__ = ["TRANSITIONS", "UwsgiCodec"]
+
+# States of a connection.
+IDLE: Final = 0  # nothing has arrived
+HEAD: Final = 1  # a part of the head has
+BODY: Final = 2  # the head was delivered, the body is arriving
+COMPLETE: Final = 3  # the whole request was delivered
+CLOSED: Final = 4  # nothing is read any more
+
+TRANSITIONS: Final = {
+    # state: {what happens: the next state}
+    IDLE: {"bytes": HEAD, "eof": CLOSED, "finished": CLOSED},
+    HEAD: {"bytes": HEAD, "head read": BODY, "refused": CLOSED, "eof": CLOSED, "finished": CLOSED},
+    BODY: {"bytes": BODY, "body read": COMPLETE, "eof": CLOSED, "finished": CLOSED},
+    COMPLETE: {"bytes": COMPLETE, "eof": CLOSED, "finished": CLOSED},
+    CLOSED: {"bytes": CLOSED, "eof": CLOSED, "finished": CLOSED},
+}
+"""For readers and tests; each assignment below is one of these."""
+
+# How far the answer is.
+NOTHING_SENT: Final = 0
+HEAD_SENT: Final = 1
+ALL_SENT: Final = 2
+
+HEADER_SIZE: Final = 4
+
+JOIN_UP_TO: Final = 16384
+"""A payload up to here is copied behind the head: one buffer to send costs less than two."""
+
+
+class UwsgiCodec(Codec):
+    """The application's side of one uwsgi connection.
+
+    Args:
+        limits: bounds on the head.
+    """
+
+    __slots__ = ("_answer", "_buffer", "_error", "_events", "_left", "_max_head", "_max_variables", "_state")
+
+    def __init__(self, limits: WireLimits) -> None:
+        super().__init__("uwsgi", serves_http=True, tunnels=True)
+        self._max_head = limits.max_head_size
+        self._max_variables = limits.max_variables
+        self._state = IDLE
+        self._answer = NOTHING_SENT
+        self._buffer = b""  # a head that is not complete yet
+        self._left = 0  # bytes of the body that have not come
+        self._events: list[Event] = []
+        self._error: RemoteProtocolError | None = None
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take what arrived; ``b""`` is the end of what the web server sends."""
+        if not data:
+            self._receive_eof()
+            return
+        try:
+            if self._state == BODY:
+                self._read_body(data, 0)
+            elif self._state <= HEAD:
+                self._state = HEAD
+                self._read_head(self._buffer + data if self._buffer else data)
+        except RemoteProtocolError as error:
+            self._error = error
+            self._state = CLOSED
+            self._buffer = b""
+
+    def next_event(self) -> Any:
+        """The next thing that arrived, or ``None``.
+
+        Raises:
+            RequestRejected: a request that is to be answered with this status, then closed.
+            RemoteProtocolError: no uwsgi; to be closed.
+        """
+        if self._events:
+            return self._events.pop(0)
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def pending(self) -> bool:
+        """Whether something was begun and not finished: a head, a request or its answer."""
+        return self._state != IDLE and self._state != CLOSED
+
+    def _receive_eof(self) -> None:
+        state = self._state
+        self._state = CLOSED
+        if state == HEAD:
+            size = len(self._buffer)
+            self._error = RemoteProtocolError(
+                f"the connection ended {size} bytes into a head{hint(self._buffer[:32], 'uwsgi')}"
+            )
+        elif state in (BODY, COMPLETE):
+            self._events.append(RequestAborted())
+
+    def _read_head(self, data: bytes) -> None:
+        """Keep ``data`` until the head is complete, then deliver it and what follows."""
+        size = len(data)
+        if data[0] != 0:  # what is no uwsgi mostly differs in its first byte
+            raise RemoteProtocolError(
+                f"modifier1 is {data[0]}, and 0 is served here (uwsgi_modifier1 0;){hint(data[:32], 'uwsgi')}"
+            )
+        if size >= HEADER_SIZE and data[3] != 0:
+            raise RemoteProtocolError(f"modifier2 is {data[3]}, and 0 is served here (uwsgi_modifier2 0;)")
+        end = HEADER_SIZE + (data[1] | data[2] << 8) if size >= HEADER_SIZE else 0
+        if end - HEADER_SIZE > self._max_head:
+            raise RequestRejected(431, f"the request variables exceed {self._max_head} bytes")
+        if not end or size < end:
+            self._buffer = data
+            return
+        self._buffer = b""
+        pairs = read_pairs(data, HEADER_SIZE, end, self._max_variables)
+        variables = Variables(pairs)
+        text = variables.get("CONTENT_LENGTH")
+        self._left = read_content_length(text) if text else body_unannounced(pairs)
+        self._events.append(HeadReceived(variables, self._left))
+        self.busy = True
+        self._state = BODY
+        self._read_body(data, end)
+
+    def _read_body(self, data: bytes, at: int) -> None:
+        """The body's bytes from ``at``; what is behind them is ignored."""
+        size = min(len(data) - at, self._left)
+        if size > 0:
+            self._left -= size
+            self._events.append(BodyReceived(data if size == len(data) else data[at : at + size]))
+        if not self._left:
+            self._state = COMPLETE
+            self._events.append(RequestEnded())
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def encode(self, head: ResponseHead | None, data: Any, end: bool) -> list[Any]:
+        """What to write for a piece of the answer; see ``ScgiCodec.encode``.
+
+        Raises:
+            LocalProtocolError: a payload before the head, a second head, anything after the end.
+        """
+        payload: Any = b""
+        if data is not None:
+            payload = data
+            if type(data) is not bytes:
+                view = memoryview(data)
+                payload = bytes(view) if view.nbytes <= JOIN_UP_TO else view.cast("B")
+        if head is not None:
+            self._step(NOTHING_SENT, HEAD_SENT)
+        if payload:
+            self._step(HEAD_SENT, HEAD_SENT)
+        if end and self._answer != NOTHING_SENT:
+            self._step(HEAD_SENT, ALL_SENT)
+        if head is None:
+            return [payload] if payload else []
+        block = head.encode_cgi()
+        self.head_size = len(block)
+        if not payload:
+            return [block]
+        return [block + payload] if len(payload) <= JOIN_UP_TO else [block, payload]
+
+    def _step(self, wanted: int, following: int) -> None:
+        if self._answer != wanted:
+            expected = ("the head", "a payload or the end", "nothing more")[self._answer]
+            raise LocalProtocolError(f"this piece does not belong here: {expected} was expected")
+        self._answer = following
+
+    def finish(self) -> bool:
+        """The answer is complete; returns False, for a uwsgi connection carries no second request."""
+        self._state = CLOSED
+        self.busy = False
+        return False
+
+
+def read_pairs(data: bytes, start: int, end: int, limit: int) -> list[tuple[bytes, bytes]]:
+    """The variables that lie from ``start`` to ``end``.
+
+    Raises:
+        RemoteProtocolError: one of them would end elsewhere, or has no name.
+        RequestRejected: 431, there are more than ``limit``.
+    """
+    pairs: list[tuple[bytes, bytes]] = []
+    at = start
+    while at < end:
+        name_at = at + 2
+        if name_at > end:
+            raise RemoteProtocolError("a variable of the head has no size")
+        value_size_at = name_at + (data[at] | data[at + 1] << 8)
+        value_at = value_size_at + 2
+        if value_at > end:
+            raise RemoteProtocolError("a variable's name ends behind the head")
+        if value_size_at == name_at:
+            raise RemoteProtocolError("a variable of the head has no name")
+        at = value_at + (data[value_size_at] | data[value_size_at + 1] << 8)
+        if at > end:
+            raise RemoteProtocolError("a variable's value ends behind the head")
+        pairs.append((data[name_at:value_size_at], data[value_at:at]))
+    if len(pairs) > limit:
+        raise RequestRejected(431, f"there are more than {limit} request variables")
+    return pairs
+
+
+def body_unannounced(pairs: list[tuple[bytes, bytes]]) -> int:
+    """The length of a body without CONTENT_LENGTH: 0.
+
+    Raises:
+        RequestRejected: 411, the client sends one in chunks, or said another length.
+    """
+    for name, value in pairs:
+        if name in (b"HTTP_TRANSFER_ENCODING", b"HTTP_CONTENT_LENGTH") and value not in (b"", b"0"):
+            raise RequestRejected(
+                411,
+                "the length of the body is not known: set uwsgi_request_buffering on and uwsgi_param CONTENT_LENGTH "
+                "$content_length, or use FastCGI",
+            )
+    return 0
