@@ -74,7 +74,7 @@ class UwsgiCodec(Codec):
     __slots__ = ("_answer", "_buffer", "_error", "_events", "_left", "_max_head", "_max_variables", "_state")
 
     def __init__(self, limits: WireLimits) -> None:
-        super().__init__("uwsgi", serves_http=True, tunnels=True)
+        super().__init__("uwsgi", serves_http=True, supports_upgrade=True)
         self._max_head = limits.max_head_size
         self._max_variables = limits.max_variables
         self._state = IDLE
