@@ -77,6 +77,7 @@ HOT = (
     "server.http",
     "server.websocket",
     "server.acceptor",
+    "server.adoption",
     "server.serve",
 )
 """The modules on the way of a request; each exists once as Python, and the codecs once more as Cython."""

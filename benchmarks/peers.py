@@ -61,7 +61,7 @@ SOCKETS = (*DIRECT, "websocket-nginx")
 
 def gateway(name: str, title: str, works: tuple[str, ...], route: str, module: str, *options: str) -> Server:
     """This project; the route says which listener it gets."""
-    command = ("{bin}/ssgi-gateway", "serve", "{module}:{function}", *options)
+    command = ("{bin}/ssgi-gateway", "serve", "{module}:{function}", "--workers", "0", *options)
     listener = "--websocket" if route == "http" else f"--{route}"
     unix, tcp = (listener, "unix:{socket}"), (listener, "127.0.0.1:{port}")
     return Server(name, title, GATEWAY, works, route, command, unix, tcp, module, ("ssgi-gateway",))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from ssgi_gateway import __version__
 
 if TYPE_CHECKING:
-    from ssgi_gateway.adapters.negotiation import Application
     from ssgi_gateway.server.address import Address
     from ssgi_gateway.server.listeners import Listener
 
@@ -29,19 +28,20 @@ _DIRECTIVES: Final = {
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def banner(listeners: Sequence[Listener], application: Application, name: str, codecs: str, loop: str) -> str:
+def banner(listeners: Sequence[Listener], http: bool, websocket: bool, name: str, codecs: str, loop: str) -> str:
     """The text that a start prints.
 
     Args:
         listeners: the open ones.
-        application: what they serve.
+        http: whether the application serves HTTP.
+        websocket: whether it serves WebSockets.
         name: how the user calls the application.
         codecs: which build is in use.
         loop: which event loop is in use.
     """
     rows = [("protocol", "listens on", "carries", "in nginx")]
     rows += [
-        (_NAMES[o.protocol], str(o.address), _carries(o.protocol, application), nginx_line(o.protocol, o.address))
+        (_NAMES[o.protocol], str(o.address), _carries(o.protocol, http, websocket), nginx_line(o.protocol, o.address))
         for o in listeners
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -63,12 +63,12 @@ def nginx_line(protocol: str, address: Address) -> str:
     return f"{directive} {_quoted(scheme + place)};"
 
 
-def _carries(protocol: str, application: Application) -> str:
+def _carries(protocol: str, http: bool, websocket: bool) -> str:
     """What can come over a listener: SCGI carries WebSockets in-band, FastCGI of web servers does not."""
     served = []
-    if application.http is not None and protocol != "websocket":
+    if http and protocol != "websocket":
         served.append("HTTP")
-    if application.websocket is not None and protocol != "fastcgi":
+    if websocket and protocol != "fastcgi":
         served.append("WebSockets")
     return ", ".join(served) or "nothing"
 

@@ -290,7 +290,7 @@ async def _upload(exchange: Exchange, body: Any) -> None:
                     return
         await exchange.send(b"", False)
     except Exception as error:
-        exchange.break_off(error)
+        exchange.abort_response(error)
 
 
 def _wrap(layer: Any, call_next: Any) -> Any:

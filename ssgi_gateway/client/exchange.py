@@ -305,9 +305,9 @@ class Exchange:
         return stale and request.idempotent  # RFC 9112 9.3.1
 
     def _total_passed(self) -> None:
-        self.break_off(ReadTimeout(f"the whole exchange took longer than {self.timeouts.total} s"))
+        self.abort_response(ReadTimeout(f"the whole exchange took longer than {self.timeouts.total} s"))
 
-    def break_off(self, error: BaseException) -> None:
+    def abort_response(self, error: BaseException) -> None:
         """This side ends it, and whoever asks is told why."""
         if self.state == OVER:
             return

@@ -41,7 +41,7 @@ class ClientReactor:
         """A connection has closed."""
         self.connections.discard(connection)
 
-    def complain(self, kind: str, message: str) -> None:
+    def log_peer_error(self, kind: str, message: str) -> None:
         """Whoever asked is told; the log is not."""
 
     def _sweep(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.server.exclusive import exclusively
+
 from .connection import Connection
 from .http import HttpProtocol
 from .system import accept, source
@@ -23,15 +25,37 @@ RETRY: Final = 0.5
 listener stays readable, so asking at once would be a busy loop."""
 
 
+def admit(gateway: Gateway, fd: int, codec: Any) -> None:
+    """Serve a new connection."""
+    connection = Connection.__new__(Connection)
+    connection.init(gateway, fd)
+    protocol = HttpProtocol.__new__(HttpProtocol)
+    protocol.init(connection, gateway, codec)
+    connection.opened(codec.protocol)
+    if len(gateway.connections) >= gateway.max_connections:
+        protocol.overloaded()
+    connection.begin()
+
+
 class Acceptor:
-    """One listener of one gateway. ``make_codec(fd)`` makes the codec of a new connection."""
+    """One listener of one gateway.
 
-    __slots__ = ("_accepting", "_source", "gateway", "listener", "make_codec")
+    Args:
+        gateway: whose connections these will be.
+        listener: non-blocking.
+        make_codec: called with a descriptor, makes the codec of a new connection.
+        shared: other processes accept here, too.
+    """
 
-    def __init__(self, gateway: Gateway, listener: socket.socket, make_codec: Callable[[int], Any]) -> None:
+    __slots__ = ("_accepting", "_source", "gateway", "listener", "make_codec", "shared")
+
+    def __init__(
+        self, gateway: Gateway, listener: socket.socket, make_codec: Callable[[int], Any], shared: bool = False
+    ) -> None:
         self.gateway = gateway
         self.listener = listener
         self.make_codec = make_codec
+        self.shared = shared
         self._accepting = False
         self._source = source(listener)
 
@@ -40,13 +64,19 @@ class Acceptor:
         if not self._accepting:
             self._accepting = True
             self.gateway.loop.add_reader(self.listener.fileno(), self.on_readable)
+            if self.shared:
+                exclusively(self.gateway.loop, self.listener.fileno())
 
-    def stop(self) -> None:
-        """Take what the kernel has accepted for us already, then no more."""
+    def stop(self, queue: bool = True) -> None:
+        """Accept no more.
+
+        Args:
+            queue: take what the kernel has accepted for us already; otherwise it is for others.
+        """
         if self._accepting:
             self._accepting = False
             self.gateway.loop.remove_reader(self.listener.fileno())
-        while self._accept():
+        while queue and self._accept():
             pass
 
     def on_readable(self) -> None:
@@ -65,14 +95,7 @@ class Acceptor:
             return False
         if fd < 0:
             return False
-        connection = Connection.__new__(Connection)
-        connection.init(gateway, fd)
-        protocol = HttpProtocol.__new__(HttpProtocol)
-        protocol.init(connection, gateway, self.make_codec(fd))
-        connection.opened(protocol.codec.protocol)
-        if len(gateway.connections) >= gateway.max_connections:
-            protocol.overloaded()
-        connection.begin()
+        admit(gateway, fd, self.make_codec(fd))
         return True
 
     def _exhausted(self, error: OSError) -> None:

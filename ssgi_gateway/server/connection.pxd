@@ -61,3 +61,4 @@ cdef class Connection:
     cdef object _discard(self, bytes data)
     cpdef object lost(self)
     cpdef object close(self)
+    cpdef int detach(self) except -1

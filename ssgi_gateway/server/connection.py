@@ -415,6 +415,21 @@ class Connection:
         if self.spoken and self.gateway.observer is not None:
             self.gateway.observer.connection_closed(self.spoken)
 
+    def detach(self) -> int:
+        """Let go of the descriptor, which stays open: another process goes on with it. Nothing may wait to be sent."""
+        self.state = CLOSED
+        loop = self.gateway.loop
+        if self._reading:
+            loop.remove_reader(self.fd)
+            self._reading = False
+        self.protocol = None  # type: ignore[assignment]  # as in close()
+        if self._registered:
+            self._registered = False
+            self.gateway.unregister(self)
+        if self.spoken and self.gateway.observer is not None:
+            self.gateway.observer.connection_closed(self.spoken)
+        return self.fd
+
     def peer_label(self) -> str:
         """``" from host:port"`` for a log line; nothing for a unix socket, whose peers have no name."""
         peer = addresses(self.fd)[1] if self.state != CLOSED else ""

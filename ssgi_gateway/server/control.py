@@ -1,18 +1,25 @@
 """What whoever started a server tells it, and what he hears of it.
 
 ``serve`` runs until ``stop`` was called. A process that serves alone needs nothing else; a worker among others has a
-subclass (``process``), whose listeners are everybody's.
+subclass (``process.worker``), whose listeners are everybody's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import socket
+
     from ssgi_gateway.server.gateway import Gateway
 
 __all__ = ["Control"]
+
+logger = logging.getLogger("ssgi_gateway.server")
 
 
 class Control:
@@ -20,15 +27,39 @@ class Control:
 
     Attributes:
         shared: the listeners belong to other processes, too. They are registered so that one connection wakes one
-            process (EPOLLEXCLUSIVE), and the drain leaves what waits in their queues to the others.
-        gateway: the server's, from ``started`` on; for whoever moves connections.
+            process (EPOLLEXCLUSIVE).
+        adoption: the two ends of the pair through which idle connections change their process, the one to read and the
+            one to write; ``None`` for a process that serves alone.
+        close_spread: seconds over which the drain closes WebSockets.
+        gateway: the server's, once ``serve`` has made it.
     """
 
     shared = False
+    adoption: tuple[socket.socket, socket.socket] | None = None
+    close_spread = 0.0
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
         self.gateway: Gateway | Any = None
+
+    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:
+        """The event loop runs: listen for signals. Called by ``run``.
+
+        Args:
+            loop: the loop.
+            cancel: ends the server without waiting for anything.
+        """
+
+        def stop(name: str) -> None:
+            if self.stopping:
+                logger.warning("%s again: not waiting any longer", name)
+                cancel()
+            else:
+                logger.info("%s: draining", name)
+                self.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop, number.name)
 
     def stop(self) -> None:
         """Begin the drain; again is fine."""
@@ -38,6 +69,11 @@ class Control:
     def stopping(self) -> bool:
         """Whether ``stop`` was called."""
         return self._stopping.is_set()
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else serves: what waits in the listeners' queues is then for this process."""
+        return True
 
     async def stopped(self) -> None:
         """Wait for ``stop``. Called by ``serve``."""

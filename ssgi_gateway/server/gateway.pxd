@@ -5,6 +5,7 @@ cdef class Gateway:
     cdef object _complaints
     cdef object _emptied
     cdef object _sweeper
+    cdef public object adoption
     cdef public Observer observer
     cdef public set connections
     cdef public bint development

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.settings import Settings
 
+    from .adoption import Adoption
     from .connection import Connection
 
 SWEEP: Final = 0.5
@@ -38,6 +39,7 @@ class Gateway:
         "_complaints",
         "_emptied",
         "_sweeper",
+        "adoption",
         "body_timeout",
         "connections",
         "development",
@@ -80,6 +82,7 @@ class Gateway:
         self.root_path = settings.root_path
         self.connections: set[Connection] = set()
         self.draining = False
+        self.adoption: Adoption | None = None  # takes idle connections during a drain; None: they are closed
         self.now = loop.time()
         # Copied out of the settings because the way of a request reads them.
         self.development = settings.development

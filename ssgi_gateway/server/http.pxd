@@ -47,7 +47,11 @@ cdef class HttpProtocol(Protocol):
     cdef object _call(self, Exchange exchange, object app, str kind)
     @cython.locals(exchange=Exchange, observer=Observer)
     cdef Exchange _release(self, int status)
+    @cython.locals(gateway=Gateway)
     cdef object _end(self)
+    cpdef bint movable(self) except -1
+    cdef object _pass_on(self)
+    @cython.locals(gateway=Gateway)
     cdef object _update_interest(self)
     cdef object _refuse(self, object refusal)
     cdef object _complain(self, str kind, str message)

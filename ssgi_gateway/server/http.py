@@ -109,7 +109,9 @@ class HttpProtocol(Protocol):
 
     def shut_down(self) -> None:
         if self._exchange is None and not self.codec.incomplete():
-            if self._fresh:
+            if self.gateway.adoption is not None:
+                self._pass_on()
+            elif self._fresh:
                 self.connection.deadline = self.gateway.now + DRAIN_GRACE
             else:
                 self.connection.finish(False)  # not before the last answer has left
@@ -318,12 +320,25 @@ class HttpProtocol(Protocol):
         output = self.codec.take_output()  # an abort's end mark
         if output:
             self.connection.write(output)
-        if keep and not self.gateway.draining:
+        gateway = self.gateway
+        if keep and not (gateway.draining and gateway.adoption is None):
             self._ended = self._dribbling = False
-            self.connection.deadline = self.gateway.now + self.gateway.idle_timeout
+            self.connection.deadline = gateway.now + gateway.idle_timeout
             self.connection.start_reading()  # a body that had to wait has stopped it
+            if gateway.draining:
+                self._pass_on()
         else:
             self.connection.finish(not self._ended or self.codec.may_send_trailing)
+
+    def movable(self) -> bool:
+        return self._exchange is None and self._head is None and not self.codec.busy and not self.codec.incomplete()
+
+    def spoken(self) -> str:
+        return str(self.codec.protocol)
+
+    def _pass_on(self) -> None:
+        """Let another process have this connection, once nobody here works on it any more."""
+        self.gateway.loop.call_soon(self.gateway.adoption.pass_on, self.connection)  # type: ignore[union-attr]  # looked
 
     def _update_interest(self) -> None:
         """Nothing more can be done now: say what is waited for, and read only if somebody wants it."""
@@ -342,6 +357,8 @@ class HttpProtocol(Protocol):
                 if pending != self._dribbling or until < connection.deadline:
                     connection.deadline = until
                 self._dribbling = pending
+                if gateway.draining and gateway.adoption is not None and not pending:
+                    self._pass_on()  # it had to hear the end of a request that was answered early
             connection.start_reading()
         elif body is not None and body.size > self.gateway.high_water:
             connection.stop_reading()

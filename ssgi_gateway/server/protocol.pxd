@@ -13,3 +13,4 @@ cdef class Protocol(Channel):
     cpdef object connection_lost(self)
     cpdef object deadline_passed(self)
     cpdef object shut_down(self)
+    cpdef bint movable(self) except -1

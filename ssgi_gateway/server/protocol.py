@@ -51,6 +51,14 @@ class Protocol(Channel):
         """The server drains: finish what is in progress and begin nothing new."""
         raise NotImplementedError
 
+    def movable(self) -> bool:
+        """Whether nothing has begun here, so that another process could go on with the connection."""
+        return False
+
+    def spoken(self) -> str:
+        """The wire protocol's name, of what is ``movable``."""
+        return ""
+
     def when_writable(self) -> asyncio.Future[bool]:
         return self.connection.when_writable()
 

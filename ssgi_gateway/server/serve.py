@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from ..wire.scgi.codec import ScgiCodec
 from ..wire.uwsgi.codec import UwsgiCodec
 from . import system
 from .acceptor import Acceptor
+from .adoption import Adoption
 from .gateway import Gateway
 
 if TYPE_CHECKING:
@@ -50,22 +50,28 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     observer = together(observers(settings))
     gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings, observer)
     control.gateway = gateway
-    acceptors = [Acceptor(gateway, listener.socket, codec_factory(listener, settings)) for listener in listeners]
+    codecs = {listener.protocol: codec_factory(listener.protocol, settings) for listener in listeners}
+    acceptors = [Acceptor(gateway, it.socket, codecs[it.protocol], control.shared) for it in listeners]
+    adoption = Adoption(gateway, *control.adoption, codecs) if control.adoption is not None else None
     try:
         await application.startup(gateway.state)
         try:
             for acceptor in acceptors:
                 acceptor.start()
+            if adoption is not None:
+                adoption.start()
             control.ready()
             await control.stopped()
-            stop_listening(gateway, acceptors, listeners)
-            await drain(gateway, settings.deadlines.drain)
+            stop_listening(gateway, acceptors, listeners, control.alone, adoption)
+            await drain(gateway, settings.deadlines.drain, control)
         finally:
             if not gateway.draining:
-                stop_listening(gateway, acceptors, listeners)
+                stop_listening(gateway, acceptors, listeners, control.alone, adoption)
             await cut_off(gateway)
             await application.shutdown()
     finally:
+        if adoption is not None:
+            adoption.close()
         gateway.stop()
 
 
@@ -78,15 +84,15 @@ def observers(settings: Settings) -> list[Observer]:
     return [AccessLog(settings.access_log)] if settings.access_log else []
 
 
-def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any]:
-    """What makes the codec for each connection of ``listener``."""
+def codec_factory(protocol: str, settings: Settings) -> Callable[[int], Any]:
+    """What makes the codec for each connection of a listener of ``protocol``."""
     limits = settings.limits
-    if listener.protocol == "scgi":
+    if protocol == "scgi":
         ScgiCodec(limits)  # what it lacks is to be told now, not to the first visitor
         return lambda fd: ScgiCodec(limits)
-    if listener.protocol == "uwsgi":
+    if protocol == "uwsgi":
         return lambda fd: UwsgiCodec(limits)
-    if listener.protocol == "fastcgi":
+    if protocol == "fastcgi":
         return lambda fd: FastcgiCodec(limits, settings.max_connections)
     # h11 and ipaddress are a tenth of the time a start takes, and only this listener needs them.
     from ssgi_gateway.wire.forwarded import trusted_peers
@@ -97,15 +103,23 @@ def codec_factory(listener: Listener, settings: Settings) -> Callable[[int], Any
     return lambda fd: UpgradeCodec(limits, *system.addresses(fd), settings.trusted_peers)
 
 
-def stop_listening(gateway: Gateway, acceptors: Sequence[Acceptor], listeners: Sequence[Listener]) -> None:
-    """Serve what was accepted for us so far, and take nothing new."""
+def stop_listening(
+    gateway: Gateway, acceptors: Sequence[Acceptor], listeners: Sequence[Listener], alone: bool, adoption: Any
+) -> None:
+    """Take nothing new; what waits for us so far is served, here if there is nobody else."""
     gateway.draining = True
     for acceptor, listener in zip(acceptors, listeners, strict=True):
-        acceptor.stop()
+        acceptor.stop(queue=alone)
         listener.close()
+    if adoption is not None:
+        adoption.stop()
+        if alone:
+            adoption.empty()
+        else:
+            gateway.adoption = adoption
 
 
-async def drain(gateway: Gateway, bound: float) -> None:
+async def drain(gateway: Gateway, bound: float, control: Control) -> None:
     """Let what is in progress end, for at most ``bound`` seconds."""
     for connection in tuple(gateway.connections):
         protocol = connection.protocol
@@ -144,27 +158,19 @@ def keep_heap() -> None:
     bytes(HEAP)
 
 
-def run(settings: Settings, application: Application, listeners: Sequence[Listener]) -> int:
-    """Serve in this process until SIGTERM or SIGINT; returns the exit status.
+def run(
+    settings: Settings, application: Application, listeners: Sequence[Listener], control: Control | None = None
+) -> int:
+    """Serve in this process until ``control`` says so; returns the exit status.
 
-    A second signal does not wait for the drain.
+    Without one, until SIGTERM or SIGINT; a second signal does not wait for the drain.
     """
+    control = control or Control()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        control = Control()
         serving = loop.create_task(serve(listeners, application, settings, control))
-
-        def stop(name: str) -> None:
-            if control.stopping:
-                logger.warning("%s again: not waiting any longer", name)
-                serving.cancel()
-            else:
-                logger.info("%s: draining", name)
-                control.stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop, number.name)
+        control.begin(loop, serving.cancel)
         try:
             await serving
         except asyncio.CancelledError:

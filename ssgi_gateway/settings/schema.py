@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "WebSocketSettings",
     "WireLimits",
+    "WorkerSettings",
     "group",
     "setting",
 ]
@@ -188,6 +189,22 @@ class Deadlines(Group):
     drain: float = setting(
         30.0, "After SIGTERM: requests in progress have this long; what remains is cancelled.", unit="seconds"
     )
+    start: float = setting(
+        60.0, "The application must have started after this; a worker that has not is killed.", unit="seconds",
+        minimum=0.1,
+    )  # fmt: skip
+
+
+class WorkerSettings(Group):
+    """When a worker has served enough. Its successor serves before it goes; no two go at once."""
+
+    max_requests: int = setting(
+        0,
+        "Replace a worker after about so many requests; 0 for never. Each has a little more or less than the others.",
+        unit="requests",
+    )
+    max_memory: int = setting(0, "Replace a worker that has more resident memory; 0 for never.", unit="bytes")
+    max_age: float = setting(0.0, "Replace a worker after about so long; 0 for never.", unit="seconds")
 
 
 class FlowControl(Group):
@@ -200,6 +217,7 @@ class FlowControl(Group):
 
 
 APPLICATION = "application"
+PROCESSES = "processes"
 LISTENERS = "where to listen"
 
 
@@ -219,6 +237,25 @@ class Settings(Group):
     )
     websocket: tuple[str, ...] = setting(
         (), "Listen for WebSockets (HTTP/1.1 Upgrade). Repeatable.", metavar="ADDR", section=LISTENERS
+    )
+    workers: int = setting(
+        1,
+        "Processes that serve: a number, or auto for as many as this process may use CPUs (affinity, cgroup). 0 serves "
+        "in the process itself: nothing is supervised, nothing can be reloaded.",
+        unit="workers",
+        section=PROCESSES,
+    )
+    preload: bool = setting(
+        False,
+        "Import the application once for each generation and fork it: workers share its memory. It must not start "
+        "threads, or open connections, while it is imported.",
+        section=PROCESSES,
+    )
+    stop_delay: float = setting(
+        0.0,
+        "After SIGTERM: go on for so long before the drain begins, while whoever balances the load finds out.",
+        unit="seconds",
+        section=PROCESSES,
     )
     interface: str = setting(
         "auto",
@@ -325,6 +362,7 @@ class Settings(Group):
         "Who may say X-Forwarded-* and Forwarded on the direct port: addresses, networks, 'unix'. Repeatable.",
         metavar="PEER",
     )
+    worker: WorkerSettings = group(WorkerSettings, PROCESSES, prefix="worker")
     limits: WireLimits = group(WireLimits, "request heads")
     websockets: WebSocketSettings = group(WebSocketSettings, "WebSockets", prefix="websocket")
     deadlines: Deadlines = group(Deadlines, "deadlines", prefix="deadline")

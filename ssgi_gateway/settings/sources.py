@@ -11,6 +11,7 @@ In the environment a list is written with commas, and an empty variable counts a
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -20,7 +21,6 @@ from ssgi_gateway.settings.values import convert, did_you_mean, show
 
 if TYPE_CHECKING:
     import argparse
-    from types import SimpleNamespace
 
 __all__ = [
     "Option",
@@ -32,6 +32,7 @@ __all__ = [
     "from_file",
     "options",
     "plain_words",
+    "read",
     "unknown_variables",
 ]
 
@@ -172,9 +173,8 @@ def plain_words(words: Sequence[str]) -> dict[str, Any] | None:
     return given
 
 
-def from_command_line(arguments: argparse.Namespace | SimpleNamespace) -> Source:
+def from_command_line(given: Mapping[str, Any]) -> Source:
     """What the arguments of ``add_options``, or ``plain_words``, say."""
-    given = vars(arguments)
     return {option.name: (option.flag, given[option.name]) for option in options() if option.name in given}
 
 
@@ -200,6 +200,20 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 # -- the file ----------------------------------------------------------------------------------------------------
+
+
+def read(given: Mapping[str, Any]) -> Settings:
+    """The settings, of the command line, the environment and the file that one of the two names.
+
+    Args:
+        given: what the command line says, as ``plain_words`` gives it.
+
+    Raises:
+        ConfigurationError: as ``from_file`` and ``combine``.
+    """
+    path = given.get("config") or os.environ.get(CONFIG_VARIABLE)
+    file = from_file(path) if path else {}
+    return combine(from_command_line(given), from_environment(os.environ), file)
 
 
 def from_file(path: str) -> Source:

@@ -11,7 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["convert", "did_you_mean", "show"]
+__all__ = ["AUTO", "MOST_WORKERS", "convert", "did_you_mean", "show"]
+
+AUTO: Final = -1
+"""The number of workers that stands for ``auto``."""
+MOST_WORKERS: Final = 512
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TRUE: Final = ("1", "true", "yes", "on")
@@ -33,6 +37,8 @@ def convert(raw: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
         return _flag(raw)
     if kind is int and metadata["unit"] == "octal":
         return _mode(raw)
+    if kind is int and metadata["unit"] == "workers":
+        return _workers(raw)
     if kind is int:
         size = metadata["unit"] == "bytes"
         return _at_least(_size(raw) if size else _integer(raw), metadata["minimum"], size)
@@ -51,6 +57,8 @@ def show(value: Any, metadata: Mapping[str, Any]) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(value)
+    if metadata["unit"] == "workers" and value == AUTO:
+        return "auto"
     if metadata["unit"] == "octal":
         return f"{value:04o}"
     if metadata["unit"] == "bytes" and value:
@@ -84,6 +92,18 @@ def _integer(raw: Any) -> int:
     if isinstance(raw, str) and re.fullmatch(r"-?[0-9]{1,18}", raw.strip()):
         return int(raw)
     raise ValueError(f"{raw!r} is not a whole number")
+
+
+def _workers(raw: Any) -> int:
+    if isinstance(raw, str) and raw.strip().lower() == "auto":
+        return AUTO
+    try:
+        count = _integer(raw)
+    except ValueError:
+        raise ValueError(f"{raw!r} is not a number of processes; write a whole number, or auto") from None
+    if not 0 <= count <= MOST_WORKERS:
+        raise ValueError(f"{count} processes cannot be; write 0 to {MOST_WORKERS}, or auto")
+    return count
 
 
 def _size(raw: Any) -> int:

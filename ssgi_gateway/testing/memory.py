@@ -174,7 +174,7 @@ class MemoryConnection:
             if not future.done():
                 future.set_result(False)
         self._drained = []
-        self.gateway.forget(self)
+        self.gateway.unregister(self)
         peer = self.peer
         if peer.state != CLOSED:
             peer._end()
@@ -182,7 +182,7 @@ class MemoryConnection:
             if not peer._reading and peer.protocol is not None:
                 peer.gateway.loop.call_soon(peer.lost)
 
-    def whence(self) -> str:
+    def peer_label(self) -> str:
         return " in this process"
 
     def tick(self, now: float) -> None:

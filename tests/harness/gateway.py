@@ -46,7 +46,8 @@ class Gateway:
         scgi, fastcgi, uwsgi, websocket: what to listen on, in order: ``"unix"`` and ``"tcp"`` are a socket and a port
             that are chosen here, anything else is given to the command as it is.
         options: further words of the command line, such as ``"--max-connections", "10"``.
-        env: environment variables.
+        env: environment variables. One process serves unless ``SSGI_WORKERS`` or ``--workers`` says otherwise: most
+            tests measure it.
 
     Raises:
         ProcessError: it did not come up; the message holds its log.
@@ -80,9 +81,8 @@ class Gateway:
             *words,
             *options,
         ]
-        self._process = Process(
-            command, directory / "gateway.log", env={"PYTHONPATH": str(ROOT), **(env or {})}, cwd=ROOT
-        )
+        environment = {"PYTHONPATH": str(ROOT), "SSGI_WORKERS": "0", **(env or {})}
+        self._process = Process(command, directory / "gateway.log", env=environment, cwd=ROOT)
         self._count = sum(map(len, given.values()))
         try:
             self._process.wait_for(lambda: len(self._listening()) >= self._count, "the gateway saying where it listens")

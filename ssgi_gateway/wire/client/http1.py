@@ -197,7 +197,7 @@ class Http1Client:
             raise RemoteProtocolError("a bare CR or LF, a folded line or a control character in a head")
         if head.count(b"\r\n") > MOST_FIELDS + 2:
             raise RemoteProtocolError(f"a head of more than {MOST_FIELDS} fields")
-        head, lengths, codings = _settle(head)
+        head, lengths, codings = _answer_if_abandoned(head)
         parser = self._parser = self._make_parser(self._method)
         status, version, keep, headers = parser.read_head(head)
         if status < 200 and status != 101:
@@ -269,7 +269,7 @@ class Http1Client:
             raise RemoteProtocolError("the peer closed the connection before its answer was complete")
 
 
-def _settle(head: bytes) -> tuple[bytes, set[bytes], list[bytes]]:
+def _answer_if_abandoned(head: bytes) -> tuple[bytes, set[bytes], list[bytes]]:
     """The head with one length at most, its lengths, its codings.
 
     RFC 9112 6.3: equal lengths are one, different ones are an error, and a transfer coding overrides them.

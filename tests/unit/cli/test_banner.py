@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 
-from ssgi_gateway.adapters.negotiation import Application
 from ssgi_gateway.cli.banner import banner, nginx_line
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.listeners import Listener
@@ -64,7 +63,7 @@ def listeners():
 
 
 def test_one_glance(listeners):
-    text = banner(listeners, Application(app, app), "board:app", "portable", "uvloop 1.0")
+    text = banner(listeners, True, True, "board:app", "portable", "uvloop 1.0")
     title, *table = text.splitlines()
     assert "serves board:app (portable codecs, uvloop 1.0, process " in title
     assert table == [
@@ -76,7 +75,7 @@ def test_one_glance(listeners):
 
 
 def test_what_is_not_served_is_not_carried(listeners):
-    rows = banner(listeners, Application(None, app), "x", "", "").splitlines()
+    rows = banner(listeners, False, True, "x", "", "").splitlines()
     assert [row.split()[-3] for row in rows[2:]] == ["WebSockets", "nothing", "WebSockets"]
-    rows = banner(listeners[:2], Application(app, None), "x", "", "").splitlines()
+    rows = banner(listeners[:2], True, False, "x", "", "").splitlines()
     assert [row.split()[-3] for row in rows[2:]] == ["HTTP", "HTTP"]

@@ -43,6 +43,7 @@ def project(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("SSGI_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("SSGI_WORKERS", "0")  # tests of workers say so
     return tmp_path
 
 
@@ -88,8 +89,8 @@ def test_help_fits_and_is_grouped(project):
     assert max(map(len, lines)) <= 120
     headings = [line for line in lines if re.fullmatch(r"[a-zA-Z ]+:", line)]
     assert headings == [
-        "options:", "application:", "where to listen:", "connections:", "request heads:", "WebSockets:", "deadlines:",
-        "flow control:", "addresses:", "example:",
+        "options:", "application:", "where to listen:", "processes:", "connections:", "request heads:", "WebSockets:",
+        "deadlines:", "flow control:", "addresses:", "example:",
     ]  # fmt: skip
     assert any(line.startswith("  --[no-]websocket-deflate ") for line in lines)
     assert "  --file-header X-Accel-Redirect|X-Sendfile" in lines  # without the empty one that means none

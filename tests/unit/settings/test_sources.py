@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -22,12 +21,13 @@ from ssgi_gateway.settings.sources import (
     plain_words,
     unknown_variables,
 )
+from ssgi_gateway.settings.values import AUTO
 
 
 def command_line(*words: str):
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return from_command_line(parser.parse_args(words))
+    return from_command_line(vars(parser.parse_args(words)))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def example(option) -> tuple[str, object]:
     if option.metadata["choices"]:
         return option.metadata["choices"][-1], option.metadata["choices"][-1]
     if option.kind is int:
-        return ("640", 0o640) if option.metadata["unit"] == "octal" else ("70001", 70001)
+        return {"octal": ("640", 0o640), "workers": ("auto", AUTO)}.get(option.metadata["unit"], ("70001", 70001))
     if option.kind is float:
         return "3.5", 3.5
     return ("/x", ("/x",)) if option.repeatable else ("/x", "/x")
@@ -185,7 +185,7 @@ def test_every_setting_in_plain_words(option):
         words[0] = written if option.name == "app" else "sample:app"
     said = plain_words(words)
     assert said["config"] == "x"
-    assert value_at(combine(from_command_line(SimpleNamespace(**said))), option.path) == value
+    assert value_at(combine(from_command_line(said)), option.path) == value
 
 
 @pytest.mark.parametrize("words", ["--help", "--scgi", "--scgi -x", "--sgci /x", "a:b c:d", "--strict=1", "-- a:b"])

@@ -1,0 +1,193 @@
+"""The main program of a generation: a fresh interpreter that loads what workers need, and forks them on command.
+
+It runs no event loop, no thread and no request. What it has loaded is frozen (``gc.freeze``) and never looked through
+again, so its workers share that memory. A worker that replaces one of this generation comes from here as well, so a
+gateway, or with ``--preload`` an application, that changed on the disk does not mix with what runs.
+
+Descriptor 3 is the pair to the supervisor. The first message says what to load.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.process.messages import Channel
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["CONTROL", "Loaded", "main"]
+
+CONTROL: Final = 3
+"""The descriptor of the pair to the supervisor."""
+
+FOR_THE_SUPERVISOR: Final = (
+    signal.SIGINT,  # a terminal sends it to everybody
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+)
+"""Signals that a template and its workers ignore: the supervisor knows what they mean."""
+
+
+class Loaded(NamedTuple):
+    """What a template hands to its workers.
+
+    Args:
+        settings: as this generation reads them.
+        application: with ``preload``; otherwise each worker loads its own.
+        listeners: protocol, address as text, descriptor.
+        adoption: the descriptors of the pair that idle connections go through.
+        names: of the codecs and the event loop in use.
+    """
+
+    settings: Settings
+    application: Application | None
+    listeners: list[tuple[str, str, int]]
+    adoption: tuple[int, int]
+    names: tuple[str, str]
+
+
+def main() -> int:
+    """Serve the supervisor; returns the exit status."""
+    entitle("ssgi template")
+    gc.disable()  # modules are no garbage, and what is looked through is written to
+    for number in FOR_THE_SUPERVISOR:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    from ssgi_gateway.errors import ConfigurationError
+    from ssgi_gateway.process.messages import Channel
+
+    channel = Channel(socket.socket(fileno=CONTROL))
+    os.set_inheritable(CONTROL, False)
+    try:
+        loaded = _load(channel)
+    except ConfigurationError as error:
+        channel.send("failed", "2", str(error))
+        return 2
+    if loaded is None:
+        return 0
+    gc.freeze()
+    channel.send("loaded")
+    while (message := _next(channel)) is not None:
+        words, descriptors = message
+        if words[0] == "fork":
+            _fork(channel, loaded, int(words[1]), descriptors[0])
+    return 0
+
+
+def entitle(name: str) -> None:
+    """Call this process something in ps(1) and top(1), 15 bytes at most (proc(5), ``comm``)."""
+    try:
+        with open("/proc/self/comm", "w") as file:
+            file.write(name)
+    except OSError:
+        pass
+
+
+def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
+    """Wait for a message; ``None`` when the supervisor is gone."""
+    while True:
+        message = channel.receive()
+        if message is not None:
+            return message if message[0] else None
+        select.select([channel.fileno()], [], [])
+
+
+def _load(channel: Channel) -> Loaded | None:
+    from ssgi_gateway.errors import ConfigurationError
+    from ssgi_gateway.process.messages import VERSION
+    from ssgi_gateway.process.sockets import enter
+    from ssgi_gateway.settings import sources
+
+    message = _next(channel)
+    if message is None:
+        return None
+    (_, version, about), descriptors = message
+    if version != VERSION:
+        raise ConfigurationError(
+            "this version of the gateway and the supervisor that runs do not understand each other; replace the "
+            "supervisor first: kill -USR2 its process id"
+        )
+    start: dict[str, Any] = json.loads(about)
+    os.chdir(start["directory"])
+    settings = sources.read(start["given"])
+    enter(settings.chdir)
+    from ssgi_gateway import engine
+
+    engine.module("server.serve", settings.codec)
+    from ssgi_gateway.process import worker  # what a worker needs is loaded once
+
+    application = None
+    if settings.preload:
+        application = worker.application_of(settings)
+        _refuse_threads()
+    opened = [(protocol, address, fd) for (protocol, address), fd in zip(start["listeners"], descriptors[2:])]  # noqa: B905
+    names = (engine.describe(settings.codec), engine.event_loop())
+    return Loaded(settings, application, opened, (descriptors[0], descriptors[1]), names)
+
+
+def _refuse_threads() -> None:
+    """Threads do not survive a fork, the locks they hold do: an application that starts some cannot be preloaded."""
+    from ssgi_gateway.errors import ConfigurationError
+
+    count = len(os.listdir("/proc/self/task"))
+    if count > 1:
+        import threading
+
+        names = [f"{it.name} ({getattr(it, '_target', None) or type(it).__name__})" for it in threading.enumerate()[1:]]
+        raise ConfigurationError(
+            f"--preload: the application started {count - 1} threads while it was imported: "
+            f"{', '.join(names) or 'threads of a library in C'}; they would not be there in its workers. Start them "
+            "in the application's startup, or do without --preload"
+        )
+
+
+def _fork(channel: Channel, loaded: Loaded, seat: int, descriptor: int) -> None:
+    """Fork a worker that is a child of the supervisor: it loses its parent, and the supervisor is a subreaper."""
+    try:
+        middle = os.fork()
+    except OSError as error:
+        channel.send("unforked", str(seat), os.strerror(error.errno or 0))
+        os.close(descriptor)
+        return
+    if middle:
+        _, status = os.waitpid(middle, 0)
+        os.close(descriptor)
+        trouble = os.waitstatus_to_exitcode(status)
+        if trouble:
+            channel.send("unforked", str(seat), os.strerror(trouble) if trouble > 0 else "the fork was killed")
+        return
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError as error:
+        os._exit(error.errno or 1)
+    channel.close()
+    _work(loaded, seat, descriptor)
+
+
+def _work(loaded: Loaded, seat: int, descriptor: int) -> NoReturn:
+    status = 1
+    try:
+        gc.enable()
+        from ssgi_gateway.process import worker
+
+        status = worker.main(loaded, seat, descriptor)
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The main program of a worker: ``serve`` with listeners that are everybody's and a control that hears the supervisor.
+
+It comes out of a template (``template``) with everything loaded but, unless it was preloaded, the application.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from ssgi_gateway import engine
+from ssgi_gateway.adapters import loading, negotiation
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.process import sockets
+from ssgi_gateway.process.messages import Channel
+from ssgi_gateway.process.template import entitle
+from ssgi_gateway.server.address import Address
+from ssgi_gateway.server.control import Control
+from ssgi_gateway.server.listeners import Listener
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ssgi_gateway.process.template import Loaded
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["application_of", "main"]
+
+logger = logging.getLogger("ssgi_gateway.process")
+
+LAST_SECONDS: Final = 5
+"""Seconds for what runs at the exit (atexit); then SIGALRM ends the process."""
+
+
+def application_of(settings: Settings) -> negotiation.Application:
+    """Load the application that ``settings`` name.
+
+    Raises:
+        ConfigurationError: it cannot be.
+    """
+    loaded = loading.load(settings.app, pythonpath=settings.pythonpath)
+    return negotiation.resolve(loaded, settings.interface, settings)
+
+
+def main(loaded: Loaded, seat: int, descriptor: int) -> int:
+    """Serve until the supervisor, or its end, says otherwise; returns the exit status.
+
+    Args:
+        loaded: from the template.
+        seat: this worker's number.
+        descriptor: the pair to the supervisor.
+    """
+    channel = Channel(socket.socket(fileno=descriptor))
+    entitle(f"ssgi worker {seat}")
+    os.setpgid(0, 0)  # so that what the application starts can be ended with it
+    channel.send("started", str(os.getpid()))
+    try:
+        status = _serve(loaded, seat, channel)
+    except ConfigurationError as error:
+        channel.send("failed", "2", str(error))
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException as error:
+        text = "".join(traceback.format_exception(error)).rstrip()
+        logger.error("the worker ends with an error:\n%s", text)
+        channel.send("failed", "1", text)
+        status = 1
+    _leave()
+    return status
+
+
+def _serve(loaded: Loaded, seat: int, channel: Channel) -> int:
+    settings = loaded.settings
+    logging.basicConfig(format=f"%(asctime)s %(levelname)s [{seat}] %(message)s", level=logging.INFO)
+    application = loaded.application or application_of(settings)
+    all_ = [(protocol, Address.parse(address)) for protocol, address, _ in loaded.listeners]
+    served = sockets.served(all_, application.http is not None, application.websocket is not None)
+    opened = []
+    for protocol, address, fd in loaded.listeners:
+        if (protocol, Address.parse(address)) in served:
+            listener = socket.socket(fileno=fd)
+            listener.setblocking(False)
+            opened.append(Listener(listener, Address.parse(address), protocol))
+        else:
+            os.close(fd)
+    with contextlib.ExitStack() as stack:
+        ends = tuple(stack.enter_context(socket.socket(fileno=fd)) for fd in loaded.adoption)
+        control = WorkerControl(channel, (ends[0], ends[1]), application, loaded.names)
+        run = engine.module("server.serve", settings.codec).run
+        return int(run(settings, application, opened, control))
+
+
+class WorkerControl(Control):
+    """Hears the supervisor."""
+
+    shared = True
+
+    def __init__(
+        self,
+        channel: Channel,
+        adoption: tuple[socket.socket, socket.socket],
+        application: negotiation.Application,
+        names: tuple[str, str],
+    ) -> None:
+        super().__init__()
+        self.adoption = adoption
+        self._channel = channel
+        self._application = application
+        self._names = names
+        self._last = False
+
+    @property
+    def alone(self) -> bool:
+        return self._last
+
+    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:
+        self._loop = loop
+        self._cancel = cancel
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._on_signal)
+        loop.add_reader(self._channel.fileno(), self._on_message)
+
+    def ready(self) -> None:
+        served = (self._application.http, self._application.websocket)
+        self._channel.send("ready", *("1" if it is not None else "0" for it in served), *self._names)
+
+    def _on_signal(self) -> None:
+        if self.stopping:
+            self._cancel()
+        else:
+            self.stop()
+
+    def _on_message(self) -> None:
+        while (message := self._channel.receive()) is not None:
+            words = message[0]
+            if not words:  # the supervisor is gone, and with it whoever would start anybody else
+                logger.warning("the supervisor is gone: draining")
+                self._loop.remove_reader(self._channel.fileno())
+                self._retire(last=True)
+                return
+            if words[0] == "end":
+                self._cancel()
+            else:
+                self._retire(last=words[0] == "last")
+
+    def _retire(self, last: bool) -> None:
+        self._last = self._last or last
+        if last and self.stopping and self.gateway is not None and self.gateway.adoption is not None:
+            self.gateway.adoption.abandon()
+        self.stop()
+
+
+def _leave() -> None:
+    """What an interpreter does at its end, but for waiting for threads: a thread may never end, a worker has to."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(LAST_SECONDS)
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

@@ -1,0 +1,157 @@
+"""Idle connections change their process.
+
+A kept connection between two requests, and one on which nothing has come yet, has no state: whoever holds its
+descriptor can go on with it. A worker that retires passes such connections on, so that none is closed while the web
+server may be writing its next request to it: web servers repeat a GET that meets a closed connection, and not a POST.
+
+All workers of a server share one pair of SOCK_SEQPACKET sockets. A message is the name of a protocol and one
+descriptor; any worker in service takes it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway.server.exclusive import exclusively
+
+from .acceptor import admit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .connection import Connection
+    from .gateway import Gateway
+
+BURST: Final = 32
+"""Connections taken in one turn of the loop."""
+
+
+class Adoption:
+    """One worker's part in it.
+
+    Args:
+        gateway: whose connections these are.
+        incoming: the end that is read.
+        outgoing: the other one.
+        codecs: what makes the codec of a connection, by protocol.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        incoming: socket.socket,
+        outgoing: socket.socket,
+        codecs: Mapping[str, Callable[[int], Any]],
+    ) -> None:
+        self.gateway = gateway
+        self.moved = 0
+        self.adopted = 0
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._codecs = codecs
+        self._reading = False
+        self._waiting: deque[Connection] = deque()  # the sockets' buffer is full
+
+    # -- taking --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take what others pass on."""
+        if not self._reading:
+            self._reading = True
+            self.gateway.loop.add_reader(self._incoming.fileno(), self.on_readable)
+            exclusively(self.gateway.loop, self._incoming.fileno())
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        if self._reading:
+            self._reading = False
+            self.gateway.loop.remove_reader(self._incoming.fileno())
+
+    def empty(self) -> None:
+        """Take all that is there: nobody else will."""
+        while self._take():
+            pass
+
+    def on_readable(self) -> None:
+        """At least one connection is there, unless another worker was faster."""
+        for _ in range(BURST):
+            if not self._take():
+                return
+
+    def _take(self) -> bool:
+        try:
+            name, descriptors, _, _ = socket.recv_fds(self._incoming, 32, 1)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            self.gateway.log_peer_error("adoption", f"no connection could be taken over: {error.strerror}")
+            return False
+        for fd in descriptors:
+            os.set_inheritable(fd, False)
+            make_codec = self._codecs.get(name.decode())
+            if make_codec is None:
+                os.close(fd)  # another generation served a protocol that this one does not
+            else:
+                self.adopted += 1
+                admit(self.gateway, fd, make_codec(fd))
+        return bool(name)
+
+    # -- passing on ----------------------------------------------------------------------------------------------
+
+    def pass_on(self, connection: Connection) -> None:
+        """Give an idle connection away; one that is not idle, or is gone, is left alone and may come again."""
+        protocol = connection.protocol
+        if connection.state != 0 or protocol is None or not protocol.movable():
+            return
+        if connection.out_size:
+            connection.when_flushed().add_done_callback(lambda _: self.pass_on(connection))
+        elif self._waiting:
+            self._waiting.append(connection)
+        elif not self._send(connection):
+            self._waiting.append(connection)
+            self.gateway.loop.add_writer(self._outgoing.fileno(), self._on_writable)
+
+    def _send(self, connection: Connection) -> bool:
+        """``False``: not now."""
+        try:
+            socket.send_fds(
+                self._outgoing, [connection.protocol.spoken().encode()], [connection.fd], socket.MSG_NOSIGNAL
+            )
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            self.gateway.log_peer_error("adoption", f"an idle connection was closed, not passed on: {error.strerror}")
+            connection.finish(False)
+            return True
+        os.close(connection.detach())
+        self.moved += 1
+        return True
+
+    def _on_writable(self) -> None:
+        while self._waiting:
+            connection = self._waiting[0]
+            protocol = connection.protocol
+            idle = connection.state == 0 and protocol is not None and protocol.movable() and not connection.out_size
+            if idle and not self._send(connection):
+                return
+            self._waiting.popleft()
+        self.gateway.loop.remove_writer(self._outgoing.fileno())
+
+    def abandon(self) -> None:
+        """Nobody else is left to take anything: what is idle is closed, as by a server that is alone."""
+        gateway = self.gateway
+        gateway.adoption = None
+        self._waiting.clear()
+        self.empty()
+        for connection in tuple(gateway.connections):
+            if connection.protocol is not None and connection.protocol.movable():
+                connection.protocol.shut_down()
+
+    def close(self) -> None:
+        """The end; the sockets are their owner's."""
+        self.stop()
+        self.gateway.loop.remove_writer(self._outgoing.fileno())
+        self._waiting.clear()
