@@ -42,6 +42,8 @@ UPGRADE_REQUIRED: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _token = re.compile(_TOKEN)
+# With a slash: the original Swill called its subprotocol swill/1, which is no token, and its clients still do.
+_subprotocol = re.compile(rf"(?:{_TOKEN}|/)+")
 _key = re.compile(r"[A-Za-z0-9+/]{22}==")
 _parameter = re.compile(rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*=[ \t]*(?:({_TOKEN})|\"((?:[^\"\\]|\\.)*)\"))?")
 _separator = re.compile(r"[ \t]*(?:,[ \t]*)+|\Z")
@@ -165,7 +167,7 @@ def parse_subprotocols(variables: Variables) -> list[str]:
         return []
     # RFC 9110 5.6.1.2: empty members of a list are to be ignored.
     names = [name for name in (member.strip(" \t") for member in value.split(",")) if name]
-    if any(_token.fullmatch(name) is None for name in names):
+    if any(_subprotocol.fullmatch(name) is None for name in names):
         raise RequestRejected(400, "Sec-WebSocket-Protocol is not a list of tokens")
     if len(set(names)) != len(names):
         raise RequestRejected(400, "Sec-WebSocket-Protocol names a subprotocol twice")

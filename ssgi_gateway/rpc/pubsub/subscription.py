@@ -1,0 +1,148 @@
+"""Subscriptions: ``Queued`` for whoever asks for one message after the other, ``Direct`` straight into a connection.
+
+Both hold at most ``MAX_MESSAGES`` and ``MAX_BYTES`` that were not taken; then they end, and publishers never wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Error
+from ..frames import encode
+from ..request import release
+from .broker import MAX_BYTES, MAX_MESSAGES, Broker, Message, Sink, too_slow
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from .topics import Topic
+
+__all__ = ["Direct", "Queued", "messages_of"]
+
+
+class Queued(Sink):
+    """Messages that wait to be asked for; an async iterator of ``Message``."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._size = 0
+        self._error: Error | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, message: Message) -> None:
+        """Keep it, or end."""
+        if len(self._messages) >= MAX_MESSAGES or self._size + len(message.payload) > MAX_BYTES:
+            self.fail(too_slow())
+        elif self._error is None:
+            self._messages.append(message)
+            self._size += len(message.payload)
+            release(self._waiter)
+
+    def fail(self, error: Error) -> None:
+        """End, after what waits."""
+        self._error = self._error or error
+        release(self._waiter)
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._messages:
+            if self._error is not None:
+                raise self._error
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        message = self._messages.popleft()
+        self._size -= len(message.payload)
+        return message
+
+
+class Direct(Sink):
+    """Messages that go into the connection as they are published, without a task or a turn of the loop for each.
+
+    While the peer takes nothing they wait here.
+
+    Args:
+        request: the subscription's.
+    """
+
+    __slots__ = ("_blocked", "_error", "_head", "_ready", "_request", "_send", "_size", "_waiting", "_wake")
+
+    def __init__(self, request: Request[Any]) -> None:
+        connection = request.connection
+        self._request = request
+        self._head = b"\x95" + encode(request.seq)
+        self._send = connection.ws.send
+        self._ready = connection.runtime.ready
+        self._waiting: deque[Message] = deque()
+        self._size = 0
+        self._blocked: Any = None
+        self._error: Error | None = None
+        self._wake: asyncio.Future[None] = connection.loop.create_future()
+
+    def put(self, message: Message) -> None:
+        """Send it, or keep it while the peer does not read."""
+        if self._error is not None or self._request.over:
+            return
+        if self._blocked is None:
+            self._write(message)
+        elif len(self._waiting) >= MAX_MESSAGES or self._size + len(message.payload) > MAX_BYTES:
+            self.fail(too_slow())
+        else:
+            self._waiting.append(message)
+            self._size += len(message.payload)
+
+    def fail(self, error: Error) -> None:
+        """End."""
+        self._error = self._error or error
+        release(self._wake)
+
+    def _write(self, message: Message) -> None:
+        request = self._request
+        request.messages_out += 1
+        frame = self._head + message.tail
+        request.bytes_out += len(frame)
+        sent = self._send(frame)
+        if sent is not self._ready:
+            self._blocked = sent
+            release(self._wake)
+
+    async def serve(self) -> None:
+        """Until the subscription ends.
+
+        Raises:
+            Error: it was too slow, or messages were lost.
+        """
+        while True:
+            if self._error is not None:
+                raise self._error
+            if self._blocked is None:
+                self._wake = self._request.connection.loop.create_future()
+                await self._wake
+                continue
+            await self._blocked
+            self._blocked = None
+            while self._waiting and self._blocked is None:
+                message = self._waiting.popleft()
+                self._size -= len(message.payload)
+                self._write(message)
+
+
+@asynccontextmanager
+async def messages_of(broker: Broker, topic: Topic, name: str, since: str | None) -> AsyncIterator[AsyncIterator[Any]]:
+    """The decoded messages of a topic."""
+    queue = Queued()
+    attachment = await broker.attach(name, queue, since)
+    try:
+        attachment.begin()
+        yield _decoded(queue, topic)
+    finally:
+        await broker.detach(name, queue)
+
+
+async def _decoded(queue: Queued, topic: Topic) -> AsyncIterator[Any]:
+    async for message in queue:
+        yield topic.decode(message.payload)

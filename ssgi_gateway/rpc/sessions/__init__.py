@@ -1,0 +1,1 @@
+"""Sessions: what belongs to a client beyond one connection, in memory or in Redis."""
