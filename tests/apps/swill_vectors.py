@@ -430,9 +430,10 @@ RAISED = {
 }
 
 
-def hooked(name: str) -> swill.Swill:
+def hooked() -> swill.Swill:
+    """An application with the one hook that raises which ``SWILL_RAISED`` names."""
     made = swill.Swill(__name__)
-    where, error = RAISED[name]
+    where, error = RAISED[os.environ["SWILL_RAISED"]]
 
     def hook(*args):
         raise error
