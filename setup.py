@@ -43,6 +43,7 @@ HOT = (
     "core.channel",
     "core.awaitables",
     "core.step",
+    "core.server_loop",
     "core.spare_task",
     "core.tasks",
     "core.headers",

@@ -29,16 +29,16 @@ cdef class Exchange:
     cpdef object answer_nothing(self)
     cpdef object answer_failure(self, object exc)
     cpdef str _name(self)
-    cdef object _await(self, object result)
+    cdef object _await(self, object result, object context)
     cdef object _hold(self, object task)
-    cpdef object _spawn(self, object awaitable, object done)
+    cpdef object _spawn(self, object awaitable, object done, object context=*)
     cpdef object _call_done(self, object task)
     cpdef object _task_done(self, object task)
     cpdef bint _forget(self, object task) except -1
     cpdef object _answer_if_abandoned(self)
     cpdef object _fail(self, object exc)
     cpdef object _log(self, object exc)
-    cpdef object _notify(self, object handler, tuple args)
+    cpdef object _notify(self, object handler, tuple args, object context)
 
 
 cpdef object flat(object payload)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from .awaitables import is_pending
@@ -17,6 +18,7 @@ from .tasks import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
     from ..wire.cgi import RequestHead
     from .channel import Channel
@@ -46,7 +48,7 @@ class Exchange:
         self._request = request
         self._called = False
         self._tasks: set[asyncio.Task[Any]] | None = None
-        self._handlers: list[tuple[Any, tuple[Any, ...]]] | None = None
+        self._handlers: list[tuple[Any, tuple[Any, ...], Context | None]] | None = None
         self._extensions: dict[str, Any] | None = None
         self.sent = 0  # bytes of the answer's body
         self.protocol = ""  # this and the next are for observers, and set where there is one
@@ -74,7 +76,7 @@ class Exchange:
         return None if awaitable is None else self._spawn(awaitable, self._task_done)
 
     def run(self, app: Callable[..., Any], kind: str, strict: bool) -> None:
-        """Call the application: once, now, on this thread.
+        """Call the application: once, now, on this thread, in a context of its own.
 
         Args:
             app: the SSGI callable.
@@ -83,8 +85,10 @@ class Exchange:
         """
         request = self._request
         get_header = GetHeader(request.variables)
+        context = self._channel.scope.loop.fresh()
         try:
-            result = app(
+            result = context.run(
+                app,
                 kind,
                 request.server_address,
                 request.remote_address,
@@ -95,14 +99,12 @@ class Exchange:
                 self,
             )
         except BaseException as exc:
-            self._fail(exc)
-            if not isinstance(exc, Exception):
-                raise  # SystemExit and KeyboardInterrupt end the process, answered as they are
+            self._fail(exc)  # sys.exit() as well: a request does not end the server
             return
         # From here on a task that ends may find that nobody is left to answer.
         self._called = True
         if is_pending(result):
-            self._await(result)
+            self._await(result, context)
         else:
             if strict and not self._tasks:
                 get_header.expire()
@@ -159,16 +161,14 @@ class Exchange:
         path: str = ascii(self._request.path)[1:-1]
         return f"{self._request.method} {path}"
 
-    def _await(self, result: Any) -> None:
+    def _await(self, result: Any, context: Context) -> None:
         """Run what the application returned; where it waits for something, ``_call_done`` hears of its end."""
         try:
-            task: asyncio.Task[Any] | None = self._channel.scope.run(result, self._call_done)
+            task: asyncio.Task[Any] | None = self._channel.scope.run(result, self._call_done, context)
         except asyncio.CancelledError:
             task = None
         except BaseException as exc:
             self._fail(exc)
-            if not isinstance(exc, Exception):
-                raise  # as a task does
             return
         if task is None:
             if not self.finished():
@@ -181,8 +181,10 @@ class Exchange:
             self._tasks = set()
         self._tasks.add(task)
 
-    def _spawn(self, awaitable: Any, done: Callable[[asyncio.Task[Any]], None]) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = self._channel.scope.spawn(awaitable, done)
+    def _spawn(
+        self, awaitable: Any, done: Callable[[asyncio.Task[Any]], None], context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = self._channel.scope.spawn(awaitable, done, context)
         if not task.done():
             self._hold(task)
         return task
@@ -227,15 +229,21 @@ class Exchange:
         else:
             logger.error("%s: the application raised", self._name(), exc_info=exc)
 
-    def _notify(self, handler: Any, args: tuple[Any, ...]) -> None:
-        """Call a handler; its failure is logged and hurts nobody else."""
+    def _notify(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
+        """Call a handler; its failure is logged and hurts nobody else.
+
+        Args:
+            handler: sync or async.
+            args: its arguments.
+            context: that of its registration; ``None`` for one of an adapter, which runs nothing of the application.
+        """
         try:
-            awaitable = start(handler, args)
-        except Exception as exc:
+            awaitable = start(handler, args) if context is None else context.run(start, handler, args)
+        except BaseException as exc:
             self._log(exc)
             return
         if awaitable is not None:
-            self._spawn(awaitable, self._task_done)
+            self._spawn(awaitable, self._task_done, context)
 
 
 def flat(payload: Any) -> Any:

@@ -22,7 +22,7 @@ cdef class HttpResponse(Exchange):
     cdef bint _suppressed
 
     cpdef object init(self, Channel channel, RequestHead request, RequestBody body)
-    cpdef object when_aborted(self, object handler, tuple args)
+    cpdef object when_aborted(self, object handler, tuple args, object context)
     cpdef object send_status(self, object status_code=*)
     cpdef object send_headers(self, object headers)
     cpdef object send(self, object payload=*, bint has_more=*)

@@ -16,6 +16,7 @@ import io
 import logging
 import os
 import stat
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.wire.file_slice import FileSlice, OpenFile
@@ -26,6 +27,7 @@ from .exchange import Exchange, flat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
+    from contextvars import Context
 
     from ..wire.cgi import RequestHead
     from .body import RequestBody
@@ -256,15 +258,18 @@ class HttpResponse(Exchange):
     # -- aborts --------------------------------------------------------------------------------------------------
 
     def on_aborted(self, handler: Any, *args: Any) -> None:
-        """Call ``handler(*args)``, sync or async, once when the peer leaves; at once if it has already."""
-        self.when_aborted(handler, args)
+        """Call ``handler(*args)``, sync or async, once when the peer leaves; at once if it has already.
 
-    def when_aborted(self, handler: Any, args: tuple[Any, ...]) -> None:
-        """``on_aborted`` for adapters, which call it for every request."""
+        It runs in a copy of the context in which this is called, as asyncio's callbacks do.
+        """
+        self.when_aborted(handler, args, copy_context())
+
+    def when_aborted(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
+        """``on_aborted`` for adapters, which call it for every request, without a context."""
         if self.aborted:
-            self._notify(handler, args)
+            self._notify(handler, args, context)
         elif self._state < ENDED:
-            self._handlers = [*(self._handlers or ()), (handler, args)]
+            self._handlers = [*(self._handlers or ()), (handler, args, context)]
 
     def abort(self) -> None:
         """The peer has left or the answer cannot be finished. Only the server calls this."""
@@ -279,8 +284,8 @@ class HttpResponse(Exchange):
             # Nobody asked to be told: then the tasks are told, the way asyncio tells a task.
             self.cancel()
         else:
-            for handler, args in handlers:
-                self._notify(handler, args)
+            for handler, args, context in handlers:
+                self._notify(handler, args, context)
 
     # -- inside --------------------------------------------------------------------------------------------------
 

@@ -1,76 +1,86 @@
-"""A task in reserve: it stands in for the task of a coroutine that mostly never waits.
+"""Tasks of applications, and one in reserve for coroutines that never wait.
 
 An ``async def`` application that answers without waiting has no use for a task but one: while it runs,
 ``asyncio.current_task()`` has to be one. To make a task is a good part of what a small ASGI request costs. So one is
-made in advance and is never begun. It is the current task while a coroutine takes its first step. If that is the
-coroutine's last, the task stays in reserve for the next. If the coroutine waits, the task is begun at last, takes the
-coroutine over where it stands, and is from then on its task, as it was before: whoever asked for the current task in
-the first step has the right one.
+made in advance. It is the current task while a coroutine takes its first step. If that is the coroutine's last, the
+task is lent to the next one. If the coroutine waits, the task takes it over where it stands, and is from then on its
+task, as it was before: whoever asked for the current task in the first step has the right one.
 
-It is lent again only as it was. Anything that the first step left on it (a callback, a cancellation, a reference or
-weak reference to it, a name, a context variable) is a use of it, and then it ends as the coroutine did, and calls its
-callbacks; the next coroutine gets another. One difference remains: in the first step ``asyncio.all_tasks()`` does not
-have the current task.
+Nothing of asyncio is replaced for that. The task is made as any other, by its class, on its loop, and its coroutine is
+a ``Relay``. The relay waits by asyncio's protocol for futures that are not its own ("Extending", Futures): it is what
+the task waits for, so it is given the task's callback, and calls it when it has a coroutine for the task. Until the loop
+has come to the task's first step there is no such callback, and none is needed: the relay has its coroutine by then.
 
-From Python 3.12 asyncio can do nearly the same (``eager_start``), and this is not used.
+The task is lent again only as it was. Anything that a first step left on it (a callback, a cancellation, a reference or
+weak reference to it, a name, an attribute, a context variable) is a use of it: then it ends as the coroutine did, and
+calls its callbacks, and the next coroutine gets another. While nobody has it ``asyncio.all_tasks()`` does not show it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from asyncio.tasks import _current_tasks, _register_task, _unregister_task  # type: ignore[attr-defined]
+from asyncio import current_task
+from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]  # documented under "Extending"
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from sys import getrefcount
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import getweakrefcount
 
-from .step import ENDED, step
+from .step import Ended, step
 
 NAME: Final = "ssgi-gateway request"
-"""Of every task that is begun at once: names with a number, as asyncio makes them, cost more than they tell."""
+"""Of every task made here: names with a number, as asyncio makes them, cost more than they tell."""
 
-CURRENT: Final[dict[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = _current_tasks
+EXITED: Final = "the application called sys.exit()"
+
+IDLE: Final = 0  # in reserve
+LENT: Final = 1  # the current task of a coroutine that takes its first step
+TAKEN: Final = 2  # the coroutine waits for something; the task has not been told yet
+RUNNING: Final = 3  # the task runs the coroutine
+ENDED: Final = 4  # the coroutine has ended; the task has not, or has just
+
+
+class _CurrentTasks:
+    """What ``CURRENT`` is where asyncio has no such dict."""
+
+    def __contains__(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return current_task(loop) is not None
+
+    def __setitem__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        _enter_task(loop, task)
+
+    def pop(self, loop: asyncio.AbstractEventLoop, default: None) -> None:
+        """As of a dict."""
+        task = current_task(loop)
+        if task is not None:
+            _leave_task(loop, task)
+
+
+CURRENT: Any = getattr(asyncio.tasks, "_current_tasks", None)
 """The tasks that are being run now, one for each loop: what ``asyncio.current_task`` looks into. Its functions for
-entering and leaving a task, and for asking, do the same as a dict does, and cost ten times as much."""
-
-
-class FirstStep:
-    """In the place of ``loop.call_soon`` while a task is made: keeps what asyncio would have put into the queue."""
-
-    __slots__ = ("callback", "context")
-
-    def __call__(self, callback: Callable[[], object], *, context: contextvars.Context | None = None) -> None:
-        """As ``loop.call_soon``."""
-        self.callback = callback
-        self.context = context if context is not None else contextvars.copy_context()
-
-    def run(self) -> None:
-        """Take the step in the task's context."""
-        self.context.run(self.callback)
-
-
-def make_task(loop: asyncio.AbstractEventLoop, coroutine: Any) -> tuple[asyncio.Task[Any], FirstStep]:
-    """A task, and its first step, which nobody but the caller will take."""
-    first = FirstStep()
-    loop.call_soon = first  # type: ignore[method-assign, assignment]
-    try:
-        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, name=NAME)
-    finally:
-        del loop.call_soon
-    return task, first
+entering and leaving a task, and for asking, do the same as a dict does, and cost ten times as much. Python 3.14 has no
+such dict."""
+if CURRENT is None:
+    CURRENT = _CurrentTasks()
 
 
 class Relay:
-    """The coroutine of the task in reserve: it goes on with another one, or ends as that did."""
+    """The coroutine of a ``RequestTask``: it runs another one, once there is one, and ends as that did."""
 
-    __slots__ = ("coroutine", "error", "pending", "reported")
+    __slots__ = ("_asyncio_future_blocking", "coroutine", "error", "loop", "pending", "result_", "state", "wakeup")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = False
+        self.loop = loop
+        self.state = IDLE
         self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.pending: Any = None  # what the coroutine waits for; the task has not been told yet
-        self.reported = True
+        self.result_: Any = None
         self.error: BaseException | None = None
+        self.wakeup: Callable[[Relay], object] | None = None  # the task's callback, while it waits for this
+
+    # -- as a coroutine ------------------------------------------------------------------------------------------
 
     def __await__(self) -> Relay:
         return self
@@ -83,97 +93,198 @@ class Relay:
 
     def send(self, value: Any) -> Any:
         """Resume."""
-        if not self.reported:
-            self.reported = True
+        state = self.state
+        if state == RUNNING:
+            try:
+                return self.coroutine.send(value)  # type: ignore[union-attr]  # that is what the state says
+            except (SystemExit, KeyboardInterrupt) as error:
+                raise RuntimeError(EXITED) from error
+        if state == TAKEN:
+            self.state = RUNNING
             pending, self.pending = self.pending, None
             return pending
-        if self.coroutine is None:
-            raise self.error if self.error is not None else StopIteration
-        return self.coroutine.send(value)
+        if state == ENDED:
+            if self.error is not None:
+                raise self.error
+            raise StopIteration(self.result_)
+        self._asyncio_future_blocking = True
+        return self
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         """Resume with an exception."""
         error = kind if value is None else value
-        if self.coroutine is None:
+        if self.state == ENDED:
             raise self.error if self.error is not None else error
-        if not self.reported:
+        if self.coroutine is None:
+            self.state = ENDED
+            raise error
+        if self.state == TAKEN:
             # The task was cancelled in the first step. asyncio then cancels what the coroutine has come to wait for.
-            self.reported = True
+            self.state = RUNNING
             pending, self.pending = self.pending, None
             if pending is not None and pending.cancel():
                 return pending
-        return self.coroutine.throw(error)
+        try:
+            return self.coroutine.throw(error)
+        except (SystemExit, KeyboardInterrupt) as exit_:
+            raise RuntimeError(EXITED) from exit_
 
     def close(self) -> None:
         """End."""
         if self.coroutine is not None:
             self.coroutine.close()
 
+    # -- as what the task waits for ------------------------------------------------------------------------------
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The task's loop."""
+        return self.loop
+
+    def add_done_callback(self, callback: Callable[[Relay], object], *, context: Context | None = None) -> None:
+        """The task asks to be called."""
+        self.wakeup = callback
+
+    def result(self) -> None:
+        """The task asks what it waited for: nothing, it goes on by ``send``."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        """The task was cancelled by the coroutine's first step: it will be told when it goes on."""
+        return False
+
 
 Coroutine.register(Relay)
 
+if TYPE_CHECKING:
+    Task = asyncio.Task[Any]
+else:
+    Task = asyncio.Task
+
+
+class RequestTask(Task):
+    """A task of an application."""
+
+    __slots__ = ("relay",)
+
+    relay: Relay
+
+    def get_coro(self) -> Any:
+        """The coroutine that it runs."""
+        coroutine = self.relay.coroutine
+        return self.relay if coroutine is None else coroutine
+
+    _coro = property(get_coro)  # what print_stack and repr look at
+
+    def done(self) -> bool:
+        """Whether it has ended. One in reserve counts as that, and so is in nobody's ``asyncio.all_tasks()``."""
+        return self.relay.state == IDLE or Task.done(self)
+
 
 class SpareTask:
-    """The task in reserve of a loop; made outside of any task, in a context without variables."""
+    """A task that has no coroutine yet.
 
-    __slots__ = ("_first", "_loop", "_references", "_relay", "_task")
+    Args:
+        loop: asyncio's.
+        context: in which it runs all of its coroutine; nobody is in it.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_loop", "_references", "_relay", "_task", "_weak_references", "context")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
         self._loop = loop
-        self._relay = Relay()
-        self._task, self._first = make_task(loop, self._relay)
-        self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # it may never be begun
-        _unregister_task(self._task)
+        self.context = context
+        self._relay = relay = Relay(loop)
+        task = RequestTask.__new__(RequestTask)
+        task.relay = relay
+        RequestTask.__init__(task, relay, loop=loop, name=NAME, context=context)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it may never get one
+        self._task = task
+        self._weak_references = getweakrefcount(task)
+        del task
         self._references = self._count_references()
 
     def first_step(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
-        """Let a coroutine take its first step.
+        """Let a coroutine take its first step, now; no task is being run.
 
         Returns:
-            The task that goes on with it; ``None`` if it has ended.
+            The task that goes on with it; ``None`` if it has ended. Then ``take_back`` or ``end`` has to follow, as
+            after an exception.
 
         Raises:
-            BaseException: the coroutine's.
+            BaseException: the coroutine's; an exit is a RuntimeError.
         """
-        CURRENT[self._loop] = self._task
-        try:
-            pending = step(self._first.context, coroutine)
-        finally:
-            del CURRENT[self._loop]
-        if pending is ENDED:
-            return None
         relay = self._relay
         relay.coroutine = coroutine
+        relay.state = LENT
+        CURRENT[self._loop] = self._task
+        try:
+            pending = step(self.context, coroutine)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(EXITED) from error
+        finally:
+            CURRENT.pop(self._loop, None)
+        if type(pending) is Ended:
+            relay.result_ = pending.result
+            return None
         relay.pending = pending
-        relay.reported = False
-        self._begin()
+        relay.state = TAKEN
+        self._go_on()
         return self._task
 
-    def is_spare(self) -> bool:
-        """Whether it is as it was made, and can be lent again; asked when a first step was a coroutine's last."""
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Be the task of a coroutine, which is begun now; no task is being run."""
+        try:
+            if self.first_step(coroutine) is None:
+                self.end(None)
+        except BaseException as error:
+            self.end(error)
+        return self._task
+
+    def queue(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Be the task of a coroutine, which the loop will begin."""
+        self._relay.coroutine = coroutine
+        self._relay.state = RUNNING
+        self._task._log_destroy_pending = True  # type: ignore[attr-defined]
+        return self._task
+
+    def take_back(self) -> bool:
+        """Whether it is as it was made; then it is in reserve again. The coroutine's first step was its last."""
         if self._count_references() != self._references:
             return False
         task: Any = self._task  # a reference more, so not before they are counted
-        return (
-            not len(self._first.context)
-            and not getweakrefcount(task)
-            and task._callbacks is None
-            and not task._must_cancel
-            and not task.cancelling()
-            and task.get_name() is NAME
-        )
+        if (
+            getweakrefcount(task) != self._weak_references
+            or task._callbacks is not None
+            or task._must_cancel
+            or task.cancelling()
+            or task.get_name() is not NAME
+            or task.__dict__
+        ):
+            return False
+        relay = self._relay
+        relay.coroutine = relay.result_ = None
+        relay.state = IDLE
+        return True
 
     def end(self, error: BaseException | None) -> None:
         """End as the coroutine did, for those who took the task for its own."""
         self._relay.error = error
-        self._begin()
-        if error is not None and not self._task.cancelled():
-            self._task.exception()  # it was raised to the caller, and is not to be reported as never retrieved
+        self._relay.state = ENDED
+        if error is not None:
+            # Whoever called the coroutine has it, and it is not to be reported as never retrieved.
+            self._task.add_done_callback(_retrieve, context=self.context)
+        self._go_on()
 
-    def _begin(self) -> None:
+    def _go_on(self) -> None:
+        """Let the task take the next step, if the loop has not yet to begin it: then it will."""
         self._task._log_destroy_pending = True  # type: ignore[attr-defined]
-        _register_task(self._task)
-        self._first.run()
+        wakeup, self._relay.wakeup = self._relay.wakeup, None
+        if wakeup is not None:
+            self.context.run(wakeup, self._relay)
 
     def _count_references(self) -> int:
         return getrefcount(self._task)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,2 +1,4 @@
+cdef class Ended:
+    cdef public object result
+
 cpdef object step(object context, object coroutine)
-cpdef bint has_variables() except -1

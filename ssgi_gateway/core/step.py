@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, Final
 
-ENDED: Final = object()
-"""What ``step`` returns of a coroutine that has nothing left to do; its own result is not asked for."""
+
+class Ended:
+    """That a coroutine has ended, and with what."""
+
+    __slots__ = ("result",)
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+NOTHING: Final = Ended(None)
 
 
 def step(context: Context, coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Let a coroutine run until it waits or ends.
 
     Returns:
-        What it waits for, as it is told to a task; ``ENDED`` if it has ended.
+        What it waits for, as it is told to a task; an ``Ended`` if it has ended.
 
     Raises:
         BaseException: the coroutine's.
     """
     try:
         return context.run(coroutine.send, None)
-    except StopIteration:
-        return ENDED
-
-
-def has_variables() -> bool:
-    """Whether any context variable is set here, which a coroutine that is run here has to find."""
-    return len(copy_context()) > 0
+    except StopIteration as end:
+        return NOTHING if end.value is None else Ended(end.value)

@@ -8,14 +8,20 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 
 cdef extern from "Python.h":
-    object PyContext_CopyCurrent()
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
     int PyIter_Send(object iterator, object value, PyObject **result) except -1
     int PYGEN_RETURN
 
-cdef object over = object()
-ENDED = over
+
+cdef class Ended:
+    """That a coroutine has ended, and with what."""
+
+    def __init__(self, result):
+        self.result = result
+
+
+cdef object nothing = Ended(None)
 
 
 cpdef object step(object context, object coroutine):
@@ -29,9 +35,6 @@ cpdef object step(object context, object coroutine):
         PyContext_Exit(context)
     pending = <object>told
     Py_DECREF(pending)
-    return over if ended else pending
-
-
-cpdef bint has_variables() except -1:
-    """Whether any context variable is set here; see the portable function."""
-    return len(PyContext_CopyCurrent()) > 0
+    if not ended:
+        return pending
+    return nothing if pending is None else Ended(pending)

@@ -7,42 +7,63 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
-from asyncio import current_task
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, copy_context
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any
 
-from .spare_task import CURRENT, NAME, SpareTask, make_task
-from .step import has_variables
-
-EAGER = sys.version_info >= (3, 12)
-"""From Python 3.12 a task can run until its first suspension before its creator goes on: an application that
-answers without waiting then costs no turn of the loop. Before, ``make_task`` makes that possible."""
-
-MAX_SPENT: Final = 64
-"""At how many tasks in reserve, used up at a rate of one in three or more, it is plain that this application uses each:
-its framework notes something on every task, say. Then ordinary ones are cheaper."""
+from .server_loop import ServerLoop
+from .spare_task import CURRENT, SpareTask
 
 
 class TaskScope:
-    """The tasks of one server; ``tasks`` is what is still running."""
+    """The tasks of one server; ``tasks`` is what is still running.
 
-    __slots__ = ("_spare", "_spent", "loop", "tasks")
+    Each is begun at once, unless another task is being run or the application has a task factory of its own. It is an
+    ordinary task in every respect (``current_task``, timeouts, cancellation), and only its first step is not put into
+    the loop's queue: an application that answers without waiting then costs no turn of the loop. A coroutine that
+    calls ``sys.exit()`` fails with a RuntimeError: asyncio would end the server.
+    """
+
+    __slots__ = ("_spare", "loop", "tasks")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        self.loop = ServerLoop(loop)
         self.tasks: set[asyncio.Task[Any]] = set()
         self._spare: SpareTask | None = None
-        self._spent = 0
 
-    def spawn(self, awaitable: Awaitable[Any], done: Callable[[asyncio.Task[Any]], object]) -> asyncio.Task[Any]:
-        """Run ``awaitable`` to its end; ``done(task)`` is called then, on the loop."""
-        task = start_task(self.loop, to_coroutine(awaitable))
+    def spawn(
+        self,
+        awaitable: Awaitable[Any],
+        done: Callable[[asyncio.Task[Any]], object],
+        context: Context | None = None,
+    ) -> asyncio.Task[Any]:
+        """Run ``awaitable`` to its end; ``done(task)`` is called then, on the loop.
+
+        Args:
+            awaitable: a coroutine, or what can be awaited.
+            done: takes the task.
+            context: in which it runs, and which nobody is in; without one a copy of the current one.
+        """
+        coroutine = to_coroutine(awaitable)
+        loop = self.loop.asyncio
+        if context is None:
+            context = copy_context()
+        if loop.get_task_factory() is not None:
+            task: asyncio.Task[Any] = context.run(loop.create_task, coroutine)
+        elif loop in CURRENT:
+            task = SpareTask(loop, context).queue(coroutine)
+        else:
+            task = SpareTask(loop, context).start(coroutine)
         self._hold(task, done)
         return task
 
-    def run(self, awaitable: Awaitable[Any], done: Callable[[asyncio.Task[Any]], object]) -> asyncio.Task[Any] | None:
+    def run(
+        self,
+        awaitable: Awaitable[Any],
+        done: Callable[[asyncio.Task[Any]], object],
+        context: Context | None = None,
+    ) -> asyncio.Task[Any] | None:
         """As ``spawn``, where nobody wants the task of what ends at once.
 
         Returns:
@@ -51,43 +72,34 @@ class TaskScope:
         Raises:
             BaseException: what ``awaitable`` raised before it waited for anything.
         """
-        coroutine = to_coroutine(awaitable)
-        if EAGER or self._spent >= MAX_SPENT or self._cannot_lend():
-            task: asyncio.Task[Any] | None = start_task(self.loop, coroutine)
-            if task is not None and task.done():
-                task.result()
-                return None
-        else:
-            task = self._run_first_step(coroutine)
-        if task is not None:
-            self._hold(task, done)
-        return task
-
-    def _cannot_lend(self) -> bool:
-        """Whether a task is running already, or the coroutine has to inherit something that one in reserve has not."""
         loop = self.loop
-        return loop in CURRENT or has_variables() or loop.get_task_factory() is not None
-
-    def _run_first_step(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
-        spare, self._spare = self._spare, None
-        if spare is None:
-            spare = SpareTask(self.loop)
+        if loop.asyncio in CURRENT or loop.asyncio.get_task_factory() is not None:
+            return self.spawn(awaitable, done, context)
+        coroutine = to_coroutine(awaitable)
+        if context is None:
+            context = copy_context()
+        if loop.is_fresh(context):
+            spare, self._spare = self._spare, None
+            if spare is None:
+                spare = SpareTask(loop.asyncio, context)
+        else:
+            # It has variables that the one in reserve has not.
+            spare = SpareTask(loop.asyncio, context)
         try:
-            task: asyncio.Task[Any] | None = spare.first_step(coroutine)
+            task = spare.first_step(coroutine)
         except BaseException as error:
             self._take_back(spare, error)
             raise
         if task is None:
             self._take_back(spare, None)
+        else:
+            self._hold(task, done)
         return task
 
     def _take_back(self, spare: SpareTask, error: BaseException | None) -> None:
-        if spare.is_spare():
+        if self.loop.is_fresh(spare.context) and spare.take_back():
             self._spare = spare
-            if self._spent:
-                self._spent -= 1
         else:
-            self._spent += 2
             spare.end(error)
 
     def _hold(self, task: asyncio.Task[Any], done: Callable[[asyncio.Task[Any]], object]) -> None:
@@ -96,23 +108,8 @@ class TaskScope:
             done(task)
             return
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-        task.add_done_callback(done)
-
-
-def start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """A task for ``coroutine``, begun at once unless another task is being run.
-
-    It is an ordinary task in every respect (``current_task``, timeouts, cancellation), only its first step is not
-    put into the loop's queue: on Python 3.11 that saves two thirds of what a task costs.
-    """
-    if current_task(loop) is not None or loop.get_task_factory() is not None:
-        return loop.create_task(coroutine)
-    if EAGER:
-        return asyncio.Task(coroutine, loop=loop, name=NAME, eager_start=True)  # type: ignore[call-arg, unused-ignore]
-    task, first = make_task(loop, coroutine)
-    first.run()
-    return task
+        self.loop.when_done(task, self.tasks.discard)
+        self.loop.when_done(task, done)
 
 
 def to_coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:

@@ -17,6 +17,7 @@ cdef class WebSocket(Exchange):
     cdef Py_ssize_t _queued
     cdef object _receiver
     cdef tuple _args
+    cdef object _context
     cdef bint _busy
     cdef bint _starting
     cdef bint _stopped
@@ -24,6 +25,8 @@ cdef class WebSocket(Exchange):
     cdef tuple _ended
     cdef int _rejected
 
+    cpdef object when_received(self, object handler, tuple args, object context)
+    cpdef object when_closed(self, object handler, tuple args, object context)
     cpdef object send(self, object payload)
     cpdef object close(self, object code=*, object reason=*)
     cpdef bint deliver(self, object message) except -1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextvars import copy_context
 from sys import getsizeof
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,7 @@ from .exchange import Exchange, flat
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Iterable, Mapping
+    from contextvars import Context
 
     from ..wire.cgi import RequestHead
     from .channel import Channel
@@ -45,6 +47,7 @@ class WebSocket(Exchange):
     __slots__ = (
         "_args",
         "_busy",
+        "_context",
         "_ended",
         "_offered",
         "_queue",
@@ -73,6 +76,7 @@ class WebSocket(Exchange):
         self._taker: Any = None
         self._receiver: Any = None
         self._args: tuple[Any, ...] = ()
+        self._context: Context | None = None  # in which the receiver runs
         self._busy = False
         self._rejected = 0
         self._starting = False  # an async handler's task is being made, and may have ended before that returns
@@ -177,20 +181,35 @@ class WebSocket(Exchange):
     # -- handlers ------------------------------------------------------------------------------------------------
 
     def on_receive(self, handler: Any, *args: Any) -> None:
-        """Call ``handler(ws, message, *args)``, sync or async, for each message: one at a time and in order."""
+        """Call ``handler(ws, message, *args)``, sync or async, for each message: one at a time and in order.
+
+        It runs in a copy of the context in which this is called, the same for all messages.
+        """
         if not callable(handler):
             raise TypeError(f"on_receive wants a callable, got {type(handler).__name__}")
+        self.when_received(handler, args, copy_context())
+
+    def when_received(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
+        """``on_receive`` for adapters, without a context."""
         self._receiver = handler
         self._args = args
+        self._context = context
         if self._queue:
             self._next()
 
     def on_close(self, handler: Any, *args: Any) -> None:
-        """Call ``handler(ws, code, reason, *args)`` once when it is over; 1005 without a code, 1006 when broken."""
+        """Call ``handler(ws, code, reason, *args)`` once when it is over; 1005 without a code, 1006 when broken.
+
+        It runs in a copy of the context in which this is called.
+        """
+        self.when_closed(handler, args, copy_context())
+
+    def when_closed(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
+        """``on_close`` for adapters, without a context."""
         if self._ended is not None:
-            self._notify(handler, (self, *self._ended, *args))
+            self._notify(handler, (self, *self._ended, *args), context)
         else:
-            self._handlers = [*(self._handlers or ()), (handler, args)]
+            self._handlers = [*(self._handlers or ()), (handler, args, context)]
 
     # -- for adapters whose applications ask for messages --------------------------------------------------------
 
@@ -259,8 +278,8 @@ class WebSocket(Exchange):
         if handlers is None:
             self.cancel()
         else:
-            for handler, args in handlers:
-                self._notify(handler, (self, code, reason, *args))
+            for handler, args, context in handlers:
+                self._notify(handler, (self, code, reason, *args), context)
 
     def abort(self) -> None:
         """The peer left before the upgrade was decided."""
@@ -282,18 +301,20 @@ class WebSocket(Exchange):
 
     def _dispatch(self, message: str | bytes) -> None:
         self._busy = True  # for a sync handler as well: nothing that it calls may begin the next message
+        context = self._context
         try:
-            result = self._receiver(self, message, *self._args)
+            if context is None:
+                result = self._receiver(self, message, *self._args)
+            else:
+                result = context.run(self._receiver, self, message, *self._args)
         except BaseException as exc:
             self._busy = False
             self._receiver_failed(exc)
-            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
-                raise
             return
         if is_pending(result):
             self._starting = True
             try:
-                self._spawn(result, self._received)
+                self._spawn(result, self._received, context)
             finally:
                 self._starting = False
         else:
