@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .server_loop import ServerLoop
 
 TOGETHER: Final = 262144
 """Bytes up to which everything that waits is handed out as one: an application's turn costs more than a copy of what
@@ -77,7 +80,7 @@ class RequestBody:
         self.size -= len(data)
         return data
 
-    def when_more(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    def when_more(self, loop: ServerLoop) -> asyncio.Future[None]:
         """A future that is done when ``take`` has something new to say."""
         waiter = loop.create_future()
         if self._waiters is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from .awaitables import is_pending

@@ -2,6 +2,7 @@ cdef class ServerLoop:
     cdef public object asyncio
     cdef public object context
     cdef Py_ssize_t _size
+    cdef list _values
 
     cpdef object fresh(self)
     cpdef bint is_fresh(self, object context) except -1

@@ -33,12 +33,13 @@ class ServerLoop:
     The context is what is current when this is made: before any request.
     """
 
-    __slots__ = ("_size", "asyncio", "context")
+    __slots__ = ("_size", "_values", "asyncio", "context")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.asyncio = loop
         self.context: Context = copy_context()
         self._size = len(self.context)
+        self._values = [id(value) for value in self.context.values()]  # the context keeps them alive
 
     # -- contexts ------------------------------------------------------------------------------------------------
 
@@ -53,7 +54,7 @@ class ServerLoop:
         if not self._size:
             return True
         # Identity and not equality: two empty lists are equal, and one of them is somebody's.
-        return all(context.get(variable, self) is value for variable, value in self.context.items())
+        return [id(value) for value in map(context.get, self.context)] == self._values
 
     # -- descriptors ---------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 from .step cimport Ended, step
 
-cdef object CURRENT
+cdef object CURRENT, set_relay, set_log_destroy_pending
 
 
 cdef class Relay:
@@ -12,6 +12,7 @@ cdef class Relay:
     cdef public object result_
     cdef public object error
     cdef public object wakeup
+    cdef public bint marked
 
     cpdef object send(self, object value)
 

@@ -8,8 +8,9 @@ task, as it was before: whoever asked for the current task in the first step has
 
 Nothing of asyncio is replaced for that. The task is made as any other, by its class, on its loop, and its coroutine is
 a ``Relay``. The relay waits by asyncio's protocol for futures that are not its own ("Extending", Futures): it is what
-the task waits for, so it is given the task's callback, and calls it when it has a coroutine for the task. Until the loop
-has come to the task's first step there is no such callback, and none is needed: the relay has its coroutine by then.
+the task waits for, so it is given the task's callback, and calls it when it has a coroutine for the task. Until the
+loop has come to the task's first step there is no such callback, and none is needed: the relay has its coroutine by
+then.
 
 The task is lent again only as it was. Anything that a first step left on it (a callback, a cancellation, a reference or
 weak reference to it, a name, an attribute, a context variable) is a use of it: then it ends as the coroutine did, and
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import current_task
-from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]  # documented under "Extending"
+from asyncio.tasks import _enter_task, _leave_task  # documented under "Extending"
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from sys import getrefcount
@@ -68,7 +69,17 @@ if CURRENT is None:
 class Relay:
     """The coroutine of a ``RequestTask``: it runs another one, once there is one, and ends as that did."""
 
-    __slots__ = ("_asyncio_future_blocking", "coroutine", "error", "loop", "pending", "result_", "state", "wakeup")
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "coroutine",
+        "error",
+        "loop",
+        "marked",
+        "pending",
+        "result_",
+        "state",
+        "wakeup",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
@@ -79,6 +90,7 @@ class Relay:
         self.result_: Any = None
         self.error: BaseException | None = None
         self.wakeup: Callable[[Relay], object] | None = None  # the task's callback, while it waits for this
+        self.marked = False  # somebody has set an attribute of the task
 
     # -- as a coroutine ------------------------------------------------------------------------------------------
 
@@ -113,21 +125,24 @@ class Relay:
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         """Resume with an exception."""
         error = kind if value is None else value
-        if self.state == ENDED:
-            raise self.error if self.error is not None else error
-        if self.coroutine is None:
-            self.state = ENDED
-            raise error
-        if self.state == TAKEN:
-            # The task was cancelled in the first step. asyncio then cancels what the coroutine has come to wait for.
-            self.state = RUNNING
-            pending, self.pending = self.pending, None
-            if pending is not None and pending.cancel():
-                return pending
         try:
+            if self.state == ENDED:
+                raise self.error if self.error is not None else error
+            if self.coroutine is None:
+                self.state = ENDED
+                raise error
+            if self.state == TAKEN:
+                # The task was cancelled in the first step. asyncio then cancels what the coroutine came to wait for.
+                self.state = RUNNING
+                pending, self.pending = self.pending, None
+                if pending is not None and pending.cancel():
+                    return pending
             return self.coroutine.throw(error)
         except (SystemExit, KeyboardInterrupt) as exit_:
             raise RuntimeError(EXITED) from exit_
+        finally:
+            # Its traceback has this frame: what the coroutine held is to be let go now, and not by the collector.
+            kind = value = error = None
 
     def close(self) -> None:
         """End."""
@@ -174,9 +189,18 @@ class RequestTask(Task):
 
     _coro = property(get_coro)  # what print_stack and repr look at
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.relay.marked = True  # asyncio's tasks have a dict that cannot be looked into
+        Task.__setattr__(self, name, value)
+
     def done(self) -> bool:
         """Whether it has ended. One in reserve counts as that, and so is in nobody's ``asyncio.all_tasks()``."""
         return self.relay.state == IDLE or Task.done(self)
+
+
+# Not by assignment, which says that the application has marked the task.
+set_relay: Any = RequestTask.relay.__set__  # type: ignore[attr-defined]
+set_log_destroy_pending: Any = Task._log_destroy_pending.__set__  # type: ignore[attr-defined]
 
 
 class SpareTask:
@@ -194,9 +218,9 @@ class SpareTask:
         self.context = context
         self._relay = relay = Relay(loop)
         task = RequestTask.__new__(RequestTask)
-        task.relay = relay
+        set_relay(task, relay)
         RequestTask.__init__(task, relay, loop=loop, name=NAME, context=context)
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it may never get one
+        set_log_destroy_pending(task, False)  # it may never get one
         self._task = task
         self._weak_references = getweakrefcount(task)
         del task
@@ -243,7 +267,7 @@ class SpareTask:
         """Be the task of a coroutine, which the loop will begin."""
         self._relay.coroutine = coroutine
         self._relay.state = RUNNING
-        self._task._log_destroy_pending = True  # type: ignore[attr-defined]
+        set_log_destroy_pending(self._task, True)
         return self._task
 
     def take_back(self) -> bool:
@@ -257,10 +281,11 @@ class SpareTask:
             or task._must_cancel
             or task.cancelling()
             or task.get_name() is not NAME
-            or task.__dict__
         ):
             return False
         relay = self._relay
+        if relay.marked:
+            return False
         relay.coroutine = relay.result_ = None
         relay.state = IDLE
         return True
@@ -276,7 +301,7 @@ class SpareTask:
 
     def _go_on(self) -> None:
         """Let the task take the next step, if the loop has not yet to begin it: then it will."""
-        self._task._log_destroy_pending = True  # type: ignore[attr-defined]
+        set_log_destroy_pending(self._task, True)
         wakeup, self._relay.wakeup = self._relay.wakeup, None
         if wakeup is not None:
             self.context.run(wakeup, self._relay)

@@ -73,11 +73,11 @@ class Gateway:
         settings: Settings,
         observer: Observer | None = None,
     ) -> None:
-        self.loop = loop
+        self.scope = TaskScope(loop)
+        self.loop = self.scope.loop  # everything is registered in the server's own context
         self.http_app = http_app
         self.websocket_app = websocket_app
         self.settings = settings
-        self.scope = TaskScope(loop)
         self.state: dict[str, Any] = {}
         self.root_path = settings.root_path
         self.connections: set[Connection] = set()
@@ -100,7 +100,7 @@ class Gateway:
         self.observer: Observer | None = observer
         self._complaints = RateLimitedLog("ssgi_gateway.server")
         self._emptied: asyncio.Future[None] | None = None
-        self._sweeper: asyncio.TimerHandle | None = loop.call_later(SWEEP, self._on_timer)
+        self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(SWEEP, self._on_timer)
 
     def log_peer_error(self, kind: str, message: str) -> None:
         """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""

@@ -228,7 +228,7 @@ class WebSocketProtocol(Protocol):
         """The peer sends and does not read: it is not read either until it has taken what waits for it."""
         self._full = True
         self.connection.stop_reading()
-        self.connection.when_writable().add_done_callback(self._unstall)
+        self.gateway.loop.when_done(self.connection.when_writable(), self._unstall)
 
     def _unstall(self, _: asyncio.Future[bool]) -> None:
         if not self.socket.busy():

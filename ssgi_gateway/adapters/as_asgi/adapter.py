@@ -136,7 +136,7 @@ async def _run(
         exchange.run(app, kind, False)
         if not channel.over:
             listening = asyncio.ensure_future(channel.listen(receive))
-            listening.add_done_callback(lambda task: _listened(task, channel))
+            channel.scope.loop.when_done(listening, lambda task: _listened(task, channel))
         await channel.pump(send)
         while channel.scope.tasks:
             await asyncio.wait(tuple(channel.scope.tasks))

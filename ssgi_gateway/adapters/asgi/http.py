@@ -95,7 +95,7 @@ class HttpCall:
         self._body: RequestBody | None = request_body(res)
         self._request_done = False  # the whole request was handed out
         self._waiters: list[asyncio.Future[None]] | None = None
-        res.when_aborted(self._aborted, ())
+        res.when_aborted(self._aborted, (), None)
 
     # -- what the application hears ------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class HttpCall:
         """
         if self._waiters is not None:
             self._wake()
-        asyncio.get_running_loop().call_later(self._grace, self._cancel)
+        channel_of(self._res).scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:
         # Not `self._res.cancel` itself: Cython would make the callable of a C function with one argument too many.

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ConfigurationError
@@ -54,7 +55,7 @@ class Lifespan:
             ConfigurationError: it said that it cannot.
         """
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": SPEC_VERSION}, "state": state}
-        self._task = asyncio.get_running_loop().create_task(self._run(scope))
+        self._task = asyncio.get_running_loop().create_task(self._run(scope), context=copy_context())
         if not await self._ask("startup"):
             self._explain_silence()
         elif self._failure is not None:

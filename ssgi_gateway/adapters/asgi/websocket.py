@@ -67,7 +67,7 @@ class WebSocketCall:
         self._deadline: asyncio.TimerHandle | None = None
         self._left = False  # the application has returned
         ws.on_waiting(self._wake)
-        ws.on_close(self._ended)
+        ws.when_closed(self._ended, (), None)
 
     async def run(self, app: Callable[..., Any], scope: dict[str, Any]) -> None:
         """Call the application. When it returns, nobody is left to serve the WebSocket."""
@@ -172,7 +172,7 @@ class WebSocketCall:
             self._closed = (code, reason)
             self._wake()
             if not self._left:  # as for HTTP: told first, cancelled if it does not care
-                self._deadline = asyncio.get_running_loop().call_later(self._grace, self._cancel)
+                self._deadline = self._ws._channel.scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:
         self._ws.cancel()  # as in ``http``

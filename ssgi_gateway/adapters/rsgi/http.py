@@ -144,7 +144,7 @@ class RsgiHttpProtocol(RsgiCall):
 
     def started(self) -> None:
         """The application has to wait: from now on its client may leave before it has ended."""
-        self._res.on_aborted(self._aborted)
+        self._res.when_aborted(self._aborted, (), None)
 
     def gone(self) -> bool:
         """Whether the client has left."""

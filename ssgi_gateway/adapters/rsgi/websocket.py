@@ -55,7 +55,7 @@ class RsgiWebSocketProtocol(RsgiCall):
         self._ws = ws
         self._transport: WebSocketTransport | None = None
         self._gone = False  # the WebSocket has ended, or its client left before it was accepted
-        ws.on_close(self._closed)
+        ws.when_closed(self._closed, (), None)
 
     async def accept(self) -> WebSocketTransport:
         """Accept; no subprotocol is chosen, for RSGI has no way to choose one.

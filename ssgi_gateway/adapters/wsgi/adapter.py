@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters import shape
 from ssgi_gateway.errors import ConfigurationError
 
+from ...core.server_loop import ServerLoop
 from .call import whole_input
 from .environ import base_environ, build_environ
 from .inline import InlineCall
@@ -123,7 +124,7 @@ class ThreadedWsgi:
 
     async def startup(self, state: dict[str, Any]) -> None:
         """Start the threads, before the first request would."""
-        self._pool.start(asyncio.get_running_loop())
+        self._pool.start(ServerLoop(asyncio.get_running_loop()))
 
     async def shutdown(self) -> None:
         """End the threads; one that is stuck in the application is left behind."""

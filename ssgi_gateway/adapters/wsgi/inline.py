@@ -80,7 +80,7 @@ class InlineCall(WsgiCall):
                 self._close()
         if streams:
             rest: Any = self._res.run_async(self._go_on())
-            rest.add_done_callback(self._close)  # also if it is cancelled before it has begun
+            self._res._channel.scope.loop.when_done(rest, self._close)  # also if it is cancelled before it has begun
             self._rest = rest
         return self._rest
 

@@ -153,7 +153,7 @@ class StreamingInput(io.BufferedIOBase):
             if self._res.finished():
                 self.stop()
                 return
-            body.when_more(channel.scope.loop).add_done_callback(self.deliver)
+            channel.scope.loop.when_done(body.when_more(channel.scope.loop), self.deliver)
             channel.body_consumed(body)
             return
         self._ended = body.ended

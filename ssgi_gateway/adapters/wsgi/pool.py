@@ -25,7 +25,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import asyncio
+    from ...core.server_loop import ServerLoop
 
 __all__ = ["WorkerPool"]
 
@@ -73,7 +73,7 @@ class WorkerPool:
     )
 
     def __init__(self, size: int, queue_limit: int, high_water: int) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: ServerLoop | None = None
         self.high_water = high_water
         self._size = size
         self._queue_limit = queue_limit
@@ -89,7 +89,7 @@ class WorkerPool:
         self._shares = _shares_one_lock()
         self._threads: list[threading.Thread] = []
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def start(self, loop: ServerLoop) -> None:
         """Start the threads, once. They are daemons: one that is stuck does not keep the process."""
         if self.loop is None:
             self.loop = loop

@@ -24,7 +24,7 @@ cdef class ThreadedCall(WsgiCall):
 
     cpdef object init(self, WorkerPool pool, HttpResponse res, object app, dict base)
     cpdef object submit(self)
-    cdef object _serve(self)
+    cpdef object _serve(self)
     cdef object _wait(self)
     cdef object _post(self)
     cpdef object deliver(self)

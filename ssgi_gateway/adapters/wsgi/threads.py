@@ -106,7 +106,7 @@ class ThreadedCall(WsgiCall):
         if self._aborted:
             return
         try:
-            self._serve()
+            self._res._channel.scope.loop.fresh().run(self._serve)
         except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
             self._error = error
             self._post()
@@ -218,7 +218,8 @@ class ThreadedCall(WsgiCall):
             self._wake()
         elif not self._res.aborted:
             self._held = len(data)
-            self._res._channel.when_writable().add_done_callback(self._writable)
+            channel = self._res._channel
+            channel.scope.loop.when_done(channel.when_writable(), self._writable)
 
     def _send_file(self, file: OpenFile) -> None:
         res = self._res

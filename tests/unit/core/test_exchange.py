@@ -431,15 +431,27 @@ async def test_an_exception_answers_although_a_task_could_have():
     assert channel.said == FAILURE
 
 
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-async def test_who_ends_the_process_answers_first(kind):
-    def app(*_):
-        raise kind
+async def exits_at_once(kind):
+    raise kind
 
+
+async def exits_later(kind):
+    await asyncio.sleep(0)
+    raise kind
+
+
+def exits(kind):
+    raise kind
+
+
+@pytest.mark.parametrize("way", [exits, exits_at_once, exits_later])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+async def test_a_request_does_not_end_the_server(kind, way, caplog):
     res, channel = http()
-    with pytest.raises(kind):
-        res.run(app, "http", False)
+    res.run(lambda *_: way(kind), "http", False)
+    await settle()
     assert channel.said == FAILURE
+    assert messages(caplog) == ["GET /: the application raised"]
 
 
 async def test_bad_inputs_56_a_path_with_line_ends_stays_on_its_line(caplog):

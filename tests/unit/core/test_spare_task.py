@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
+import io
 import weakref
 
 import pytest
 
-from ssgi_gateway.core.tasks import EAGER, MAX_SPENT, TaskScope
+from ssgi_gateway.core.tasks import TaskScope
 from tests.loops import settle
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="")
-
-in_reserve = pytest.mark.skipif(EAGER, reason="from Python 3.12 asyncio begins tasks at once")
 
 
 class Bench:
@@ -52,14 +52,16 @@ async def test_what_never_waits_has_a_current_task_and_leaves_none():
     kinds = []
 
     async def looks():
-        kinds.append(type(asyncio.current_task()))
+        kinds.append(isinstance(asyncio.current_task(), asyncio.Task))
+        kinds.append(asyncio.current_task() in asyncio.all_tasks())
 
+    before = asyncio.all_tasks()
     for _ in range(3):
         assert await bench.run(looks) is None
-    assert [kind.__name__ for kind in kinds] == ["Task"] * 3
+    assert kinds == [True, True] * 3
     assert bench.scope.tasks == set()
     assert bench.ended == []
-    assert len(asyncio.all_tasks()) <= 2
+    assert asyncio.all_tasks() == before, "one in reserve is nobody's"
 
 
 async def test_what_waits_goes_on_in_the_task_it_began_in():
@@ -84,21 +86,19 @@ async def test_what_waits_goes_on_in_the_task_it_began_in():
     assert bench.scope.tasks == set()
 
 
-@in_reserve
 async def test_the_same_one_serves_all_that_never_wait():
     bench = Bench()
-    ordinary = []
+    identities = set()
 
     async def looks():
-        ordinary.append(asyncio.current_task() in asyncio.all_tasks())
+        identities.add(id(asyncio.current_task()))
 
-    for _ in range(2 * MAX_SPENT):
+    for _ in range(100):
         await bench.run(looks)
-    assert not any(ordinary), "an ordinary one was made, because those in reserve were spent"
+    assert len(identities) == 1
 
 
-# asyncio's own eager tasks let an exit through before anybody has the task, and then complain that nobody asked it.
-@pytest.mark.parametrize("error", [KeyError("a"), asyncio.CancelledError("b"), *([] if EAGER else [SystemExit(3)])])
+@pytest.mark.parametrize("error", [KeyError("a"), asyncio.CancelledError("b")])
 async def test_what_fails_at_once_is_raised(error):
     bench = Bench()
 
@@ -322,21 +322,206 @@ async def test_an_awaitable_that_is_no_coroutine():
     assert await (await bench.run(Answer)) == 42
 
 
-@in_reserve
-async def test_it_is_given_up_for_those_who_leave_something_on_every_task():
+async def test_one_for_each_where_something_is_noted_on_every_task():
     bench = Bench()
     notes: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-
-    ordinary = []
+    found = []
 
     async def notes_something():
-        task = asyncio.current_task()
-        notes[task] = "a note"
-        ordinary.append(task in asyncio.all_tasks())
+        found.append(notes.get(asyncio.current_task()))
+        notes[asyncio.current_task()] = "a note"
 
-    for _ in range(MAX_SPENT):
+    for _ in range(20):
         await bench.run(notes_something)
-    assert (ordinary[0], ordinary[-1]) == (False, True)
+    assert found == [None] * 20
+
+
+async def test_an_attribute_of_one_is_not_seen_by_the_next():
+    bench = Bench()
+    found = []
+
+    async def sets():
+        found.append(getattr(asyncio.current_task(), "user", None))
+        asyncio.current_task().user = "alice"
+
+    for _ in range(3):
+        await bench.run(sets)
+    assert found == [None] * 3
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("leaves", [SystemExit, KeyboardInterrupt])
+async def test_an_exit_is_an_error_of_the_application(leaves, waits):
+    bench = Bench()
+
+    async def exits():
+        if waits:
+            await asyncio.sleep(0)
+        raise leaves(3)
+
+    told = await bench.run(exits)
+    if waits:
+        await settle()
+        [task] = bench.ended
+        told = task.exception()
+    assert isinstance(told, RuntimeError)
+    assert str(told) == "the application called sys.exit()"
+    assert isinstance(told.__cause__, leaves)
+
+
+# -- what asyncio can tell of it -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_its_coroutine_and_its_stack_are_the_applications(waits):
+    bench = Bench()
+    seen = []
+
+    def look():
+        task = asyncio.current_task() if not seen else seen[0]
+        seen.append(task)
+        text = io.StringIO()
+        task.print_stack(file=text)
+        name = task.get_coro().__name__
+        told.append((task in asyncio.all_tasks(), name, "application" in repr(task), text.getvalue()))
+
+    async def application():
+        look()
+        if waits:
+            await asyncio.sleep(0.001)
+
+    told = []
+    task = await bench.run(application)
+    if waits:
+        look()
+        assert seen == [task, task]
+        assert inspect.iscoroutine(task.get_coro())
+        assert next(frame.f_code.co_name for frame in task.get_stack()) == "application"
+        await task
+    for listed, name, named, stack in told:
+        assert (listed, name, named) == (True, "application", True)
+        assert "in application" in stack
+
+
+# -- what else may run meanwhile -------------------------------------------------------------------------------------
+
+
+class Leftover:
+    """In a cycle, with a finalizer that schedules something, as asyncio's StreamWriter has one."""
+
+    def __init__(self, loop, called):
+        self.me = self
+        self.loop = loop
+        self.called = called
+
+    def __del__(self):
+        self.loop.call_soon(self.called.append, 1)
+
+
+async def test_what_a_finalizer_schedules_while_a_task_is_made_is_called_and_nothing_is_lost():
+    loop = asyncio.get_running_loop()
+    called, answered = [], []
+    made = 0
+    threshold = gc.get_threshold()
+
+    async def application():
+        await asyncio.sleep(0)
+        answered.append(1)
+
+    try:
+        for step in range(7, 60, 2):
+            gc.set_threshold(step, 3, 3)
+            bench = Bench()
+            for _ in range(3):
+                for _ in range(3):
+                    Leftover(loop, called)
+                    made += 1
+                await bench.run(application)
+            await settle()
+    finally:
+        gc.set_threshold(*threshold)
+    gc.collect()
+    await settle()
+    assert len(answered) == 27 * 3
+    assert len(called) == made
+
+
+async def test_in_debug_mode():
+    loop = asyncio.get_running_loop()
+    bench = Bench()
+    loop.set_debug(True)
+    try:
+
+        async def application():
+            await asyncio.sleep(0)
+            return asyncio.current_task() in asyncio.all_tasks()
+
+        async def at_once():
+            return None
+
+        for _ in range(3):
+            assert await bench.run(at_once) is None
+            assert await (await bench.run(application))
+    finally:
+        loop.set_debug(False)
+
+
+async def test_a_loop_within_the_loop_has_its_own_tasks():
+    bench = Bench()
+
+    async def inner():
+        await asyncio.sleep(0)
+        return asyncio.current_task().get_coro().__name__
+
+    async def outer():
+        loop = asyncio.new_event_loop()
+        running, within = asyncio._get_running_loop(), []
+        asyncio._set_running_loop(None)
+        try:
+            within.append(loop.run_until_complete(inner()))
+        finally:
+            asyncio._set_running_loop(running)
+            loop.close()
+        assert within == ["inner"]
+        before = asyncio.current_task()
+        await asyncio.sleep(0)
+        assert asyncio.current_task() is before
+        return "done"
+
+    assert await (await bench.run(outer)) == "done"
+
+
+async def test_nobody_cancels_the_one_in_reserve():
+    bench = Bench()
+    await seen(bench, [])
+    await settle()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        assert task.get_name() != "ssgi-gateway request"
+
+
+async def test_a_cancellation_while_it_is_lent_and_parked():
+    """``cancel`` asks what the task waits for, which is the relay."""
+    bench = Bench()
+    await seen(bench, [])
+    await settle()  # it has taken its first step, and waits for a coroutine
+
+    async def cancels_itself():
+        asyncio.current_task().cancel()
+        await asyncio.sleep(3600)
+
+    task = await bench.run(cancels_itself)
+    await settle()
+    assert task.cancelled()
+
+
+async def test_a_result_is_not_lost_where_somebody_wants_the_task():
+    bench = Bench()
+
+    async def application():
+        return (1, 2)
+
+    task = bench.scope.spawn(application(), bench.ended.append)
+    assert await task == (1, 2)
 
 
 async def test_a_task_factory_is_asked():
