@@ -16,7 +16,7 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.sources import add_options
 from ssgi_gateway.settings.values import did_you_mean
 
-__all__ = ["explain", "parse_serve", "parser", "read"]
+__all__ = ["add_supervisor_options", "explain", "parse_serve", "parser", "read"]
 
 ADDRESSES: Final = """\
 addresses:
@@ -96,6 +96,12 @@ def parse_serve(words: list[str], prog: str = "ssgi-gateway serve") -> argparse.
     )
     add_options(parser)
     return read(parser, words)
+
+
+def add_supervisor_options(parser: argparse.ArgumentParser) -> None:
+    """``--pid`` and ``--pid-file``: which running server a command is about."""
+    parser.add_argument("--pid", type=int, metavar="PID", help="The supervisor's process id.")
+    parser.add_argument("--pid-file", metavar="FILE", help="The file that holds it (serve --pid-file).")
 
 
 def parser(prog: str, description: str) -> argparse.ArgumentParser:

@@ -35,6 +35,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("cli.serve:serve", "Serve an application. See: ssgi-gateway serve --help"),
     "doctor": Command("tools.doctor.command:main", "Say what is wrong between the web server and the gateway."),
     "config": Command("tools.config:main", "Print a configuration for nginx, Apache, lighttpd, Caddy, HAProxy ..."),
+    "check": Command("cli.check:check", "See whether an application and its settings could be served."),
+    "reload": Command("cli.reload:reload", "Reload a running server, and wait until it has."),
 }
 """In the order of ``--help``."""
 

@@ -11,6 +11,7 @@ import functools
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.cli.banner import banner
@@ -68,17 +69,19 @@ def _serve_alone(settings: Settings) -> int:
             listener.close()
 
 
-def _announce(settings: Settings, opened: list[Listener], http: bool, websocket: bool, codecs: str, loop: str) -> None:
+def _announce(
+    settings: Settings, opened: Iterable[Listener], http: bool, websocket: bool, codecs: str, loop: str
+) -> None:
     # Why it is not another build or loop is for --version to say.
     codecs, loop = codecs.partition(" (")[0], loop.partition(" (")[0]
-    print(banner(opened, http, websocket, settings.app, codecs, loop), file=sys.stderr, flush=True)
+    print(banner(list(opened), http, websocket, settings.app, codecs, loop), file=sys.stderr, flush=True)
 
 
-def parse(words: list[str]) -> dict[str, Any]:
+def parse(words: list[str], command: str = "ssgi-gateway serve") -> dict[str, Any]:
     """What the words of a command line say, that of ``serve`` or of a command with the same settings."""
     given = plain_words(words)
     if given is not None:
         return given
     from ssgi_gateway.cli import arguments  # argparse and its parser are a tenth of a start: for help, for mistakes
 
-    return vars(arguments.parse_serve(words))
+    return vars(arguments.parse_serve(words, command))

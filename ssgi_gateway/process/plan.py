@@ -228,7 +228,7 @@ class _Work:
     def _worker_failed(self, event: WorkerFailed) -> None:
         seat = self.seats.get(event.seat)
         if seat is not None and seat.state == STARTING:
-            self.put(seat, RETIRING, self.now + GRACE)
+            self.put(seat._replace(worn="failed"), RETIRING, self.now + GRACE)
             self._start_failed(seat, event.text, event.status)
 
     def _worker_exited(self, event: WorkerExited) -> None:
@@ -245,7 +245,7 @@ class _Work:
             self._back_off(seat)
         elif seat.state == STARTING:
             self._start_failed(seat, f"a worker ended before it was ready: {event.how}", 2)
-        elif seat.state == RETIRING and event.how != GOOD and seat.pid:
+        elif seat.state == RETIRING and event.how != GOOD and seat.pid and seat.worn != "failed":
             self.act(Log("warning", f"worker {seat.number} (process {seat.pid}) ended: {event.how}"))
 
     def _back_off(self, seat: Seat) -> None:

@@ -1,12 +1,11 @@
 """The process that starts workers and never serves: it hears signals and messages, asks ``plan``, and does that.
 
 It has no event loop of asyncio, no application, no thread and no timer: between events it sleeps. It may be replaced in
-place (``exec``): process id, children, listeners and what it knows stay (``successor``).
+place (``successor``): process id, children, listeners and what it knows stay.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import selectors
@@ -14,25 +13,25 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.process import plan, sockets, states
+from ssgi_gateway.process import plan, privileges, sockets, states, successor, system, systemd
 from ssgi_gateway.process.messages import VERSION, Channel, pair
+from ssgi_gateway.process.report import Report
+from ssgi_gateway.process.system import kill, say
 from ssgi_gateway.process.template import CONTROL
 from ssgi_gateway.process.wanted import wanted_workers
 from ssgi_gateway.settings import sources
 
 if TYPE_CHECKING:
-    from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
 
-__all__ = ["Supervisor", "run"]
+__all__ = ["Supervisor", "check_known", "run"]
 
-PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
-
-Announce: TypeAlias = "Callable[[list[Listener], bool, bool, str, str], None]"
+Announce: TypeAlias = Callable[[sockets.Listeners, bool, bool, str, str], None]
 """Takes the listeners, whether HTTP and whether WebSockets are served, the codecs and the event loop in use."""
 
 SIGNALS: Final[Mapping[int, Callable[[], states.Event]]] = {
@@ -41,14 +40,14 @@ SIGNALS: Final[Mapping[int, Callable[[], states.Event]]] = {
     signal.SIGINT: states.Int,
     signal.SIGTTIN: states.Ttin,
     signal.SIGTTOU: states.Ttou,
-    signal.SIGWINCH: states.Winch,
     signal.SIGUSR2: states.Usr2,
 }
-"""What a signal means to the plan; SIGHUP, SIGUSR1 and SIGCHLD need more than that."""
+"""What a signal means to the plan, for those that mean nothing else."""
 
 COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})
+"""Signals of which two are more than one."""
 
-HEARD: Final = frozenset({*SIGNALS, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD})
+HEARD: Final = frozenset({*SIGNALS, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGCHLD})
 
 
 def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int:
@@ -62,9 +61,14 @@ def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int
     Raises:
         ConfigurationError: a listener cannot be opened, or the first generation cannot start.
     """
-    with sockets.entered(settings.chdir):
-        opened = sockets.open_all(sockets.addresses(settings), settings)
-    supervisor = Supervisor(given, settings, opened, announce)
+    known = successor.take()
+    if known is None:
+        privileges.check(settings)
+        with sockets.entered(settings.chdir):
+            supervisor = Supervisor(given, settings, sockets.Listeners.open(settings), announce)
+    else:
+        supervisor = Supervisor(given, settings, sockets.Listeners.load(known["listeners"]), announce)
+        supervisor.take_over(known)
     try:
         return supervisor.run()
     finally:
@@ -83,15 +87,10 @@ class Supervisor:
     """The actor; what it decides is in ``plan``."""
 
     def __init__(
-        self,
-        given: Mapping[str, Any],
-        settings: Settings,
-        opened: list[Listener],
-        announce: Announce,
+        self, given: Mapping[str, Any], settings: Settings, listeners: sockets.Listeners, announce: Announce
     ) -> None:
         self.given = given
-        self.settings = settings
-        self.listeners = opened
+        self.listeners = listeners
         self.announce = announce
         self.directory = os.getcwd()
         self.state = states.State(wanted_workers(settings.workers), limits(settings))
@@ -101,28 +100,44 @@ class Supervisor:
         self.adoption = sockets.adoption_pair()
         self.wakeup = socket.socketpair(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.selector = selectors.DefaultSelector()
+        self.report = Report()
+        self.reloads = {"ok": 0, "failed": 0, "last": ""}
+        self.pid_file = privileges.PidFile(os.path.abspath(settings.pid_file) if settings.pid_file else "")
+        self.terminal = has_terminal()
+        self.signals: deque[int] = deque()
+        self.check: tuple[int, int] | None = None
+        self.watchdog = systemd.watchdog_interval()
+        self.next_watchdog = time.monotonic() if self.watchdog else states.NEVER
+        self.announced = False
         self.status: int | None = None
         self.text = ""
-        self.announced = False
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Until the plan says that it is over."""
         if os.getpid() != 1:
-            become_subreaper()
+            system.become_subreaper()
+        system.entitle("ssgi supervisor")
         self._listen_to_signals()
         self._hear(states.Tick())
         while self.status is None:
-            due = plan.next_due(self.state)
-            timeout = None if due == states.NEVER else max(0.0, due - time.monotonic())
-            for key, _ in self.selector.select(timeout):
-                self._handle(key.data)
-            if plan.next_due(self.state) <= time.monotonic():
-                self._hear(states.Tick())
+            self._step()
         if self.text:
             raise ConfigurationError(self.text)
         return self.status
+
+    def _step(self) -> None:
+        due = min(plan.next_due(self.state), self.next_watchdog)
+        timeout = None if due == states.NEVER else max(0.0, due - time.monotonic())
+        for key, _ in self.selector.select(timeout):
+            self._handle(key.data)
+        now = time.monotonic()
+        if plan.next_due(self.state) <= now:
+            self._hear(states.Tick())
+        if self.next_watchdog <= now:
+            self.next_watchdog = now + self.watchdog
+            systemd.notify("WATCHDOG=1")
 
     def _handle(self, handler: Callable[[], None]) -> None:
         try:
@@ -135,7 +150,24 @@ class Supervisor:
     def _hear(self, event: states.Event) -> None:
         self.state, actions = plan.plan(self.state, event, time.monotonic())
         for action in actions:
-            self._act(action)
+            ACTIONS[type(action)](self, action)
+        self._say_state()
+
+    def _say_state(self) -> None:
+        """For commands that want to know."""
+        seats = self.state.seats.values()
+        self.report.write(
+            {
+                "reloads": self.reloads,
+                "reloading": self.state.reload or self.state.again,
+                "generation": self.state.goal,
+                "mode": self.state.mode,
+                "wanted": self.state.wanted,
+                "workers": [[it.number, it.pid, it.generation, it.state, it.worn] for it in seats],
+            }
+        )
+
+    # -- signals -------------------------------------------------------------------------------------------------
 
     def _listen_to_signals(self) -> None:
         reading, writing = self.wakeup
@@ -144,29 +176,51 @@ class Supervisor:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self._on_signal()
 
     def _on_signal(self) -> None:
+        self._collect_signals()
+        while self.signals:
+            number = self.signals.popleft()
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGHUP:
+                self._hang_up()
+            elif number == signal.SIGUSR1:
+                self._reopen_logs()
+            elif number == signal.SIGWINCH and not self.terminal:  # from a terminal it means another size
+                self._hear(states.Winch())
+            elif number in SIGNALS:
+                self._hear(SIGNALS[number]())
+
+    def _collect_signals(self) -> None:
         try:
             numbers = self.wakeup[0].recv(4096)
         except BlockingIOError:
             return
-        for number in _coalesced(numbers):
-            if number == signal.SIGCHLD:
-                self._reap()
-            elif number == signal.SIGHUP:
-                self._reload()
-            elif number in SIGNALS:
-                self._hear(SIGNALS[number]())
+        # Of one kind many are one, except where each counts.
+        self.signals.extend(it for place, it in enumerate(numbers) if it in COUNTED or it not in numbers[:place])
 
-    def _reload(self) -> None:
+    def _hang_up(self) -> None:
+        if self.terminal and not has_terminal():
+            self._hear(states.Term())  # it was closed
+            return
         try:
             os.chdir(self.directory)
             settings = sources.read(self.given)
+            if not settings.workers:
+                raise ConfigurationError("--workers 0 needs a start of its own")
+            privileges.check(settings)
+            with sockets.entered(settings.chdir):
+                self.listeners.prepare(settings)
         except (ConfigurationError, OSError) as error:
             self._hear(states.Refused(str(error)))
             return
-        self.settings = settings
         self._hear(states.Hup(wanted_workers(settings.workers), limits(settings)))
+
+    def _reopen_logs(self) -> None:
+        for channel in self.workers.values():
+            channel.send("logs")
 
     # -- children ------------------------------------------------------------------------------------------------
 
@@ -178,21 +232,35 @@ class Supervisor:
                 return
             if not pid:
                 return
-            how = ended(status)
-            seat = self.pids.pop(pid, None)
-            generation = next((number for number, it in self.templates.items() if it.pid == pid), None)
-            if seat is not None:
-                self._drop_worker(seat)
-                self._hear(states.WorkerExited(seat, pid, how))
-            elif generation is not None:
-                self._drop_template(generation)
-                self._hear(states.TemplateExited(generation, how))
+            self._child_ended(pid, status)
+
+    def _child_ended(self, pid: int, status: int) -> None:
+        how = system.ended(status)
+        seat = self._seat_of(pid)
+        generation = next((number for number, it in self.templates.items() if it.pid == pid), None)
+        if seat is not None:
+            del self.pids[pid]
+            self._drop_worker(seat)
+            self._hear(states.WorkerExited(seat, pid, how))
+        elif generation is not None:
+            self._drop_template(generation)
+            self._hear(states.TemplateExited(generation, how))
+        elif self.check is not None and self.check[0] == pid:
+            self._checked(status)
+        # Anybody else was a child of a child: its status means nothing here.
+
+    def _seat_of(self, pid: int) -> int | None:
+        if pid not in self.pids:
+            for seat, channel in list(self.workers.items()):
+                self._on_worker(seat, channel)  # it may not have been heard yet
+        return self.pids.get(pid)
 
     def _drop_worker(self, seat: int) -> None:
-        channel = self.workers.pop(seat, None)
+        channel = self.workers.get(seat)
         if channel is not None:
             self._on_worker(seat, channel)  # its last words
             self._forget(channel)
+            self.workers.pop(seat, None)
 
     def _drop_template(self, generation: int) -> None:
         template = self.templates.pop(generation)
@@ -211,6 +279,15 @@ class Supervisor:
             self.selector.unregister(channel)
         except (KeyError, ValueError):
             pass  # it was before: its stream had ended
+
+    def _watch_template(self, generation: int, template: Template) -> None:
+        self.templates[generation] = template
+        channel = template.channel
+        self.selector.register(channel, selectors.EVENT_READ, lambda: self._on_template(generation, channel))
+
+    def _watch_worker(self, seat: int, channel: Channel) -> None:
+        self.workers[seat] = channel
+        self.selector.register(channel, selectors.EVENT_READ, lambda: self._on_worker(seat, channel))
 
     def _on_template(self, generation: int, channel: Channel) -> None:
         while channel.fileno() >= 0 and (message := channel.receive()) is not None:
@@ -243,40 +320,36 @@ class Supervisor:
                 self._hear(states.WorkerFailed(seat, words[2], int(words[1])))
             elif words[0] == "worn":
                 self._hear(states.WorkerWorn(seat, words[1]))
+            elif words[0] == "stuck":
+                self._hear(states.WorkerStuck(seat))
 
     def _is_served(self, http: bool, websocket: bool, codecs: str, loop: str) -> None:
-        if not websocket:
-            for listener in [it for it in self.listeners if it.protocol == "websocket"]:
-                say("info", sockets.NO_WEBSOCKETS)
-                listener.close()
-                self.listeners.remove(listener)
+        if not websocket and self.listeners.drop("websocket"):
+            print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr, flush=True)
         if not self.announced:
             self.announced = True
             self.announce(self.listeners, http, websocket, codecs, loop)
 
     # -- actions -------------------------------------------------------------------------------------------------
 
-    def _act(self, action: states.Action) -> None:
-        ACTIONS[type(action)](self, action)
-
     def _start_template(self, action: states.StartTemplate) -> None:
         ours, theirs = pair()
-        command = [sys.executable, *python_options(), "-m", "ssgi_gateway.process.template"]
         try:
             pid = os.posix_spawn(
                 sys.executable,
-                command,
-                os.environ,
+                [sys.executable, *system.python_options(), "-m", "ssgi_gateway.process.template"],
+                system.child_environment(),
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL)],
                 setsigdef=HEARD,
                 setsigmask=HEARD,
             )
         except OSError as error:
-            self._hear(states.TemplateExited(action.generation, os.strerror(error.errno or 0)))
+            ours.close()
+            self._hear(states.TemplateExited(action.generation, f"{sys.executable}: {error.strerror}"))
             return
         finally:
             theirs.close()
-        self.templates[action.generation] = Template(pid, ours)
+        self._watch_template(action.generation, Template(pid, ours))
         about = {
             "directory": self.directory,
             "given": dict(self.given),
@@ -284,8 +357,6 @@ class Supervisor:
         }
         descriptors = [it.fileno() for it in (*self.adoption, *(it.socket for it in self.listeners))]
         ours.send("start", VERSION, json.dumps(about), descriptors=descriptors)
-        generation = action.generation
-        self.selector.register(ours, selectors.EVENT_READ, lambda: self._on_template(generation, ours))
 
     def _kill_template(self, action: states.KillTemplate) -> None:
         template = self.templates.get(action.generation)
@@ -301,9 +372,9 @@ class Supervisor:
             ours.close()
             self._hear(states.WorkerExited(action.seat, 0, "the template is gone"))
             return
-        self.workers[action.seat] = ours
-        seat = action.seat
-        self.selector.register(ours, selectors.EVENT_READ, lambda: self._on_worker(seat, ours))
+        if action.seat in self.workers:
+            self._forget(self.workers[action.seat])
+        self._watch_worker(action.seat, ours)
 
     def _retire(self, action: states.Retire) -> None:
         channel = self.workers.get(action.seat)
@@ -312,42 +383,115 @@ class Supervisor:
 
     def _kill(self, action: states.Kill) -> None:
         pid = next((pid for pid, seat in self.pids.items() if seat == action.seat), 0)
-        channel = self.workers.get(action.seat)
         if not pid:
             return  # it has not said who it is; when it does, the plan kills it again
-        if not action.hard and channel is not None:
-            channel.send("end")
-        number = signal.SIGKILL if action.hard else signal.SIGTERM
+        channel = self.workers.get(action.seat)
         if action.hard:
-            kill(-pid, number)
-        kill(pid, number)
+            kill(-pid, signal.SIGKILL)
+            kill(pid, signal.SIGKILL)
+        else:
+            if channel is not None:
+                channel.send("end")
+            kill(pid, signal.SIGTERM)  # before its loop runs it hears no messages
 
     def _unlisten(self, _: states.Unlisten) -> None:
-        for listener in self.listeners:
-            listener.cleanup()
-            if listener.address.kind == "unix":
-                listener.socket.shutdown(socket.SHUT_RD)  # what is in the queue can still be accepted
-            listener.close()
-        self.listeners.clear()
+        self.listeners.refuse()
 
     def _notify(self, action: states.Notify) -> None:
-        pass
+        systemd.notify(f"{action.text}\nSTATUS={self._status()}")
+
+    def _status(self) -> str:
+        """One line for ``systemctl status``."""
+        ready = sum(seat.state == states.READY for seat in self.state.seats.values())
+        text = f"{ready} of {self.state.wanted} workers, generation {self.state.goal}, {self.state.mode}"
+        return f"{text}; the last reload failed" if self.reloads["last"] else text
 
     def _record(self, action: states.Record) -> None:
-        pass
+        if action.text:
+            self.listeners.roll_back()
+        else:
+            self.listeners.commit()
+        self.reloads["failed" if action.text else "ok"] += 1  # type: ignore[operator]
+        self.reloads["last"] = action.text
 
     def _log(self, action: states.Log) -> None:
         say(action.level, action.text)
 
-    def _check(self, _: states.Check) -> None:
-        self._hear(states.ReplacementChecked("not there yet"))
-
-    def _exec(self, _: states.Exec) -> None:
-        pass
-
     def _exit(self, action: states.Exit) -> None:
         self.status = action.status
         self.text = action.text
+
+    # -- replacement ---------------------------------------------------------------------------------------------
+
+    def _check(self, _: states.Check) -> None:
+        try:
+            self.check = successor.begin_check(self._known())
+        except OSError as error:
+            self._hear(states.ReplacementChecked(os.strerror(error.errno or 0)))
+
+    def _checked(self, status: int) -> None:
+        _, said = self.check or (0, -1)
+        self.check = None
+        with open(said, "rb") as file:
+            file.seek(0)
+            text = file.read(4000).decode("utf-8", "replace").strip()
+        self._hear(states.ReplacementChecked("" if status == 0 else text or system.ended(status)))
+
+    def _exec(self, _: states.Exec) -> None:
+        say("info", "the supervisor is replaced in place")
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        self._collect_signals()
+        os.chdir(self.directory)
+        trouble = successor.replace(self._known(), self._descriptors(), HEARD)
+        self._hear(states.ReplacementChecked(trouble))
+
+    def _known(self) -> dict[str, Any]:
+        """What a successor has to know."""
+        return {
+            "state": successor.dump_state(self.state),
+            "directory": self.directory,
+            "given": dict(self.given),
+            "listeners": self.listeners.dump(),
+            "templates": [(number, it.pid, it.channel.fileno()) for number, it in self.templates.items()],
+            "workers": [(seat, channel.fileno()) for seat, channel in self.workers.items()],
+            "pids": list(self.pids.items()),
+            "adoption": [end.fileno() for end in self.adoption],
+            "report": self.report.fd,
+            "reloads": self.reloads,
+            "terminal": self.terminal,
+            "signals": list(self.signals),
+        }
+
+    def _descriptors(self) -> Iterable[int]:
+        yield from (listener.socket.fileno() for listener in self.listeners)
+        yield from (it.channel.fileno() for it in self.templates.values())
+        yield from (channel.fileno() for channel in self.workers.values())
+        yield from (end.fileno() for end in self.adoption)
+        yield self.report.fd
+
+    def take_over(self, known: Mapping[str, Any]) -> None:
+        """Go on where the predecessor stopped."""
+        for fd in known_descriptors(known):
+            os.set_inheritable(fd, False)
+        for end in self.adoption:
+            end.close()
+        os.close(self.report.fd)
+        self.state = successor.load_state(known["state"])
+        for number, pid, fd in known["templates"]:
+            self._watch_template(number, Template(pid, Channel(socket.socket(fileno=fd))))
+        for seat, fd in known["workers"]:
+            self._watch_worker(seat, Channel(socket.socket(fileno=fd)))
+        self.pids = dict(known["pids"])
+        incoming, outgoing = (socket.socket(fileno=fd) for fd in known["adoption"])
+        self.adoption = (incoming, outgoing)
+        self.report = Report(known["report"])
+        self.reloads = known["reloads"]
+        self.terminal = known["terminal"]
+        self.signals = deque([*known["signals"], signal.SIGCHLD])
+        self.announced = True
+        say("info", "the supervisor was replaced in place")
+
+    # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Nothing of it is left: children are killed, listeners closed."""
@@ -359,8 +503,9 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         for end in (*self.adoption, *self.wakeup):
             end.close()
-        for listener in self.listeners:
-            listener.close()
+        os.close(self.report.fd)
+        self.listeners.close()
+        self.pid_file.remove()
         self.selector.close()
 
 
@@ -380,68 +525,31 @@ ACTIONS: Final[Mapping[type, Callable[[Supervisor, Any], None]]] = {
 }
 
 
-def _coalesced(numbers: bytes) -> list[int]:
-    """Signals in their order; of one kind many are one, except where each counts."""
-    return [it for place, it in enumerate(numbers) if it in COUNTED or it not in numbers[:place]]
-
-
 def limits(settings: Settings) -> states.Limits:
     """What the plan needs of the settings."""
     deadlines = settings.deadlines
     return states.Limits(start=deadlines.start, drain=deadlines.drain, stop_delay=settings.stop_delay)
 
 
-def say(level: str, text: str) -> None:
-    """A line in the log. The supervisor has one kind of line, and no use for a module of a megabyte."""
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    now = time.time()
+def check_known(known: Mapping[str, Any]) -> None:
+    """Whether a successor would find what it needs; raises ``KeyError`` for what is missing."""
+    for name in ("listeners", "templates", "workers", "pids", "adoption", "report", "reloads", "terminal", "signals"):
+        known[name]
+
+
+def known_descriptors(known: Mapping[str, Any]) -> Iterable[int]:
+    """The descriptors that a predecessor left."""
+    yield from (dumped[3] for dumped in known["listeners"])
+    yield from (fd for _, _, fd in known["templates"])
+    yield from (fd for _, fd in known["workers"])
+    yield from known["adoption"]
+    yield known["report"]
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal."""
     try:
-        os.write(2, f"{stamp},{int(now % 1 * 1000):03d} {level.upper()} {text}\n".encode("utf-8", "backslashreplace"))
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:
-        pass  # a full disk, or nobody who reads: there is nobody to tell
-
-
-def kill(pid: int, number: int) -> None:
-    """Send a signal, unless nobody is there any more."""
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
-
-
-def ended(status: int) -> str:
-    """How a process has ended, in words."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
-
-
-def python_options() -> list[str]:
-    """The options that this interpreter was started with, for another one."""
-    options = sys.orig_argv[1:]
-    for index, word in enumerate(options):
-        if word == "-m" or not word.startswith("-"):
-            return options[:index]
-        if word in ("-W", "-X"):
-            return [*options[: index + 2], *_rest(options[index + 2 :])]
-    return []
-
-
-def _rest(options: list[str]) -> list[str]:
-    for index, word in enumerate(options):
-        if word == "-m" or not word.startswith("-"):
-            return options[:index]
-        if word in ("-W", "-X"):
-            return [*options[: index + 2], *_rest(options[index + 2 :])]
-    return []
-
-
-def become_subreaper() -> None:
-    """Be the parent of the children of children that end."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise ConfigurationError(f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(ctypes.get_errno())}")
+        return False
+    return True

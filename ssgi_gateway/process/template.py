@@ -60,7 +60,6 @@ class Loaded(NamedTuple):
 
 def main() -> int:
     """Serve the supervisor; returns the exit status."""
-    entitle("ssgi template")
     gc.disable()  # modules are no garbage, and what is looked through is written to
     for number in FOR_THE_SUPERVISOR:
         signal.signal(number, signal.SIG_IGN)
@@ -68,7 +67,9 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     from ssgi_gateway.errors import ConfigurationError
     from ssgi_gateway.process.messages import Channel
+    from ssgi_gateway.process.system import entitle
 
+    entitle("ssgi template")
     channel = Channel(socket.socket(fileno=CONTROL))
     os.set_inheritable(CONTROL, False)
     try:
@@ -87,15 +88,6 @@ def main() -> int:
     return 0
 
 
-def entitle(name: str) -> None:
-    """Call this process something in ps(1) and top(1), 15 bytes at most (proc(5), ``comm``)."""
-    try:
-        with open("/proc/self/comm", "w") as file:
-            file.write(name)
-    except OSError:
-        pass
-
-
 def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
     """Wait for a message; ``None`` when the supervisor is gone."""
     while True:
@@ -107,6 +99,7 @@ def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
 
 def _load(channel: Channel) -> Loaded | None:
     from ssgi_gateway.errors import ConfigurationError
+    from ssgi_gateway.process import privileges
     from ssgi_gateway.process.messages import VERSION
     from ssgi_gateway.process.sockets import enter
     from ssgi_gateway.settings import sources
@@ -123,6 +116,8 @@ def _load(channel: Channel) -> Loaded | None:
     start: dict[str, Any] = json.loads(about)
     os.chdir(start["directory"])
     settings = sources.read(start["given"])
+    privileges.raise_oom_score()
+    privileges.drop(settings)
     enter(settings.chdir)
     from ssgi_gateway import engine
 

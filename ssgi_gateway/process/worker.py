@@ -21,7 +21,7 @@ from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import sockets
 from ssgi_gateway.process.messages import Channel
-from ssgi_gateway.process.template import entitle
+from ssgi_gateway.process.system import entitle
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.control import Control
 from ssgi_gateway.server.listeners import Listener
@@ -149,7 +149,7 @@ class WorkerControl(Control):
                 return
             if words[0] == "end":
                 self._cancel()
-            else:
+            elif words[0] != "logs":
                 self._retire(last=words[0] == "last")
 
     def _retire(self, last: bool) -> None:

@@ -50,13 +50,20 @@ class Listener:
         address: where it really listens, the kernel's choice of port included.
         protocol: ``scgi``, ``fastcgi`` or ``websocket``.
         cleanup: removes what the listener has left in the file system; must run before the socket is closed.
+        inherited: somebody else opened it, and may still hold it.
     """
 
-    __slots__ = ("address", "cleanup", "protocol", "socket")
+    __slots__ = ("address", "cleanup", "inherited", "protocol", "socket")
 
     def __init__(
-        self, socket: socket.socket, address: Address, protocol: str, cleanup: Callable[[], None] = _nothing
+        self,
+        socket: socket.socket,
+        address: Address,
+        protocol: str,
+        cleanup: Callable[[], None] = _nothing,
+        inherited: bool = False,
     ) -> None:
+        self.inherited = inherited
         self.socket = socket
         self.address = address
         self.protocol = protocol
@@ -86,7 +93,7 @@ def listen(address: Address, settings: Settings, protocol: str) -> Listener:
     """
     if address.kind == "fd":
         opened, address = _adopt(address)
-        return Listener(opened, address, protocol)
+        return Listener(opened, address, protocol, inherited=True)
     if address.kind == "unix":
         opened, cleanup = unix_socket.listen(
             address.path, settings.backlog, settings.socket_mode, settings.socket_owner

@@ -28,7 +28,7 @@ from ssgi_gateway.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["listen"]
+__all__ = ["Cleanup", "listen"]
 
 LOCK_PATIENCE: Final = 5.0
 """Seconds to wait for another server that is opening a socket in the same directory; it needs milliseconds."""
@@ -69,7 +69,7 @@ def listen(path: str, backlog: int, mode: int, owner: str) -> tuple[socket.socke
     except BaseException:
         opened.close()
         raise
-    return opened, _Cleanup(path, identity)
+    return opened, Cleanup(path, identity)
 
 
 def _bind(opened: socket.socket, path: str, mode: int, user: int, group: int) -> tuple[int, ...]:
@@ -89,14 +89,19 @@ def _bind(opened: socket.socket, path: str, mode: int, user: int, group: int) ->
         raise
 
 
-class _Cleanup:
-    """Removes the file, once, if it is still the one that was made."""
+class Cleanup:
+    """Removes the file, once, if it is still the one that was made.
 
-    __slots__ = ("_identity", "_path", "_process")
+    Args:
+        path: of the file.
+        identity: which file it is.
+    """
+
+    __slots__ = ("_process", "identity", "path")
 
     def __init__(self, path: str, identity: tuple[int, ...]) -> None:
-        self._path = path
-        self._identity = identity
+        self.path = path
+        self.identity = identity
         self._process = os.getpid()
 
     def __call__(self) -> None:
@@ -104,9 +109,9 @@ class _Cleanup:
             return  # a forked worker shares the socket; the file is its parent's
         # Under the lock nobody can put another socket there between the look and the removal. Whatever fails here
         # leaves a stale file at worst, which the next start replaces.
-        with contextlib.suppress(OSError, ConfigurationError), _locked(os.path.dirname(self._path)):
-            if _identity(self._path) == self._identity:
-                os.unlink(self._path)
+        with contextlib.suppress(OSError, ConfigurationError), _locked(os.path.dirname(self.path)):
+            if _identity(self.path) == self.identity:
+                os.unlink(self.path)
 
 
 def _identity(path: str) -> tuple[int, ...]:

@@ -251,6 +251,21 @@ class Settings(Group):
         "threads, or open connections, while it is imported.",
         section=PROCESSES,
     )
+    user: str = setting(
+        "",
+        "Workers run as this user, a name or a number; listeners and logs are opened before, by who started it.",
+        metavar="USER",
+        section=PROCESSES,
+    )
+    umask: int = setting(
+        -1,
+        "What new files of the application are not allowed, octal.",
+        unit="umask",
+        metavar="MASK",
+        minimum=-1,
+        section=PROCESSES,
+    )
+    pid_file: str = setting("", "A file for the process id that signals go to.", metavar="FILE", section=PROCESSES)
     stop_delay: float = setting(
         0.0,
         "After SIGTERM: go on for so long before the drain begins, while whoever balances the load finds out.",
@@ -367,3 +382,7 @@ class Settings(Group):
     websockets: WebSocketSettings = group(WebSocketSettings, "WebSockets", prefix="websocket")
     deadlines: Deadlines = group(Deadlines, "deadlines", prefix="deadline")
     flow: FlowControl = group(FlowControl, "flow control", prefix="flow")
+    # The last one, because it has the name of the function above.
+    group: str = setting(
+        "", "Workers run as this group; without it the user's own.", metavar="GROUP", section=PROCESSES
+    )

@@ -1,5 +1,7 @@
 """Where settings come from: the command line, else the environment, else a TOML file, else the default.
 
+The file is named by ``--config`` or ``SSGI_CONFIG``, or found in the application's directory.
+
 Everything is made from the fields of ``Settings``; their names follow the rule that ``settings.schema`` states. A
 source is a dict from a setting's name to ``(where it was written, what was written)``; ``combine`` picks for each
 setting the first source that has it, and what it cannot use becomes one line that says where and what to write instead.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -27,18 +30,24 @@ __all__ = [
     "Source",
     "add_options",
     "combine",
+    "find_file",
     "from_command_line",
     "from_environment",
     "from_file",
     "options",
     "plain_words",
     "read",
+    "read_all",
     "unknown_variables",
 ]
 
 G = TypeVar("G", bound=Group)
 
 Source: TypeAlias = Mapping[str, tuple[str, Any]]
+
+OWN_FILE: Final = "ssgi-gateway.toml"
+PROJECT_FILE: Final = "pyproject.toml"
+_PROJECT_TABLE: Final = re.compile(rb"""^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*["']?ssgi-gateway\b""", re.MULTILINE)
 
 CONFIG_VARIABLE: Final = "SSGI_CONFIG"
 POSITIONAL: Final = "app"
@@ -203,7 +212,10 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def read(given: Mapping[str, Any]) -> Settings:
-    """The settings, of the command line, the environment and the file that one of the two names.
+    """The settings, of the command line, the environment and a file.
+
+    The file is the one that the command line or the environment names, otherwise the one that is found in the
+    application's directory (``find_file``).
 
     Args:
         given: what the command line says, as ``plain_words`` gives it.
@@ -211,13 +223,43 @@ def read(given: Mapping[str, Any]) -> Settings:
     Raises:
         ConfigurationError: as ``from_file`` and ``combine``.
     """
+    return read_all(given)[0]
+
+
+def read_all(given: Mapping[str, Any]) -> tuple[Settings, dict[str, str], list[str]]:
+    """As ``read``; the settings, where each one that was given was written, and the files that were read."""
+    named: Source = from_command_line(given)
+    variables = from_environment(os.environ)
     path = given.get("config") or os.environ.get(CONFIG_VARIABLE)
-    file = from_file(path) if path else {}
-    return combine(from_command_line(given), from_environment(os.environ), file)
+    if not path:
+        chdir = named.get("chdir", variables.get("chdir", ("", "")))[1]
+        path = find_file(str(chdir) or ".")
+    sources = (named, variables, from_file(path) if path else {})
+    origins: dict[str, str] = {}
+    for source in reversed(sources):
+        origins |= {name: label for name, (label, _) in source.items()}
+    return combine(*sources), origins, [path] if path else []
+
+
+def find_file(directory: str) -> str:
+    """The settings file of an application's directory; empty where there is none.
+
+    It is ``ssgi-gateway.toml``, else ``pyproject.toml`` if that has a table ``[tool.ssgi-gateway]``.
+    """
+    own = os.path.join(directory, OWN_FILE)
+    if os.path.exists(own):
+        return own
+    project = os.path.join(directory, PROJECT_FILE)
+    try:
+        with open(project, "rb") as file:
+            # Most have no such table, and a look is a hundredth of what a parser costs.
+            return project if _PROJECT_TABLE.search(file.read()) else ""
+    except OSError:
+        return ""
 
 
 def from_file(path: str) -> Source:
-    """What a TOML file says: settings at the top, groups as tables.
+    """What a TOML file says: settings at the top, groups as tables; in a pyproject.toml below ``tool.ssgi-gateway``.
 
     Raises:
         ConfigurationError: it cannot be read, is no TOML, or holds something that is no setting.
@@ -231,6 +273,9 @@ def from_file(path: str) -> Source:
         raise ConfigurationError(f"--config: {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
+    if os.path.basename(path) == PROJECT_FILE:
+        tool = content.get("tool", {})
+        return dict(_from_table(tool.get("ssgi-gateway", {}), (), f"{path}: tool.ssgi-gateway"))
     return dict(_from_table(content, (), path))
 
 

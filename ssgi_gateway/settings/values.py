@@ -35,7 +35,7 @@ def convert(raw: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
     """
     if kind is bool:
         return _flag(raw)
-    if kind is int and metadata["unit"] == "octal":
+    if kind is int and metadata["unit"] in ("octal", "umask"):
         return _mode(raw)
     if kind is int and metadata["unit"] == "workers":
         return _workers(raw)
@@ -59,7 +59,9 @@ def show(value: Any, metadata: Mapping[str, Any]) -> str:
         return ", ".join(value)
     if metadata["unit"] == "workers" and value == AUTO:
         return "auto"
-    if metadata["unit"] == "octal":
+    if metadata["unit"] == "umask" and value < 0:
+        return ""
+    if metadata["unit"] in ("octal", "umask"):
         return f"{value:04o}"
     if metadata["unit"] == "bytes" and value:
         for suffix, factor in reversed(_UNITS.items()):

@@ -1,0 +1,141 @@
+"""A supervisor replaced in place: the same process runs the program anew (execve(2)).
+
+Process id, children, listeners and messages on their way stay; what the old program knew goes to the new one in memory
+that it inherits. Before that a child tries whether the new program could start at all. Signals are blocked meanwhile,
+so that none is lost and none meets a program that does not know it yet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.process import states, system
+
+__all__ = ["begin_check", "dump_state", "load_state", "replace", "take"]
+
+VARIABLE: Final = "SSGI_GATEWAY_SUCCESSOR"
+"""``PID:FD``: who is to find what the predecessor knew, and where."""
+
+PATIENCE: Final = 30
+"""Seconds that a try may take."""
+
+
+def dump_state(state: states.State) -> dict[str, Any]:
+    """Plain values that ``load_state`` makes the same of."""
+    return {
+        **state._asdict(),
+        "limits": state.limits._asdict(),
+        "seats": [seat._asdict() for seat in state.seats.values()],
+        "generations": [generation._asdict() for generation in state.generations.values()],
+    }
+
+
+def load_state(dumped: Mapping[str, Any]) -> states.State:
+    """What ``dump_state`` gave, maybe that of another version: what this one does not know is left out."""
+
+    def known(kind: Any, values: Mapping[str, Any]) -> Any:
+        return kind(**{name: value for name, value in values.items() if name in kind._fields})
+
+    seats = [known(states.Seat, it) for it in dumped["seats"]]
+    generations = [known(states.Generation, it) for it in dumped["generations"]]
+    state: states.State = known(states.State, dumped)
+    return state._replace(
+        limits=known(states.Limits, dumped["limits"]),
+        seats={seat.number: seat for seat in seats},
+        generations={generation.number: generation for generation in generations},
+    )
+
+
+def _memory(known: Mapping[str, Any]) -> int:
+    fd = os.memfd_create("ssgi-gateway-successor")
+    os.write(fd, json.dumps(known).encode())
+    return fd
+
+
+def _read(fd: int) -> dict[str, Any]:
+    os.lseek(fd, 0, os.SEEK_SET)
+    with open(fd, "rb") as file:
+        found: dict[str, Any] = json.load(file)
+        return found
+
+
+def begin_check(known: Mapping[str, Any]) -> tuple[int, int]:
+    """Start the new program in a child that only looks at what it would find.
+
+    Returns:
+        The child, and the descriptor of what it says.
+
+    Raises:
+        OSError: no child could be started.
+    """
+    memory, said = _memory(known), os.memfd_create("ssgi-gateway-check")
+    try:
+        command = [sys.executable, *system.python_options(), "-m", __name__]
+        actions = [(os.POSIX_SPAWN_DUP2, memory, 3), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
+        pid = os.posix_spawn(sys.executable, command, system.child_environment(), file_actions=actions, setsigmask=())
+    except OSError:
+        os.close(said)
+        raise
+    finally:
+        os.close(memory)
+    return pid, said
+
+
+def replace(known: Mapping[str, Any], descriptors: Iterable[int], heard: Iterable[int]) -> str:
+    """Run the program anew. It does not return, unless it fails: then it says why.
+
+    Args:
+        known: for the successor.
+        descriptors: those that it needs.
+        heard: the signals to block until it listens.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+    memory = _memory(known)
+    inherited = [*descriptors, memory]
+    try:
+        for fd in inherited:
+            os.set_inheritable(fd, True)
+        environment = {**os.environ, VARIABLE: f"{os.getpid()}:{memory}"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    except OSError as error:
+        for fd in inherited:
+            os.set_inheritable(fd, False)
+        os.close(memory)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+        return f"{sys.executable}: {error.strerror}"
+
+
+def take() -> dict[str, Any] | None:
+    """What a predecessor in this process knew; ``None`` for a start of its own."""
+    pid, _, fd = os.environ.pop(VARIABLE, "").partition(":")
+    if pid != str(os.getpid()):
+        return None
+    return _read(int(fd))
+
+
+def main() -> int:
+    """The try: read what a successor would read."""
+    signal.alarm(PATIENCE)
+    from ssgi_gateway.process import supervisor
+    from ssgi_gateway.settings import sources
+
+    try:
+        known = _read(3)
+        load_state(known["state"])
+        os.chdir(known["directory"])
+        sources.read(known["given"])
+        supervisor.check_known(known)
+    except (ConfigurationError, OSError, KeyError, TypeError, ValueError) as error:
+        print(error if isinstance(error, ConfigurationError) else repr(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Small things that processes do to the system and to each other."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from ssgi_gateway.errors import ConfigurationError
+
+__all__ = ["become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say"]
+
+PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
+
+NOT_FOR_CHILDREN: Final = (
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+)
+"""What a service manager says to the supervisor alone (sd_notify(3), sd_listen_fds(3))."""
+
+
+def say(level: str, text: str) -> None:
+    """A line in the log. The supervisor has one kind of line, and no use for a module of a megabyte."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    line = f"{stamp},{int(now % 1 * 1000):03d} {level.upper()} {text}\n"
+    try:
+        os.write(2, line.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # a full disk, or nobody who reads: there is nobody to tell
+
+
+def kill(pid: int, number: int) -> None:
+    """Send a signal, unless nobody is there any more."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def ended(status: int) -> str:
+    """How a process has ended, in words; ``status`` is that of ``os.waitpid``."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def entitle(name: str) -> None:
+    """Call this process something in ps(1) and top(1), 15 bytes at most (proc(5), ``comm``)."""
+    try:
+        with open("/proc/self/comm", "w") as file:
+            file.write(name)
+    except OSError:
+        pass
+
+
+def child_environment() -> dict[str, str]:
+    """This process' environment without what is for it alone."""
+    return {name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN}
+
+
+def python_options() -> list[str]:
+    """The options that this interpreter was started with, for another one."""
+    return list(_options(sys.orig_argv[1:]))
+
+
+def _options(words: list[str]) -> Iterator[str]:
+    left = iter(words)
+    for word in left:
+        if word in ("-m", "-c") or not word.startswith("-"):
+            return
+        yield word
+        if word in ("-W", "-X", "--check-hash-based-pycs"):
+            yield next(left)
+
+
+def become_subreaper() -> None:
+    """Be the parent of the children of children that end (prctl(2)); process 1 is that already.
+
+    Raises:
+        ConfigurationError: the system refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise ConfigurationError(
+            f"this system cannot supervise workers (prctl: {os.strerror(ctypes.get_errno())}); use --workers 0"
+        )
