@@ -58,9 +58,8 @@ def example(option) -> tuple[str, object]:
     if option.metadata["choices"]:
         return option.metadata["choices"][-1], option.metadata["choices"][-1]
     if option.kind is int:
-        return {"octal": ("640", 0o640), "umask": ("027", 0o27), "workers": ("auto", AUTO)}.get(
-            option.metadata["unit"], ("70001", 70001)
-        )
+        examples = {"octal": ("640", 0o640), "umask": ("027", 0o27), "workers": ("auto", AUTO)}
+        return examples.get(option.metadata["unit"], ("70001", 70001))
     if option.kind is float:
         return "3.5", 3.5
     return ("/x", ("/x",)) if option.repeatable else ("/x", "/x")
