@@ -12,7 +12,7 @@ import asyncio
 import base64
 import os
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ssgi_gateway.errors import ClientError, ConnectError, ConnectTimeout, PoolTimeout
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .reactor import ClientReactor
 
 __all__ = ["Attempt", "Origin", "Place", "Pool", "Proxy"]
+
+TRIM_AFTER: Final = 0.5
+"""Seconds that more connections than ``max_idle`` may be idle."""
 
 
 class Proxy(NamedTuple):
@@ -202,6 +205,7 @@ class Pool:
         self._blocked: OrderedDict[Place, None] = OrderedDict()  # wait for the client's limit
         self._context: Any = None
         self._closing = False
+        self._trimmer: Any = None
         self.pid = os.getpid()
         self.opener: Callable[[ClientReactor, str], Any] | None = None
 
@@ -420,10 +424,17 @@ class Pool:
         self.busy.discard(carrier)
         self.idle[carrier] = None
         carrier.rest()
-        if len(self.idle) > self.limits.max_idle:
-            next(iter(self.idle)).close()
-        elif self._blocked:
+        if len(self.idle) > self.limits.max_idle and self._trimmer is None:
+            # Not at once: in a burst it would be wanted again in the same turn of the loop.
+            self._trimmer = self.reactor.loop.call_later(TRIM_AFTER, self._trim)
+        if self._blocked:
             self._room_for_others()
+
+    def _trim(self) -> None:
+        """Close what is idle beyond the limit, the oldest first."""
+        self._trimmer = None
+        while len(self.idle) > self.limits.max_idle:
+            next(iter(self.idle)).close()
 
     def gone(self, carrier: Carrier) -> None:
         """A connection was closed."""
@@ -476,6 +487,8 @@ class Pool:
             carrier.shut_down(error)
         if attempts:
             await asyncio.wait([attempt.task for attempt in attempts])
+        if self._trimmer is not None:
+            self._trimmer.cancel()
         self.reactor.stop()
 
     def all_places(self) -> set[Place]:

@@ -37,7 +37,7 @@ class ClientReactor:
         if self._sweeper is None:
             self._sweeper = self.loop.call_later(SWEEP, self._sweep)
 
-    def forget(self, connection: Connection) -> None:
+    def unregister(self, connection: Connection) -> None:
         """A connection has closed."""
         self.connections.discard(connection)
 
