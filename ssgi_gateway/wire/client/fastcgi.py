@@ -86,14 +86,19 @@ class FastcgiClient:
         """Whether END_REQUEST has come."""
         return not self._busy
 
-    def begin(self, request: Request, length: int) -> bytes:
-        """BEGIN_REQUEST and PARAMS; a ``length`` of -1 leaves CONTENT_LENGTH out."""
+    def begin(self, request: Request, length: int, pairs: list[tuple[bytes, bytes]] | None = None) -> bytes:
+        """BEGIN_REQUEST and PARAMS; a ``length`` of -1 leaves CONTENT_LENGTH out.
+
+        ``pairs`` are variables in place of those that follow from the request.
+        """
         self._answer = CgiAnswer(request.method)
         self._busy = True
         self._aborted = False
         self._held = None
         self.stderr = b""
-        params = b"".join([encode_pair(name, value) for name, value in cgi_variables(request, length, scgi=False)])
+        if pairs is None:
+            pairs = cgi_variables(request, length, scgi=False)
+        params = b"".join([encode_pair(name, value) for name, value in pairs])
         pieces = [_BEGIN, *encode_stream(PARAMS, REQUEST_ID, b"", params), encode_record(PARAMS, REQUEST_ID)]
         return b"".join(pieces)
 

@@ -30,16 +30,18 @@ class ScgiClient:
         """The answer so far."""
         return self._answer
 
-    def begin(self, request: Request, length: int) -> bytes:
+    def begin(self, request: Request, length: int, pairs: list[tuple[bytes, bytes]] | None = None) -> bytes:
         """The head.
 
         Args:
             request: what to ask.
             length: of the body, in bytes; SCGI has no other way to say where it ends.
+            pairs: variables in place of those that follow from the request.
         """
         self._answer = CgiAnswer(request.method)
         self._used = True
-        pairs = cgi_variables(request, length, scgi=True)
+        if pairs is None:
+            pairs = cgi_variables(request, length, scgi=True)
         block = b"".join([b"%b\0%b\0" % pair for pair in pairs])
         return b"%d:%b," % (len(block), block)
 

@@ -1,0 +1,124 @@
+"""The body of a call: ``-d``, ``--json``, ``-F``, ``-T``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from urllib.parse import quote
+
+from .failure import READ, CallFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Body", "make_body"]
+
+PIECE = 65536
+
+
+class Body(NamedTuple):
+    """What is sent.
+
+    ``data`` is the whole, or ``file`` is read as it is sent; ``length`` is -1 where nobody knows it.
+    """
+
+    data: bytes = b""
+    file: BinaryIO | None = None
+    length: int = 0
+    kind: str = ""
+    method: str = ""
+
+    def pieces(self) -> Iterator[tuple[bytes, bool]]:
+        """Pieces, each with whether more follow."""
+        if self.file is None:
+            yield self.data, False
+            return
+        piece = _read(self.file)
+        while piece:
+            following = _read(self.file)
+            yield piece, bool(following)
+            piece = following
+        if not piece and self.length == 0:
+            yield b"", False
+
+
+def _read(file: BinaryIO) -> bytes:
+    try:
+        # A pipe is sent as it comes, not when it has filled a buffer.
+        return os.read(file.fileno(), PIECE)
+    except OSError as error:
+        raise CallFailed(READ, f"cannot read the body: {error}") from None
+
+
+def make_body(given: Any) -> Body:
+    """The body that the options describe.
+
+    Raises:
+        CallFailed: a file cannot be read.
+    """
+    if given.upload_file is not None:
+        return _upload(given.upload_file)
+    if given.form:
+        return _multipart(given.form)
+    if given.data:
+        return _form(given.data)
+    return Body()
+
+
+def _open(name: str) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return open(name, "rb")  # noqa: SIM115 - read while it is sent
+    except OSError as error:
+        raise CallFailed(READ, f"cannot read {name!r}: {error.strerror}") from None
+
+
+def _upload(name: str) -> Body:
+    file = _open(name)
+    status = os.fstat(file.fileno())
+    length = status.st_size if (status.st_mode & 0o170000) == 0o100000 else -1
+    return Body(file=file, length=length, method="PUT")
+
+
+def _content(text: str, strip: bool) -> bytes:
+    if not text.startswith("@"):
+        return text.encode()
+    with _open(text[1:]) as file:
+        data = file.read()
+    return data.translate(None, b"\r\n\0") if strip else data
+
+
+def _form(given: list[tuple[str, str]]) -> Body:
+    pieces = []
+    for how, text in given:
+        pieces.append(text.encode() if how == "raw" else _content(text, strip=how == "data"))
+    is_json = any(how == "json" for how, _ in given)
+    data = (b"" if is_json else b"&").join(pieces)
+    kind = "application/json" if is_json else "application/x-www-form-urlencoded"
+    return Body(data, length=len(data), kind=kind, method="POST")
+
+
+def _multipart(fields: list[str]) -> Body:
+    """RFC 7578."""
+    boundary = f"------------------------{os.urandom(8).hex()}"
+    lines: list[bytes] = []
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals:
+            raise CallFailed(READ, f"-F {field}: write NAME=VALUE, NAME=@FILE or NAME=<FILE")
+        head = f'Content-Disposition: form-data; name="{quote(name, safe=" !#$&()*+,-./:;<=>?@[]^_`{|}~")}"'
+        if value.startswith("@"):
+            path, _, kind = value[1:].partition(";type=")
+            head += f'; filename="{os.path.basename(path)}"\r\nContent-Type: {kind or "application/octet-stream"}'
+            with _open(path) as file:
+                content = file.read()
+        elif value.startswith("<"):
+            with _open(value[1:]) as file:
+                content = file.read()
+        else:
+            content = value.encode()
+        lines += [f"--{boundary}\r\n{head}\r\n\r\n".encode(), content, b"\r\n"]
+    data = b"".join([*lines, f"--{boundary}--\r\n".encode()])
+    return Body(data, length=len(data), kind=f"multipart/form-data; boundary={boundary}", method="POST")

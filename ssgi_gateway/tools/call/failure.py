@@ -1,0 +1,57 @@
+"""Why a call failed, and curl's number for it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Final
+
+from ssgi_gateway.errors import ClientError, LocalProtocolError, RemoteProtocolError
+
+__all__ = ["CallFailed", "failed"]
+
+URL, NAME, CONNECT, PARTIAL, STATUS, WRITE, READ, TIME = 3, 6, 7, 18, 22, 23, 26, 28
+TLS, REDIRECTS, NOTHING, RECEIVE, CERTIFICATE, PROXY = 35, 47, 52, 56, 60, 5
+SEND: Final = 55
+
+
+class CallFailed(Exception):  # noqa: N818 - what happened, with curl's number
+    """The call ends here.
+
+    Args:
+        status: curl's exit status.
+        message: what to say; empty for nothing.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def failed(error: Exception, answered: bool, started: bool) -> CallFailed:
+    """What an error means.
+
+    Args:
+        error: from the socket or the codec.
+        answered: the head of the answer was complete.
+        started: a byte of the answer had come.
+    """
+    if isinstance(error, CallFailed):
+        return error
+    if isinstance(error, LocalProtocolError):
+        return CallFailed(URL, str(error))
+    if isinstance(error, TimeoutError):
+        return CallFailed(TIME, str(error) or "timed out")
+    if isinstance(error, RemoteProtocolError | ClientError):
+        return CallFailed(PARTIAL if answered else RECEIVE if started else NOTHING, str(error))
+    if isinstance(error, socket.gaierror):
+        return CallFailed(NAME, f"no address for the host ({error.strerror})")
+    if isinstance(error, OSError):
+        if type(error).__name__ == "SSLCertVerificationError":
+            return CallFailed(CERTIFICATE, f"the certificate is not trusted: {error}")
+        if type(error).__name__.startswith("SSL"):
+            return CallFailed(TLS, f"TLS: {error}")
+        if error.errno in (errno.ECONNRESET, errno.EPIPE):
+            return CallFailed(RECEIVE, f"the peer closed the connection ({error.strerror})")
+        return CallFailed(RECEIVE, str(error))
+    raise error

@@ -1,0 +1,144 @@
+"""The command line of ``call``: curl's letters, and what SCGI and FastCGI need beside them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any, Final, NoReturn
+
+from ssgi_gateway.errors import ConfigurationError
+
+from .fronts import FRONTS
+
+__all__ = ["parse"]
+
+EXAMPLES: Final = """\
+examples:
+  ssgi-gateway call --scgi unix:/run/app.sock /                        ask a gateway as nginx would
+  ssgi-gateway call --scgi unix:/run/app.sock /healthz -fsm 2          a health check
+  ssgi-gateway call --fastcgi 127.0.0.1:9000 /index.php --script-filename /var/www/index.php
+  ssgi-gateway call --scgi :9000 /upload -T big.bin -v                 with all variables and timings
+  ssgi-gateway call --scgi unix:/run/app.sock / --keep 1000            how fast is it without nginx
+  ssgi-gateway call --fastcgi unix:/run/php-fpm.sock --probe           what FCGI_GET_VALUES says
+  ssgi-gateway call --scgi unix:/run/app.sock /ws --ws                 a WebSocket; lines are messages
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"call: {message}; see ssgi-gateway call --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="ssgi-gateway call",
+        usage="ssgi-gateway call (--scgi ADDR | --fastcgi ADDR | --websocket ADDR) [PATH] [options]\n"
+        "       ssgi-gateway call URL [options]",
+        description="Ask a gateway or a web server. The letters and exit statuses are curl's.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("url", nargs="?", metavar="URL|PATH", help="http, https, scgi or fcgi; with an address, the path")
+    where = parser.add_argument_group("where").add_argument
+    where("--scgi", metavar="ADDR", help="a gateway's address, as in serve: unix:/run/app.sock, host:port, :port")
+    where("--fastcgi", metavar="ADDR", help="likewise, over FastCGI")
+    where("--websocket", metavar="ADDR", help="likewise, the direct port")
+    where("--unix-socket", metavar="PATH", help="for a URL: connect to this socket")
+    _request_options(parser)
+    _gateway_options(parser)
+    _output_options(parser)
+    return parser
+
+
+def _request_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("the request").add_argument
+    add("-X", "--request", metavar="METHOD", help="the method")
+    add("-H", "--header", action="append", default=[], metavar="LINE", help="a header, 'Name: value'")
+    add("-d", "--data", action="append", type=lambda text: ("data", text), dest="data", metavar="DATA", help="a form; @FILE reads it, @- standard input")  # fmt: skip
+    add("--data-binary", action="append", type=lambda text: ("binary", text), dest="data", metavar="DATA", help="likewise, as it is")  # fmt: skip
+    add("--data-raw", action="append", type=lambda text: ("raw", text), dest="data", metavar="DATA", help="likewise, without @")  # fmt: skip
+    add("--json", action="append", type=lambda text: ("json", text), dest="data", metavar="DATA", help="JSON")
+    add("-T", "--upload-file", metavar="FILE", help="PUT a file; - streams standard input")
+    add("-F", "--form", action="append", default=[], metavar="NAME=VALUE", help="multipart/form-data; @FILE uploads")
+    add("-I", "--head", action="store_true", help="HEAD")
+    add("-A", "--user-agent", metavar="NAME", help="the User-Agent")
+    add("-b", "--cookie", metavar="DATA", help="the Cookie header")
+    add("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication")
+    add("-L", "--location", action="store_true", help="follow redirects")
+    add("--compressed", action="store_true", help="ask for a compressed answer and decompress it")
+    add("-k", "--insecure", action="store_true", help="TLS: trust anybody")
+    add("--cacert", metavar="FILE", help="TLS: trust these")
+
+
+def _gateway_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("as a web server").add_argument
+    add("--param", action="append", default=[], metavar="NAME=VALUE", help="a variable; NAME= empty, -NAME removes it")
+    add("--script-filename", metavar="FILE", help="SCRIPT_FILENAME, for php-fpm")
+    add("--front", choices=sorted(FRONTS), help="send exactly the variables that this web server sends by default")
+    add("--https", action="store_true", help="say that the client came by https")
+    add("--remote", metavar="ADDR", default="127.0.0.1", help="say where the client comes from")
+    add("--probe", action="store_true", help="FastCGI: ask FCGI_GET_VALUES")
+    add("--keep", type=int, metavar="N", help="ask N times, on kept connections where there are any; print latencies")
+    add("--dry-run", action="store_true", help="print the bytes in place of sending them")
+    add("--ws", action="store_true", help="open a WebSocket; lines of standard input are messages")
+    add("--rpc", nargs="+", metavar=("NAME", "JSON"), help="call a Swill procedure over a WebSocket")
+
+
+def _output_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("the answer").add_argument
+    add("-i", "--include", action="store_true", help="print the head, too")
+    add("-o", "--output", metavar="FILE", help="write the body there")
+    add("-O", "--remote-name", action="store_true", help="write the body to a file of the path's last name")
+    add("-s", "--silent", action="store_true", help="say nothing of errors")
+    add("-S", "--show-error", action="store_true", help="with -s: say them after all")
+    add("-v", "--verbose", action="store_true", help="show variables, records, heads, timings")
+    add("-f", "--fail", action="store_true", help="exit with 22 for a status of 400 or more")
+    add("-m", "--max-time", type=float, metavar="SECONDS", help="for everything")
+    add("--connect-timeout", type=float, metavar="SECONDS", default=10.0, help="for the connection")
+    add("-w", "--write-out", metavar="FORMAT", help="print this at the end, with %%{http_code}, %%{time_total} ...")
+
+
+def parse(words: list[str]) -> Any:
+    """The options.
+
+    Raises:
+        ConfigurationError: they cannot be used; the message says what to write.
+        SystemExit: after ``--help``.
+    """
+    given = _parser().parse_intermixed_args(_joined(words))
+    addresses = [name for name in ("scgi", "fastcgi", "websocket") if getattr(given, name) is not None]
+    if len(addresses) > 1:
+        raise ConfigurationError(f"call: one of --{' and --'.join(addresses)}, not both")
+    given.protocol = addresses[0] if addresses else None
+    if not addresses and not given.url:
+        raise ConfigurationError("call: where to? Write --scgi ADDR, --fastcgi ADDR or a URL; see --help")
+    if given.front is not None:
+        if given.protocol not in ("scgi", "fastcgi"):
+            raise ConfigurationError("call: --front needs --scgi or --fastcgi")
+        if given.protocol not in FRONTS[given.front]:
+            raise ConfigurationError(f"call: {given.front} does not speak {given.protocol}; use --fastcgi")
+    if given.probe and given.protocol != "fastcgi":
+        raise ConfigurationError("call: --probe asks FCGI_GET_VALUES, so it needs --fastcgi")
+    if given.ws and given.protocol == "fastcgi":
+        raise ConfigurationError("call: FastCGI has no WebSockets; use --scgi, or --websocket for the direct port")
+    if given.keep is not None and given.keep < 1:
+        raise ConfigurationError("call: --keep wants a number of requests")
+    return given
+
+
+def _joined(words: list[str]) -> list[str]:
+    """``--param -NAME`` is a value that looks like an option."""
+    joined: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == "--param":
+            joined.append(f"--param={next(rest, '')}")
+        else:
+            joined.append(word)
+    return joined
+
+
+def say(message: str) -> None:
+    """A line on standard error."""
+    print(message, file=sys.stderr, flush=True)
