@@ -70,7 +70,7 @@ def _open(name: str) -> BinaryIO:
     if name == "-":
         return sys.stdin.buffer
     try:
-        return open(name, "rb")  # noqa: SIM115 - read while it is sent
+        return open(name, "rb")
     except OSError as error:
         raise CallFailed(READ, f"cannot read {name!r}: {error.strerror}") from None
 

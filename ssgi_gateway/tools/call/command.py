@@ -192,7 +192,7 @@ class _Call:
         """SCGI says first how long the body is: what comes from a pipe is read to its end."""
         if self._target.protocol != "scgi" or body.length >= 0 or body.file is None:
             return body
-        file: Any = self._stack.enter_context(tempfile.TemporaryFile())
+        file: Any = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed by the stack
         length = 0
         for piece, _ in body.pieces():
             file.write(piece)

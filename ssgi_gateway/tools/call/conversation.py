@@ -176,7 +176,21 @@ class Conversation:
             if self.target.protocol == "http"
             else codec.begin(request, length, pairs)
         )
+        self._show(head)
         return head
+
+    def _show(self, data: bytes) -> None:
+        """The records that go out, for those who want to watch."""
+        if self.target.protocol != "fastcgi":
+            return
+        from ssgi_gateway.wire.fastcgi.records import HEADER, HEADER_SIZE
+
+        start = 0
+        while start + HEADER_SIZE <= len(data):
+            _, kind, _, size, padding = HEADER.unpack_from(data, start)
+            start += HEADER_SIZE
+            self._trace(">", kind, data[start : start + size])
+            start += size + padding
 
     def exchange(
         self, request: Request, length: int, pairs: Any, pieces: Iterator[tuple[bytes, bool]], clock: Clock
@@ -256,6 +270,7 @@ class Conversation:
         if self.target.protocol == "scgi":
             return [data] if data else []
         pieces: list[Any] = self._codec.encode(data, more)
+        self._show(b"".join(map(bytes, pieces)))
         return pieces
 
 
@@ -269,5 +284,3 @@ def _explained(error: OSError, target: Target) -> str:
     if isinstance(error, ConnectionRefusedError) and target.path:
         return f"{words}: the socket is there and nobody listens; the gateway has ended"
     return words
-
-

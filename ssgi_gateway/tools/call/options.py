@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from ssgi_gateway.errors import ConfigurationError
@@ -22,6 +23,18 @@ examples:
   ssgi-gateway call --fastcgi unix:/run/php-fpm.sock --probe           what FCGI_GET_VALUES says
   ssgi-gateway call --scgi unix:/run/app.sock /ws --ws                 a WebSocket; lines are messages
 """
+
+
+DATA: Final = (
+    ("data", ("-d", "--data"), "a form; @FILE reads it, @- standard input"),
+    ("binary", ("--data-binary",), "likewise, as it is"),
+    ("raw", ("--data-raw",), "likewise, without @"),
+    ("json", ("--json",), "JSON"),
+)
+
+
+def _data(how: str, text: str) -> tuple[str, str]:
+    return how, text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,10 +68,8 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the request").add_argument
     add("-X", "--request", metavar="METHOD", help="the method")
     add("-H", "--header", action="append", default=[], metavar="LINE", help="a header, 'Name: value'")
-    add("-d", "--data", action="append", type=lambda text: ("data", text), dest="data", metavar="DATA", help="a form; @FILE reads it, @- standard input")  # fmt: skip
-    add("--data-binary", action="append", type=lambda text: ("binary", text), dest="data", metavar="DATA", help="likewise, as it is")  # fmt: skip
-    add("--data-raw", action="append", type=lambda text: ("raw", text), dest="data", metavar="DATA", help="likewise, without @")  # fmt: skip
-    add("--json", action="append", type=lambda text: ("json", text), dest="data", metavar="DATA", help="JSON")
+    for how, letters, words in DATA:
+        add(*letters, action="append", type=partial(_data, how), dest="data", metavar="DATA", help=words)
     add("-T", "--upload-file", metavar="FILE", help="PUT a file; - streams standard input")
     add("-F", "--form", action="append", default=[], metavar="NAME=VALUE", help="multipart/form-data; @FILE uploads")
     add("-I", "--head", action="store_true", help="HEAD")

@@ -22,7 +22,7 @@ def repeat(answers: Callable[[], Iterator[tuple[int, float]]], count: int, repor
     """
     seconds: list[float] = []
     statuses: Counter[int] = Counter()
-    for (status, took), _ in zip(answers(), range(count), strict=False):
+    for _, (status, took) in zip(range(count), answers(), strict=False):
         seconds.append(took)
         statuses[status] += 1
     seconds.sort()

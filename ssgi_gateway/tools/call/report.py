@@ -158,7 +158,7 @@ class Report:
             name = str(self._given.url or "").partition("?")[0].rpartition("/")[2]
             if not name:
                 raise CallFailed(WRITE, "-O: the path has no last name; use -o FILE")
-        return sys.stdout.buffer if name in (None, "-") else open(name, "wb")  # noqa: SIM115 - until the end
+        return sys.stdout.buffer if name in (None, "-") else open(name, "wb")
 
     def flush(self) -> None:
         """Hand out what is there."""

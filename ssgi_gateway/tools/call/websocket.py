@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["converse"]
 
 READ = 65536
+QUIET = 0.5
+"""Seconds of silence after the end of standard input, before the WebSocket is closed: answers may be on their way."""
 SUBPROTOCOL = "swill.1"
 
 
@@ -152,9 +154,9 @@ class _Socket:
                 if self._frames.state is wsproto.connection.ConnectionState.REMOTE_CLOSING:
                     self._write(event.response())
 
-    def left(self) -> float | None:
+    def left(self, at_most: float | None) -> float | None:
         """Seconds for a wait."""
-        return self._clock.left()
+        return self._clock.left(at_most)
 
 
 def _pass_lines(socket: _Socket) -> int:
@@ -164,7 +166,9 @@ def _pass_lines(socket: _Socket) -> int:
     listening = [socket, incoming]
     rest = b""
     while socket.code is None:
-        readable, _, _ = select.select(listening, [], [], socket.left())
+        readable, _, _ = select.select(listening, [], [], socket.left(None if incoming in listening else QUIET))
+        if not readable and incoming not in listening:
+            socket.close()
         if socket in readable:
             for message in socket.read():
                 _print(message)
@@ -177,7 +181,6 @@ def _pass_lines(socket: _Socket) -> int:
                 socket.send(line.decode("utf-8", "replace"))
             if not data:
                 listening = [socket]
-                socket.close()
     if socket.code not in (1000, 1001, 1005):
         raise CallFailed(RECEIVE, f"the WebSocket was closed with {socket.code} {socket.reason}")
     return 0
@@ -221,7 +224,9 @@ def _on_frame(frame: Any, msgspec: Any) -> int | None:
     _, data, kind, _, trailing = frame
     if kind == 3:
         code, message = data.get("code"), data.get("message")
-        raise CallFailed(STATUS, f"the procedure answered with error {code}: {message} {data.get('data') or ''}".strip())
+        raise CallFailed(
+            STATUS, f"the procedure answered with error {code}: {message} {data.get('data') or ''}".strip()
+        )
     if kind == 0:
         sys.stdout.buffer.write(msgspec.json.encode(data) + b"\n")
         sys.stdout.buffer.flush()
