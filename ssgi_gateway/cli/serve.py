@@ -33,6 +33,8 @@ def serve(words: list[str]) -> int:
     for warning in unknown_variables(os.environ):
         print(f"ssgi-gateway: warning: {warning}", file=sys.stderr)
     settings = read(given)
+    if not sockets.any_address(settings):
+        return _serve_a_web_servers_own(given)
     if settings.workers:
         from ssgi_gateway.process import supervisor
 
@@ -41,8 +43,25 @@ def serve(words: list[str]) -> int:
     return _serve_alone(settings)
 
 
-def _serve_alone(settings: Settings) -> int:
-    """In this process, without a supervisor."""
+def _serve_a_web_servers_own(given: dict[str, Any]) -> int:
+    """Without an address: a web server may have started this process, with a socket or a request as descriptor 0."""
+    from ssgi_gateway.process import standard_input
+
+    started = standard_input.started_as(os.environ)
+    if started == standard_input.CGI:
+        from ssgi_gateway.process import cgi
+
+        return cgi.run(read(given))
+    if started == standard_input.LISTENER:
+        standard_input.adjust()
+        settings = read(given, {**standard_input.DEFAULTS, "fastcgi": ["fd:0"]})
+        return _serve_alone(settings, quiet=True)
+    sockets.addresses(read(given))  # raises what there is to say
+    return 2
+
+
+def _serve_alone(settings: Settings, quiet: bool = False) -> int:
+    """In this process, without a supervisor; ``quiet`` where standard error is the site's error log."""
     import logging
 
     from ssgi_gateway import engine
@@ -59,7 +78,8 @@ def _serve_alone(settings: Settings) -> int:
     try:
         if served != addresses:
             print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr)
-        _announce(settings, opened, http, websocket, engine.describe(settings.codec), engine.event_loop())
+        if not quiet:
+            _announce(settings, opened, http, websocket, engine.describe(settings.codec), engine.event_loop())
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
         return int(run(settings, application, opened))
     except KeyboardInterrupt:

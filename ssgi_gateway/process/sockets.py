@@ -58,6 +58,11 @@ def enter(directory: str) -> None:
             raise ConfigurationError(f"--chdir: {directory}: {error.strerror}") from None
 
 
+def any_address(settings: Settings) -> bool:
+    """Whether there is an address at all."""
+    return any(getattr(settings, protocol) for protocol in PROTOCOLS)
+
+
 def addresses(settings: Settings) -> list[Wanted]:
     """Every protocol with its address; all of them are read before any is opened.
 

@@ -211,7 +211,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 # -- the file ----------------------------------------------------------------------------------------------------
 
 
-def read(given: Mapping[str, Any]) -> Settings:
+def read(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Settings:
     """The settings, of the command line, the environment and a file.
 
     The file is the one that the command line or the environment names, otherwise the one that is found in the
@@ -219,14 +219,17 @@ def read(given: Mapping[str, Any]) -> Settings:
 
     Args:
         given: what the command line says, as ``plain_words`` gives it.
+        defaults: what counts where none of them says anything, written in the same way.
 
     Raises:
         ConfigurationError: as ``from_file`` and ``combine``.
     """
-    return read_all(given)[0]
+    return read_all(given, defaults)[0]
 
 
-def read_all(given: Mapping[str, Any]) -> tuple[Settings, dict[str, str], list[str]]:
+def read_all(
+    given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> tuple[Settings, dict[str, str], list[str]]:
     """As ``read``; the settings, where each one that was given was written, and the files that were read."""
     named: Source = from_command_line(given)
     variables = from_environment(os.environ)
@@ -234,7 +237,7 @@ def read_all(given: Mapping[str, Any]) -> tuple[Settings, dict[str, str], list[s
     if not path:
         chdir = named.get("chdir", variables.get("chdir", ("", "")))[1]
         path = find_file(str(chdir) or ".")
-    sources = (named, variables, from_file(path) if path else {})
+    sources = (named, variables, from_file(path) if path else {}, from_command_line(defaults or {}))
     origins: dict[str, str] = {}
     for source in reversed(sources):
         origins |= {name: label for name, (label, _) in source.items()}

@@ -64,15 +64,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def gateway_settings(path: str) -> Settings:
-    """The gateway's settings: a file, and the environment."""
-    from ssgi_gateway.settings.sources import CONFIG_VARIABLE, combine, from_environment, from_file
+    """The gateway's settings: a file, the one named or the one found here, and the environment."""
+    from ssgi_gateway.settings.sources import read as read_settings
 
-    path = (
-        path
-        or os.environ.get(CONFIG_VARIABLE, "")
-        or ("ssgi-gateway.toml" if os.path.exists("ssgi-gateway.toml") else "")
-    )
-    return combine(from_environment(os.environ), from_file(path) if path else {})
+    return read_settings({"config": path} if path else {})
 
 
 def front_named(name: str) -> Front:

@@ -1,0 +1,57 @@
+"""What descriptor 0 is, when a web server has started this process: a listening socket, or one request.
+
+mod_fcgid, lighttpd's ``bin-path`` and spawn-fcgi start a FastCGI program with the listener as descriptor 0; mod_cgi,
+mod_cgid and others start a program for each request, with its variables in the environment (RFC 3875). Only the kernel
+tells them apart: mod_cgid's descriptor 0 is a connected socket whose getpeername(2) succeeds, so it is SO_ACCEPTCONN
+that is asked for, and then the environment.
+
+Such a process belongs to the web server. It says nothing at its start, because standard error is the site's error log;
+it is one process without a thread; and it ends sooner than the web server loses patience (mod_fcgid: 3 s).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["CGI", "DEFAULTS", "LISTENER", "adjust", "started_as"]
+
+LISTENER: Final = "listener"
+CGI: Final = "cgi"
+
+DEFAULTS: Final[Mapping[str, Any]] = {"workers": "0", "threads": "0", "deadline_drain": "2.5"}
+"""What holds for a process that a web server started, unless settings say otherwise."""
+
+
+def started_as(environ: Mapping[str, str]) -> str:
+    """``LISTENER``, ``CGI``, or an empty text when no web server started this process.
+
+    Args:
+        environ: the environment. ``FCGI_FORCE_CGI=Y`` in it is CGI whatever descriptor 0 is, as for flup.
+    """
+    if not environ.get("FCGI_FORCE_CGI", "N").upper().startswith("Y") and _is_listener(0):
+        return LISTENER
+    return CGI if "GATEWAY_INTERFACE" in environ or "REQUEST_METHOD" in environ else ""
+
+
+def _is_listener(fd: int) -> bool:
+    try:
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            return bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # closed, or no socket
+        return False
+
+
+def adjust() -> None:
+    """Make up for what web servers leave out: HOME, and a standard output that is nobody's answer."""
+    if not os.environ.get("HOME"):
+        import pwd  # only here
+
+        try:
+            os.environ["HOME"] = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:
+            pass  # a user without an entry
+    # What an application prints is for the log. lighttpd gives /dev/null, mod_fcgid its error log.
+    os.dup2(2, 1)
