@@ -246,7 +246,9 @@ class LocalPubSub(Broker):
             self._lock = None
 
     def _lost(self) -> None:
-        self._writer = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         if self._rejoining is not None:
             self._rejoining.cancel()
         for answer in self._answers.values():

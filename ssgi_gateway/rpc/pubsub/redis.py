@@ -170,19 +170,18 @@ class RedisPubSub(Broker):
     async def _listen(self) -> None:
         """Hand on what is published; when the connection is lost, make another."""
         delay = RETRY_LEAST
-        failures = (PubSubUnavailable, *self._failures())
         while True:
             try:
                 if self._away:
                     await self._reconnect()
                     delay = RETRY_LEAST
-                elif not self._channels.subscribed:
+                if not self._channels.subscribed:
                     await asyncio.sleep(0.01)  # nobody has subscribed yet
                     continue
                 message = await self._channels.get_message(timeout=30)
                 if message is not None:
                     self._heard(message)
-            except failures as error:
+            except Exception as error:  # whatever the package raises: a worker must not become deaf
                 self._lost(error)
                 await asyncio.sleep(delay)
                 delay = min(RETRY_MOST, delay * 2)

@@ -123,12 +123,23 @@ class Direct(Sink):
                 self._wake = self._request.connection.loop.create_future()
                 await self._wake
                 continue
-            await self._blocked
+            if not await self._writable():
+                continue
             self._blocked = None
             while self._waiting and self._blocked is None:
                 message = self._waiting.popleft()
                 self._size -= len(message.payload)
                 self._write(message)
+
+    async def _writable(self) -> bool:
+        """Wait until the peer takes more; returns ``False`` if the subscription has ended meanwhile."""
+        self._wake = self._request.connection.loop.create_future()
+        writable = asyncio.ensure_future(self._blocked)
+        try:
+            await asyncio.wait({writable, self._wake}, return_when=asyncio.FIRST_COMPLETED)
+            return bool(writable.done())
+        finally:
+            writable.cancel()
 
 
 @asynccontextmanager
