@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["banner", "nginx_line"]
 
-_NAMES: Final = {"scgi": "SCGI", "fastcgi": "FastCGI", "uwsgi": "uwsgi", "websocket": "WebSocket"}
+_NAMES: Final = {"scgi": "SCGI", "fastcgi": "FastCGI", "uwsgi": "uwsgi", "websocket": "WebSocket", "http": "HTTP"}
 _DIRECTIVES: Final = {
     "scgi": "scgi_pass ",
     "fastcgi": "fastcgi_pass ",
     "uwsgi": "uwsgi_pass ",
     "websocket": "proxy_pass http://",
+    "http": "proxy_pass http://",
 }
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 

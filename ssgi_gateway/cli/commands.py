@@ -33,6 +33,7 @@ class Command(NamedTuple):
 
 COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("cli.serve:serve", "Serve an application. See: ssgi-gateway serve --help"),
+    "dev": Command("cli.dev:dev", "Serve an application while it is being written, over HTTP; reloads on change."),
     "call": Command("tools.call.command:call", "Ask a gateway or a web server: curl for SCGI and FastCGI."),
     "doctor": Command("tools.doctor.command:main", "Say what is wrong between the web server and the gateway."),
     "config": Command("tools.config:main", "Print a configuration for nginx, Apache, lighttpd, Caddy, HAProxy ..."),

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.cli.banner import banner
+from ssgi_gateway.observe import log_setup
 from ssgi_gateway.process import sockets
 from ssgi_gateway.settings.sources import plain_words, read, unknown_variables
 
@@ -62,16 +63,16 @@ def _serve_a_web_servers_own(given: dict[str, Any]) -> int:
 
 def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     """In this process, without a supervisor; ``quiet`` where standard error is the site's error log."""
-    import logging
-
     from ssgi_gateway import engine
     from ssgi_gateway.adapters import loading, negotiation
 
     sockets.enter(settings.chdir)
     addresses = sockets.addresses(settings)
     run = engine.module("server.serve", settings.codec).run
+    log_setup.configure(settings)
     loaded = loading.load(settings.app, pythonpath=settings.pythonpath)
     application = negotiation.resolve(loaded, settings.interface, settings)
+    log_setup.enable()
     http, websocket = application.http is not None, application.websocket is not None
     served = sockets.served(addresses, http, websocket)
     opened = sockets.open_all(served, settings)
@@ -80,7 +81,6 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
             print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr)
         if not quiet:
             _announce(settings, opened, http, websocket, engine.describe(settings.codec), engine.event_loop())
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
         return int(run(settings, application, opened))
     except KeyboardInterrupt:
         return 0  # stopped while it was starting: nothing was in progress

@@ -13,7 +13,7 @@ cdef class Channel:
     cpdef object when_flushed(self)
     cpdef object body_consumed(self, object body)
     cpdef object abort_response(self)
-    cpdef str failure_page(self, object exc)
+    cpdef tuple failure_page(self, object exc, object accept)
     cpdef object switch(self, object socket, str subprotocol, object headers)
     cpdef bint send_message(self, object message) except -1
     cpdef object send_close(self, object code, str reason)

@@ -60,8 +60,13 @@ class Channel:
         """End the connection so that what was written so far cannot be taken for a whole answer."""
         raise NotImplementedError
 
-    def failure_page(self, exc: BaseException | None) -> str:
-        """The body of a 500: the traceback in development, otherwise a sentence."""
+    def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
+        """The Content-Type and the body of a 500: the traceback in development, otherwise a sentence.
+
+        Args:
+            exc: what the application raised, if it did.
+            accept: the request's header of that name.
+        """
         raise NotImplementedError
 
     def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:

@@ -401,8 +401,9 @@ class HttpResponse(Exchange):
         if self._state == OPEN:
             self._head = None
             self.send_status(500)
-            self.send_headers([("Content-Type", "text/plain; charset=utf-8")])
-            self.send(self._channel.failure_page(exc))
+            kind, page = self._channel.failure_page(exc, self._request.variables.header("accept"))
+            self.send_headers([("Content-Type", kind)])
+            self.send(page)
         elif self._state == STREAMING:
             self._channel.abort_response()
 

@@ -293,7 +293,8 @@ class WebSocket(Exchange):
     def answer_failure(self, exc: BaseException | None) -> None:
         """500 while pending, 1011 afterwards (RFC 6455 7.4.1)."""
         if self.status is PENDING:
-            self.reject(500, self._channel.failure_page(exc), [("Content-Type", "text/plain; charset=utf-8")])
+            kind, page = self._channel.failure_page(exc, None)
+            self.reject(500, page, [("Content-Type", kind)])
         else:
             self.close(1011)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROTOCOLS", "Listeners", "Wanted", "addresses", "adoption_pair", "enter", "entered", "open_all", "served"]
 
-PROTOCOLS: Final = ("scgi", "fastcgi", "uwsgi", "websocket")
+PROTOCOLS: Final = ("scgi", "fastcgi", "uwsgi", "websocket", "http")
 """Which settings are addresses; their names are the protocols'."""
 
 Wanted = tuple[str, Address]
@@ -82,7 +82,9 @@ def addresses(settings: Settings) -> list[Wanted]:
             found.append((protocol, address))
     found += systemd.inherited(os.environ, PROTOCOLS, [address.fd for _, address in found])
     if not found:
-        raise ConfigurationError("nowhere to listen; give --scgi, --fastcgi or --websocket, e.g. --scgi 127.0.0.1:9000")
+        raise ConfigurationError(
+            "nowhere to listen; give --scgi, --fastcgi, --websocket or --http, as in --scgi :9000"
+        )
     return found
 
 
@@ -103,7 +105,7 @@ def served(wanted: Sequence[Wanted], http: bool, websocket: bool) -> list[Wanted
         return list(wanted)
     left = [(protocol, address) for protocol, address in wanted if protocol != "websocket"]
     if not left:
-        raise ConfigurationError("the application serves no WebSockets; give --scgi or --fastcgi")
+        raise ConfigurationError("the application serves no WebSockets; give --scgi, --fastcgi or --http")
     return left
 
 

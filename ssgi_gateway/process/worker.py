@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ssgi_gateway import engine
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe import log_setup
 from ssgi_gateway.process import sockets
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.system import entitle
@@ -80,8 +81,9 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
 
 def _serve(loaded: Loaded, seat: int, channel: Channel) -> int:
     settings = loaded.settings
-    logging.basicConfig(format=f"%(asctime)s %(levelname)s [{seat}] %(message)s", level=logging.INFO)
+    log_setup.configure(settings, seat)
     application = loaded.application or application_of(settings)
+    log_setup.enable()
     all_ = [(protocol, Address.parse(address)) for protocol, address, _ in loaded.listeners]
     served = sockets.served(all_, application.http is not None, application.websocket is not None)
     opened = []

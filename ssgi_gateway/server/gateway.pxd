@@ -28,6 +28,8 @@ cdef class Gateway:
     cdef public double head_timeout
     cdef public double body_timeout
     cdef public double idle_timeout
+    cdef public double keep_alive
+    cdef public object date
     cdef public double write_timeout
 
     cpdef object log_peer_error(self, str kind, str message)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import select
+from time import gmtime
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.observe.logs import RateLimitedLog
 
 from ..core.tasks import TaskScope
 from ..observe.observer import Observer
+from ..wire.http.date import DateLine
 from ..wire.percent import quote
 
 if TYPE_CHECKING:
@@ -25,11 +27,22 @@ if TYPE_CHECKING:
     from .adoption import Adoption
     from .connection import Connection
 
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 SWEEP: Final = 0.5
 """Seconds between sweeps: an abort behind a full buffer is to be seen within a second."""
 
 LATE: Final = 0.1
 """Seconds by which a sweep may be late before every deadline is put off by as much."""
+
+
+def date_line() -> bytes:
+    """The ``Date`` header, now (RFC 9110 5.6.7)."""
+    day = gmtime()
+    week, month = _DAYS[day.tm_wday], _MONTHS[day.tm_mon - 1]
+    text = f"Date: {week}, {day.tm_mday:02} {month} {day.tm_year} {day.tm_hour:02}:{day.tm_min:02}:{day.tm_sec:02} GMT"
+    return f"{text}\r\n".encode()
 
 
 class Gateway:
@@ -42,6 +55,7 @@ class Gateway:
         "adoption",
         "body_timeout",
         "connections",
+        "date",
         "development",
         "draining",
         "front_files",
@@ -50,6 +64,7 @@ class Gateway:
         "high_water",
         "http_app",
         "idle_timeout",
+        "keep_alive",
         "loop",
         "low_water",
         "max_body_size",
@@ -84,6 +99,8 @@ class Gateway:
         self.draining = False
         self.adoption: Adoption | None = None  # takes idle connections during a drain; None: they are closed
         self.now = loop.time()
+        self.date = DateLine()  # for those protocols whose answers need one
+        self.date.line = date_line()
         # Copied out of the settings because the way of a request reads them.
         self.development = settings.development
         self.strict = settings.strict
@@ -96,6 +113,7 @@ class Gateway:
         self.head_timeout = settings.deadlines.head
         self.body_timeout = settings.deadlines.body
         self.idle_timeout = settings.deadlines.idle
+        self.keep_alive = settings.deadlines.keep_alive
         self.write_timeout = settings.deadlines.write
         self.observer: Observer | None = observer
         self._complaints = RateLimitedLog("ssgi_gateway.server")
@@ -149,6 +167,7 @@ class Gateway:
         now = self.loop.time()
         late = now - self.now - SWEEP
         self.now = now
+        self.date.line = date_line()
         if self.observer is not None:
             self.observer.tick(now)
         asked: dict[int, Connection] = {}

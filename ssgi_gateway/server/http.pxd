@@ -22,7 +22,9 @@ cdef double DRAIN_GRACE
 
 cdef class HttpProtocol(Protocol):
     cdef public Codec codec
+    cdef bint _behind
     cdef RequestBody _body
+    cdef double _idle
     cdef bint _dribbling
     cdef bint _ended
     cdef Exchange _exchange
@@ -36,6 +38,8 @@ cdef class HttpProtocol(Protocol):
     @cython.locals(codec=Codec)
     cpdef bint write(self, ResponseHead head, object data, bint end) except -1
     cdef object _process_events(self)
+    cpdef object _proceed(self, object _=*)
+    cdef object _next(self)
     cdef object _flush(self)
     cdef object _head_received(self, HeadReceived event)
     cdef object _body_received(self, bytes data)

@@ -48,12 +48,14 @@ class HttpProtocol(Protocol):
     """One SCGI, FastCGI or upgrade connection."""
 
     __slots__ = (
+        "_behind",
         "_body",
         "_dribbling",
         "_ended",
         "_exchange",
         "_fresh",
         "_head",
+        "_idle",
         "_overloaded",
         "_upgrade",
         "codec",
@@ -74,6 +76,8 @@ class HttpProtocol(Protocol):
         self._overloaded = False
         self._dribbling = False  # a head has begun, and with it its deadline
         self._fresh = True  # nothing has come yet
+        self._behind = False  # a request behind this one will be looked at
+        self._idle = gateway.keep_alive if codec.protocol == "http" else gateway.idle_timeout
 
     # -- what the connection says --------------------------------------------------------------------------------
 
@@ -81,6 +85,12 @@ class HttpProtocol(Protocol):
         self._fresh = False
         self.codec.receive(data)
         self._process_events()
+
+    def _proceed(self, _: Any = None) -> None:
+        """Go on with what arrived behind a request that is answered now."""
+        self._behind = False
+        if self.connection.state == 0 and self.connection.protocol is self and self._exchange is None:
+            self._process_events()
 
     def eof_received(self) -> None:
         connection = self.connection
@@ -108,6 +118,8 @@ class HttpProtocol(Protocol):
             self.connection.lost()
 
     def shut_down(self) -> None:
+        if self.gateway.adoption is None:
+            self.codec.shut_down()
         if self._exchange is None and not self.codec.incomplete():
             if self.gateway.adoption is not None:
                 self._pass_on()
@@ -128,7 +140,7 @@ class HttpProtocol(Protocol):
         """Take every event there is, send automatic answers, then let the application work."""
         codec = self.codec
         try:
-            while (event := codec.next_event()) is not None:
+            while not self._behind and (event := codec.next_event()) is not None:
                 kind = type(event)
                 if kind is HeadReceived:
                     self._head_received(event)
@@ -151,6 +163,16 @@ class HttpProtocol(Protocol):
             self.connection.lost()
             return
         self._update_interest()
+
+    def _next(self) -> None:
+        """Another request is there already: its turn comes when the others have had theirs, and the peer reads."""
+        if self._behind:
+            return
+        self._behind = True
+        if self.connection.out_size > self.gateway.high_water:
+            self.connection.when_writable().add_done_callback(self._proceed)
+        else:
+            self.gateway.loop.call_soon(self._proceed)
 
     def _flush(self) -> None:
         """Send what the codec answers by itself."""
@@ -203,6 +225,8 @@ class HttpProtocol(Protocol):
         gateway = self.gateway
         variables = self._head.variables  # type: ignore[union-attr]  # the callers have looked
         self._head = None
+        if gateway.draining and gateway.adoption is None:
+            self.codec.shut_down()
         request = parse_head(variables, gateway.root_path)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
             self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
@@ -263,6 +287,9 @@ class HttpProtocol(Protocol):
     def body_consumed(self, body: RequestBody) -> None:
         connection = self.connection
         if not body.ended and body.size <= self.gateway.low_water:
+            invitation = self.codec.invite()
+            if invitation:
+                connection.write(invitation)
             connection.deadline = self.gateway.now + self.gateway.body_timeout
             connection.start_reading()
 
@@ -323,9 +350,11 @@ class HttpProtocol(Protocol):
         gateway = self.gateway
         if keep and not (gateway.draining and gateway.adoption is None):
             self._ended = self._dribbling = False
-            self.connection.deadline = gateway.now + gateway.idle_timeout
+            self.connection.deadline = gateway.now + self._idle
             self.connection.start_reading()  # a body that had to wait has stopped it
-            if gateway.draining:
+            if self.codec.waiting():
+                self._next()
+            elif gateway.draining:
                 self._pass_on()
         else:
             self.connection.finish(not self._ended or self.codec.may_send_trailing)
@@ -353,14 +382,17 @@ class HttpProtocol(Protocol):
             if not self.codec.busy:
                 gateway = self.gateway
                 pending = self.codec.incomplete()
-                until = gateway.now + (gateway.head_timeout if pending else gateway.idle_timeout)
+                until = gateway.now + (gateway.head_timeout if pending else self._idle)
                 if pending != self._dribbling or until < connection.deadline:
                     connection.deadline = until
                 self._dribbling = pending
                 if gateway.draining and gateway.adoption is not None and not pending:
                     self._pass_on()  # it had to hear the end of a request that was answered early
-            connection.start_reading()
-        elif body is not None and body.size > self.gateway.high_water:
+            if self._behind and self.codec.full():
+                connection.stop_reading()
+            else:
+                connection.start_reading()
+        elif (body is not None and body.size > self.gateway.high_water) or self.codec.full():
             connection.stop_reading()
         else:
             if body is None or not body.wanted:

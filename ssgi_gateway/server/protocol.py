@@ -6,8 +6,11 @@ kinds, and an accepted upgrade puts the second in the first one's place.
 
 from __future__ import annotations
 
+import os
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import ssgi_gateway
 
 from ..core.channel import Channel
 
@@ -16,6 +19,11 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .gateway import Gateway
+
+
+TEXT: Final = "text/plain; charset=utf-8"
+OWN: Final = os.path.dirname(ssgi_gateway.__file__)
+"""Where the frames come from that tell a developer nothing."""
 
 
 class Protocol(Channel):
@@ -65,8 +73,15 @@ class Protocol(Channel):
     def when_flushed(self) -> asyncio.Future[bool]:
         return self.connection.when_flushed()
 
-    def failure_page(self, exc: BaseException | None) -> str:
-        if exc is not None and self.gateway.development:
-            page = "".join(traceback.format_exception(exc))
-            return page.encode("utf-8", "backslashreplace").decode()  # a message may hold any character
-        return "Internal Server Error\n"
+    def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
+        if exc is None or not self.gateway.development:
+            return TEXT, "Internal Server Error\n"
+        if accept is not None and "text/html" in accept:
+            from ssgi_gateway.observe.failure_page import (  # a developer's, and no start's
+                failure_page,
+                without_own_frames,
+            )
+
+            return "text/html; charset=utf-8", failure_page("", without_own_frames(exc, (OWN,)))
+        page = "".join(traceback.format_exception(exc))
+        return TEXT, page.encode("utf-8", "backslashreplace").decode()  # a message may hold any character

@@ -14,6 +14,7 @@ from ssgi_gateway.server.control import Control
 
 from ..observe.access_log import AccessLog
 from ..observe.observer import Observer, together
+from ..observe.request_lines import RequestLines
 from ..wire.fastcgi.codec import FastcgiCodec
 from ..wire.scgi.codec import ScgiCodec
 from ..wire.uwsgi.codec import UwsgiCodec
@@ -50,7 +51,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     observer = together(observers(settings))
     gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings, observer)
     control.gateway = gateway
-    codecs = {listener.protocol: codec_factory(listener.protocol, settings) for listener in listeners}
+    codecs = {listener.protocol: codec_factory(listener.protocol, gateway) for listener in listeners}
     acceptors = [Acceptor(gateway, it.socket, codecs[it.protocol], control.shared) for it in listeners]
     adoption = Adoption(gateway, *control.adoption, codecs) if control.adoption is not None else None
     try:
@@ -81,11 +82,17 @@ def observers(settings: Settings) -> list[Observer]:
     Raises:
         ConfigurationError: a log cannot be opened.
     """
-    return [AccessLog(settings.access_log)] if settings.access_log else []
+    found: list[Observer] = []
+    if settings.access_log:
+        found.append(AccessLog(settings.access_log))
+    elif settings.development:
+        found.append(RequestLines())
+    return found
 
 
-def codec_factory(protocol: str, settings: Settings) -> Callable[[int], Any]:
+def codec_factory(protocol: str, gateway: Gateway) -> Callable[[int], Any]:
     """What makes the codec for each connection of a listener of ``protocol``."""
+    settings = gateway.settings
     limits = settings.limits
     if protocol == "scgi":
         ScgiCodec(limits)  # what it lacks is to be told now, not to the first visitor
@@ -97,9 +104,12 @@ def codec_factory(protocol: str, settings: Settings) -> Callable[[int], Any]:
     # h11 and ipaddress are a tenth of the time a start takes, and only this listener needs them.
     from ssgi_gateway.wire.forwarded import trusted_peers
 
+    from ..wire.http.codec import HttpCodec
     from ..wire.http1 import UpgradeCodec
 
     trusted_peers(settings.trusted_peers)  # likewise, a peer that is none
+    if protocol == "http":
+        return lambda fd: HttpCodec(limits, *system.addresses(fd), settings.trusted_peers, gateway.date)
     return lambda fd: UpgradeCodec(limits, *system.addresses(fd), settings.trusted_peers)
 
 

@@ -183,6 +183,13 @@ class Deadlines(Group):
     idle: float = setting(
         120.0, "A kept FastCGI connection without a request is closed after this.", unit="seconds", minimum=0.01
     )
+    keep_alive: float = setting(
+        75.0,
+        "An HTTP/1.1 connection (--http) without a request is closed after this. More than the idle time of the "
+        "balancer in front, or it meets closed connections.",
+        unit="seconds",
+        minimum=0.01,
+    )
     write: float = setting(
         60.0, "Longest time in which the peer takes nothing of an answer.", unit="seconds", minimum=0.01
     )
@@ -219,6 +226,7 @@ class FlowControl(Group):
 APPLICATION = "application"
 PROCESSES = "processes"
 LISTENERS = "where to listen"
+LOGS = "logs"
 
 
 class Settings(Group):
@@ -237,6 +245,13 @@ class Settings(Group):
     )
     websocket: tuple[str, ...] = setting(
         (), "Listen for WebSockets (HTTP/1.1 Upgrade). Repeatable.", metavar="ADDR", section=LISTENERS
+    )
+    http: tuple[str, ...] = setting(
+        (),
+        "Listen for HTTP/1.1, without a web server in front: for development, and for balancers that speak nothing "
+        "else. Repeatable.",
+        metavar="ADDR",
+        section=LISTENERS,
     )
     workers: int = setting(
         1,
@@ -311,8 +326,18 @@ class Settings(Group):
         "File for an access log in the combined format, or - for standard output; after a rotation a new one is "
         "begun. Off unless given: the web server has one.",
         metavar="FILE",
-        section=APPLICATION,
+        section=LOGS,
     )
+    log_format: str = setting(
+        "auto",
+        "How the server's own lines are written to standard error: text at a terminal, JSON otherwise (auto); or one.",
+        choices=("auto", "text", "json"),
+        section=LOGS,
+    )
+    log_level: str = setting(
+        "info", "The least of the server's own lines that is written.", choices=("debug", "info", "warning", "error"),
+        section=LOGS,
+    )  # fmt: skip
     development: bool = setting(False, "Show tracebacks on error pages. Never on a public server.", section=APPLICATION)
     strict: bool = setting(
         False,

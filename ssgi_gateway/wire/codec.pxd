@@ -16,5 +16,9 @@ cdef class Codec:
     cpdef bytes abort_response(self)
     cpdef bytes take_output(self)
     cpdef bint finish(self) except -1
+    cpdef bytes invite(self)
+    cpdef bint waiting(self) except -1
+    cpdef bint full(self) except -1
+    cpdef object shut_down(self)
     cpdef bint incomplete(self) except -1
     cpdef bytes trailing_data(self)

@@ -84,6 +84,21 @@ class Codec:
         """The answer is complete; returns whether the connection can carry another request."""
         raise NotImplementedError
 
+    def invite(self) -> bytes:
+        """What makes the peer send the body, where it waits to be asked; called when the application reads."""
+        return b""
+
+    def waiting(self) -> bool:
+        """After ``finish()``: whether something of a next request has arrived already."""
+        return False
+
+    def full(self) -> bool:
+        """Whether so much waits behind the current request that no more should be read."""
+        return False
+
+    def shut_down(self) -> None:
+        """The server drains: say so with the next answer, where the protocol has words for it."""
+
     def incomplete(self) -> bool:
         """Whether the peer has begun something that is not complete."""
         raise NotImplementedError

@@ -2,6 +2,7 @@ cdef class ResponseHead:
     cdef public int status
     cdef public str reason
     cdef public Py_ssize_t content_length
+    cdef public bint dated
     cdef list _lines
     cdef bint _front_files
     cdef bint _event_stream

@@ -101,6 +101,7 @@ CONTENT_LENGTH: Final = 2
 CONTENT_TYPE: Final = 3
 ACCEL_BUFFERING: Final = 4
 FOR_THE_FRONT: Final = 5
+DATE: Final = 6
 
 _KINDS: Final = {
     "connection": DROPPED,
@@ -117,6 +118,7 @@ _KINDS: Final = {
     "status": DROPPED,
     "content-length": CONTENT_LENGTH,
     "content-type": CONTENT_TYPE,
+    "date": DATE,
     "x-accel-buffering": ACCEL_BUFFERING,
     "x-accel-redirect": FOR_THE_FRONT,
     "x-sendfile": FOR_THE_FRONT,
@@ -134,12 +136,22 @@ class ResponseHead:
             header names should not have them.
     """
 
-    __slots__ = ("_event_stream", "_front_files", "_lines", "_unbuffered", "content_length", "reason", "status")
+    __slots__ = (
+        "_event_stream",
+        "_front_files",
+        "_lines",
+        "_unbuffered",
+        "content_length",
+        "dated",
+        "reason",
+        "status",
+    )
 
     def __init__(self, front_files: bool = True) -> None:
         self.status = 200
         self.reason = "OK"
         self.content_length = -1  # none
+        self.dated = False  # it has a Date
         self._lines: list[str] = []
         self._front_files = front_files
         self._event_stream = False
@@ -251,6 +263,8 @@ class ResponseHead:
             self._event_stream = value.partition(";")[0].strip().lower() == "text/event-stream"
         elif kind == ACCEL_BUFFERING:
             self._unbuffered = True
+        elif kind == DATE:
+            self.dated = True
         elif kind == FOR_THE_FRONT:
             return self._front_files
         return kind != DROPPED

@@ -17,6 +17,7 @@ from ssgi_gateway.wire.response_head import (
     ACCEL_BUFFERING,
     CONTENT_LENGTH,
     CONTENT_TYPE,
+    DATE,
     DROPPED,
     FOR_THE_FRONT,
     REASONS,
@@ -40,6 +41,7 @@ cdef int CONTENT_LENGTH_ = CONTENT_LENGTH
 cdef int CONTENT_TYPE_ = CONTENT_TYPE
 cdef int ACCEL_BUFFERING_ = ACCEL_BUFFERING
 cdef int FOR_THE_FRONT_ = FOR_THE_FRONT
+cdef int DATE_ = DATE
 
 
 @cython.final
@@ -169,6 +171,8 @@ cdef class ResponseHead:
                     event_stream = line.event_stream
                 elif line.kind == ACCEL_BUFFERING_:
                     unbuffered = True
+                elif line.kind == DATE_:
+                    self.dated = True
                 elif line.kind == DROPPED_ or (line.kind == FOR_THE_FRONT_ and not self._front_files):
                     continue
             lines.append(line.text)

@@ -70,8 +70,8 @@ class BridgeChannel(Channel):
     def when_flushed(self) -> asyncio.Future[bool]:
         return self._when(self._flushed, not self._out)
 
-    def failure_page(self, exc: BaseException | None) -> str:
-        return "Internal Server Error\n"
+    def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
+        return "text/plain; charset=utf-8", "Internal Server Error\n"
 
     def offload_file(self, fd: int) -> tuple[str, str] | None:
         return None

@@ -125,9 +125,9 @@ class Recorder(Channel):
         self.said.append(BROKEN)
         self.leave()
 
-    def failure_page(self, exc: BaseException | None) -> str:
+    def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
         self.causes.append(exc)
-        return self.page
+        return "text/plain; charset=utf-8", self.page
 
     def describe(self) -> dict[str, Any]:
         self.described += 1

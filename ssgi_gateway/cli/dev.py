@@ -1,0 +1,118 @@
+"""``ssgi-gateway dev``: an application, a browser, and nothing else to install.
+
+It takes every option of ``serve``, and listens for HTTP on 127.0.0.1:8000, or at ``$PORT``, where nothing else is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ssgi_gateway import __version__
+from ssgi_gateway.cli import arguments
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe.request_lines import has_colours
+from ssgi_gateway.process import sockets
+from ssgi_gateway.process.develop import Development
+from ssgi_gateway.settings import Deadlines, Settings
+from ssgi_gateway.settings.sources import add_options, read
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["dev"]
+
+DEFAULT: Final = "127.0.0.1:8000"
+
+
+def dev(words: list[str]) -> int:
+    """The command; ``words`` are the arguments behind it."""
+    given = _parse(words)
+    settings = _settings(given)
+    sockets.enter(settings.chdir)
+    # ^C before there is anything to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.ExitStack() as stack:
+        opened = sockets.open_all(sockets.addresses(settings), settings)
+        for listener in opened:
+            stack.callback(listener.close)
+        folders = [os.path.realpath(folder) for folder in (given.watch or (".", *settings.pythonpath))]
+        for folder in folders:
+            if not os.path.isdir(folder):
+                raise ConfigurationError(f"--watch: there is no folder {folder}")
+        development = Development(settings, opened, folders, _say)
+        urls = [f"http://{listener.address}/" for listener in opened if listener.protocol == "http"]
+        _print_banner(settings, urls, opened, folders)
+        if given.open and urls:
+            development.opened = lambda: _open(urls[0])
+        return development.run()
+
+
+def _parse(words: list[str]) -> Namespace:
+    parser = arguments.parser(
+        "ssgi-gateway dev",
+        "Serve an application while it is being written: it is loaded again whenever a file changes.",
+    )
+    parser.usage = "ssgi-gateway dev APP [--open] [--watch DIR] [OPTION ...]"
+    own = parser.add_argument_group("development")
+    own.add_argument("--open", action="store_true", help="Open a browser when the application is ready.")
+    own.add_argument(
+        "--nginx", action="store_true", help="Start nginx in front, with TLS and a certificate of its own."
+    )
+    own.add_argument(
+        "--watch", action="append", metavar="DIR", help="Watch this folder instead of the current one. Repeatable."
+    )
+    add_options(parser)
+    return arguments.read(parser, words)
+
+
+def _settings(given: Namespace) -> Settings:
+    settings = read(vars(given))
+    changes: dict[str, Any] = {
+        "development": True,
+        "log_format": "text" if settings.log_format == "auto" else settings.log_format,
+        # That it drains and starts again is said here already.
+        "log_level": "warning" if settings.log_level == "info" else settings.log_level,
+        "deadlines": Deadlines(**{**vars(settings.deadlines), "drain": 0.0}),
+    }
+    if not any(getattr(settings, protocol) for protocol in sockets.PROTOCOLS):
+        port = os.environ.get("PORT", "")
+        if port and not (port.isascii() and port.isdigit()):
+            raise ConfigurationError(f"PORT in the environment is {port!r}, not a number")
+        changes["http"] = (f"127.0.0.1:{port}" if port else DEFAULT,)
+    return Settings(**{**vars(settings), **changes})
+
+
+# -- what is said ------------------------------------------------------------------------------------------------
+
+
+def _paint(colour: str, text: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m" if has_colours(sys.stdout) else text
+
+
+def _say(line: str) -> None:
+    print(f"{_paint('2', time.strftime('%H:%M:%S'))} {_paint('36', line)}", flush=True)
+
+
+def _print_banner(settings: Settings, urls: list[str], opened: list[Any], folders: list[str]) -> None:
+    print(f"\n  {_paint('1', 'ssgi-gateway')} {__version__}  {settings.app}\n")
+    for url in urls:
+        print(f"  {_paint('32', '➜')}  {_paint('1', url)}")
+    for listener in opened:
+        if listener.protocol != "http":
+            print(f"     {listener.protocol} {listener.address}")
+    print(f"\n  {_paint('2', 'watching ' + ', '.join(folders) + '; ^C ends')}\n", flush=True)
+
+
+def _open(url: str) -> None:
+    """A browser, which nobody waits for."""
+    with contextlib.suppress(OSError):
+        subprocess.Popen(
+            [sys.executable, "-m", "webbrowser", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip

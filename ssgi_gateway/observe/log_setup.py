@@ -1,0 +1,123 @@
+"""How the server's own lines are logged: text at a terminal, JSON otherwise.
+
+The application's logging is its own affair. Nothing here touches the root logger: the server's lines go to its own
+handler for as long as the application has configured none, and to the application's from then on, by propagation.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from ssgi_gateway.observe.logs import printable
+
+if TYPE_CHECKING:
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["JsonFormatter", "TextFormatter", "configure", "enable"]
+
+ROOT: Final = "ssgi_gateway"
+EXTRAS: Final = ("request_id", "worker")
+"""Attributes of a record that are shown where it has them."""
+
+_COLOURS: Final = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
+
+
+class TextFormatter(logging.Formatter):
+    """``12:03:44 INFO  [2] draining``; the number is the worker's, where there are several."""
+
+    def __init__(self, coloured: bool = False, worker: int | None = None) -> None:
+        super().__init__()
+        self._coloured = coloured
+        self._worker = "" if worker is None else f"[{worker}] "
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and the traceback behind it."""
+        level = f"{record.levelname:5}"
+        if self._coloured:
+            level = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
+        stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
+        request_id = getattr(record, "request_id", "")
+        line = f"{stamp} {level} {self._worker}{printable(record.getMessage())}"
+        if request_id:
+            line = f"{line} [{request_id}]"
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line; ``ts`` is UTC (RFC 3339)."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object."""
+        line: dict[str, Any] = {
+            "ts": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": os.getpid(),
+        }
+        if self._worker is not None:
+            line["worker"] = self._worker
+        for name in EXTRAS:
+            value = getattr(record, name, None)
+            if value is not None:
+                line[name] = value
+        line["msg"] = record.getMessage()
+        if record.exc_info:
+            line["exc"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
+class OwnHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard error until the application has a handler of its own at the root."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, unless it is shown elsewhere anyway."""
+        if not logging.root.handlers:
+            super().emit(record)
+
+
+def configure(settings: Settings, worker: int | None = None) -> None:
+    """Have the server's lines written; call it again after a fork that gives the process a number.
+
+    Args:
+        settings: ``log_format`` and ``log_level``.
+        worker: the number of this worker, where there are several.
+    """
+    logger = logging.getLogger(ROOT)
+    for handler in [*logger.handlers]:
+        if isinstance(handler, OwnHandler):
+            logger.removeHandler(handler)
+    handler = OwnHandler(sys.stderr)
+    terminal = sys.stderr.isatty()
+    if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
+        handler.setFormatter(JsonFormatter(worker))
+    else:
+        handler.setFormatter(TextFormatter(terminal and not os.environ.get("NO_COLOR"), worker))
+    logger.addHandler(handler)
+    logger.setLevel(settings.log_level.upper())
+
+
+def enable() -> None:
+    """Undo what ``logging.config`` does to loggers that it does not name, which is to silence them.
+
+    ``dictConfig`` has ``disable_existing_loggers`` on unless told otherwise, and applications forget it.
+    """
+    for name, logger in logging.root.manager.loggerDict.items():
+        if (name == ROOT or name.startswith(f"{ROOT}.")) and isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
+def timestamp(seconds: float) -> str:
+    """``2026-11-26T22:03:44.123Z``."""
+    whole = int(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1000):03}Z"

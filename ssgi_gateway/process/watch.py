@@ -1,0 +1,150 @@
+"""Watching files: a process of its own that writes the paths which changed to a pipe.
+
+With watchfiles the kernel tells of changes, and nothing runs until it does. Without it, or where the kernel's limit on
+watches is reached, files are looked at time and again, for at most a hundredth of the time. It is a process because
+watchfiles has threads, and a process with threads should not fork (``develop.py`` does).
+
+What counts is a change of a file's identity, size or time, so editors may write in place, or write another file and
+rename it. Hidden folders, caches and installed packages are not looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+__all__ = ["IGNORED", "Watcher", "is_watched", "scan"]
+
+SUFFIXES: Final = (".py", ".pyi", ".pyx", ".so", ".toml", ".env", ".html", ".jinja", ".jinja2")
+"""Of the files that count: what a Python application is made of and reads once."""
+IGNORED: Final = frozenset(("__pycache__", "node_modules", "site-packages", "venv", "env", "dist", "build"))
+"""Folders that are not looked at, beside those whose name begins with a dot."""
+SHARE: Final = 100
+"""Looking takes one in so many parts of the time."""
+SHORTEST: Final = 0.25
+"""Seconds between two looks at the files, at least."""
+
+
+def is_watched(path: str) -> bool:
+    """Whether a change of the file at ``path`` counts."""
+    return path.endswith(SUFFIXES) and not any(
+        part in IGNORED or (part.startswith(".") and part not in (".", "..", ".env")) for part in path.split("/")
+    )
+
+
+class Watcher:
+    """The process, from its fork to ``close``.
+
+    Attributes:
+        fd: the pipe; a path a line.
+    """
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self.fd, writing = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.fd, False)
+        self._rest = b""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(self.fd)
+            _run(folders, writing)
+        os.close(writing)
+
+    def read(self) -> list[str]:
+        """The paths that have come since the last time; ``[""]`` when the process has ended."""
+        try:
+            data = os.read(self.fd, 1 << 16)
+        except BlockingIOError:
+            return []
+        if not data:
+            return [""]
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [os.fsdecode(line) for line in lines]
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+def _run(folders: Sequence[str], writing: int) -> None:
+    """The process; it ends when nobody reads any more, or when it is told to."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C reaches everybody at a terminal; the parent ends this one
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for path in _changes(folders):
+            os.write(writing, os.fsencode(path).replace(b"\n", b"?") + b"\n")
+    except BrokenPipeError:
+        pass
+    finally:
+        os._exit(0)
+
+
+def _changes(folders: Sequence[str]) -> Iterator[str]:
+    try:
+        import watchfiles
+    except ImportError:
+        yield from poll(folders)
+        return
+    try:
+        # step: milliseconds in which nothing more may come before a change is told; the parent waits as well.
+        for changes in watchfiles.watch(
+            *folders, watch_filter=lambda _, path: is_watched(_within(path, folders)), step=10, rust_timeout=0,
+            raise_interrupt=False, ignore_permission_denied=True,
+        ):  # fmt: skip
+            for _, path in changes:
+                yield path
+    except (OSError, RuntimeError) as error:
+        print(f"watchfiles cannot watch ({error}); looking at the files instead", file=sys.stderr, flush=True)
+        yield from poll(folders)
+
+
+def _within(path: str, folders: Sequence[str]) -> str:
+    """``path`` below the folder that is watched: what leads there may be hidden."""
+    for folder in folders:
+        if path.startswith(f"{folder}/"):
+            return path[len(folder) + 1 :]
+    return os.path.basename(path)
+
+
+def poll(folders: Sequence[str]) -> Iterator[str]:
+    """The paths that change, found by looking."""
+    before = scan(folders)
+    parent = os.getppid()
+    while os.getppid() == parent:
+        began = time.process_time()
+        after = scan(folders)
+        for path in before.keys() | after.keys():
+            if before.get(path) != after.get(path):
+                yield path
+        before = after
+        time.sleep(max(SHORTEST, (time.process_time() - began) * SHARE))
+
+
+def scan(folders: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """Every file that counts, with what tells a change of it."""
+    found: dict[str, tuple[int, int, int]] = {}
+    left = list(folders)
+    while left:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        if name not in IGNORED and not name.startswith("."):
+                            left.append(entry.path)
+                    elif is_watched(name):
+                        status = entry.stat()
+                        found[entry.path] = (status.st_ino, status.st_size, status.st_mtime_ns)
+        except OSError:
+            continue  # a folder that may not be read, or has gone meanwhile
+    return found

@@ -1,0 +1,2 @@
+cdef class DateLine:
+    cdef public bytes line
