@@ -82,9 +82,7 @@ def addresses(settings: Settings) -> list[Wanted]:
             found.append((protocol, address))
     found += systemd.inherited(os.environ, PROTOCOLS, [address.fd for _, address in found])
     if not found:
-        raise ConfigurationError(
-            "nowhere to listen; give --scgi, --fastcgi, --websocket or --http, as in --scgi :9000"
-        )
+        raise ConfigurationError("nowhere to listen; give --scgi, --fastcgi, --websocket or --http, as in --scgi :9000")
     return found
 
 
