@@ -77,6 +77,7 @@ HOT = (
     "adapters.rsgi.websocket",
     "adapters.rsgi.adapter",
     "server.system",
+    "server.reactor",
     "server.gateway",
     "server.connection",
     "server.protocol",

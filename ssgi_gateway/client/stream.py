@@ -39,7 +39,7 @@ class PeerConnection(Connection):
         super().__init__(reactor, fd)
         self.error: ClientError | None = None
         self._deaf = False
-        reactor.watch()
+        reactor.wake()
 
     def on_readable(self) -> None:
         """Read once and pass it on."""
@@ -73,7 +73,7 @@ class PeerConnection(Connection):
         """A write failed. What the peer said before it left, a 413 mostly, is still to be read."""
         if not self._deaf and self.state == OPEN:
             self._deaf = True
-            self.gateway.loop.call_soon(self._read_the_rest)
+            self.reactor.loop.call_soon(self._read_the_rest)
 
     def write(self, data: Any) -> bool:
         """As ``Connection.write``; nothing is tried after a failure."""
@@ -122,7 +122,7 @@ class TlsStream:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._handshake: asyncio.Future[None] = connection.gateway.loop.create_future()
+        self._handshake: asyncio.Future[None] = connection.reactor.loop.create_future()
         connection.protocol = self  # type: ignore[assignment]
 
     async def handshake(self) -> str | None:

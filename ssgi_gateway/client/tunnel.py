@@ -34,7 +34,7 @@ class _Asking:
 
     def __init__(self, connection: PeerConnection, origin: Origin, proxy: Proxy) -> None:
         self.connection = connection
-        self.answer: Any = connection.gateway.loop.create_future()
+        self.answer: Any = connection.reactor.loop.create_future()
         self._proxy = f"the proxy {proxy.host}:{proxy.port}"
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         target = f"{host}:{origin.port}"

@@ -1,7 +1,7 @@
 cimport cython
 
-from .gateway cimport Gateway
 from .protocol cimport Protocol
+from .reactor cimport Reactor
 from .system cimport close, receive, send, send_many, shutdown_write
 
 cdef int OPEN, FLUSHING, LINGERING, CLOSED
@@ -26,14 +26,14 @@ cdef class Connection:
     cdef public bint heard
     cdef public double moved
     cdef public int fd
-    cdef public Gateway gateway
     cdef public Py_ssize_t out_size
     cdef public Protocol protocol
+    cdef public Reactor reactor
     cdef public str spoken
     cdef public int state
     cdef public double write_deadline
 
-    cpdef object init(self, Gateway gateway, int fd)
+    cpdef object init(self, Reactor reactor, int fd)
     cpdef object opened(self, str spoken)
     cpdef object begin(self)
     cpdef object on_readable(self)

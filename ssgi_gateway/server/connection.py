@@ -2,7 +2,7 @@
 
 Eager: read, answer, close, in one turn of the loop; nothing is registered anywhere. Waiting: only when the kernel
 would block, or the application does, the connection gets a reader, a writer, a buffer, a deadline and a place in
-the gateway's books. Output flow control exists here and nowhere else.
+the reactor's set. Output flow control exists here and nowhere else.
 
 This module does not know what the bytes mean: that is the protocol's part (``data_received``, ``eof_received``,
 ``connection_lost``, ``deadline_passed``).
@@ -21,8 +21,8 @@ from ssgi_gateway.wire.file_slice import FileSlice
 from .system import MAX_BUFFERS, addresses, close, receive, send, send_file, send_many, shutdown_write
 
 if TYPE_CHECKING:
-    from .gateway import Gateway
     from .protocol import Protocol
+    from .reactor import Reactor
 
 logger = logging.getLogger("ssgi_gateway.server")
 
@@ -56,22 +56,22 @@ class Connection:
         "_writing",
         "deadline",
         "fd",
-        "gateway",
         "heard",
         "moved",
         "out_size",
         "protocol",
+        "reactor",
         "spoken",
         "state",
         "write_deadline",
     )
 
-    def __init__(self, gateway: Gateway, fd: int) -> None:
-        self.init(gateway, fd)
+    def __init__(self, reactor: Reactor, fd: int) -> None:
+        self.init(reactor, fd)
 
-    def init(self, gateway: Gateway, fd: int) -> None:
+    def init(self, reactor: Reactor, fd: int) -> None:
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
-        self.gateway = gateway
+        self.reactor = reactor
         self.fd = fd
         self.protocol: Protocol = None  # type: ignore[assignment]  # set by the acceptor, never None afterwards
         self.state = OPEN
@@ -93,9 +93,9 @@ class Connection:
 
     def opened(self, spoken: str) -> None:
         """Tell whoever looks that there is a connection which speaks ``spoken``; its end is told by ``close``."""
-        if self.gateway.observer is not None:
+        if self.reactor.observer is not None:
             self.spoken = spoken
-            self.gateway.observer.connection_opened(spoken)
+            self.reactor.observer.connection_opened(spoken)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class Connection:
         """The first read, right after the accept: mostly the request is there already."""
         self.on_readable()
         if self.state == OPEN and not self._registered:
-            self.deadline = self.gateway.now + self.gateway.idle_timeout  # it may never say anything
+            self.deadline = self.reactor.now + self.reactor.idle_timeout  # it may never say anything
             self.start_reading()
 
     def on_readable(self) -> None:
@@ -147,13 +147,13 @@ class Connection:
             pass
         if self.state != CLOSED and self._reading and not self._resting:
             # Nothing more to read and still there: have the loop look at it again.
-            self.gateway.loop.remove_reader(self.fd)
-            self.gateway.loop.add_reader(self.fd, self.on_readable)
+            self.reactor.loop.remove_reader(self.fd)
+            self.reactor.loop.add_reader(self.fd, self.on_readable)
 
     def rest(self) -> None:
         """Read nothing until ``resume``: what was read has had its share of this turn of the loop.
 
-        The registration stays, and with it the place in the books: this is for one turn, ``stop_reading`` is for long.
+        The reader stays registered: this is for one turn, ``stop_reading`` is for long.
         """
         self._resting = True
 
@@ -166,13 +166,13 @@ class Connection:
         if not self._reading and self.state != CLOSED:
             self.register()
             self._reading = True
-            self.gateway.loop.add_reader(self.fd, self.on_readable)
+            self.reactor.loop.add_reader(self.fd, self.on_readable)
 
     def stop_reading(self) -> None:
         """Let the kernel's buffer fill, which makes the peer wait."""
         if self._reading:
             self._reading = False
-            self.gateway.loop.remove_reader(self.fd)
+            self.reactor.loop.remove_reader(self.fd)
         elif not self._registered:
             self.register()
 
@@ -182,10 +182,10 @@ class Connection:
         return self._registered and not self._reading and self.state == OPEN
 
     def register(self) -> None:
-        """Enter the books: from now on deadlines and the drain know of this connection."""
+        """Have the reactor know of this connection: from now on deadlines and the drain do."""
         if not self._registered and self.state != CLOSED:
             self._registered = True
-            self.gateway.connections.add(self)
+            self.reactor.register(self)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Connection:
             return True
         if self._out:
             self._keep(data, 0)
-            return self.out_size <= self.gateway.high_water
+            return self.out_size <= self.reactor.high_water
         try:
             sent = send(self.fd, data)
         except OSError:
@@ -205,7 +205,7 @@ class Connection:
             return True
         self._keep(data, sent)
         self._wait_writable()
-        return self.out_size <= self.gateway.high_water
+        return self.out_size <= self.reactor.high_water
 
     def write_many(self, buffers: list[Any]) -> bool:
         """As ``write``, for several buffers that belong together."""
@@ -214,7 +214,7 @@ class Connection:
         if self.state != OPEN:
             return True
         if not buffers:
-            return self.out_size <= self.gateway.high_water
+            return self.out_size <= self.reactor.high_water
         sent = 0
         if not self._out:
             try:
@@ -231,7 +231,7 @@ class Connection:
                 sent = 0
         if self._out:
             self._wait_writable()
-        return self.out_size <= self.gateway.high_water
+        return self.out_size <= self.reactor.high_water
 
     def write_files(self, pieces: list[Any]) -> bool:
         """As ``write_many``, where some of the pieces are ``FileSlice``s."""
@@ -245,7 +245,7 @@ class Connection:
         if not self._writing:
             self._wait_writable()
             self.on_writable()
-        return self.out_size <= self.gateway.high_water
+        return self.out_size <= self.reactor.high_water
 
     def _send_queued(self) -> int:
         """Offer the kernel what waits first: buffers together, a file by itself."""
@@ -281,24 +281,24 @@ class Connection:
             if sent:
                 out[0] = out[0][sent:]
             if progress:
-                self.moved = self.gateway.now
-                self.write_deadline = self.gateway.now + self.gateway.write_timeout
+                self.moved = self.reactor.now
+                self.write_deadline = self.reactor.now + self.reactor.write_timeout
         else:
             self._out = None
             self._writing = False
-            self.moved = self.gateway.now
+            self.moved = self.reactor.now
             self.write_deadline = NEVER
-            self.gateway.loop.remove_writer(self.fd)
+            self.reactor.loop.remove_writer(self.fd)
             _resolve(self._take_flushed(), True)
-        if self._drained and self.out_size <= self.gateway.low_water:
+        if self._drained and self.out_size <= self.reactor.low_water:
             _resolve(self._take_drained(), True)
         if not out and self.state == FLUSHING:
             self._flushed_to_the_end()
 
     def when_writable(self) -> asyncio.Future[bool]:
         """A future: ``True`` once less than the low-water mark waits, ``False`` when the peer is gone."""
-        future = self.gateway.loop.create_future()
-        if self.state == CLOSED or self.out_size <= self.gateway.high_water:
+        future = self.reactor.loop.create_future()
+        if self.state == CLOSED or self.out_size <= self.reactor.high_water:
             future.set_result(not self._broken)
         else:
             self._drained = [*(self._drained or ()), future]
@@ -306,7 +306,7 @@ class Connection:
 
     def when_flushed(self) -> asyncio.Future[bool]:
         """A future: ``True`` once nothing waits, ``False`` when the peer is gone."""
-        future = self.gateway.loop.create_future()
+        future = self.reactor.loop.create_future()
         if not self._out:
             future.set_result(not self._broken)
         else:
@@ -334,8 +334,8 @@ class Connection:
         if not self._writing:
             self._writing = True
             self.register()
-            self.write_deadline = self.gateway.now + self.gateway.write_timeout
-            self.gateway.loop.add_writer(self.fd, self.on_writable)
+            self.write_deadline = self.reactor.now + self.reactor.write_timeout
+            self.reactor.loop.add_writer(self.fd, self.on_writable)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -368,7 +368,7 @@ class Connection:
 
     def _linger(self) -> None:
         self.state = LINGERING
-        self.deadline = self.gateway.now + LINGER_TIME
+        self.deadline = self.reactor.now + LINGER_TIME
         shutdown_write(self.fd)
         self.start_reading()
 
@@ -397,7 +397,7 @@ class Connection:
         self.state = CLOSED
         if self._out:
             self._broken = True
-        loop = self.gateway.loop
+        loop = self.reactor.loop
         if self._reading:
             loop.remove_reader(self.fd)
         if self._writing:
@@ -411,23 +411,23 @@ class Connection:
         _resolve(self._take_flushed(), False)
         if self._registered:
             self._registered = False
-            self.gateway.unregister(self)
-        if self.spoken and self.gateway.observer is not None:
-            self.gateway.observer.connection_closed(self.spoken)
+            self.reactor.unregister(self)
+        if self.spoken and self.reactor.observer is not None:
+            self.reactor.observer.connection_closed(self.spoken)
 
     def detach(self) -> int:
         """Let go of the descriptor, which stays open: another process goes on with it. Nothing may wait to be sent."""
         self.state = CLOSED
-        loop = self.gateway.loop
+        loop = self.reactor.loop
         if self._reading:
             loop.remove_reader(self.fd)
             self._reading = False
         self.protocol = None  # type: ignore[assignment]  # as in close()
         if self._registered:
             self._registered = False
-            self.gateway.unregister(self)
-        if self.spoken and self.gateway.observer is not None:
-            self.gateway.observer.connection_closed(self.spoken)
+            self.reactor.unregister(self)
+        if self.spoken and self.reactor.observer is not None:
+            self.reactor.observer.connection_closed(self.spoken)
         return self.fd
 
     def peer_label(self) -> str:
@@ -441,7 +441,7 @@ class Connection:
         self.write_deadline += seconds
 
     def tick(self, now: float) -> None:
-        """Called by the gateway's sweep when one of the deadlines has passed.
+        """Called by the reactor's sweep when one of the deadlines has passed.
 
         A deadline counts what the peer did not do. So what it did while nobody looked is looked at first: it may have
         sent what is waited for, or made room.
@@ -453,8 +453,8 @@ class Connection:
         if self.state == CLOSED or (self.deadline > now and self.write_deadline > now):
             return
         if self.write_deadline <= now:
-            self.gateway.log_peer_error(
-                "slow reader", f"a peer took nothing of its answer for {self.gateway.write_timeout:.0f} s; closed"
+            self.reactor.log_peer_error(
+                "slow reader", f"a peer took nothing of its answer for {self.reactor.write_timeout:.0f} s; closed"
             )
             self.lost()
         elif self.state != OPEN:

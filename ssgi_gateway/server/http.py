@@ -282,7 +282,8 @@ class HttpProtocol(Protocol):
         return more
 
     def offload_file(self, fd: int) -> tuple[str, str] | None:
-        return self.gateway.offload_file(fd)
+        found: tuple[str, str] | None = self.gateway.offload.header_for(fd)
+        return found
 
     def body_consumed(self, body: RequestBody) -> None:
         connection = self.connection

@@ -66,7 +66,7 @@ class LocalApplication:
         codec = ScgiCodec(limits) if kind == "scgi" else FastcgiCodec(limits, self.settings.max_connections)
         HttpProtocol(far, gateway, codec)  # type: ignore[arg-type]  # it has what Connection has
         far.start_reading()
-        reactor.watch()
+        reactor.wake()
         return near
 
     async def aclose(self) -> None:

@@ -17,7 +17,7 @@ cdef class UwsgiCodec(Codec):
 
     cpdef object receive(self, bytes data)
     cpdef object next_event(self)
-    cpdef bint pending(self) except -1
+    cpdef bint incomplete(self) except -1
     cpdef list encode(self, ResponseHead head, object data, bint end)
     cpdef bint finish(self) except -1
     cdef object _receive_eof(self)

@@ -60,7 +60,7 @@ ALL_SENT: Final = 2
 
 HEADER_SIZE: Final = 4
 
-JOIN_UP_TO: Final = 16384
+MAX_JOINED: Final = 16384
 """A payload up to here is copied behind the head: one buffer to send costs less than two."""
 
 
@@ -115,7 +115,7 @@ class UwsgiCodec(Codec):
             raise self._error
         return None
 
-    def pending(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether something was begun and not finished: a head, a request or its answer."""
         return self._state != IDLE and self._state != CLOSED
 
@@ -178,7 +178,7 @@ class UwsgiCodec(Codec):
             payload = data
             if type(data) is not bytes:
                 view = memoryview(data)
-                payload = bytes(view) if view.nbytes <= JOIN_UP_TO else view.cast("B")
+                payload = bytes(view) if view.nbytes <= MAX_JOINED else view.cast("B")
         if head is not None:
             self._step(NOTHING_SENT, HEAD_SENT)
         if payload:
@@ -191,7 +191,7 @@ class UwsgiCodec(Codec):
         self.head_size = len(block)
         if not payload:
             return [block]
-        return [block + payload] if len(payload) <= JOIN_UP_TO else [block, payload]
+        return [block + payload] if len(payload) <= MAX_JOINED else [block, payload]
 
     def _step(self, wanted: int, following: int) -> None:
         if self._answer != wanted:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssgi_gateway.server.connection import Connection
-from ssgi_gateway.server.gateway import SWEEP, Gateway
+from ssgi_gateway.server.gateway import Gateway
 from ssgi_gateway.server.http import HttpProtocol
+from ssgi_gateway.server.reactor import SWEEP
 from ssgi_gateway.settings import Deadlines, FlowControl, Settings, WebSocketSettings, WireLimits
 from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
 from ssgi_gateway.wire.http1 import UpgradeCodec

@@ -1,14 +1,16 @@
-"""What all connections of a server share: the clock and its sweep, the books, the complaints."""
+"""What all connections share: the clock and its sweep, who is registered, the log of what peers do wrong."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-
-import pytest
+import math
+import socket
 
 from ssgi_gateway.observe.logs import BURST
-from ssgi_gateway.server.gateway import SWEEP
+from ssgi_gateway.server.connection import Connection
+from ssgi_gateway.server.protocol import Protocol
+from ssgi_gateway.server.reactor import SWEEP, Reactor
+from ssgi_gateway.settings import FlowControl
 from tests.loops import advance, settle, until
 from tests.unit.server.peer import bench, request
 
@@ -112,42 +114,61 @@ async def test_a_million_bad_peers_are_a_few_lines(caplog):
         assert "(and 51 more of this kind before)" in line
 
 
-# -- files that the web server sends -------------------------------------------------------------------------------
+# -- without a server ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "a b.txt").write_text("inside")
-    (tmp_path / "outside.txt").write_text("outside")
-    (tmp_path / "files" / "link").symlink_to(tmp_path / "outside.txt")
-    (tmp_path / "files-too").mkdir()
-    (tmp_path / "files-too" / "c").write_text("a neighbour")
-    return tmp_path
+class Echo(Protocol):
+    """No application, no gateway: what a client's connection is like."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        connection.protocol = self
+        self.ends = []
+
+    def data_received(self, data):
+        self.connection.write(data)
+
+    def eof_received(self):
+        self.connection.finish(False)
+
+    def connection_lost(self):
+        self.ends.append("lost")
+
+    def deadline_passed(self):
+        self.ends.append("deadline")
+        self.connection.lost()
 
 
-def offload_file(path, **settings):
-    with bench(**settings) as b:
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            return b.gateway.offload_file(fd)
-        finally:
-            os.close(fd)
+async def test_a_connection_needs_a_reactor_and_no_gateway():
+    reactor = Reactor(asyncio.get_running_loop(), FlowControl(), write_timeout=math.inf, idle_timeout=10)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(reactor, ours.detach())
+    protocol = Echo(connection)
+    reactor.wake()
+    connection.begin()
+    assert reactor.connections == {connection}
+    theirs.send(b"hello")
+    theirs.setblocking(False)
+    assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(theirs, 10), 10) == b"hello"
+    while not protocol.ends:  # a silent peer: the deadline that ``begin`` set
+        advance(SWEEP)
+        reactor.sweep()
+    assert protocol.ends == ["deadline", "lost"]
+    assert reactor.connections == set()
+    reactor.stop()
+    theirs.close()
 
 
-async def test_a_file_within_a_root_is_named_to_the_web_server(folder):
-    root = f"{folder}/files=/protected/"
-    path = folder / "files" / "a b.txt"
-    accel = offload_file(path, file_header="X-Accel-Redirect", file_root=(root,))
-    assert accel == ("X-Accel-Redirect", "/protected/a%20b.txt")
-    assert offload_file(path, file_header="X-Sendfile", file_root=(root,)) == ("X-Sendfile", str(path))
-
-
-@pytest.mark.parametrize("name", ["outside.txt", "files/link", "files-too/c", "files/../outside.txt"])
-async def test_a_file_outside_of_the_roots_never_is(folder, name):
-    settings = {"file_header": "X-Accel-Redirect", "file_root": (f"{folder}/files=/protected",)}
-    assert offload_file(folder / name, **settings) is None
-
-
-async def test_without_the_setting_no_file_is(folder):
-    assert offload_file(folder / "files" / "a b.txt") is None
+async def test_the_clock_stands_while_nobody_waits_and_is_right_again_when_somebody_does():
+    loop = asyncio.get_running_loop()
+    reactor = Reactor(loop, FlowControl(), write_timeout=1, idle_timeout=1)
+    made = reactor.now
+    advance(100)
+    await settle()
+    assert reactor.now == made
+    reactor.wake()
+    assert reactor.now >= made + 100
+    reactor.wake()  # again does nothing
+    advance(2 * SWEEP)
+    reactor.stop()
