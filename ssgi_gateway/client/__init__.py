@@ -13,11 +13,48 @@ from __future__ import annotations
 
 from typing import Any
 
+from ssgi_gateway.errors import (
+    ClientError,
+    ConnectError,
+    ConnectionReset,
+    ConnectTimeout,
+    GoAway,
+    LocalProtocolError,
+    Overloaded,
+    PoolTimeout,
+    ReadTimeout,
+    RemoteProtocolError,
+    StreamReset,
+    WriteTimeout,
+)
+
 from .client import Call, Client
+from .httpx_transport import HttpxTransport
 from .options import TLS, Limits, Timeouts
 from .response import Response
 
-__all__ = ["TLS", "Call", "Client", "Limits", "Response", "Timeouts", "run"]
+__all__ = [
+    "TLS",
+    "Call",
+    "Client",
+    "ClientError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionReset",
+    "GoAway",
+    "HttpxTransport",
+    "Limits",
+    "LocalProtocolError",
+    "Overloaded",
+    "PoolTimeout",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "Response",
+    "StreamReset",
+    "Timeouts",
+    "WriteTimeout",
+    "run",
+]
 
 
 async def run(app: Any, **options: Any) -> Any:

@@ -150,6 +150,9 @@ class Attempt:
 
     async def _connect(self) -> str | None:
         origin, pool = self.place.origin, self.pool
+        if pool.opener is not None:
+            self.stream = pool.opener(pool.reactor, origin.kind)
+            return None
         timeouts = pool.timeouts_of(self.place)
         host, port = (origin.proxy.host, origin.proxy.port) if origin.proxy else (origin.host, origin.port)
         try:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
+
+from tests.acgi.web import web_server
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +31,10 @@ def server_tls(certificate):
     context.load_cert_chain(*certificate)
     context.set_alpn_protocols(["h2"])
     return context
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory, certificate):
+    """A real nginx, for all tests of this process; its folder is short, because a socket lies in it."""
+    with tempfile.TemporaryDirectory(prefix="web-") as folder, web_server(Path(folder), certificate) as running:
+        yield running

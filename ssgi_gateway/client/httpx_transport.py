@@ -1,0 +1,226 @@
+"""httpx on this client: ``httpx.AsyncClient(transport=HttpxTransport())``, and the same for ``httpx.Client``.
+
+Redirects, cookies, authentication, decompression and JSON are httpx's; connections, HTTP/2, SCGI and FastCGI are ours.
+httpx is not imported here: which one it is, ``httpx`` or ``httpx2``, says the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ssgi_gateway import errors
+
+from .client import Client
+from .options import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from .response import Response
+
+__all__ = ["HttpxTransport"]
+
+NAMES: Final = (
+    (errors.ConnectTimeout, "ConnectTimeout"),
+    (errors.ConnectError, "ConnectError"),
+    (errors.PoolTimeout, "PoolTimeout"),
+    (errors.WriteTimeout, "WriteTimeout"),
+    (errors.ReadTimeout, "ReadTimeout"),
+    (errors.ConnectionReset, "ReadError"),
+    (errors.RemoteProtocolError, "RemoteProtocolError"),
+    (errors.ClientError, "RemoteProtocolError"),
+    (errors.LocalProtocolError, "LocalProtocolError"),
+)
+"""Our errors, and httpx's of the same meaning; the first that fits."""
+
+
+class HttpxTransport:
+    """A transport for ``httpx.AsyncClient`` and ``httpx.Client``.
+
+    Args:
+        options: those of ``Client``: ``scgi="unix:/run/app.sock"``, ``fastcgi=``, ``app=``, ``proxy=``, ``tls=`` ...
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._client: Client | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    # -- for coroutines --------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """What ``httpx.AsyncClient`` calls."""
+        httpx = _module_of(request)
+        body = _content(request)
+        try:
+            response = await self._ask(request, request.stream if body is None else body)
+        except errors.GatewayError as error:
+            raise _translated(httpx, error, request) from error
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_streams(httpx)[0](response, request),
+            extensions=_extensions(response),
+        )
+
+    async def _ask(self, request: Any, body: Any) -> Response:
+        if self._client is None:
+            self._client = Client(**self._options)
+        return await self._client.request(
+            request.method,
+            str(request.url),
+            headers=request.headers.raw,
+            body=body,
+            extensions={key: value for key, value in request.extensions.items() if key == "cgi"},
+            timeouts=_timeouts(request, self._client.timeouts),
+        )
+
+    # -- for threads -----------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections, and the loop that they lived in."""
+        loop, thread, self._loop = self._loop, self._thread, None
+        if loop is None or thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self.aclose(), loop).result()
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+    def handle_request(self, request: Any) -> Any:
+        """What ``httpx.Client`` calls."""
+        httpx = _module_of(request)
+        body = _content(request)
+        try:
+            response = self.wait(self._ask(request, _in_thread(request.stream) if body is None else body))
+        except errors.GatewayError as error:
+            raise _translated(httpx, error, request) from error
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_streams(httpx)[1](response, request, self),
+            extensions=_extensions(response),
+        )
+
+    def wait(self, coroutine: Any) -> Any:
+        """Run a coroutine in the transport's own loop, which lives in a thread."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=loop.run_forever, name="HttpxTransport", daemon=True)
+                self._thread.start()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+def _module_of(request: Any) -> Any:
+    return importlib.import_module(type(request).__module__.partition(".")[0])
+
+
+def _content(request: Any) -> bytes | None:
+    """The body, if it is in memory."""
+    try:
+        content: bytes = request.content
+    except RuntimeError:  # httpx.RequestNotRead
+        return None
+    return content
+
+
+def _timeouts(request: Any, usual: Timeouts) -> Timeouts:
+    given = request.extensions.get("timeout")
+    if given is None:
+        return usual
+    return Timeouts(
+        connect=given.get("connect"),
+        tls=given.get("connect"),
+        pool=given.get("pool"),
+        write=given.get("write"),
+        read=given.get("read"),
+        total=usual.total,
+    )
+
+
+def _extensions(response: Response) -> dict[str, Any]:
+    version = {"1.0": b"HTTP/1.0", "1.1": b"HTTP/1.1", "2": b"HTTP/2"}[response.http_version]
+    extensions: dict[str, Any] = {"http_version": version}
+    if response.connection is not None and response.connection.stream_id is not None:
+        extensions["stream_id"] = response.connection.stream_id
+    return extensions
+
+
+def _translated(httpx: Any, error: errors.GatewayError, request: Any) -> Exception:
+    name = next(name for kind, name in (*NAMES, (errors.GatewayError, "TransportError")) if isinstance(error, kind))
+    if isinstance(error, errors.LocalProtocolError) and "is no url for this client" in str(error):
+        name = "UnsupportedProtocol"
+    made: Exception = getattr(httpx, name)(str(error), request=request)
+    return made
+
+
+async def _in_thread(stream: Any) -> AsyncIterator[bytes]:
+    """A blocking iterator, pulled in a thread."""
+    loop = asyncio.get_running_loop()
+    iterator = iter(stream)
+    while (piece := await loop.run_in_executor(None, next, iterator, None)) is not None:
+        yield piece
+
+
+@lru_cache(maxsize=4)
+def _streams(httpx: Any) -> tuple[Any, Any]:
+    """The two classes for bodies: httpx wants instances of its own."""
+
+    class AsyncBody(httpx.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, response: Response, request: Any) -> None:
+            self._response = response
+            self._request = request
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                async for piece in self._response:
+                    yield piece
+            except errors.GatewayError as error:
+                raise _translated(httpx, error, self._request) from error
+
+        async def aclose(self) -> None:
+            await self._response.aclose()
+
+    class SyncBody(httpx.SyncByteStream):  # type: ignore[misc]
+        def __init__(self, response: Response, request: Any, owner: HttpxTransport) -> None:
+            self._response = response
+            self._request = request
+            self._owner = owner
+
+        def __iter__(self) -> Iterator[bytes]:
+            try:
+                while (piece := self._owner.wait(self._response.piece())) is not None:
+                    yield piece
+            except errors.GatewayError as error:
+                raise _translated(httpx, error, self._request) from error
+
+        def close(self) -> None:
+            self._owner.wait(self._response.aclose())
+
+    return AsyncBody, SyncBody

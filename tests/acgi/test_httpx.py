@@ -1,0 +1,150 @@
+"""httpx code, unchanged, on our transport: what httpx's own users and its suite of transports rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+
+import httpx
+import pytest
+
+from ssgi_gateway.client import HttpxTransport
+from tests.acgi.servers import gateway, raw_server
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    path = scope["path"]
+    status, answer, extra = 200, json.dumps({"method": scope["method"], "path": path, "headers": headers}), []
+    if path == "/redirect":
+        status, answer, extra = 303, "", [(b"location", b"/after"), (b"set-cookie", b"seen=1; Path=/")]
+    elif path == "/echo":
+        answer = body.decode()
+    elif path == "/gzip":
+        extra = [(b"content-encoding", b"gzip")]
+    elif path == "/cookies":
+        extra = [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+    elif path == "/404":
+        status = 404
+    data = gzip.compress(answer.encode()) if path == "/gzip" else answer.encode()
+    await send({"type": "http.response.start", "status": status, "headers": [(b"x-app", b"1"), *extra]})
+    if path == "/pieces":
+        for number in range(5):
+            await send({"type": "http.response.body", "body": b"%d" % number, "more_body": True})
+        data = b"."
+    await send({"type": "http.response.body", "body": data})
+
+
+@pytest.fixture(params=["app", "scgi", "fastcgi"])
+def transport(request, tmp_path):
+    if request.param == "app":
+        yield lambda **options: HttpxTransport(app=app, **options)
+        return
+    with gateway("tests.acgi.test_httpx:app", tmp_path, request.param) as address:
+        yield lambda **options: HttpxTransport(**{request.param: address}, **options)
+
+
+def run(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 30))
+
+
+def test_redirects_cookies_and_decompression_are_httpxs(transport):
+    async def main():
+        async with httpx.AsyncClient(transport=transport(), base_url="http://example.org") as client:
+            response = await client.get("/redirect", follow_redirects=True)
+            assert response.json()["path"] == "/after"
+            assert response.json()["headers"]["cookie"] == "seen=1"
+            assert [one.status_code for one in response.history] == [303]
+            assert (await client.get("/gzip")).json()["path"] == "/gzip"
+            response = await client.get("/cookies")
+            assert dict(response.cookies) == {"a": "1", "b": "2"}
+            with pytest.raises(httpx.HTTPStatusError):
+                (await client.get("/404")).raise_for_status()
+
+    run(main())
+
+
+def test_bodies_of_every_kind(transport):
+    async def pieces():
+        yield b"one "
+        yield b"two"
+
+    async def main():
+        async with httpx.AsyncClient(transport=transport(), base_url="http://example.org") as client:
+            assert (await client.post("/echo", content=b"bytes")).text == "bytes"
+            assert (await client.post("/echo", content=pieces())).text == "one two"
+            assert (await client.post("/echo", json={"a": 1})).json() == {"a": 1}
+            assert (await client.post("/echo", data={"a": "1"})).text == "a=1"
+            assert "name.txt" in (await client.post("/echo", files={"f": ("name.txt", b"content")})).text
+            async with client.stream("GET", "/pieces") as response:
+                assert b"".join([piece async for piece in response.aiter_bytes()]) == b"01234."
+
+    run(main())
+
+
+def test_a_client_without_coroutines(transport):
+    with httpx.Client(transport=transport(), base_url="http://example.org") as client:
+        assert client.get("/x", params={"q": "1"}).json()["path"] == "/x"
+        assert client.post("/echo", content=iter([b"a", b"b"])).text == "ab"
+        with client.stream("GET", "/pieces") as response:
+            assert b"".join(response.iter_bytes()) == b"01234."
+        assert client.get("/redirect", follow_redirects=True).json()["headers"]["cookie"] == "seen=1"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error"),
+    [
+        ("close", httpx.RemoteProtocolError),
+        ("reset", httpx.ReadError),
+        ("silence", httpx.ReadTimeout),
+        ("garbage", httpx.RemoteProtocolError),
+        ("refuse", httpx.ConnectError),
+    ],
+)
+def test_errors_become_httpxs_of_the_same_meaning(behaviour, error):
+    async def main():
+        async with raw_server(behaviour) as port, httpx.AsyncClient(transport=HttpxTransport()) as client:
+            with pytest.raises(error) as raised:
+                await client.get(f"http://127.0.0.1:{port}/", timeout=httpx.Timeout(5, read=0.3))
+            assert raised.value.request.url.port == port
+
+    run(main())
+
+
+def test_a_body_that_is_cut_short_is_an_error_while_it_is_read():
+    async def main():
+        async with raw_server("short") as port, httpx.AsyncClient(transport=HttpxTransport()) as client:
+            request = client.build_request("GET", f"http://127.0.0.1:{port}/")
+            response = await client.send(request, stream=True)
+            assert response.status_code == 200
+            with pytest.raises(httpx.RemoteProtocolError):
+                await response.aread()
+
+    run(main())
+
+
+def test_a_scheme_that_is_not_ours():
+    async def main():
+        async with httpx.AsyncClient(transport=HttpxTransport()) as client:
+            with pytest.raises(httpx.UnsupportedProtocol):
+                await client.get("ftp://127.0.0.1/")
+
+    run(main())
+
+
+def test_a_request_that_cannot_be_sent():
+    async def main():
+        async with httpx.AsyncClient(transport=HttpxTransport(app=app)) as client:
+            with pytest.raises(httpx.LocalProtocolError):
+                await client.get("http://example.org/", headers=[(b"x", b"a\r\nb")])
+
+    run(main())
