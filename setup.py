@@ -58,6 +58,7 @@ HOT = (
     "core.websocket",
     "core.facts",
     "observe.observer",
+    "observe.recorder",
     "observe.access_log",
     "observe.request_lines",
     "adapters.asgi.files",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import socket
 
+    from ssgi_gateway.observe.table import Seat
     from ssgi_gateway.server.gateway import Gateway
 
 __all__ = ["Control"]
@@ -31,12 +32,14 @@ class Control:
         adoption: the two ends of the pair through which idle connections change their process, the one to read and the
             one to write; ``None`` for a process that serves alone.
         close_spread: seconds over which the drain closes WebSockets.
+        seat: where this process writes down what it does; ``serve`` makes a table of its own where there is none.
         gateway: the server's, once ``serve`` has made it.
     """
 
     shared = False
     adoption: tuple[socket.socket, socket.socket] | None = None
     close_spread = 0.0
+    seat: Seat | None = None
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway import __version__
+from ssgi_gateway.observe.table import H_WANTED, NAME_TEXT, VERSION_TEXT, Seat, Table, create
 from ssgi_gateway.server.control import Control
 
 from ..observe.access_log import AccessLog
 from ..observe.observer import Observer, together
+from ..observe.recorder import Recorder
 from ..observe.request_lines import RequestLines
 from ..wire.fastcgi.codec import FastcgiCodec
 from ..wire.scgi.codec import ScgiCodec
@@ -21,7 +25,7 @@ from ..wire.uwsgi.codec import UwsgiCodec
 from . import system
 from .acceptor import Acceptor
 from .adoption import Adoption
-from .gateway import Gateway
+from .gateway import SWEEP, Gateway
 
 if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
@@ -48,7 +52,8 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     Raises:
         ConfigurationError: the application could not start; it says why.
     """
-    observer = together(observers(settings))
+    seat = own_seat(settings, control)
+    observer = together(observers(settings, seat))
     gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings, observer)
     control.gateway = gateway
     codecs = {listener.protocol: codec_factory(listener.protocol, gateway) for listener in listeners}
@@ -61,8 +66,12 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
                 acceptor.start()
             if adoption is not None:
                 adoption.start()
+            if seat is not None:
+                seat.state = "ready"
             control.ready()
             await control.stopped()
+            if seat is not None:
+                seat.state = "retiring"
             stop_listening(gateway, acceptors, listeners, control.alone, adoption)
             await drain(gateway, settings.deadlines.drain, control)
         finally:
@@ -76,13 +85,26 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
         gateway.stop()
 
 
-def observers(settings: Settings) -> list[Observer]:
+def own_seat(settings: Settings, control: Control) -> Seat | None:
+    """Where this process writes down what it does: at the supervisor's table, or at one of its own."""
+    if control.seat is not None or not settings.metrics:
+        return control.seat
+    table = Table(create(1))
+    table.words[H_WANTED] = 1
+    table.set_text(NAME_TEXT, settings.app)
+    table.set_text(VERSION_TEXT, __version__)
+    seat = table.seat(1)
+    seat.begin(os.getpid())
+    return seat
+
+
+def observers(settings: Settings, seat: Seat | None) -> list[Observer]:
     """Who looks at this server.
 
     Raises:
         ConfigurationError: a log cannot be opened.
     """
-    found: list[Observer] = []
+    found: list[Observer] = [] if seat is None else [Recorder(seat, SWEEP)]
     if settings.access_log:
         found.append(AccessLog(settings.access_log))
     elif settings.development:

@@ -226,7 +226,7 @@ class FlowControl(Group):
 APPLICATION = "application"
 PROCESSES = "processes"
 LISTENERS = "where to listen"
-LOGS = "logs"
+LOGS = "logs and metrics"
 
 
 class Settings(Group):
@@ -326,6 +326,17 @@ class Settings(Group):
         "File for an access log in the combined format, or - for standard output; after a rotation a new one is "
         "begun. Off unless given: the web server has one.",
         metavar="FILE",
+        section=LOGS,
+    )
+    metrics: bool = setting(
+        True,
+        "Count what is served, in memory that ssgi-gateway top, status and --status read. It costs next to nothing.",
+        section=LOGS,
+    )
+    status: str = setting(
+        "",
+        "Serve /live, /ready, /metrics and a status page at this address, by a process of its own. Not for the public.",
+        metavar="ADDR",
         section=LOGS,
     )
     log_format: str = setting(

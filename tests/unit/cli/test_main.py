@@ -89,9 +89,8 @@ def test_help_fits_and_is_grouped(project):
     assert max(map(len, lines)) <= 120
     headings = [line for line in lines if re.fullmatch(r"[a-zA-Z ]+:", line)]
     assert headings == [
-        "options:", "application:", "where to listen:", "processes:", "connections:", "logs:", "request heads:",
-        "WebSockets:",
-        "deadlines:", "flow control:", "addresses:", "example:",
+        "options:", "application:", "where to listen:", "processes:", "connections:", "logs and metrics:",
+        "request heads:", "WebSockets:", "deadlines:", "flow control:", "addresses:", "example:",
     ]  # fmt: skip
     assert any(line.startswith("  --[no-]websocket-deflate ") for line in lines)
     assert "  --file-header X-Accel-Redirect|X-Sendfile" in lines  # without the empty one that means none

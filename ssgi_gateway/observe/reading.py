@@ -1,0 +1,291 @@
+"""Reading the shared table: for ``/metrics``, the status page, ``top``.
+
+A reader never disturbs a writer. Seats are added up as the numbers that their pages are: a page is one integer of 512
+digits of 64 bits, none of which ever carries, so 64 seats take some microseconds each. What only the kernel knows of a
+process (memory, CPU time, open files) is asked of ``/proc``, and is missing where that is not allowed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from ssgi_gateway.observe import table as layout
+from ssgi_gateway.observe.table import PAGE, PROTOCOLS, STATES
+
+__all__ = ["Process", "Reader", "Snapshot", "Worker", "as_json", "find", "opened", "process", "table_of"]
+
+TRIES: Final = 100
+"""How often a reading is begun anew because a seat was being folded meanwhile: that takes microseconds."""
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+LONGEST_BEAT: Final = 3.0
+"""Seconds without a beat after which a worker counts as stuck: six ticks were missed."""
+
+
+class Process(NamedTuple):
+    """What the kernel says of a process; ``None`` where it may not be asked."""
+
+    memory: int | None
+    cpu: float | None
+    files: int | None
+
+
+class Worker(NamedTuple):
+    """One seat that somebody sits in; times in seconds, ``age`` and ``running`` since now."""
+
+    number: int
+    pid: int
+    generation: int
+    state: str
+    age: float
+    beat: float
+    running: float
+    in_progress: int
+    connections: dict[str, int]
+    websockets: int
+    queue: int
+    call: str
+    requests: int
+    errors: int
+    process: Process
+
+
+class Snapshot:
+    """The table at one moment.
+
+    Attributes:
+        total: the counters of all seats and of the past, by their index in a seat.
+        workers: who sits.
+    """
+
+    def __init__(self, data: bytes, now: int) -> None:
+        self._header = memoryview(data)[:PAGE].cast("Q")
+        self._data = data
+        self.pid = self._header[layout.H_PID]
+        self.started = self._header[layout.H_START] / 1e9
+        self.generation = self._header[layout.H_GENERATION]
+        self.wanted = self._header[layout.H_WANTED]
+        self.reloads = {"ok": self._header[layout.H_RELOADS_OK], "failed": self._header[layout.H_RELOADS_FAILED]}
+        self.reload_state = layout.RELOAD_STATES[self._header[layout.H_RELOAD_STATE]]
+        self.exits = {reason: self._header[layout.H_EXITS + i] for i, reason in enumerate(layout.EXITS)}
+        seats = self._header[layout.H_SEATS]
+        self.total = _added([data[(n + 1) * PAGE : (n + 2) * PAGE] for n in range(seats + 1)])
+        self.workers = [worker for n in range(1, seats + 1) if (worker := self._worker(n, now)) is not None]
+
+    def text(self, which: int) -> str:
+        """One of the header's texts."""
+        start = layout.TEXTS + which * layout.TEXT_SIZE
+        return self._data[start : start + layout.TEXT_SIZE].partition(b"\0")[0].decode("utf-8", "replace")
+
+    def gauge(self, index: int) -> int:
+        """A gauge, of all workers together."""
+        return sum(
+            memoryview(self._data)[(it.number + 1) * PAGE : (it.number + 2) * PAGE].cast("Q")[index]
+            for it in self.workers
+        )
+
+    def _worker(self, number: int, now: int) -> Worker | None:
+        page = memoryview(self._data)[(number + 1) * PAGE : (number + 2) * PAGE]
+        words = page.cast("Q")
+        pid = words[layout.PID]
+        if not pid:
+            return None
+        since = words[layout.CALL_SINCE]
+        beat = words[layout.BEAT]
+        silent = max(0, now - beat) / 1e9 if beat else 0.0
+        state = STATES[words[layout.STATE]] if words[layout.STATE] < len(STATES) else "?"
+        first = layout.REQUESTS
+        requests = [words[first + index] for index in range(len(PROTOCOLS) * len(layout.CLASSES))]
+        call = bytes(page[layout.TEXT : layout.TEXT + layout.CALL_SIZE]).partition(b"\0")[0].decode("latin-1")
+        return Worker(
+            number=number,
+            pid=pid,
+            generation=words[layout.GENERATION],
+            state="stuck" if state == "ready" and silent > LONGEST_BEAT else state,
+            age=max(0.0, time.time() - words[layout.STARTED] / 1e9),
+            beat=silent,
+            running=max(0, now - since) / 1e9 if since else 0.0,
+            in_progress=_signed(words[layout.IN_PROGRESS]),
+            connections={name: _signed(words[layout.CONNECTIONS + i]) for i, name in enumerate(PROTOCOLS)},
+            websockets=_signed(words[layout.WEBSOCKETS]),
+            queue=words[layout.QUEUE],
+            call=call if words[layout.IN_PROGRESS] else "",
+            requests=sum(requests),
+            errors=sum(requests[4 :: len(layout.CLASSES)]),
+            process=process(pid),
+        )
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def requests(self, protocol: str, class_: str) -> int:
+        """Requests that were answered with that class of status."""
+        return self.total[
+            layout.REQUESTS + PROTOCOLS.index(protocol) * len(layout.CLASSES) + layout.CLASSES.index(class_)
+        ]
+
+    def durations(self, protocol: str) -> tuple[list[int], float]:
+        """The buckets of a histogram, each by itself, and the sum in seconds."""
+        start = layout.DURATIONS + PROTOCOLS.index(protocol) * layout.DURATION_SIZE
+        count = len(layout.BOUNDS) + 1
+        return self.total[start : start + count], self.total[start + count] / 1e9
+
+    def all_durations(self) -> tuple[list[int], float]:
+        """As ``durations``, of all protocols together."""
+        parts = [self.durations(protocol) for protocol in PROTOCOLS]
+        return [sum(column) for column in zip(*(part[0] for part in parts), strict=True)], sum(p[1] for p in parts)
+
+    @property
+    def ready(self) -> bool:
+        """Whether somebody serves who is not stuck."""
+        return any(worker.state == "ready" for worker in self.workers)
+
+
+def _signed(word: int) -> int:
+    """A gauge that two processes changed at once may be below nothing for a moment."""
+    return word if word < 1 << 63 else 0
+
+
+def _added(pages: list[bytes]) -> list[int]:
+    """Pages added word by word; only counters make sense of it."""
+    total = 0
+    for page in pages:
+        total += int.from_bytes(page[layout.COUNTERS * 8 : layout.END * 8], "little")
+    data = total.to_bytes((layout.END - layout.COUNTERS + 1) * 8, "little")
+    return [0] * layout.COUNTERS + memoryview(data).cast("Q").tolist()
+
+
+class Reader:
+    """A table of this or another process, mapped for reading.
+
+    Args:
+        fd: an open descriptor; it stays the caller's.
+
+    Raises:
+        ValueError: it is no table, or one of another version.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._map = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+        words = memoryview(self._map).cast("Q")
+        magic, version = words[layout.H_MAGIC], words[layout.H_VERSION]
+        words.release()
+        if magic != layout.MAGIC:
+            raise ValueError("this is no table of an ssgi-gateway")
+        if version != layout.VERSION:
+            raise ValueError(
+                f"this server writes tables of layout {version}, this program reads {layout.VERSION}: "
+                "use the one that is installed with the server"
+            )
+
+    def snapshot(self) -> Snapshot:
+        """The table now."""
+        for _ in range(TRIES):
+            before = self._sequence()
+            data = bytes(self._map)
+            if before % 2 == 0 and self._sequence() == before:
+                break
+            time.sleep(0)
+        return Snapshot(data, time.monotonic_ns())
+
+    def _sequence(self) -> int:
+        at = layout.H_SEQUENCE * 8
+        return int.from_bytes(self._map[at : at + 8], "little")
+
+    def close(self) -> None:
+        """Give the map back."""
+        self._map.close()
+
+
+def process(pid: int) -> Process:
+    """What ``/proc`` says of a process."""
+    memory: int | None = None
+    cpu: float | None = None
+    files: int | None = None
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            memory = int(file.read().split()[1]) * mmap.PAGESIZE
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name, in brackets, may hold anything.
+            fields = file.read().rpartition(b")")[2].split()
+        cpu = (int(fields[11]) + int(fields[12])) / TICKS
+        files = len(os.listdir(f"/proc/{pid}/fd"))
+    return Process(memory, cpu, files)
+
+
+# -- finding a server ----------------------------------------------------------------------------------------------
+
+
+def table_of(pid: int) -> str:
+    """The path of the table that a process holds; ``""`` if it holds none, or may not be asked."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"{folder}/{name}").startswith(f"/memfd:{layout.NAME} "):
+                    return f"{folder}/{name}"
+    except OSError:
+        pass
+    return ""
+
+
+def find() -> list[int]:
+    """The servers that this user may look at: of each, the process that made its table."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (path := table_of(int(name))):
+            with contextlib.suppress(OSError, ValueError), opened(path) as reader:
+                if reader.snapshot().pid == int(name):
+                    found.append(int(name))
+    return sorted(found)
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Reader]:
+    """A reader of the table at ``path``.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is no table that can be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        reader = Reader(fd)
+    finally:
+        os.close(fd)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def as_json(snapshot: Snapshot) -> dict[str, Any]:
+    """What ``/status`` and the page say: the table in words."""
+    buckets, seconds = snapshot.all_durations()
+    return {
+        "pid": snapshot.pid,
+        "name": snapshot.text(layout.NAME_TEXT),
+        "version": snapshot.text(layout.VERSION_TEXT),
+        "started": snapshot.started,
+        "now": time.time(),
+        "generation": snapshot.generation,
+        "wanted": snapshot.wanted,
+        "ready": snapshot.ready,
+        "reloads": snapshot.reloads,
+        "reload": {"state": snapshot.reload_state, "words": snapshot.text(layout.LAST_WORDS)},
+        "exits": snapshot.exits,
+        "requests": {
+            protocol: {class_: snapshot.requests(protocol, class_) for class_ in layout.CLASSES}
+            for protocol in PROTOCOLS
+        },
+        "durations": {"bounds": layout.BOUNDS, "buckets": buckets, "seconds": seconds},
+        "bytes": {"in": snapshot.total[layout.BYTES_IN], "out": snapshot.total[layout.BYTES_OUT]},
+        "messages": {"in": snapshot.total[layout.MESSAGES_IN], "out": snapshot.total[layout.MESSAGES_OUT]},
+        "refused": snapshot.total[layout.REFUSED],
+        "protocol_errors": sum(snapshot.total[layout.PROTOCOL_ERRORS : layout.PROTOCOL_ERRORS + len(PROTOCOLS)]),
+        "dropped_lines": snapshot.total[layout.DROPPED_LINES],
+        "workers": [{**worker._asdict(), "process": worker.process._asdict()} for worker in snapshot.workers],
+    }
