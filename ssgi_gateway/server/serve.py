@@ -25,7 +25,8 @@ from ..wire.uwsgi.codec import UwsgiCodec
 from . import system
 from .acceptor import Acceptor
 from .adoption import Adoption
-from .gateway import SWEEP, Gateway
+from .gateway import Gateway
+from .reactor import SWEEP
 
 if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
