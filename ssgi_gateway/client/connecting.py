@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import socket
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from ssgi_gateway.errors import ConnectError
@@ -165,7 +165,7 @@ class Race:
                 self._error = OSError(code, os.strerror(code))
                 continue
             self._open[opened.fileno()] = opened
-            self._loop.add_writer(opened.fileno(), self._answered, opened)
+            self._loop.add_writer(opened.fileno(), partial(self._answered, opened))
             if self._left:
                 self._timer = self._loop.call_later(ATTEMPT_DELAY, self._next)
             return

@@ -149,7 +149,7 @@ class Http2Carrier(Carrier):
         if not self.stream.out_size:
             self._codec.output_written()
         else:
-            self.stream.when_writable().add_done_callback(self._on_room)
+            self.pool.reactor.loop.when_done(self.stream.when_writable(), self._on_room)
         self._wake_senders()
 
     def _on_room(self, _: Any) -> None:

@@ -124,7 +124,7 @@ class Attempt:
         self.stream: Any = None
         self._settled = False
         self.task = pool.reactor.loop.create_task(self._run())
-        self.task.add_done_callback(self._ended)
+        pool.reactor.loop.when_done(self.task, self._ended)
 
     async def _run(self) -> None:
         error: ClientError | None = None

@@ -41,20 +41,19 @@ class PeerConnection(Connection):
         self._deaf = False
         reactor.wake()
 
-    def on_readable(self) -> None:
-        """Read once and pass it on."""
+    def _read(self) -> bool:
+        """Read once and pass it on; returns whether there was anything."""
+        self.heard = True
         try:
             data = receive(self.fd)
-        except ConnectionResetError as error:
+        except OSError as error:
             self.error = ConnectionReset(f"the peer reset the connection ({error})")
             super().lost()
-            return
-        except OSError as error:
-            self.error = ConnectionReset(f"the connection broke ({error})")
-            super().lost()
-            return
-        if data is not None:
-            self.pass_on(data)
+            return True
+        if data is None:
+            return False
+        self.pass_on(data)
+        return True
 
     def pass_on(self, data: bytes) -> None:
         """Give what was read to the protocol."""

@@ -32,8 +32,8 @@ def pair(one: Any, other: Any) -> tuple[MemoryConnection, MemoryConnection]:
 class MemoryConnection:
     """One end; see ``Connection`` for what the methods mean."""
 
-    def __init__(self, gateway: Any) -> None:
-        self.gateway = gateway
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
         self.peer: MemoryConnection
         self.protocol: Any = None
         self.fd = -1
@@ -41,11 +41,13 @@ class MemoryConnection:
         self.deadline = NEVER
         self.write_deadline = NEVER
         self.error: Any = None
-        self.paused = False  # the sweep need not ask the kernel about this end
+        self.moved = 0.0
+        self.paused = self.heard = False  # the sweep need not ask the kernel about this end
         self._inbox: deque[bytes] = deque()
         self._waiting = 0  # bytes in the inbox
         self._ended = False  # the peer writes nothing more
         self._reading = False
+        self._resting = False
         self._scheduled = False
         self._drained: list[asyncio.Future[bool]] = []
 
@@ -68,19 +70,26 @@ class MemoryConnection:
         self._reading = False
         self.register()
 
+    def rest(self) -> None:
+        self._resting = True
+
+    def resume(self) -> None:
+        self._resting = False
+        self._schedule()
+
     def register(self) -> None:
         if self.state != CLOSED:
-            self.gateway.connections.add(self)
+            self.reactor.register(self)
 
     def _schedule(self) -> None:
         if self._reading and not self._scheduled and (self._inbox or self._ended):
             self._scheduled = True
-            self.gateway.loop.call_soon(self._deliver)
+            self.reactor.loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
         """One read."""
         self._scheduled = False
-        if not self._reading or self.state == CLOSED:
+        if not self._reading or self._resting or self.state == CLOSED:
             return
         protocol = self.protocol
         try:
@@ -98,7 +107,7 @@ class MemoryConnection:
         self._schedule()
 
     def _on_read(self, left: int) -> None:
-        if left <= self.gateway.low_water:
+        if left <= self.reactor.low_water:
             drained, self._drained = self._drained, []
             for future in drained:
                 if not future.done():
@@ -113,7 +122,7 @@ class MemoryConnection:
         peer = self.peer
         if self.state == OPEN and peer.state == OPEN:
             peer._take(b"".join(buffers))
-        most: int = self.gateway.high_water
+        most: int = self.reactor.high_water
         return self.out_size <= most
 
     def write_files(self, pieces: list[Any]) -> bool:
@@ -131,10 +140,10 @@ class MemoryConnection:
             self._schedule()
 
     def when_writable(self) -> asyncio.Future[bool]:
-        future: asyncio.Future[bool] = self.gateway.loop.create_future()
+        future: asyncio.Future[bool] = self.reactor.loop.create_future()
         if self.state == CLOSED or self.peer.state == CLOSED:
             future.set_result(False)
-        elif self.out_size <= self.gateway.high_water:
+        elif self.out_size <= self.reactor.high_water:
             future.set_result(True)
         else:
             self._drained.append(future)
@@ -174,16 +183,20 @@ class MemoryConnection:
             if not future.done():
                 future.set_result(False)
         self._drained = []
-        self.gateway.unregister(self)
+        self.reactor.unregister(self)
         peer = self.peer
         if peer.state != CLOSED:
             peer._end()
             peer._on_read(0)
             if not peer._reading and peer.protocol is not None:
-                peer.gateway.loop.call_soon(peer.lost)
+                peer.reactor.loop.call_soon(peer.lost)
 
     def peer_label(self) -> str:
         return " in this process"
+
+    def delay(self, seconds: float) -> None:
+        self.deadline += seconds
+        self.write_deadline += seconds
 
     def tick(self, now: float) -> None:
         if self.state == OPEN and self.protocol is not None:
