@@ -155,7 +155,7 @@ def _adapt_ssgi(app: Any, settings: Settings) -> SSGICallable:
 
 
 def _adapt_asgi(app: Any, settings: Settings) -> SSGICallable:
-    adapted: SSGICallable = engine.module("adapters.asgi.adapter", settings.codec).adapt(app)
+    adapted: SSGICallable = engine.module("adapters.asgi.adapter", settings.codec).adapt(app, settings)
     return adapted
 
 

@@ -16,10 +16,13 @@ cdef class Exchange:
     cdef public Py_ssize_t sent
     cdef public str protocol
     cdef public double began
+    cdef public str hint
+    cdef object _deadline
 
     cdef object _init_base(self, Channel channel, RequestHead request)
     cpdef object run(self, object app, str kind, bint strict)
     cpdef object cancel(self)
+    cpdef object cancel_later(self, double seconds)
     cpdef bint finished(self) except -1
     cpdef bint committed(self) except -1
     cpdef int answered(self) except -1

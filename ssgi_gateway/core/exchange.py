@@ -32,11 +32,13 @@ class Exchange:
         "__weakref__",
         "_called",
         "_channel",
+        "_deadline",
         "_extensions",
         "_handlers",
         "_request",
         "_tasks",
         "began",
+        "hint",
         "protocol",
         "sent",
     )
@@ -52,6 +54,8 @@ class Exchange:
         self.sent = 0  # bytes of the answer's body
         self.protocol = ""  # this and the next are for observers, and set where there is one
         self.began = 0.0
+        self.hint = ""  # what an adapter knows of why nothing was answered
+        self._deadline: asyncio.TimerHandle | None = None  # when the tasks of a client that left are cancelled
 
     @property
     def extensions(self) -> dict[str, Any]:
@@ -115,6 +119,16 @@ class Exchange:
         for task in tuple(self._tasks or ()):
             task.cancel()
 
+    def cancel_later(self, seconds: float) -> None:
+        """Cancel what is still running after ``seconds``; forgotten when nothing is. 0 for never."""
+        if seconds and self._deadline is None:
+            # Not `self.cancel` itself: Cython would make the callable of a C function with one argument too many.
+            self._deadline = self._channel.scope.loop.call_later(seconds, self._deadline_passed)
+
+    def _deadline_passed(self) -> None:
+        self._deadline = None
+        self.cancel()
+
     # -- for the two kinds of exchange ---------------------------------------------------------------------------
 
     def finished(self) -> bool:
@@ -144,8 +158,9 @@ class Exchange:
     def answer_nothing(self) -> None:
         """Answer for an application that has not and no longer can."""
         logger.error(
-            "%s: the application returned without answering, and left no awaitable and no run_async task that could",
+            "%s: the application returned without answering, and left no awaitable and no run_async task that could%s",
             self._name(),
+            self.hint,
         )
         self.answer_failure(None)
 
@@ -209,6 +224,9 @@ class Exchange:
         """Take the task off the books; returns whether it went well (cancelled counts as well)."""
         if self._tasks is not None:
             self._tasks.discard(task)
+            if self._deadline is not None and not self._tasks:
+                self._deadline.cancel()
+                self._deadline = None
         return task.cancelled() or task.exception() is None
 
     def _answer_if_abandoned(self) -> None:

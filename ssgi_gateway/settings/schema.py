@@ -193,6 +193,12 @@ class Deadlines(Group):
     write: float = setting(
         60.0, "Longest time in which the peer takes nothing of an answer.", unit="seconds", minimum=0.01
     )
+    client_left: float = setting(
+        10.0,
+        "ASGI, RSGI: after its client has left, an application in the middle of its answer, or a WebSocket's, has this "
+        "long to notice; then it is cancelled. 0 for never.",
+        unit="seconds",
+    )
     drain: float = setting(
         30.0, "After SIGTERM: requests in progress have this long; what remains is cancelled.", unit="seconds"
     )
@@ -367,6 +373,12 @@ class Settings(Group):
         "WSGI: requests that may wait for a thread; further ones get 503 with Retry-After.",
         unit="requests",
         minimum=1,
+        section=APPLICATION,
+    )
+    asgi_pathsend: bool = setting(
+        False,
+        "ASGI: offer http.response.pathsend and http.response.zerocopysend, by which files are sent without the "
+        "application. Middlewares that do not know them lose the file. Implied by file_header.",
         section=APPLICATION,
     )
     file_header: str = setting(

@@ -6,6 +6,7 @@ cdef class AsgiApplication:
     cdef object __weakref__
     cdef public object _app
     cdef double _grace
+    cdef bint _files
     cdef object _lifespan
     cdef object _on_debug
     cdef dict _state

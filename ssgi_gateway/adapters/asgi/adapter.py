@@ -1,7 +1,8 @@
 """ASGI 3 applications as SSGI callables: HTTP and WebSocket 2.5, lifespan 2.0 with state.
 
-Offered extensions: ``http.response.pathsend``, ``http.response.zerocopysend``, ``websocket.http.response``, and ``tls``
-where the web server passes TLS variables. ``http.response.debug`` only where a test asks for it.
+Offered extensions: ``websocket.http.response``, ``tls`` where the web server passes TLS variables, and, where the
+settings ask for them (``asgi_pathsend``, ``file_header``), ``http.response.pathsend`` and
+``http.response.zerocopysend``. ``http.response.debug`` only where a test asks for it.
 
 What an application may get wrong, and what comes of it. "Error" is an exception in the application, out of its
 ``send``; if it goes through the application, the last three rows say what the client gets.
@@ -23,14 +24,16 @@ a status that is none, or 1xx                  ValueError
 ``str`` for the body                           TypeError
 more or fewer bytes than its Content-Length    ValueError; if the head is out, the connection breaks
 a file that cannot be opened                   OSError, before anything was sent
-``send`` after the client has left             ConnectionAbortedError, an OSError
+a piece or file after the client has left      ConnectionAbortedError, an OSError
+the start or last piece after it has           quiet: what comes after an answer is done
 ``receive`` after the client has left          ``http.disconnect``, each time
 ``receive`` after the whole request            waits for the end, then ``http.disconnect``
 ``receive`` after the whole response           ``http.disconnect``, once all of it has left
 returns without a response                     500, an error in the log
 returns in the middle of one                   the connection breaks, an error in the log
 is no coroutine function                       the same as returning: 500, or what it did before it returned
-never answers                                  the client waits; once it has left, told, then cancelled
+never answers                                  the client waits; once it has left, it may go on
+goes on in the middle of an answer             once the client has left, told, then cancelled
 is cancelled                                   500 if nothing was sent, else the connection breaks
 raises before the head is out                  500, the traceback in the log
 raises after it                                the connection breaks, the traceback in the log
@@ -49,7 +52,8 @@ neither ``text`` nor ``bytes``                 ValueError
 the wrong type in one of them                  TypeError
 a close code or reason that must not be sent   ValueError
 ``close`` before it has accepted               403
-``send`` after a close by either side          ConnectionAbortedError, an OSError
+``send`` after a close by either side          ConnectionAbortedError, an OSError; quiet while another task of the
+                                               application waits in ``receive``, which will say so
 ``receive`` after a close by either side       ``websocket.disconnect`` with code and reason, each time
 returns before it has decided                  403, an error in the log
 returns later                                  closed with 1000
@@ -77,17 +81,28 @@ from .websocket import WebSocketCall
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ssgi_gateway.settings import Settings
+
 __all__ = ["ASGI_VERSION", "GRACE", "AsgiApplication", "adapt"]
 
 ASGI_VERSION: Final = "2.5"
 """What ``get_supported`` is told: the version of the HTTP and WebSocket message format."""
 
+SWALLOWED: Final = (
+    "; a middleware may have swallowed http.response.pathsend, which it has to pass on or hide: without "
+    "--asgi-pathsend and --file-header it is not offered"
+)
+
 GRACE: Final = 10.0
 """Seconds between a client's leaving and the application's cancellation; Daphne's application_close_timeout."""
 
 
-def adapt(app: Any) -> AsgiApplication:
+def adapt(app: Any, settings: Settings | None = None) -> AsgiApplication:
     """An SSGI callable that serves the ASGI 3 application ``app``.
+
+    Args:
+        app: called with ``scope, receive, send``.
+        settings: ``asgi_pathsend``, ``file_header`` and ``deadlines.client_left``; without them files are offered.
 
     Raises:
         ConfigurationError: it cannot be called with ``scope, receive, send``.
@@ -99,7 +114,10 @@ def adapt(app: Any) -> AsgiApplication:
         raise ConfigurationError(
             f"the {shape.describe(app)} cannot be called as ASGI 3, with scope, receive and send{hint}"
         )
-    return AsgiApplication(app)
+    if settings is None:
+        return AsgiApplication(app)
+    files = settings.asgi_pathsend or bool(settings.file_header)
+    return AsgiApplication(app, settings.deadlines.client_left, files=files)
 
 
 class AsgiApplication:
@@ -107,17 +125,23 @@ class AsgiApplication:
 
     Args:
         app: an ASGI 3 application.
-        grace: seconds an application may go on after its client has left, before it is cancelled.
+        grace: seconds an application may go on after its client has left, before it is cancelled; 0 for ever.
         on_debug: called with the ``info`` of each ``http.response.debug``, which is then offered. For tests.
+        files: whether ``http.response.pathsend`` and ``http.response.zerocopysend`` are offered.
     """
 
-    __slots__ = ("_app", "_grace", "_lifespan", "_on_debug", "_state")
+    __slots__ = ("_app", "_files", "_grace", "_lifespan", "_on_debug", "_state")
 
     def __init__(
-        self, app: Callable[..., Any], grace: float = GRACE, on_debug: Callable[[dict[str, Any]], object] | None = None
+        self,
+        app: Callable[..., Any],
+        grace: float = GRACE,
+        on_debug: Callable[[dict[str, Any]], object] | None = None,
+        files: bool = True,
     ) -> None:
         self._app = app
         self._grace = grace
+        self._files = files
         self._on_debug = on_debug
         self._lifespan: Lifespan | None = None
         self._state: dict[str, Any] = {}
@@ -136,8 +160,10 @@ class AsgiApplication:
         """One request or one WebSocket."""
         if type == "http":
             call = HttpCall.__new__(HttpCall)
-            call.init(res, self._grace)
-            scope = http_scope(res, self._state)
+            call.init(res, self._grace, self._files)
+            scope = http_scope(res, self._state, self._files)
+            if self._files:
+                res.hint = SWALLOWED
             if self._on_debug is not None:
                 return DebugCall(call, self._on_debug).run(self._app, scope)
             return self._app(scope, call.receive, call.send)  # type: ignore[no-any-return]

@@ -15,12 +15,14 @@ cdef class CompletedAwaitable:
 cdef class HttpCall:
     cdef RequestBody _body
     cdef double _grace
+    cdef bint _files
     cdef public object _headers
     cdef bint _request_done
     cdef public HttpResponse _res
     cdef public int _stage
     cdef list _waiters
 
-    cpdef object init(self, HttpResponse res, double grace)
+    cpdef object init(self, HttpResponse res, double grace, bint files)
     cpdef object _aborted(self)
+    cdef object _send_in_vain(self, object kind, int stage, dict message)
     cdef object _ended(self)

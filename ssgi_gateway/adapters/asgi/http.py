@@ -78,18 +78,21 @@ class HttpCall:
 
     Args:
         res: the response.
-        grace: seconds an application may go on after its client has left, before it is cancelled.
+        grace: seconds an application in the middle of its answer may go on after its client has left, before it is
+            cancelled; 0 for ever.
+        files: whether ``http.response.pathsend`` and ``zerocopysend`` were offered.
     """
 
-    __slots__ = ("_body", "_grace", "_headers", "_request_done", "_res", "_stage", "_waiters")
+    __slots__ = ("_body", "_files", "_grace", "_headers", "_request_done", "_res", "_stage", "_waiters")
 
-    def __init__(self, res: HttpResponse, grace: float) -> None:
-        self.init(res, grace)
+    def __init__(self, res: HttpResponse, grace: float, files: bool) -> None:
+        self.init(res, grace, files)
 
-    def init(self, res: HttpResponse, grace: float) -> None:
+    def init(self, res: HttpResponse, grace: float, files: bool) -> None:
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         self._res = res
         self._grace = grace
+        self._files = files
         self._stage = NOTHING
         self._headers: Any = None  # as given with the start
         self._body: RequestBody | None = request_body(res)
@@ -142,6 +145,10 @@ class HttpCall:
     def send(self, message: dict[str, Any]) -> Any:
         """Take one event of the application; what is awaited ends when the peer can take more.
 
+        After the client has left whatever completes an answer is quiet: the start, and the last piece. Frameworks do
+        what is to be done after an answer (background tasks, clean-up) behind them, and are not written for an error
+        there. Everything else raises, which is what ends a stream.
+
         No ``async def``: mostly there is nothing to wait for, and then ``COMPLETED`` is awaited, made once.
 
         Raises:
@@ -150,10 +157,10 @@ class HttpCall:
             TypeError, ValueError: a wrong type, status, header or length.
         """
         res = self._res
-        if res.aborted:
-            raise ConnectionAbortedError(CLIENT_LEFT)
         kind = message["type"]
         stage = self._stage
+        if res.aborted:
+            return self._send_in_vain(kind, stage, message)
         if stage == NOTHING and kind == "http.response.start":
             res.send_status(message["status"])
             if "headers" in message:
@@ -179,6 +186,16 @@ class HttpCall:
             return self._send_other(kind, message)
         return COMPLETED
 
+    def _send_in_vain(self, kind: Any, stage: int, message: dict[str, Any]) -> Any:
+        """The client has left."""
+        if kind == "http.response.start" and stage == NOTHING:
+            self._stage = STARTED
+        elif kind == "http.response.body" and stage != NOTHING and not message.get("more_body", False):
+            self._stage = ENDED
+        else:
+            raise ConnectionAbortedError(CLIENT_LEFT)
+        return COMPLETED
+
     async def _wait_writable(self, waiting: Any) -> None:
         if not await waiting:
             raise ConnectionAbortedError(CLIENT_LEFT)
@@ -188,11 +205,11 @@ class HttpCall:
         if self._stage == ENDED:
             # "Any further messages on the channel will be ignored" (HTTP, Response Body).
             logger.warning("ASGI: %r was sent after the response had ended; it was ignored", kind)
-        elif kind == "http.response.pathsend" and self._stage == STARTED:
+        elif kind == "http.response.pathsend" and self._stage == STARTED and self._files:
             self._stage = STREAMING
             await send_path(self._res, message["path"], has_length(self._headers))
             self._ended()
-        elif kind == "http.response.zerocopysend" and self._stage != NOTHING:
+        elif kind == "http.response.zerocopysend" and self._stage != NOTHING and self._files:
             self._stage = STREAMING
             more = bool(message.get("more_body", False))
             await send_file(self._res, message["file"].fileno(), message.get("offset"), message.get("count"), more)
@@ -212,18 +229,15 @@ class HttpCall:
     # -- the client ----------------------------------------------------------------------------------------------
 
     def _aborted(self) -> None:
-        """The client left: ``receive`` says so, ``send`` raises, and who does neither is cancelled in a while.
+        """The client left: ``receive`` says so, and ``send`` raises or is quiet.
 
-        The same as in Daphne (``application_close_timeout``): cancelled at once, an application could not even finish
-        the transaction it is in.
+        An application that has not begun to answer is left to finish its work, as by other servers. One in the middle
+        of an answer that nobody reads is cancelled in a while: what it waits for may never come.
         """
         if self._waiters is not None:
             self._wake()
-        channel_of(self._res).scope.loop.call_later(self._grace, self._cancel)
-
-    def _cancel(self) -> None:
-        # Not `self._res.cancel` itself: Cython would make the callable of a C function with one argument too many.
-        self._res.cancel()
+        if self._stage >= STARTED:
+            self._res.cancel_later(self._grace)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None

@@ -8,7 +8,7 @@ cdef dict ASGI, HTTP_SCOPE, SERVERS
 cdef object METHODS
 
 @cython.locals(request=RequestHead, path=str, method=str, scope=dict)
-cpdef dict http_scope(Exchange exchange, dict state)
+cpdef dict http_scope(Exchange exchange, dict state, bint files)
 cpdef dict websocket_scope(Exchange exchange, dict state)
 cpdef object encodable(str text)
 @cython.locals(known=dict)

@@ -47,8 +47,8 @@ WEBSOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
 PORTS: Final = {"http": 80, "https": 443}
 
 
-def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
-    """The scope of one HTTP request."""
+def http_scope(exchange: Exchange, state: dict[str, Any], files: bool) -> dict[str, Any]:
+    """The scope of one HTTP request; ``files`` offers the extensions that send them."""
     request = request_head(exchange)
     scheme = request.scheme
     method = request.method
@@ -59,7 +59,7 @@ def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
     if not path.isascii():
         path = encodable(path)
         root_path = encodable(root_path)
-    extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+    extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if files else {}
     if scheme == "https":
         _add_tls(extensions, request)
     scope = HTTP_SCOPE.copy()
@@ -81,9 +81,8 @@ def http_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
 
 def websocket_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]:
     """The scope of one WebSocket: the request's, without a method and with the subprotocols that were offered."""
-    scope = http_scope(exchange, state)
-    del scope["method"], scope["extensions"]["http.response.pathsend"]
-    del scope["extensions"]["http.response.zerocopysend"]
+    scope = http_scope(exchange, state, False)
+    del scope["method"]
     scope["extensions"]["websocket.http.response"] = {}
     scope["type"] = "websocket"
     scope["scheme"] = WEBSOCKET_SCHEMES[scope["scheme"]]

@@ -14,6 +14,7 @@ cdef class WebSocketCall:
     cdef tuple _denial
     cdef double _grace
     cdef bint _left
+    cdef bint _listening
     cdef list _pieces
     cdef int _stage
     cdef list _waiters

@@ -49,6 +49,7 @@ class WebSocketCall:
         "_denial",
         "_grace",
         "_left",
+        "_listening",
         "_pieces",
         "_stage",
         "_waiters",
@@ -66,6 +67,7 @@ class WebSocketCall:
         self._pieces: list[Any] = []  # and its body
         self._deadline: asyncio.TimerHandle | None = None
         self._left = False  # the application has returned
+        self._listening = False  # it was waiting in receive when the WebSocket ended, and has not heard of it yet
         ws.on_waiting(self._wake)
         ws.when_closed(self._ended, (), None)
 
@@ -92,6 +94,7 @@ class WebSocketCall:
             if message is not None:
                 break
             if self._closed is not None:
+                self._listening = False
                 return {"type": "websocket.disconnect", "code": self._closed[0], "reason": self._closed[1]}
             await self._wait()
         if message.__class__ is str:
@@ -123,6 +126,8 @@ class WebSocketCall:
         kind = message["type"]
         stage = self._stage
         if self._closed is not None or stage == OVER:
+            if self._listening and kind == "websocket.send":
+                return COMPLETED
             raise ConnectionAbortedError(WEBSOCKET_CLOSED)
         if kind == "websocket.send" and stage == OPEN:
             waiting: Any = self._ws.send(payload_of(message))
@@ -170,8 +175,11 @@ class WebSocketCall:
     def _ended(self, ws: Any, code: int, reason: str) -> None:
         if self._closed is None:
             self._closed = (code, reason)
+            # A consumer that waits for the client and for others (Django Channels) is to hear of the end by receive,
+            # where it says goodbye, and not by an error in the middle of a broadcast.
+            self._listening = self._waiters is not None and len(self._waiters) > 0 and self._stage == OPEN
             self._wake()
-            if not self._left:  # as for HTTP: told first, cancelled if it does not care
+            if not self._left and self._grace:  # told first, cancelled if it does not care
                 self._deadline = self._ws._channel.scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:

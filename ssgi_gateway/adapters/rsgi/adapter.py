@@ -75,7 +75,7 @@ def adapt(app: Any, settings: Settings | None = None) -> RsgiApplication:
 
     Args:
         app: has ``__rsgi__``, or is called with ``scope`` and ``protocol``.
-        settings: none that matter.
+        settings: ``deadlines.client_left``.
 
     Raises:
         ConfigurationError: neither.
@@ -86,7 +86,8 @@ def adapt(app: Any, settings: Settings | None = None) -> RsgiApplication:
             f"the {shape.describe(target)} cannot be called as RSGI: an RSGI application takes two arguments (scope, "
             "protocol)"
         )
-    return RsgiApplication(app, target)
+    grace = GRACE if settings is None else settings.deadlines.client_left
+    return RsgiApplication(app, target, grace)
 
 
 class RsgiApplication:

@@ -222,7 +222,7 @@ class RsgiHttpProtocol(RsgiCall):
         """The client has left."""
         if self._watchers is not None:
             self._tell_watchers()
-        if not self._over:
+        if not self._over and self._grace and self._responded:
             self._timer = self._res._channel.scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:

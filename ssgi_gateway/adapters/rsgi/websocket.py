@@ -101,7 +101,7 @@ class RsgiWebSocketProtocol(RsgiCall):
     def _closed(self, ws: WebSocket, code: int, reason: str) -> None:
         """The WebSocket has ended. "If the application dies the socket should be closed, and vice-versa" (RSGI)."""
         self._gone = True
-        if not self._over:
+        if not self._over and self._grace:
             self._timer = ws._channel.scope.loop.call_later(self._grace, self._cancel)
         if self._transport is not None:
             self._transport.ended(code)

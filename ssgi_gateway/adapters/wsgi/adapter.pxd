@@ -2,7 +2,7 @@ cimport cython
 
 from ...core.body cimport RequestBody
 from ...core.response cimport HttpResponse
-from .call cimport whole_input
+from .call cimport add_length, whole_input
 from .environ cimport build_environ
 from .inline cimport InlineCall
 from .pool cimport WorkerPool
@@ -23,5 +23,7 @@ cdef class ThreadedWsgi:
     cdef dict _base
     cdef WorkerPool _pool
 
-    @cython.locals(call=ThreadedCall, pool=WorkerPool)
+    @cython.locals(pool=WorkerPool, body=RequestBody)
     cdef object _serve(self, HttpResponse res)
+    @cython.locals(call=ThreadedCall)
+    cdef object _submit(self, HttpResponse res, object spool)

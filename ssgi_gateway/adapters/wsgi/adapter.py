@@ -26,7 +26,7 @@ from ssgi_gateway.adapters import shape
 from ssgi_gateway.errors import ConfigurationError
 
 from ...core.server_loop import ServerLoop
-from .call import whole_input
+from .call import add_length, whole_input
 from .environ import base_environ, build_environ
 from .inline import InlineCall
 from .pool import WorkerPool
@@ -100,16 +100,33 @@ class InlineWsgi:
     def _begin(self, res: HttpResponse, stream: Any) -> asyncio.Task[None] | None:
         call = InlineCall.__new__(InlineCall)
         call.init(res)
-        return call.start(self._app, build_environ(res._request, self._base, stream))
+        environ = build_environ(res._request, self._base, stream)
+        if res._body is not None:
+            add_length(environ, res._body)
+        return call.start(self._app, environ)
 
     async def _collect(self, res: HttpResponse) -> None:
-        with tempfile.SpooledTemporaryFile(SPOOL) as spool:
-            while (piece := await res.get_chunk()) is not None:
-                spool.write(piece.getbuffer())
-            spool.seek(0)
+        with await collected(res) as spool:
             rest = self._begin(res, spool)
             if rest is not None:
                 await rest
+
+
+async def collected(res: HttpResponse) -> Any:
+    """All of a request's body, in a file that may be in memory.
+
+    Raises:
+        ConnectionAbortedError: the client left before it had arrived.
+    """
+    spool = tempfile.SpooledTemporaryFile(SPOOL)  # noqa: SIM115 - the caller's
+    try:
+        while (piece := await res.get_chunk()) is not None:
+            spool.write(piece.getbuffer())
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
 
 
 class ThreadedWsgi:
@@ -144,20 +161,31 @@ class ThreadedWsgi:
         query_string: str,
         get_header: Any,
         res: HttpResponse,
-    ) -> None:
-        """Hand one request to a thread."""
-        self._serve(res)
+    ) -> Awaitable[None] | None:
+        """Hand one request to a thread; what is returned has to be awaited before that."""
+        return self._serve(res)
 
-    def _serve(self, res: HttpResponse) -> None:
+    def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
         pool = self._pool
         if pool.loop is None:
             pool.start(res._channel.scope.loop)
+        body = res._body
         if pool.overloaded():
             _refuse(res)
+        elif body is not None and not body.ended and not res._request.variables.get("CONTENT_LENGTH"):
+            return self._collect(res)
         else:
-            call = ThreadedCall.__new__(ThreadedCall)
-            call.init(pool, res, self._app, self._base)
-            call.submit()
+            self._submit(res, None)
+        return None
+
+    def _submit(self, res: HttpResponse, spool: Any) -> None:
+        call = ThreadedCall.__new__(ThreadedCall)
+        call.init(self._pool, res, self._app, self._base)
+        call.submit(spool)
+
+    async def _collect(self, res: HttpResponse) -> None:
+        """Wait for a body whose length nobody has said: applications take it for none (Django, Bottle, web.py)."""
+        self._submit(res, await collected(res))
 
 
 def _refuse(res: HttpResponse) -> None:

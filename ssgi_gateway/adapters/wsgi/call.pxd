@@ -23,4 +23,5 @@ cdef class WsgiCall:
 
 cdef object _learn(ResponseHead head, object status)
 cpdef object whole_input(RequestBody body)
+cpdef object add_length(dict environ, RequestBody body)
 cpdef bytes to_bytes(object block)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | None
 
-__all__ = ["WsgiCall", "to_bytes", "whole_input"]
+__all__ = ["WsgiCall", "add_length", "to_bytes", "whole_input"]
 
 SMALL: Final = 65536
 """Bytes of a file up to which the application's thread reads it: that is quicker than to hand it over."""
@@ -217,6 +217,12 @@ def _learn(head: ResponseHead, status: str) -> None:
 def whole_input(body: RequestBody | None) -> BytesIO:
     """The ``wsgi.input`` of a request whose body, if there is one, has arrived."""
     return BytesIO() if body is None or not body.received else BytesIO(take_all(body))
+
+
+def add_length(environ: dict[str, Any], body: RequestBody) -> None:
+    """Say how long a body is that has arrived; where the web server did not know, it was collected before the call."""
+    if not environ.get("CONTENT_LENGTH"):
+        environ["CONTENT_LENGTH"] = str(body.received)
 
 
 def to_bytes(block: Any) -> bytes:

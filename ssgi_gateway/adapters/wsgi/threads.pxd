@@ -1,5 +1,5 @@
 from ...core.response cimport HttpResponse
-from .call cimport WsgiCall, to_bytes, whole_input
+from .call cimport WsgiCall, add_length, to_bytes, whole_input
 from .environ cimport build_environ
 from .pool cimport WorkerPool
 
@@ -19,11 +19,12 @@ cdef class ThreadedCall(WsgiCall):
     cdef WorkerPool _pool
     cdef bint _posted
     cdef bint _returned
+    cdef object _spool
     cdef Py_ssize_t _taken
     cdef bytes _whole
 
     cpdef object init(self, WorkerPool pool, HttpResponse res, object app, dict base)
-    cpdef object submit(self)
+    cpdef object submit(self, object spool)
     cpdef object _serve(self)
     cdef object _wait(self)
     cdef object _post(self)

@@ -23,12 +23,11 @@ from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
 from ssgi_gateway.adapters.wsgi.input import StreamingInput
 
 from ...core.awaitables import TRUE
-from .call import WsgiCall, to_bytes, whole_input
+from .call import WsgiCall, add_length, to_bytes, whole_input
 from .environ import build_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from io import BytesIO
 
     from ssgi_gateway.adapters.open_file import OpenFile
 
@@ -61,6 +60,7 @@ class ThreadedCall(WsgiCall):
         "_pool",
         "_posted",
         "_returned",
+        "_spool",
         "_taken",
         "_whole",
     )
@@ -88,8 +88,9 @@ class ThreadedCall(WsgiCall):
         self._held = 0  # bytes given to a response whose peer takes no more at the moment
         self._gate: threading.Condition | None = None
 
-    def submit(self) -> None:
-        """Queue it; on the loop."""
+    def submit(self, spool: Any) -> None:
+        """Queue it, with its body if that was collected in a file; on the loop."""
+        self._spool = spool
         tasks: set[Any] = {self}  # what a response asks of its tasks is `cancel`, and to be there
         self._res._tasks = tasks
         self._pool.submit(self)
@@ -103,23 +104,29 @@ class ThreadedCall(WsgiCall):
 
     def run(self) -> None:
         """Serve the request; never raises."""
-        if self._aborted:
-            return
+        # Also if its client has left meanwhile: an application is called for every request that has arrived.
         try:
             self._res._channel.scope.loop.fresh().run(self._serve)
         except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
             self._error = error
             self._post()
+        if self._spool is not None:
+            self._spool.close()
 
     def _serve(self) -> None:
         res = self._res
         body = res._body
-        stream: BytesIO | StreamingInput
-        if body is None or body.ended:
+        stream: Any
+        if self._spool is not None:
+            stream = self._spool
+        elif body is None or body.ended:
             stream = whole_input(body)
         else:
             stream = self._input = StreamingInput(self._pool, res, body)
-        result = self._app(build_environ(res._request, self._base, stream), self.start_response)
+        environ = build_environ(res._request, self._base, stream)
+        if body is not None:
+            add_length(environ, body)
+        result = self._app(environ, self.start_response)
         if type(result) is list or type(result) is tuple:
             self._returned = True
             self.put_all(result)
