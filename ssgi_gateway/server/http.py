@@ -170,7 +170,7 @@ class HttpProtocol(Protocol):
             return
         self._behind = True
         if self.connection.out_size > self.gateway.high_water:
-            self.connection.when_writable().add_done_callback(self._proceed)
+            self.gateway.loop.when_done(self.connection.when_writable(), self._proceed)
         else:
             self.gateway.loop.call_soon(self._proceed)
 

@@ -25,6 +25,7 @@ cdef class ThreadedCall(WsgiCall):
 
     cpdef object init(self, WorkerPool pool, HttpResponse res, object app, dict base)
     cpdef object submit(self, object spool)
+    cdef bint _is_in_vain(self) except -1
     cpdef object _serve(self)
     cdef object _wait(self)
     cdef object _post(self)

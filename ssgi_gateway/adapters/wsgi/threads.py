@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
 from ssgi_gateway.adapters.wsgi.input import StreamingInput
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from .pool import WorkerPool
 
 __all__ = ["ThreadedCall"]
+
+
+SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+"""Methods that change nothing (RFC 9110 9.2.1)."""
 
 
 class ThreadedCall(WsgiCall):
@@ -104,7 +108,8 @@ class ThreadedCall(WsgiCall):
 
     def run(self) -> None:
         """Serve the request; never raises."""
-        # Also if its client has left meanwhile: an application is called for every request that has arrived.
+        if self._aborted and self._is_in_vain():
+            return
         try:
             self._res._channel.scope.loop.fresh().run(self._serve)
         except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
@@ -112,6 +117,15 @@ class ThreadedCall(WsgiCall):
             self._post()
         if self._spool is not None:
             self._spool.close()
+
+    def _is_in_vain(self) -> bool:
+        """Whether nothing is lost by not serving a request whose client left before a thread was free.
+
+        Whoever posts something and does not wait for the answer has it done, as with every other interface; a page
+        that nobody waits for is not worth a thread.
+        """
+        body = self._res._body
+        return self._res._request.method in SAFE or (body is not None and not body.ended)
 
     def _serve(self) -> None:
         res = self._res

@@ -13,6 +13,7 @@ import pytest
 
 from ssgi_gateway.adapters.asgi.adapter import AsgiApplication, adapt
 from ssgi_gateway.server.http import HttpProtocol
+from ssgi_gateway.settings import Settings
 from tests.unit.adapters.serving import in_loop, serving, wait_for
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -658,10 +659,12 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_a_disconnect():
 
 
 @in_loop
-async def test_who_does_not_listen_is_cancelled_after_a_while():
+async def test_who_does_not_listen_in_the_middle_of_an_answer_is_cancelled_after_a_while():
     started = asyncio.Event()
 
     async def app(scope, receive, send):
+        await send(START)
+        await send(PIECE)
         started.set()
         try:
             await asyncio.sleep(3600)
@@ -671,6 +674,66 @@ async def test_who_does_not_listen_is_cancelled_after_a_while():
 
     app.ended = None
     assert isinstance(await leave_after_started(app, started, grace=0.05), asyncio.CancelledError)
+
+
+@in_loop
+async def test_work_goes_on_for_a_client_that_left_before_an_answer_was_begun():
+    started = asyncio.Event()
+
+    async def app(scope, receive, send):
+        started.set()
+        await asyncio.sleep(0.3)
+        await send(START)
+        await send(BODY)
+        app.ended = "the background task"
+
+    app.ended = None
+    assert await leave_after_started(app, started, grace=0.02) == "the background task"
+
+
+@in_loop
+async def test_the_end_of_an_answer_nobody_reads_is_quiet():
+    started = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await send(START)
+        await send(PIECE)
+        started.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        app.ended = "quiet"
+
+    app.ended = None
+    assert await leave_after_started(app, started) == "quiet"
+
+
+@in_loop
+async def test_files_are_offered_where_they_are_asked_for(caplog):
+    offered = []
+
+    async def app(scope, receive, send):
+        offered.append("http.response.pathsend" in scope["extensions"])
+        # As a middleware does that does not know it: nothing is passed on.
+
+    for settings in (Settings(), Settings(asgi_pathsend=True), Settings(file_header="X-Sendfile")):
+        caplog.clear()
+        async with serving(adapt(app, settings)) as served:
+            assert (await served.request()).status == 500
+        assert ("a middleware may have swallowed http.response.pathsend" in caplog.text) == offered[-1]
+    assert offered == [False, True, True]
+
+
+@in_loop
+async def test_a_file_that_was_not_offered_is_not_known():
+    async def app(scope, receive, send):
+        await send(START)
+        with pytest.raises(RuntimeError, match="pathsend"):
+            await send({"type": "http.response.pathsend", "path": __file__})
+        await send(BODY)
+
+    async with serving(adapt(app, Settings())) as served:
+        assert (await served.request()).status == 200
 
 
 @in_loop

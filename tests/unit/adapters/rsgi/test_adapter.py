@@ -597,6 +597,7 @@ async def test_who_does_not_listen_is_cancelled_in_a_while():
     seen = []
 
     async def app(scope, proto):
+        proto.response_stream(200, [])
         try:
             await asyncio.sleep(20)
         except asyncio.CancelledError:

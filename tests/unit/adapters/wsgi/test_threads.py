@@ -299,7 +299,10 @@ def test_writing_to_a_client_that_left_is_an_os_error(threaded):
     run(test())
 
 
-def test_a_client_that_left_while_waiting_for_a_thread_is_not_served():
+@pytest.mark.parametrize(("method", "served_"), [("GET", False), ("POST", True), ("DELETE", True)])
+def test_a_client_that_left_while_waiting_for_a_thread(method, served_):
+    """What it asked for is done, unless it was only to be shown something."""
+
     async def test():
         gate, calls = threading.Event(), []
 
@@ -311,7 +314,7 @@ def test_a_client_that_left_while_waiting_for_a_thread_is_not_served():
         async with served(app, Settings(threads=1)) as server:
             first = await server.open("GET", "/first")
             await wait_for(lambda: calls, "the first call")
-            second = await server.open("GET", "/second")
+            second = await server.open(method, "/second", body=b"x" * (method == "POST"))
             await asyncio.sleep(0.05)
             await second.leave()
             await asyncio.sleep(0.05)
@@ -319,7 +322,7 @@ def test_a_client_that_left_while_waiting_for_a_thread_is_not_served():
             assert (await first.answer()).status == 200
             await first.leave()
             assert (await server.request("GET", "/third")).status == 200
-            assert calls == ["/first", "/third"]
+            assert calls == ["/first", *["/second"] * served_, "/third"]
 
     run(test())
 
