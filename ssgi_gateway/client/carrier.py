@@ -68,6 +68,11 @@ class Carrier:
         """Exchanges that can be begun now."""
         raise NotImplementedError
 
+    @property
+    def settled(self) -> bool:
+        """Whether its ``room`` is known."""
+        return True
+
     def begin(self, exchange: Exchange) -> None:
         """Write the head, and the first piece of the body."""
         raise NotImplementedError

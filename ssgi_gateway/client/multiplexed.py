@@ -68,6 +68,10 @@ class Http2Carrier(Carrier):
         return self._codec.room if self._codec.ready else 1 - len(self._lanes)
 
     @property
+    def settled(self) -> bool:
+        return self._codec.ready or self.closed
+
+    @property
     def ending(self) -> bool:
         """Whether it takes no further streams at all."""
         return self.closed or self._codec.going

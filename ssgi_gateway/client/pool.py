@@ -102,13 +102,15 @@ class Place:
         """Whether a further attempt to connect would have somebody waiting for it."""
         if not self.waiting or len(self.carriers) + len(self.attempts) >= self.limit:
             return False
-        if self.multiplexed is not False and self.origin.secure:
-            # Until ALPN has spoken, and with HTTP/2 always, one connection after the other.
-            return not self.attempts
+        if self.multiplexed or (self.multiplexed is None and self.origin.secure):
+            # Until ALPN has spoken, and the peer has said how many streams it takes: one connection after the other.
+            return not self.attempts and all(carrier.settled for carrier in self.carriers)
         return len(self.waiting) > len(self.attempts)
 
     def wanted_at_once(self) -> bool:
         """Whether somebody who comes now would have a connection opened."""
+        if self.multiplexed and self.carriers:
+            return False
         return not self.origin.secure and len(self.carriers) + len(self.attempts) < self.limit
 
 

@@ -14,13 +14,14 @@ http {{
   access_log off; client_body_temp_path temp; proxy_temp_path temp2; fastcgi_temp_path temp3; scgi_temp_path temp4;
   uwsgi_temp_path temp5; client_max_body_size 0; keepalive_requests 1000000; default_type text/plain;
   server {{
-    listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl {h2tls}; listen unix:{folder}/web.sock;
+    listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl {h2tls}; listen 127.0.0.2:{secure} ssl;
+    listen unix:{folder}/web.sock;
     ssl_certificate {cert}; ssl_certificate_key {key};
     location / {{ return 200 "hello\\n"; }}
     location /files/ {{ alias {folder}/files/; }}
     location /method {{ return 200 "$request_method $server_protocol"; }}
-    location /upload {{ proxy_pass http://unix:{folder}/web.sock:/sink; }}
-    location /sink {{ client_body_in_single_buffer off; return 200 "$request_length"; }}
+    location /upload {{ proxy_set_header X-Length $request_length; proxy_pass http://unix:{folder}/web.sock:/sink; }}
+    location /sink {{ client_body_in_single_buffer off; return 200 "$http_x_length"; }}
     location /chunked {{ proxy_pass http://unix:{folder}/web.sock:/files/lines.txt; proxy_http_version 1.1; gzip on;
                          gzip_types text/plain; gzip_min_length 1; }}
     location /empty {{ return 204; }}
@@ -28,7 +29,7 @@ http {{
   }}
   server {{ listen 127.0.0.1:{h2c} http2; location / {{ return 200 "hello\\n"; }}
     location /files/ {{ alias {folder}/files/; }} location /method {{ return 200 "$request_method $server_protocol"; }}
-    location /upload {{ proxy_pass http://unix:{folder}/web.sock:/sink; }} }}
+    location /upload {{ proxy_set_header X-Length $request_length; proxy_pass http://unix:{folder}/web.sock:/sink; }} }}
 }}
 """
 
@@ -47,6 +48,7 @@ class Web:
 def web_server(folder, certificate):
     """A running nginx."""
     nginx = executable("nginx")
+    folder.chmod(0o755)  # its workers are another user
     files = folder / "files"
     files.mkdir()
     (files / "large.bin").write_bytes(bytes(range(256)) * 40_000)
