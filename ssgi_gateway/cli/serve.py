@@ -7,16 +7,19 @@ help, and what to say about a mistake, is for ``arguments``. The exit status is 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.cli.banner import banner
+from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.process import sockets
+from ssgi_gateway.server.control import Control
 from ssgi_gateway.settings.sources import plain_words, read, unknown_variables
 
 if TYPE_CHECKING:
@@ -81,12 +84,37 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
             print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr)
         if not quiet:
             _announce(settings, opened, http, websocket, engine.describe(settings.codec), engine.event_loop())
-        return int(run(settings, application, opened))
+        control = Control()
+        with _watched(settings, control):
+            return int(run(settings, application, opened, control))
     except KeyboardInterrupt:
         return 0  # stopped while it was starting: nothing was in progress
     finally:
         for listener in opened:
             listener.close()
+
+
+@contextlib.contextmanager
+def _watched(settings: Settings, control: Control) -> Iterator[None]:
+    """With the table that this process writes, and the process that serves ``--status``."""
+    if not settings.metrics:
+        if settings.status:
+            raise ConfigurationError("--status shows what --metrics counts; do not turn that off")
+        yield
+        return
+    from ssgi_gateway.observe.table import own_table
+
+    table = own_table(settings.app)
+    control.seat = table.seat(1)
+    from ssgi_gateway.process import status
+
+    process = status.Status(table.fd)
+    process.open(settings)
+    try:
+        process.start()
+        yield
+    finally:
+        process.close()
 
 
 def _announce(

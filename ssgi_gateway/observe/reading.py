@@ -71,6 +71,7 @@ class Snapshot:
         self.wanted = self._header[layout.H_WANTED]
         self.reloads = {"ok": self._header[layout.H_RELOADS_OK], "failed": self._header[layout.H_RELOADS_FAILED]}
         self.reload_state = layout.RELOAD_STATES[self._header[layout.H_RELOAD_STATE]]
+        self.stopping = bool(self._header[layout.H_MODE])
         self.exits = {reason: self._header[layout.H_EXITS + i] for i, reason in enumerate(layout.EXITS)}
         seats = self._header[layout.H_SEATS]
         self.total = _added([data[(n + 1) * PAGE : (n + 2) * PAGE] for n in range(seats + 1)])
@@ -273,7 +274,8 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
         "now": time.time(),
         "generation": snapshot.generation,
         "wanted": snapshot.wanted,
-        "ready": snapshot.ready,
+        "ready": snapshot.ready and not snapshot.stopping,
+        "stopping": snapshot.stopping,
         "reloads": snapshot.reloads,
         "reload": {"state": snapshot.reload_state, "words": snapshot.text(layout.LAST_WORDS)},
         "exits": snapshot.exits,

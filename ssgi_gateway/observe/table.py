@@ -24,6 +24,8 @@ import os
 import time
 from typing import Final
 
+from ssgi_gateway import __version__
+
 __all__ = [
     "BOUNDS",
     "CLASSES",
@@ -35,6 +37,7 @@ __all__ = [
     "Seat",
     "Table",
     "create",
+    "own_table",
 ]
 
 NAME: Final = "ssgi-gateway"
@@ -122,6 +125,20 @@ def create(seats: int) -> int:
     words[H_START] = time.time_ns()
     words[H_MAGIC] = MAGIC  # last: whoever reads this may read the rest
     return fd
+
+
+def own_table(name: str) -> Table:
+    """The table of a process that serves without a supervisor; it sits on seat 1.
+
+    Args:
+        name: of the application.
+    """
+    table = Table(create(1))
+    table.words[H_WANTED] = 1
+    table.set_text(NAME_TEXT, name)
+    table.set_text(VERSION_TEXT, __version__)
+    table.seat(1).begin(os.getpid())
+    return table
 
 
 class Table:

@@ -17,8 +17,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ssgi_gateway import __version__
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.process import plan, privileges, sockets, states, successor, system, systemd
+from ssgi_gateway.observe.table import (
+    EXITS,
+    GENERATION,
+    H_GENERATION,
+    H_MODE,
+    H_RELOAD_STATE,
+    H_WANTED,
+    NAME_TEXT,
+    RELOAD_STATES,
+    VERSION_TEXT,
+    Table,
+    create,
+)
+from ssgi_gateway.process import plan, privileges, sockets, states, status, successor, system, systemd
 from ssgi_gateway.process.messages import VERSION, Channel, pair
 from ssgi_gateway.process.report import Report
 from ssgi_gateway.process.system import kill, say
@@ -47,6 +61,9 @@ SIGNALS: Final[Mapping[int, Callable[[], states.Event]]] = {
 COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})
 """Signals of which two are more than one."""
 
+MAX_SEATS: Final = 128
+"""Workers whose numbers are seen; those with a higher number are served by as well."""
+
 HEARD: Final = frozenset({*SIGNALS, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGCHLD})
 
 
@@ -66,6 +83,7 @@ def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int
         privileges.check(settings)
         with sockets.entered(settings.chdir):
             supervisor = Supervisor(given, settings, sockets.Listeners.open(settings), announce)
+            supervisor.status_process.open(settings)
     else:
         supervisor = Supervisor(given, settings, sockets.Listeners.load(known["listeners"]), announce)
         supervisor.take_over(known)
@@ -100,6 +118,10 @@ class Supervisor:
         self.adoption = sockets.adoption_pair()
         self.wakeup = socket.socketpair(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.selector = selectors.DefaultSelector()
+        self.table = Table(create(MAX_SEATS))
+        self.table.set_text(NAME_TEXT, settings.app)
+        self.table.set_text(VERSION_TEXT, __version__)
+        self.status_process = status.Status(self.table.fd)
         self.report = Report()
         self.reloads = {"ok": 0, "failed": 0, "last": ""}
         self.pid_file = privileges.PidFile(os.path.abspath(settings.pid_file) if settings.pid_file else "")
@@ -121,6 +143,7 @@ class Supervisor:
         system.entitle("ssgi supervisor")
         self._listen_to_signals()
         self._hear(states.Tick())
+        self.status_process.start()
         while self.status is None:
             self._step()
         if self.text:
@@ -156,6 +179,11 @@ class Supervisor:
     def _say_state(self) -> None:
         """For commands that want to know."""
         seats = self.state.seats.values()
+        words = self.table.words
+        words[H_GENERATION], words[H_WANTED] = max(self.state.goal, 0), self.state.wanted
+        words[H_MODE] = int(self.state.mode != states.SERVING)
+        if self.state.reload:
+            words[H_RELOAD_STATE] = RELOAD_STATES.index("running")
         self.report.write(
             {
                 "reloads": self.reloads,
@@ -241,13 +269,29 @@ class Supervisor:
         if seat is not None:
             del self.pids[pid]
             self._drop_worker(seat)
+            self._write_down_exit(seat)
             self._hear(states.WorkerExited(seat, pid, how))
         elif generation is not None:
             self._drop_template(generation)
             self._hear(states.TemplateExited(generation, how))
         elif self.check is not None and self.check[0] == pid:
             self._checked(status)
+        elif self.status_process.pid == pid:
+            self.status_process.ended(how)
         # Anybody else was a child of a child: its status means nothing here.
+
+    def _write_down_exit(self, seat: int) -> None:
+        """The seat is free, and why is counted; the plan has not heard of it yet."""
+        known = self.state.seats.get(seat)
+        if seat <= self.table.seats:
+            self.table.seat(seat).leave()
+        if known is not None and known.worn in EXITS:
+            reason = known.worn
+        elif self.state.mode != states.SERVING:
+            reason = "stop"
+        else:
+            reason = "reload" if known is not None and known.state == states.RETIRING else "crash"
+        self.table.count_exit(reason)
 
     def _seat_of(self, pid: int) -> int | None:
         if pid not in self.pids:
@@ -312,6 +356,9 @@ class Supervisor:
                 return
             if words[0] == "started":
                 self.pids[int(words[1])] = seat
+                known = self.state.seats.get(seat)
+                if known is not None and seat <= self.table.seats:
+                    self.table.seat(seat).words[GENERATION] = known.generation
                 self._hear(states.WorkerStarted(seat, int(words[1])))
             elif words[0] == "ready":
                 self._is_served(words[1] == "1", words[2] == "1", words[3], words[4])
@@ -355,7 +402,7 @@ class Supervisor:
             "given": dict(self.given),
             "listeners": [(it.protocol, str(it.address)) for it in self.listeners],
         }
-        descriptors = [it.fileno() for it in (*self.adoption, *(it.socket for it in self.listeners))]
+        descriptors = [self.table.fd, *(it.fileno() for it in (*self.adoption, *(it.socket for it in self.listeners)))]
         ours.send("start", VERSION, json.dumps(about), descriptors=descriptors)
 
     def _kill_template(self, action: states.KillTemplate) -> None:
@@ -413,6 +460,7 @@ class Supervisor:
             self.listeners.commit()
         self.reloads["failed" if action.text else "ok"] += 1  # type: ignore[operator]
         self.reloads["last"] = action.text
+        self.table.reload("failed" if action.text else "ok", action.text)
 
     def _log(self, action: states.Log) -> None:
         say(action.level, action.text)
@@ -457,6 +505,8 @@ class Supervisor:
             "pids": list(self.pids.items()),
             "adoption": [end.fileno() for end in self.adoption],
             "report": self.report.fd,
+            "table": self.table.fd,
+            "status": self.status_process.dump(),
             "reloads": self.reloads,
             "terminal": self.terminal,
             "signals": list(self.signals),
@@ -468,6 +518,8 @@ class Supervisor:
         yield from (channel.fileno() for channel in self.workers.values())
         yield from (end.fileno() for end in self.adoption)
         yield self.report.fd
+        yield self.table.fd
+        yield from self.status_process.descriptors()
 
     def take_over(self, known: Mapping[str, Any]) -> None:
         """Go on where the predecessor stopped."""
@@ -476,6 +528,9 @@ class Supervisor:
         for end in self.adoption:
             end.close()
         os.close(self.report.fd)
+        os.close(self.table.fd)
+        self.table = Table(known["table"])
+        self.status_process.take_over(known["status"], self.table.fd)
         self.state = successor.load_state(known["state"])
         for number, pid, fd in known["templates"]:
             self._watch_template(number, Template(pid, Channel(socket.socket(fileno=fd))))
@@ -504,6 +559,7 @@ class Supervisor:
         for end in (*self.adoption, *self.wakeup):
             end.close()
         os.close(self.report.fd)
+        self.status_process.close()
         self.listeners.close()
         self.pid_file.remove()
         self.selector.close()
@@ -533,7 +589,19 @@ def limits(settings: Settings) -> states.Limits:
 
 def check_known(known: Mapping[str, Any]) -> None:
     """Whether a successor would find what it needs; raises ``KeyError`` for what is missing."""
-    for name in ("listeners", "templates", "workers", "pids", "adoption", "report", "reloads", "terminal", "signals"):
+    for name in (
+        "listeners",
+        "templates",
+        "workers",
+        "pids",
+        "adoption",
+        "report",
+        "table",
+        "status",
+        "reloads",
+        "terminal",
+        "signals",
+    ):
         known[name]
 
 
@@ -544,6 +612,8 @@ def known_descriptors(known: Mapping[str, Any]) -> Iterable[int]:
     yield from (fd for _, fd in known["workers"])
     yield from known["adoption"]
     yield known["report"]
+    yield known["table"]
+    yield from status.known_descriptors(known["status"])
 
 
 def has_terminal() -> bool:

@@ -48,6 +48,7 @@ class Loaded(NamedTuple):
         application: with ``preload``; otherwise each worker loads its own.
         listeners: protocol, address as text, descriptor.
         adoption: the descriptors of the pair that idle connections go through.
+        table: the descriptor of the table that workers write down in what they do.
         names: of the codecs and the event loop in use.
     """
 
@@ -55,6 +56,7 @@ class Loaded(NamedTuple):
     application: Application | None
     listeners: list[tuple[str, str, int]]
     adoption: tuple[int, int]
+    table: int
     names: tuple[str, str]
 
 
@@ -128,9 +130,9 @@ def _load(channel: Channel) -> Loaded | None:
     if settings.preload:
         application = worker.application_of(settings)
         _refuse_threads()
-    opened = [(protocol, address, fd) for (protocol, address), fd in zip(start["listeners"], descriptors[2:])]  # noqa: B905
+    opened = [(protocol, address, fd) for (protocol, address), fd in zip(start["listeners"], descriptors[3:])]  # noqa: B905
     names = (engine.describe(settings.codec), engine.event_loop())
-    return Loaded(settings, application, opened, (descriptors[0], descriptors[1]), names)
+    return Loaded(settings, application, opened, (descriptors[1], descriptors[2]), descriptors[0], names)
 
 
 def _refuse_threads() -> None:

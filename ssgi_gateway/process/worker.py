@@ -20,6 +20,7 @@ from ssgi_gateway import engine
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
+from ssgi_gateway.observe.table import Seat, Table
 from ssgi_gateway.process import sockets
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.system import entitle
@@ -62,9 +63,10 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     channel = Channel(socket.socket(fileno=descriptor))
     entitle(f"ssgi worker {seat}")
     os.setpgid(0, 0)  # so that what the application starts can be ended with it
+    place = _sit_down(loaded, seat)
     channel.send("started", str(os.getpid()))
     try:
-        status = _serve(loaded, seat, channel)
+        status = _serve(loaded, seat, channel, place)
     except ConfigurationError as error:
         channel.send("failed", "2", str(error))
         status = 2
@@ -79,7 +81,17 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     return status
 
 
-def _serve(loaded: Loaded, seat: int, channel: Channel) -> int:
+def _sit_down(loaded: Loaded, number: int) -> Seat | None:
+    """Where this worker writes down what it does."""
+    table = Table(loaded.table)
+    if not loaded.settings.metrics or number > table.seats:
+        return None
+    seat = table.seat(number)
+    seat.begin(os.getpid())
+    return seat
+
+
+def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> int:
     settings = loaded.settings
     log_setup.configure(settings, seat)
     application = loaded.application or application_of(settings)
@@ -97,6 +109,7 @@ def _serve(loaded: Loaded, seat: int, channel: Channel) -> int:
     with contextlib.ExitStack() as stack:
         ends = tuple(stack.enter_context(socket.socket(fileno=fd)) for fd in loaded.adoption)
         control = WorkerControl(channel, (ends[0], ends[1]), application, loaded.names)
+        control.seat = place
         run = engine.module("server.serve", settings.codec).run
         return int(run(settings, application, opened, control))
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway import __version__
-from ssgi_gateway.observe.table import H_WANTED, NAME_TEXT, VERSION_TEXT, Seat, Table, create
+from ssgi_gateway.observe.table import Seat, own_table
 from ssgi_gateway.server.control import Control
 
 from ..observe.access_log import AccessLog
@@ -88,15 +86,9 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
 
 def own_seat(settings: Settings, control: Control) -> Seat | None:
     """Where this process writes down what it does: at the supervisor's table, or at one of its own."""
-    if control.seat is not None or not settings.metrics:
+    if control.seat is not None or control.shared or not settings.metrics:
         return control.seat
-    table = Table(create(1))
-    table.words[H_WANTED] = 1
-    table.set_text(NAME_TEXT, settings.app)
-    table.set_text(VERSION_TEXT, __version__)
-    seat = table.seat(1)
-    seat.begin(os.getpid())
-    return seat
+    return own_table(settings.app).seat(1)
 
 
 def observers(settings: Settings, seat: Seat | None) -> list[Observer]:
