@@ -160,6 +160,8 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
             include_path=[str(MIRROR)],
             nthreads=os.cpu_count() or 1,
             quiet=True,
+            # For who builds several checkouts: what was translated once is taken from there.
+            cache=bool(os.environ.get("CYTHON_CACHE_DIR")),
             compiler_directives={
                 "language_level": 3,
                 # A .pxd says what is typed; annotations are for people and mypy.

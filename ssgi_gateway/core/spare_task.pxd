@@ -1,6 +1,6 @@
 from .step cimport Ended, step
 
-cdef object CURRENT, set_relay, set_log_destroy_pending
+cdef object set_relay, set_log_destroy_pending
 
 
 cdef class Relay:
