@@ -43,18 +43,29 @@ def run(settings: Settings) -> int:
     from ssgi_gateway.adapters import loading, shape
     from ssgi_gateway.process.sockets import enter
 
-    variables = list(os.environb.items())
-    answer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what the application prints is for the log and not for the client
+    answer = _take_standard_output()
     enter(settings.chdir)
     app = loading.load(settings.app, pythonpath=settings.pythonpath)
     interface = settings.interface
     if interface == "auto" and not hasattr(app, "get_supported"):
         interface = shape.recognise(app) or interface
-    variables, body = _body(variables)
+    variables, body = _body(list(os.environb.items()))
     if interface == "wsgi":
         return _call(app, settings, variables, body, answer)
     return _serve(app, settings, variables, body, answer)
+
+
+def call(app: Any, settings: Settings) -> int:
+    """As ``run``, for a WSGI application that is there already."""
+    answer = _take_standard_output()
+    return _call(app, settings, *_body(list(os.environb.items())), answer)
+
+
+def _take_standard_output() -> IO[bytes]:
+    """Where the answer goes. What the application prints is for the log from here on, and not for the client."""
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answer
 
 
 def _body(variables: Pairs) -> tuple[Pairs, IO[bytes]]:

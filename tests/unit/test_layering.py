@@ -27,7 +27,7 @@ LAYERS = (
     ("adapters", "rpc", "observe"),
     ("server",),
     ("process",),
-    ("cli", "__main__", "client", "testing", "tools"),
+    ("cli", "__main__", "client", "testing", "tools", "flup"),
 )
 """From left to right. ``cli`` is what a user starts."""
 

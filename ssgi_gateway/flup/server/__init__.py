@@ -1,0 +1,1 @@
+"""``flup.server``: a module for each of its servers, each with ``WSGIServer``."""

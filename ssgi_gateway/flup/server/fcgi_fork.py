@@ -1,0 +1,5 @@
+"""``flup.server.fcgi_fork``."""
+
+from ssgi_gateway.flup import FcgiServer as WSGIServer
+
+__all__ = ["WSGIServer"]

@@ -1,0 +1,5 @@
+"""``flup.server.scgi``."""
+
+from ssgi_gateway.flup import ScgiServer as WSGIServer
+
+__all__ = ["WSGIServer"]
