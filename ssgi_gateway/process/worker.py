@@ -143,6 +143,7 @@ class WorkerControl(Control):
         for number in (signal.SIGTERM, signal.SIGQUIT):
             loop.add_signal_handler(number, self._on_signal)
         loop.add_reader(self._channel.fileno(), self._on_message)
+        self.listen_to_questions(loop)
 
     def ready(self) -> None:
         served = (self._application.http, self._application.websocket)

@@ -61,8 +61,15 @@ class Control:
                 logger.info("%s: draining", name)
                 self.stop()
 
+        self.listen_to_questions(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number.name)
+
+    def listen_to_questions(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let ``ssgi-gateway stacks`` ask what is going on here."""
+        from ssgi_gateway.observe.stacks import Stacks
+
+        Stacks(loop)
 
     def stop(self) -> None:
         """Begin the drain; again is fine."""
