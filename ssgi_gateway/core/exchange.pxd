@@ -13,6 +13,7 @@ cdef class Exchange:
     cdef list _handlers
     cdef bint _called
     cdef dict _extensions
+    cdef str _request_id
     cdef public Py_ssize_t sent
     cdef public str protocol
     cdef public double began
@@ -26,6 +27,7 @@ cdef class Exchange:
     cpdef bint finished(self) except -1
     cpdef bint committed(self) except -1
     cpdef int answered(self) except -1
+    cpdef str request_id(self)
     cpdef Py_ssize_t received(self) except -1
     cpdef bint gone(self) except -1
     cpdef object abort(self)

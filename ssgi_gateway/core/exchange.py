@@ -10,6 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ssgi_gateway.core.request_id import choose
+
 from .awaitables import is_pending
 from .extensions import build_extensions
 from .headers import GetHeader
@@ -36,6 +38,7 @@ class Exchange:
         "_extensions",
         "_handlers",
         "_request",
+        "_request_id",
         "_tasks",
         "began",
         "hint",
@@ -51,6 +54,7 @@ class Exchange:
         self._tasks: set[asyncio.Task[Any]] | None = None
         self._handlers: list[tuple[Any, tuple[Any, ...], Context | None]] | None = None
         self._extensions: dict[str, Any] | None = None
+        self._request_id: str | None = None
         self.sent = 0  # bytes of the answer's body
         self.protocol = ""  # this and the next are for observers, and set where there is one
         self.began = 0.0
@@ -61,7 +65,9 @@ class Exchange:
     def extensions(self) -> dict[str, Any]:
         """Everything beyond the eight arguments; built when it is first read."""
         if self._extensions is None:
-            self._extensions = build_extensions(self._request, self._channel.describe())
+            self._extensions = build_extensions(
+                self._request, {**self._channel.describe(), "request_id": self.request_id()}
+            )
         return self._extensions
 
     def run_async(self, handler: Any, *args: Any) -> asyncio.Task[Any] | None:
@@ -142,6 +148,12 @@ class Exchange:
     def answered(self) -> int:
         """The status that was answered, 0 if none."""
         raise NotImplementedError
+
+    def request_id(self) -> str:
+        """Its name in every line that is written about it."""
+        if self._request_id is None:
+            self._request_id = choose(self._request.variables.get("HTTP_X_REQUEST_ID"))
+        return self._request_id
 
     def received(self) -> int:
         """Bytes of the request's body that have arrived."""
@@ -244,7 +256,9 @@ class Exchange:
             # Reading from a client that left: the application was told and let it pass.
             logger.debug("%s: %s", self._name(), exc)
         else:
-            logger.error("%s: the application raised", self._name(), exc_info=exc)
+            logger.error(
+                "%s: the application raised", self._name(), exc_info=exc, extra={"request_id": self.request_id()}
+            )
 
     def _notify(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
         """Call a handler; its failure is logged and hurts nobody else.

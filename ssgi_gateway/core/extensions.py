@@ -10,6 +10,7 @@ key                       value
 ``headers``               list of ``(name, value)`` byte pairs, lower-case names
 ``environ``               the gateway's variables, a dict of latin-1 strings
 ``protocol``              what carried the request: ``"scgi"``, ``"fastcgi"``, ``"websocket"`` (the direct port)
+``request_id``            its name in every log line about it: the front's X-Request-ID if harmless, else made
 ``state``                 the worker's state, one dict for all requests
 ``subprotocols``          WebSockets: what the client offered, a list
 ========================  =========================================================================================

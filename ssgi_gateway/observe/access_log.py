@@ -1,30 +1,36 @@
-"""The access log: one line a request in the combined format, with the seconds it took at the end.
+"""The access log: one line a request, in the combined format with more fields behind it, or as JSON.
 
-Lines are gathered and written together, twice a second or when there are many; a file that was moved away by a
-rotation is begun anew then. What cannot be written (a full disk)
-is lost and counted, and no request waits for it. The web server in front has a log of its own, so this one is off
-unless it is asked for.
+Lines are gathered and written together, twice a second or when there are many (``sink.py`` says where to, and what
+happens when nobody takes them); after a rotation a new file is begun. The web server in front has a log of its own, so
+this one is off unless it is asked for.
 """
 
 from __future__ import annotations
 
-import os
-import sys
+import json
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.observe.logs import RateLimitedLog
+from ssgi_gateway.observe.sink import Sink
+from ssgi_gateway.observe.table import DROPPED_LINES
 
-from .observer import Observer
+from .observer import CLIENT_GONE, Observer
 
 if TYPE_CHECKING:
     from ..core.exchange import Exchange
 
-__all__ = ["AccessLog"]
+__all__ = ["COMBINED", "FIELDS", "AccessLog"]
 
 MAX_GATHERED: Final = 65536
 """Characters gathered before they are written without waiting for the clock."""
+
+FIELDS: Final = (
+    "ts", "id", "remote", "method", "path", "query", "proto", "status", "bytes_in", "bytes", "seconds", "protocol",
+    "worker", "referer", "agent", "aborted",
+)  # fmt: skip
+"""What a line can hold, in the order of the JSON that has all of it."""
+COMBINED: Final = ("seconds",)
+"""What stands behind the combined format unless something else is asked for."""
 
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(32), 34, 92, *range(127, 256))}
 """As nginx escapes: whatever a client sends, a line stays a line and a field a field."""
@@ -33,115 +39,119 @@ _SPACE: Final = "\\x20"
 
 
 class AccessLog(Observer):
-    """An observer that writes a line for each request into a file, or to standard output.
+    """An observer that writes a line for each request.
 
     Args:
-        path: the file, appended to; ``-`` for standard output.
-
-    Raises:
-        ConfigurationError: it cannot be opened.
+        sink: where to.
+        style: ``"combined"`` or ``"json"``.
+        fields: of ``FIELDS``, in this order: of the JSON object, or behind the combined format; empty for the usual.
+        seat: where dropped lines are counted; may be ``None``.
+        worker: the number of this worker.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(
+        self, sink: Sink, style: str = "combined", fields: tuple[str, ...] = (), seat: Any = None, worker: int = 0
+    ) -> None:
+        self.sink = sink
+        self._json = style == "json"
+        self._fields = fields or (FIELDS if self._json else COMBINED)
+        self._seconds_only = self._fields == COMBINED
+        self._seat = seat
+        self._worker = worker
         self._lines: list[str] = []
         self._size = 0
-        self._lost = 0
         self._second = -1
         self._stamp = ""
-        self._complaints = RateLimitedLog(__name__)
-        self._fd = self._open()
 
     def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
         """One line for one exchange."""
-        request = exchange._request
-        variables = request.variables
-        query = f"?{request.query_string}" if request.query_string else ""
-        self.add(
-            request.remote_address,
-            f"{request.method} {request.raw_path}{query} {variables.get('SERVER_PROTOCOL', '')}",
-            status,
-            exchange.sent,
-            variables.header("referer") or "",
-            variables.header("user-agent") or "",
-            seconds,
-        )
-
-    def tick(self, now: float) -> None:
-        """Write what was gathered."""
-        self.flush()
-
-    def _open(self) -> int:
-        if self._path == "-":
-            return os.dup(sys.stdout.fileno())
-        try:
-            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError as error:
-            raise ConfigurationError(f"--access-log: {self._path} cannot be opened: {error.strerror}") from None
-
-    def add(self, remote: str, request: str, status: int, size: int, referer: str, agent: str, seconds: float) -> None:
-        """Note a request; strings are latin-1 as received.
-
-        Args:
-            remote: the client's address, port and all.
-            request: the request line.
-            status: as sent; 499 when the client left before there was any (nginx's code).
-            size: bytes of the body that were written.
-            referer: the header, or ``""``.
-            agent: User-Agent, or ``""``.
-            seconds: from the head's arrival to the last write.
-        """
-        host = remote.rpartition(":")[0].strip("[]") or remote or "-"
-        line = (
-            f'{_escaped(host).replace(" ", _SPACE)} - - [{self._now()}] "{_escaped(request)}" {status} {size} '
-            f'"{_escaped(referer) or "-"}" "{_escaped(agent) or "-"}" {seconds:.6f}\n'
-        )
+        line = self._object(exchange, status, seconds) if self._json else self._combined(exchange, status, seconds)
         self._lines.append(line)
         self._size += len(line)
         if self._size >= MAX_GATHERED:
             self.flush()
 
+    def _combined(self, exchange: Exchange, status: int, seconds: float) -> str:
+        request = exchange._request
+        variables = request.variables
+        query = request.query_string
+        asked = (
+            f"{request.method} {request.raw_path}{'?' if query else ''}{query} {variables.get('SERVER_PROTOCOL', '')}"
+        )
+        agent = variables.header("user-agent")
+        referer = variables.header("referer")
+        host = _host(request.remote_address) or "-"
+        if " " in host:
+            host = host.replace(" ", _SPACE)
+        line = (
+            f'{_escaped(host)} - - [{self._now()}] "{_escaped(asked)}" {status} {exchange.sent} '
+            f'"{_escaped(referer) if referer else "-"}" "{_escaped(agent) if agent else "-"}"'
+        )
+        if self._seconds_only:
+            return f"{line} {seconds:.6f}\n"
+        for name in self._fields:
+            value = self._value(name, exchange, status, seconds)
+            text = f"{value:.6f}" if isinstance(value, float) else _escaped(str(value)).replace(" ", _SPACE)
+            line = f"{line} {text or '-'}"
+        return f"{line}\n"
+
+    def _object(self, exchange: Exchange, status: int, seconds: float) -> str:
+        parts = [f'"{name}":{_quoted(self._value(name, exchange, status, seconds))}' for name in self._fields]
+        return f"{{{','.join(parts)}}}\n"
+
+    def _value(self, name: str, exchange: Exchange, status: int, seconds: float) -> Any:  # noqa: C901 - a table
+        request = exchange._request
+        if name == "ts":
+            return _timestamp()
+        if name == "id":
+            return exchange.request_id()
+        if name == "remote":
+            return _host(request.remote_address)
+        if name == "method":
+            return request.method
+        if name == "path":
+            return request.raw_path
+        if name == "query":
+            return request.query_string
+        if name == "proto":
+            return request.variables.get("SERVER_PROTOCOL", "")
+        if name == "status":
+            return status
+        if name == "bytes_in":
+            return exchange.received()
+        if name == "bytes":
+            return exchange.sent
+        if name == "seconds":
+            return seconds
+        if name == "protocol":
+            return exchange.protocol
+        if name == "worker":
+            return self._worker
+        if name == "aborted":
+            return status == CLIENT_GONE
+        return request.variables.header("user-agent" if name == "agent" else name) or ""
+
+    def tick(self, now: float) -> None:
+        """Write what was gathered, and see whether the file was moved away."""
+        self.flush()
+        self.sink.follow()
+
     def flush(self) -> None:
         """Write what was gathered."""
-        if not self._lines:
-            return
-        text, count = "".join(self._lines), len(self._lines)
-        self._lines.clear()
-        self._size = 0
-        self._follow()
-        try:
-            data = text.encode("latin-1", "backslashreplace")
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError as error:
-            self._lost += count
-            self._complaints.warning(
-                "access log", f"{self._path}: {error.strerror}; {self._lost} lines were lost", time.monotonic()
-            )
-
-    def _follow(self) -> None:
-        """After the file was rotated: go on in a new one of the same name."""
-        if self._path == "-":
-            return
-        try:
-            there = os.stat(self._path)
-        except OSError:
-            there = None
-        here = os.fstat(self._fd)
-        if there is not None and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
-            return
-        try:
-            fd = self._open()
-        except ConfigurationError as error:
-            self._complaints.warning("rotation", f"{error}; the old file stays in use", time.monotonic())
-            return
-        os.close(self._fd)
-        self._fd = fd
+        if self._lines:
+            lines = [line.encode("latin-1", "backslashreplace") for line in self._lines]
+            self._lines.clear()
+            self._size = 0
+            dropped = self.sink.write(lines)
+            if dropped and self._seat is not None:
+                self._seat.words[DROPPED_LINES] += dropped
+        else:
+            self.sink.flush()
 
     def close(self) -> None:
         """Write the rest and close."""
         self.flush()
-        os.close(self._fd)
+        self.sink.close()
 
     def _now(self) -> str:
         now = int(time.time())
@@ -149,6 +159,27 @@ class AccessLog(Observer):
             self._second = now
             self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(now))
         return self._stamp
+
+
+def _host(remote: str) -> str:
+    return remote.rpartition(":")[0].strip("[]") or remote
+
+
+def _timestamp() -> str:
+    now = time.time()
+    whole = int(now)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((now - whole) * 1000):03}Z"
+
+
+def _quoted(value: Any) -> str:
+    """A value as JSON has it; strings are latin-1 as received, and nearly all need no escaping."""
+    if isinstance(value, str):
+        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+            return f'"{value}"'
+        return json.dumps(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 def _escaped(text: str) -> str:

@@ -14,6 +14,7 @@ cdef class Gateway(Reactor):
     cdef public object settings
     cdef public dict state
     cdef public bint strict
+    cdef public str request_id_header
     cdef public object websocket_app
     cdef public double head_timeout
     cdef public double body_timeout

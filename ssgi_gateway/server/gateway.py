@@ -48,6 +48,7 @@ class Gateway(Reactor):
         "max_body_size",
         "max_connections",
         "offload",
+        "request_id_header",
         "root_path",
         "settings",
         "state",
@@ -85,6 +86,7 @@ class Gateway(Reactor):
         self.root_path = settings.root_path
         self.development = settings.development
         self.strict = settings.strict
+        self.request_id_header = settings.request_id_header
         self.front_files = settings.front_files
         self.max_body_size = settings.max_body_size
         self.max_connections = settings.max_connections

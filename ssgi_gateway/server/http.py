@@ -238,6 +238,8 @@ class HttpProtocol(Protocol):
             response = HttpResponse.__new__(HttpResponse)
             response.init(self, request, self._body)
             self._exchange = response
+            if gateway.request_id_header:
+                response.send_headers([(gateway.request_id_header, response.request_id())])
             self._call(response, gateway.http_app, "http")
         else:
             raise RequestRejected(404, "nothing is served here over this protocol")

@@ -10,10 +10,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe.sink import Sink
 from ssgi_gateway.observe.table import Seat, own_table
 from ssgi_gateway.server.control import Control
 
-from ..observe.access_log import AccessLog
+from ..observe.access_log import FIELDS, AccessLog
 from ..observe.observer import Observer, together
 from ..observe.recorder import Recorder
 from ..observe.request_lines import RequestLines
@@ -99,10 +101,24 @@ def observers(settings: Settings, seat: Seat | None) -> list[Observer]:
     """
     found: list[Observer] = [] if seat is None else [Recorder(seat, SWEEP)]
     if settings.access_log:
-        found.append(AccessLog(settings.access_log))
+        style, fields = settings.access_log_format, settings.access_log_fields
+        check_fields(fields)
+        sink = Sink(settings.access_log, "--access-log")
+        found.append(AccessLog(sink, style, fields, seat, 0 if seat is None else seat.number))
     elif settings.development:
         found.append(RequestLines())
     return found
+
+
+def check_fields(fields: tuple[str, ...]) -> None:
+    """Whether an access log can have these fields.
+
+    Raises:
+        ConfigurationError: one is none.
+    """
+    for name in fields:
+        if name not in FIELDS:
+            raise ConfigurationError(f"--access-log-fields: there is no {name!r}; there is {', '.join(FIELDS)}")
 
 
 def codec_factory(protocol: str, gateway: Gateway) -> Callable[[int], Any]:

@@ -334,6 +334,22 @@ class Settings(Group):
         metavar="FILE",
         section=LOGS,
     )
+    access_log_format: str = setting(
+        "combined", "How its lines are written.", choices=("combined", "json"), section=LOGS
+    )
+    access_log_fields: tuple[str, ...] = setting(
+        (),
+        "What they hold: the members of the JSON, or what stands behind the combined format: ts, id, remote, method, "
+        "path, query, proto, status, bytes_in, bytes, seconds, protocol, worker, referer, agent, aborted. Repeatable.",
+        metavar="FIELD",
+        section=LOGS,
+    )
+    request_id_header: str = setting(
+        "",
+        "The header in which answers carry the request's id, X-Request-ID for one. Not given: none does.",
+        metavar="NAME",
+        section=LOGS,
+    )
     metrics: bool = setting(
         True,
         "Count what is served, in memory that ssgi-gateway top, status and --status read. It costs next to nothing.",

@@ -1,79 +1,110 @@
-"""The access log: one line a request, whatever the request holds; rotation; disks that are full."""
+"""The access log: one line a request, whatever the request holds."""
 
 from __future__ import annotations
 
-import os
+import json
 from pathlib import Path
 
 import pytest
 
-from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.observe.access_log import AccessLog
+from ssgi_gateway.core.request_id import choose
+from ssgi_gateway.observe.access_log import FIELDS, AccessLog
+from ssgi_gateway.observe.sink import Sink
+from tests.unit.server.peer import bench, request
 
 
-def one(log: AccessLog, request: str = "GET / HTTP/1.1", agent: str = "curl/8") -> None:
-    log.add("192.0.2.7:4711", request, 200, 13, "", agent, 0.25)
+def hello(*args):
+    args[-1].send("hello, world!")
 
 
-def test_a_line_is_in_the_combined_format_with_the_seconds_behind_it(tmp_path: Path) -> None:
-    log = AccessLog(str(tmp_path / "log"))
-    one(log)
-    log.close()
-    line = (tmp_path / "log").read_text()
+async def lines_of(path: Path, *requests: bytes, style: str = "combined", fields: tuple[str, ...] = (), app=hello):
+    """The log of these requests."""
+    log = AccessLog(Sink(str(path), "--access-log"), style, fields, None, 3)
+    with bench(app, observer=log) as b:
+        for data in requests:
+            _, peer = b.connect("scgi", data)
+            await peer.read_all()
+    return path.read_text("latin-1").splitlines(keepends=True)  # noqa: ASYNC240 - nothing else runs
+
+
+async def test_a_line_is_in_the_combined_format_with_the_seconds_behind_it(tmp_path):
+    data = request(target="/a?b", REMOTE_ADDR="192.0.2.7", REMOTE_PORT="4711", HTTP_USER_AGENT="curl/8")
+    [line] = await lines_of(tmp_path / "log", data)
     assert line.startswith("192.0.2.7 - - [")
-    assert line.endswith('] "GET / HTTP/1.1" 200 13 "-" "curl/8" 0.250000\n')
+    before, seconds = line.rsplit(" ", 1)
+    assert before.endswith('] "GET /a?b HTTP/1.1" 200 13 "-" "curl/8"')
+    assert 0 <= float(seconds) < 30
 
 
 @pytest.mark.parametrize(
-    ("remote", "host"), [("[2001:db8::1]:80", "2001:db8::1"), ("192.0.2.7", "192.0.2.7"), ("", "-")]
+    ("address", "port", "host"), [("2001:db8::1", "80", "2001:db8::1"), ("192.0.2.7", "", "192.0.2.7"), ("", "", "-")]
 )
-def test_an_address_is_shown_without_its_port(tmp_path: Path, remote: str, host: str) -> None:
-    log = AccessLog(str(tmp_path / "log"))
-    log.add(remote, "GET / HTTP/1.1", 204, 0, "", "", 0.0)
-    log.close()
-    assert (tmp_path / "log").read_text().split(" ")[0] == host
+async def test_an_address_is_shown_without_its_port(tmp_path, address, port, host):
+    [line] = await lines_of(tmp_path / "log", request(REMOTE_ADDR=address, REMOTE_PORT=port))
+    assert line.split(" ")[0] == host
 
 
-def test_bad_inputs_56_a_line_stays_a_line_and_a_field_a_field(tmp_path: Path) -> None:
-    log = AccessLog(str(tmp_path / "log"))
-    one(log, 'GET /\r\n"\x1b[31m\xff HTTP/1.1', 'a" "b\\')
-    log.close()
-    text = (tmp_path / "log").read_text()
-    assert text.count("\n") == 1
-    assert r'"GET /\x0d\x0a\x22\x1b[31m\xff HTTP/1.1"' in text
-    assert r'"a\x22 \x22b\x5c"' in text
+@pytest.mark.parametrize("style", ["combined", "json"])
+async def test_bad_inputs_56_a_line_stays_a_line_and_a_field_a_field(tmp_path, style):
+    agent = 'a" "b\\\r\n\x1b[31m\xff'
+    [line] = await lines_of(tmp_path / "log", request(HTTP_USER_AGENT=agent), style=style)
+    if style == "json":
+        assert json.loads(line)["agent"] == agent
+    else:
+        assert r'"a\x22 \x22b\x5c\x0d\x0a\x1b[31m\xff"' in line
 
 
-def test_after_a_rotation_a_new_file_is_begun(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    log = AccessLog(str(path))
-    one(log, "GET /before HTTP/1.1")
-    log.flush()
-    path.rename(tmp_path / "log.1")
-    one(log, "GET /after HTTP/1.1")
-    log.close()
-    assert "/before" in (tmp_path / "log.1").read_text()
-    assert "/after" in path.read_text()
+async def test_json_has_every_field(tmp_path):
+    data = request("POST", "/a?b=c", b"four", REMOTE_ADDR="192.0.2.7", HTTP_REFERER="r", HTTP_X_REQUEST_ID="abc-1")
+    [line] = await lines_of(tmp_path / "log", data, style="json")
+    said = json.loads(line)
+    assert tuple(said) == FIELDS
+    del said["ts"], said["seconds"]
+    assert said == {
+        "id": "abc-1", "remote": "192.0.2.7", "method": "POST", "path": "/a", "query": "b=c", "proto": "HTTP/1.1",
+        "status": 200, "bytes_in": 4, "bytes": 13, "protocol": "scgi", "worker": 3, "referer": "r", "agent": "",
+        "aborted": False,
+    }  # fmt: skip
 
 
-def test_lines_are_written_without_the_clock_when_there_are_many(tmp_path: Path) -> None:
-    log = AccessLog(str(tmp_path / "log"))
-    for _ in range(2000):
-        one(log)
-    assert (tmp_path / "log").stat().st_size > 0
-    log.close()
+async def test_fields_by_setting(tmp_path):
+    [line] = await lines_of(tmp_path / "log", request(), style="json", fields=("status", "path"))
+    assert line == '{"status":200,"path":"/"}\n'
+    [line] = await lines_of(tmp_path / "other", request(HTTP_X_REQUEST_ID="x1"), fields=("protocol", "worker", "id"))
+    assert line.endswith('"-" "-" scgi 3 x1\n')
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_costs_lines_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    log = AccessLog("/dev/full")
-    one(log)
-    log.flush()
-    one(log)
-    log.close()
-    assert "No space left on device; 1 lines were lost" in caplog.text
+@pytest.mark.parametrize("given", ["a" * 129, "a\nb", "a b", "\xfc", "", '"', None])
+def test_an_id_that_could_do_harm_is_replaced(given):
+    made = choose(given)
+    assert made != given
+    assert len(made) == 16
+    assert int(made, 16) >= 0
+    assert choose(given) != made
 
 
-def test_a_file_that_cannot_be_opened_is_told_at_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"--access-log: .*No such file or directory"):
-        AccessLog(str(tmp_path / "nowhere" / "log"))
+def test_an_id_of_the_front_stays():
+    assert choose("a" * 128) == "a" * 128
+    assert choose("7f00.1-A_b") == "7f00.1-A_b"
+
+
+async def test_one_id_in_every_place(tmp_path, caplog):
+    seen = []
+
+    def app(*args):
+        seen.append(args[-1].extensions["request_id"])
+        raise RuntimeError("oh")
+
+    log = AccessLog(Sink(str(tmp_path / "log"), "--access-log"), "json", ("id",))
+    with bench(app, observer=log) as b:
+        _, peer = b.connect("scgi", request())
+        await peer.read_all()
+    [line] = (tmp_path / "log").read_text().splitlines()
+    [record] = [it for it in caplog.records if "raised" in it.getMessage()]
+    assert {json.loads(line)["id"], record.request_id} == set(seen)
+
+
+async def test_answers_carry_the_id_if_asked(tmp_path):
+    with bench(hello, request_id_header="X-Request-ID") as b:
+        _, peer = b.connect("scgi", request(HTTP_X_REQUEST_ID="abc"))
+        assert b"X-Request-ID: abc\r\n" in await peer.read_all()

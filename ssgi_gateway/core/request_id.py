@@ -1,0 +1,28 @@
+"""The name of a request in every line that is written about it.
+
+The front's, if it is harmless: what a client can choose must not end a line, nor fill it. Made otherwise: eight
+hexadecimal digits of this process, which are random, and eight that count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from typing import Final
+
+__all__ = ["choose"]
+
+_harmless = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_count: Final = itertools.count(1)
+_process = (0, "")
+
+
+def choose(given: str | None) -> str:
+    """The id of a request whose front says ``given``."""
+    global _process
+    if given is not None and _harmless.fullmatch(given):
+        return given
+    if _process[0] != os.getpid():  # a fork is another process
+        _process = (os.getpid(), os.urandom(4).hex())
+    return f"{_process[1]}{next(_count) & 0xFFFFFFFF:08x}"

@@ -1,0 +1,35 @@
+cimport cython
+
+from ..core.exchange cimport Exchange
+from ..wire.cgi cimport RequestHead
+from ..wire.variables cimport Variables
+from .observer cimport Observer
+
+cdef Py_ssize_t MAX_GATHERED
+
+
+cdef class AccessLog(Observer):
+    cdef public object sink
+    cdef bint _json
+    cdef tuple _fields
+    cdef bint _seconds_only
+    cdef object _seat
+    cdef int _worker
+    cdef list _lines
+    cdef Py_ssize_t _size
+    cdef long _second
+    cdef str _stamp
+
+    cpdef object flush(self)
+    @cython.locals(request=RequestHead, variables=Variables, query=str, asked=str, host=str, line=str)
+    cdef str _combined(self, Exchange exchange, int status, double seconds)
+    cdef str _object(self, Exchange exchange, int status, double seconds)
+    @cython.locals(request=RequestHead)
+    cdef object _value(self, str name, Exchange exchange, int status, double seconds)
+    @cython.locals(now=long)
+    cdef str _now(self)
+
+
+cdef str _host(str remote)
+cdef str _escaped(str text)
+cdef str _quoted(object value)

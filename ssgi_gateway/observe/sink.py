@@ -1,0 +1,173 @@
+"""Where lines go: a file, or standard output, whatever that is, and never a wait.
+
+* Files are written by write(2); several workers append to one, each line whole.
+* Pipes and terminals are opened anew through ``/proc/self/fd``: O_NONBLOCK on a duplicate would be everybody's. They
+  get at most ``PIPE_PIECE`` bytes a write, which the kernel does not tear (PIPE_BUF), and always whole lines.
+* Sockets (journald's, for one) are written with MSG_DONTWAIT.
+
+What is not taken waits, up to ``MAX_WAITING``; then lines are dropped and counted, and no request has waited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import sys
+import time
+from typing import Final
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe.logs import RateLimitedLog
+
+__all__ = ["MAX_WAITING", "Sink"]
+
+PIPE_PIECE: Final = 4000
+FILE_PIECE: Final = 1 << 20
+MAX_WAITING: Final = 1 << 20
+"""Bytes that may wait for a reader."""
+FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class Sink:
+    """A file, appended to, or standard output.
+
+    Args:
+        path: of the file; ``-`` for standard output.
+        option: the setting that names it, for messages.
+        fd: of the file, where somebody with more rights has opened it; it is taken over.
+
+    Attributes:
+        dropped: lines that nobody took in time.
+
+    Raises:
+        ConfigurationError: it cannot be opened.
+    """
+
+    def __init__(self, path: str, option: str, fd: int = -1) -> None:
+        self._path = path
+        self._option = option
+        self._waiting: list[bytes] = []  # pieces of whole lines
+        self._size = 0
+        self.dropped = 0
+        self._complaints = RateLimitedLog(__name__)
+        self._given = fd >= 0
+        self._fd = -1
+        self._socket: socket.socket | None = None
+        self._piece = FILE_PIECE
+        self._use(fd if fd >= 0 else self._open())
+
+    def _open(self) -> int:
+        if self._path == "-":
+            return os.dup(sys.stdout.fileno())
+        try:
+            return os.open(self._path, FLAGS, 0o640)
+        except OSError as error:
+            raise ConfigurationError(f"{self._option}: {self._path} cannot be opened: {error.strerror}") from None
+
+    def _use(self, fd: int) -> None:
+        mode = os.fstat(fd).st_mode
+        self._socket = None
+        self._piece = FILE_PIECE
+        if stat.S_ISSOCK(mode):
+            self._socket = socket.socket(fileno=fd)
+        elif not stat.S_ISREG(mode):
+            self._piece = PIPE_PIECE
+            with contextlib.suppress(OSError):  # a terminal that is another user's: then it may block, as for anybody
+                again = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+                os.close(fd)
+                fd = again
+        self._fd = fd
+
+    def write(self, lines: list[bytes]) -> int:
+        """Write lines, each with its end, behind those that wait; returns how many were dropped."""
+        before = self.dropped
+        piece = bytearray()
+        for line in lines:
+            if piece and len(piece) + len(line) > self._piece:
+                self._keep(bytes(piece))
+                piece.clear()
+            piece += line
+        if piece:
+            self._keep(bytes(piece))
+        self.flush()
+        while self._size > MAX_WAITING:
+            lost = self._waiting.pop()  # the newest: what is there already tells how it began
+            self._size -= len(lost)
+            self._drop(lost.count(b"\n"), "nobody reads")
+        return self.dropped - before
+
+    def _keep(self, piece: bytes) -> None:
+        self._waiting.append(piece)
+        self._size += len(piece)
+
+    def flush(self) -> None:
+        """Offer what waits."""
+        taken = 0
+        for piece in self._waiting:
+            try:
+                sent = self._send(piece)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                sent = len(piece)
+                self._drop(piece.count(b"\n"), error.strerror or str(error))
+            self._size -= sent
+            if sent < len(piece):
+                self._waiting[taken] = piece[sent:]
+                break
+            taken += 1
+        if taken:
+            del self._waiting[:taken]
+
+    def _send(self, piece: bytes) -> int:
+        if self._socket is not None:
+            return self._socket.send(piece, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        return os.write(self._fd, piece)
+
+    def _drop(self, count: int, why: str) -> None:
+        self.dropped += count
+        self._complaints.warning(
+            "dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost", time.monotonic()
+        )
+
+    def follow(self, fd: int = -1) -> None:
+        """After the file was rotated: go on in a new one of the same name.
+
+        Args:
+            fd: the new one, where somebody with more rights has opened it; it is taken over.
+        """
+        if fd < 0:
+            if self._path == "-" or self._given or not self._was_moved():
+                return
+            try:
+                fd = self._open()
+            except ConfigurationError as error:
+                self._complaints.warning("rotation", f"{error}; the old file stays in use", time.monotonic())
+                return
+        self.flush()
+        self._give_back()
+        self._use(fd)
+
+    def _was_moved(self) -> bool:
+        here = os.fstat(self._fd)
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            return True
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+    def _give_back(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        else:
+            os.close(self._fd)
+
+    def close(self) -> None:
+        """Offer the rest once more, and close."""
+        self.flush()
+        left = sum(piece.count(b"\n") for piece in self._waiting)
+        if left:
+            self._drop(left, "nobody reads")
+        self._give_back()
