@@ -56,7 +56,6 @@ HOT = (
     "core.exchange",
     "core.response",
     "core.websocket",
-    "core.facts",
     "observe.observer",
     "observe.recorder",
     "observe.access_log",

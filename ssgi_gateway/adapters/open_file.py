@@ -11,7 +11,6 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.adapters.asgi.files import send_file
-from ssgi_gateway.core.facts import channel_of
 
 if TYPE_CHECKING:
     from ssgi_gateway.core.response import HttpResponse
@@ -57,7 +56,7 @@ class OpenFile:
 
         Then it is closed; otherwise ``None``.
         """
-        if self.left > SMALL or channel_of(res).offload_file(self._fd) is not None:
+        if self.left > SMALL or res.channel.offload_file(self._fd) is not None:
             return None
         try:
             return os.pread(self._fd, self.left, self.offset)

@@ -53,7 +53,7 @@ class WhenWritable:
         self.exchange = exchange
 
     def __await__(self) -> Generator[Any, None, bool]:
-        writable = yield from self.exchange._channel.when_writable().__await__()
+        writable = yield from self.exchange.channel.when_writable().__await__()
         return bool(writable) and not self.exchange.gone()
 
 
@@ -67,5 +67,5 @@ class WhenFlushed:
         self.ended = ended
 
     def __await__(self) -> Generator[Any, None, tuple[bool, bool]]:
-        sent = yield from self.exchange._channel.when_flushed().__await__()
+        sent = yield from self.exchange.channel.when_flushed().__await__()
         return (True, self.ended) if sent and not self.exchange.gone() else (False, True)

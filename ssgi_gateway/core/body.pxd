@@ -13,5 +13,6 @@ cdef class RequestBody:
     cpdef object feed_end(self)
     cpdef object abort(self)
     cpdef bytes take(self)
+    cpdef bytes take_all(self)
     cpdef object when_more(self, object loop)
     cdef object _wake(self)

@@ -80,6 +80,17 @@ class RequestBody:
         self.size -= len(data)
         return data
 
+    def take_all(self) -> bytes:
+        """All that waits, as one.
+
+        Raises:
+            ConnectionAbortedError: as ``take``.
+        """
+        pieces = []
+        while piece := self.take():
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     def when_more(self, loop: ServerLoop) -> asyncio.Future[None]:
         """A future that is done when ``take`` has something new to say."""
         waiter = loop.create_future()

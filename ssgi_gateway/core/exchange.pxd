@@ -7,9 +7,10 @@ from .tasks cimport start
 
 cdef class Exchange:
     cdef object __weakref__
-    cdef public Channel _channel
-    cdef public RequestHead _request
-    cdef set _tasks
+    cdef public Channel channel
+    cdef public RequestHead request
+    cdef set _holders
+    cdef object _supervisor
     cdef list _handlers
     cdef bint _called
     cdef dict _extensions
@@ -33,15 +34,16 @@ cdef class Exchange:
     cpdef object abort(self)
     cpdef object answer_nothing(self)
     cpdef object answer_failure(self, object exc)
-    cpdef str _name(self)
-    cdef object _await(self, object result, object context)
-    cdef object _hold(self, object task)
+    cpdef bint supervise(self, object awaitable, object conclude=*, object context=*) except -1
+    cpdef object hold(self, object holder)
+    cpdef object release(self, object holder)
+    cpdef object fail(self, object exc)
+    cpdef str label(self)
     cpdef object _spawn(self, object awaitable, object done, object context=*)
     cpdef object _call_done(self, object task)
     cpdef object _task_done(self, object task)
-    cpdef bint _forget(self, object task) except -1
     cpdef object _answer_if_abandoned(self)
-    cpdef object _fail(self, object exc)
+    cdef object _supervised(self, object exc)
     cpdef object _log(self, object exc)
     cpdef object _notify(self, object handler, tuple args, object context)
 

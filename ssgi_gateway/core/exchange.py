@@ -2,6 +2,10 @@
 
 An exchange is alive while it can still be answered: the application's own awaitable is pending, or a task it
 started with ``run_async`` is. One that is not alive and not answered is answered here (SSGI 1.0, "The call").
+
+Applications have the members of SSGI. Adapters have these besides, and need no other: ``request``, ``channel``,
+``supervise``, ``hold`` and ``release``, ``fail``, ``label``; of a response ``body``, ``set_head``, ``fits`` and
+``when_aborted``.
 """
 
 from __future__ import annotations
@@ -28,35 +32,46 @@ logger = logging.getLogger("ssgi_gateway.app")
 
 
 class Exchange:
-    """One call of the application and everything that came of it."""
+    """One call of the application and everything that came of it.
+
+    Attributes:
+        request: the parsed head. ``extensions`` says it too, but to build that mapping costs more than all the rest of
+            a small request.
+        channel: the connection below.
+        sent: bytes of the answer's body that were written.
+        protocol: which wire protocol carries it; this and ``began`` are for observers, and set where there is one.
+        began: when the head had arrived, monotonic seconds.
+    """
 
     __slots__ = (
         "__weakref__",
         "_called",
-        "_channel",
         "_deadline",
         "_extensions",
         "_handlers",
-        "_request",
+        "_holders",
         "_request_id",
-        "_tasks",
+        "_supervisor",
         "began",
+        "channel",
         "hint",
         "protocol",
+        "request",
         "sent",
     )
 
     def _init_base(self, channel: Channel, request: RequestHead) -> None:
         """Set what both kinds have; called by their ``__init__``."""
-        self._channel = channel
-        self._request = request
+        self.channel = channel
+        self.request = request
         self._called = False
-        self._tasks: set[asyncio.Task[Any]] | None = None
+        self._holders: set[Any] | None = None
+        self._supervisor: Callable[[BaseException | None], object] | None = None
         self._handlers: list[tuple[Any, tuple[Any, ...], Context | None]] | None = None
         self._extensions: dict[str, Any] | None = None
         self._request_id: str | None = None
-        self.sent = 0  # bytes of the answer's body
-        self.protocol = ""  # this and the next are for observers, and set where there is one
+        self.sent = 0
+        self.protocol = ""
         self.began = 0.0
         self.hint = ""  # what an adapter knows of why nothing was answered
         self._deadline: asyncio.TimerHandle | None = None  # when the tasks of a client that left are cancelled
@@ -66,7 +81,7 @@ class Exchange:
         """Everything beyond the eight arguments; built when it is first read."""
         if self._extensions is None:
             self._extensions = build_extensions(
-                self._request, {**self._channel.describe(), "request_id": self.request_id()}
+                self.request, {**self.channel.describe(), "request_id": self.request_id()}
             )
         return self._extensions
 
@@ -92,9 +107,9 @@ class Exchange:
             kind: ``"http"`` or ``"websocket"``.
             strict: whether headers expire as early as the SSGI draft allows.
         """
-        request = self._request
+        request = self.request
         get_header = GetHeader(request.variables)
-        context = self._channel.scope.loop.fresh()
+        context = self.channel.scope.loop.fresh()
         try:
             result = context.run(
                 app,
@@ -108,28 +123,87 @@ class Exchange:
                 self,
             )
         except BaseException as exc:
-            self._fail(exc)  # sys.exit() as well: a request does not end the server
+            self.fail(exc)  # sys.exit() as well: a request does not end the server
             return
         # From here on a task that ends may find that nobody is left to answer.
         self._called = True
         if is_pending(result):
-            self._await(result, context)
+            self.supervise(result, None, context)
         else:
-            if strict and not self._tasks:
+            if strict and not self._holders:
                 get_header.expire()
             if not self.finished():
                 self._answer_if_abandoned()
 
+    # -- for adapters --------------------------------------------------------------------------------------------
+
+    def supervise(
+        self,
+        awaitable: Any,
+        conclude: Callable[[BaseException | None], object] | None = None,
+        context: Context | None = None,
+    ) -> bool:
+        """Run what the application's call has returned; the exchange is alive until it ends.
+
+        Args:
+            awaitable: a coroutine, or anything else to wait for.
+            conclude: called once, at the end: with ``None`` after a return, otherwise with what was raised,
+                CancelledError included. What it raises itself is the application's failure; without it, whatever was
+                raised is.
+            context: what it runs in; ``None`` for a copy of the current one.
+
+        Returns:
+            Whether it goes on after this call, because it has to wait for something.
+        """
+        self._supervisor = conclude
+        try:
+            task: asyncio.Task[Any] | None = self.channel.scope.run(awaitable, self._call_done, context)
+        except BaseException as exc:
+            self._supervised(exc)
+            return False
+        if task is None:
+            self._supervised(None)
+            return False
+        if task.done():
+            return False
+        self.hold(task)
+        return True
+
+    def hold(self, holder: Any) -> None:
+        """Have the exchange alive until ``release(holder)``. ``holder.cancel()`` is called when the client leaves."""
+        if self._holders is None:
+            self._holders = set()
+        self._holders.add(holder)
+
+    def release(self, holder: Any) -> None:
+        """Undo ``hold``; what was not held is no mistake. Whoever answers does so first, or calls ``fail``."""
+        if self._holders is not None:
+            self._holders.discard(holder)
+            if self._deadline is not None and not self._holders:
+                self._deadline.cancel()
+                self._deadline = None
+
+    def fail(self, exc: BaseException | None) -> None:
+        """The application has failed: log it, and answer for it if that is still possible."""
+        self._log(exc)
+        if not self.finished():
+            self.answer_failure(exc)
+
+    def label(self) -> str:
+        """The request in one line of a log, whatever bytes it holds."""
+        path: str = ascii(self.request.path)[1:-1]
+        return f"{self.request.method} {path}"
+
     def cancel(self) -> None:
-        """Cancel every task of this exchange."""
-        for task in tuple(self._tasks or ()):
-            task.cancel()
+        """Cancel everything that holds this exchange."""
+        for holder in tuple(self._holders or ()):
+            holder.cancel()
 
     def cancel_later(self, seconds: float) -> None:
         """Cancel what is still running after ``seconds``; forgotten when nothing is. 0 for never."""
         if seconds and self._deadline is None:
             # Not `self.cancel` itself: Cython would make the callable of a C function with one argument too many.
-            self._deadline = self._channel.scope.loop.call_later(seconds, self._deadline_passed)
+            self._deadline = self.channel.scope.loop.call_later(seconds, self._deadline_passed)
 
     def _deadline_passed(self) -> None:
         self._deadline = None
@@ -152,7 +226,7 @@ class Exchange:
     def request_id(self) -> str:
         """Its name in every line that is written about it."""
         if self._request_id is None:
-            self._request_id = choose(self._request.variables.get("HTTP_X_REQUEST_ID"))
+            self._request_id = choose(self.request.variables.get("HTTP_X_REQUEST_ID"))
         return self._request_id
 
     def received(self) -> int:
@@ -171,7 +245,7 @@ class Exchange:
         """Answer for an application that has not and no longer can."""
         logger.error(
             "%s: the application returned without answering, and left no awaitable and no run_async task that could%s",
-            self._name(),
+            self.label(),
             self.hint,
         )
         self.answer_failure(None)
@@ -182,82 +256,56 @@ class Exchange:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _name(self) -> str:
-        """The request in one line of a log, whatever bytes it holds."""
-        path: str = ascii(self._request.path)[1:-1]
-        return f"{self._request.method} {path}"
-
-    def _await(self, result: Any, context: Context) -> None:
-        """Run what the application returned; where it waits for something, ``_call_done`` hears of its end."""
-        try:
-            task: asyncio.Task[Any] | None = self._channel.scope.run(result, self._call_done, context)
-        except asyncio.CancelledError:
-            task = None
-        except BaseException as exc:
-            self._fail(exc)
-            return
-        if task is None:
-            if not self.finished():
-                self._answer_if_abandoned()
-        elif not task.done():
-            self._hold(task)
-
-    def _hold(self, task: asyncio.Task[Any]) -> None:
-        if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
-
     def _spawn(
         self, awaitable: Any, done: Callable[[asyncio.Task[Any]], None], context: Context | None = None
     ) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = self._channel.scope.spawn(awaitable, done, context)
+        task: asyncio.Task[Any] = self.channel.scope.spawn(awaitable, done, context)
         if not task.done():
-            self._hold(task)
+            self.hold(task)
         return task
 
     def _call_done(self, task: asyncio.Task[Any]) -> None:
-        """The application's own awaitable has ended."""
-        if not self._forget(task):
-            self._fail(task.exception())
-        elif not self.finished():
+        """What ``supervise`` runs has ended."""
+        self.release(task)
+        self._supervised(asyncio.CancelledError() if task.cancelled() else task.exception())
+
+    def _supervised(self, exc: BaseException | None) -> None:
+        """What ``supervise`` runs has ended, by now or at once."""
+        conclude, self._supervisor = self._supervisor, None
+        try:
+            if conclude is not None:
+                conclude(exc)
+            elif exc is not None and not isinstance(exc, asyncio.CancelledError):
+                raise exc
+        except BaseException as failure:
+            self.fail(failure)
+            return
+        if not self.finished():
             self._answer_if_abandoned()
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         """A task of ``run_async`` or of a handler has ended."""
-        if self._forget(task):
+        self.release(task)
+        if task.cancelled() or task.exception() is None:
             if not self.finished():
                 self._answer_if_abandoned()
         else:
             self._log(task.exception())
-            if self._called and not self._tasks and not self.finished():
+            if self._called and not self._holders and not self.finished():
                 self.answer_failure(task.exception())
-
-    def _forget(self, task: asyncio.Task[Any]) -> bool:
-        """Take the task off the books; returns whether it went well (cancelled counts as well)."""
-        if self._tasks is not None:
-            self._tasks.discard(task)
-            if self._deadline is not None and not self._tasks:
-                self._deadline.cancel()
-                self._deadline = None
-        return task.cancelled() or task.exception() is None
 
     def _answer_if_abandoned(self) -> None:
         """Answer if nobody else can."""
-        if self._called and not self._tasks:
+        if self._called and not self._holders:
             self.answer_nothing()
-
-    def _fail(self, exc: BaseException | None) -> None:
-        self._log(exc)
-        if not self.finished():
-            self.answer_failure(exc)
 
     def _log(self, exc: BaseException | None) -> None:
         if self.finished() and is_departure(exc):
             # Reading from a client that left: the application was told and let it pass.
-            logger.debug("%s: %s", self._name(), exc)
+            logger.debug("%s: %s", self.label(), exc)
         else:
             logger.error(
-                "%s: the application raised", self._name(), exc_info=exc, extra={"request_id": self.request_id()}
+                "%s: the application raised", self.label(), exc_info=exc, extra={"request_id": self.request_id()}
             )
 
     def _notify(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:

@@ -15,7 +15,7 @@ key                       value
 ``subprotocols``          WebSockets: what the client offered, a list
 ========================  =========================================================================================
 
-The mapping is for applications; adapters have ``core/facts.py``.
+The mapping is for applications; adapters have ``Exchange.request`` and ``Exchange.channel``.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ cdef Ready TRUE, FALSE, CLIENT_LEFT
 cdef class HttpResponse(Exchange):
     cdef public bint aborted
     cdef int _state
-    cdef public ResponseHead _head
-    cdef public RequestBody _body
+    cdef ResponseHead _head
+    cdef public RequestBody body
     cdef bytes _data
     cdef list _pieces
     cdef Py_ssize_t _remaining
@@ -27,6 +27,8 @@ cdef class HttpResponse(Exchange):
     cpdef object send_headers(self, object headers)
     cpdef object send(self, object payload=*, bint has_more=*)
     cpdef object send_chunk(self, object chunk, object total_size=*)
+    cpdef object set_head(self, ResponseHead head)
+    cpdef bint fits(self, Py_ssize_t size) except -1
     cdef ResponseHead _response_head(self)
     cdef ResponseHead _commit(self, Py_ssize_t size, bint has_more)
     cdef bint _account(self, Py_ssize_t size, bint end) except -1

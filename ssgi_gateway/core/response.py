@@ -52,7 +52,7 @@ FILE_STEP: Final = 1048576
 class HttpResponse(Exchange):
     """One response. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIHttpResponse``)."""
 
-    __slots__ = ("_body", "_data", "_head", "_pieces", "_remaining", "_state", "_suppressed", "_total", "aborted")
+    __slots__ = ("_data", "_head", "_pieces", "_remaining", "_state", "_suppressed", "_total", "aborted", "body")
 
     def __init__(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
         self.init(channel, request, body)
@@ -63,7 +63,7 @@ class HttpResponse(Exchange):
         self.aborted = False
         self._state = OPEN
         self._head: ResponseHead | None = None
-        self._body = body
+        self.body = body
         self._pieces: list[bytes] | None = None  # what get_data has gathered so far
         self._data: bytes | None = None  # and all of it
         self._remaining = UNKNOWN  # bytes still owed under the declared length
@@ -194,7 +194,7 @@ class HttpResponse(Exchange):
                 self._state = ENDED
                 self._handlers = None
             self.sent += step
-            more = self._channel.write_file(head, FileSlice(opened, offset, step), end)
+            more = self.channel.write_file(head, FileSlice(opened, offset, step), end)
             if end:
                 return True
             head = None
@@ -206,7 +206,7 @@ class HttpResponse(Exchange):
 
     def _hand_over(self, opened: OpenFile) -> bool:
         """Let the web server send the file, if it may."""
-        header = self._channel.offload_file(opened.fd)
+        header = self.channel.offload_file(opened.fd)
         if header is None or self._response_head().status != 200:
             return False
         head = self._response_head()
@@ -214,7 +214,7 @@ class HttpResponse(Exchange):
         head.content_length = UNKNOWN  # the web server knows it, and answers ranges by it
         self._state = ENDED
         self._handlers = None
-        self._channel.write(head, None, True)
+        self.channel.write(head, None, True)
         return True
 
     async def get_data(self) -> io.BytesIO | None:
@@ -241,18 +241,18 @@ class HttpResponse(Exchange):
         Raises:
             ConnectionAbortedError: the client left before it had arrived.
         """
-        body = self._body
+        body = self.body
         if body is None:
             return None
         while True:
             piece = body.take()
             if piece:
-                self._channel.body_consumed(body)
+                self.channel.body_consumed(body)
                 return io.BytesIO(piece)
             if body.ended:
                 return None
-            waiter = body.when_more(self._channel.scope.loop)
-            self._channel.body_consumed(body)
+            waiter = body.when_more(self.channel.scope.loop)
+            self.channel.body_consumed(body)
             await waiter
 
     # -- aborts --------------------------------------------------------------------------------------------------
@@ -277,8 +277,8 @@ class HttpResponse(Exchange):
             return
         self._state = ABORTED
         self.aborted = True
-        if self._body is not None:
-            self._body.abort()
+        if self.body is not None:
+            self.body.abort()
         handlers, self._handlers = self._handlers, None
         if handlers is None:
             # Nobody asked to be told: then the tasks are told, the way asyncio tells a task.
@@ -286,6 +286,20 @@ class HttpResponse(Exchange):
         else:
             for handler, args, context in handlers:
                 self._notify(handler, args, context)
+
+    # -- for adapters --------------------------------------------------------------------------------------------
+
+    def set_head(self, head: ResponseHead | None) -> None:
+        """Take a head that was made and checked elsewhere, in place of ``send_status`` and ``send_headers``.
+
+        ``None`` is the head that nothing was said of.
+        """
+        self._head = head
+
+    def fits(self, size: int) -> bool:
+        """Whether a body of ``size`` bytes is what the head declares; true where it declares nothing."""
+        head = self._head
+        return head is None or head.content_length in (-1, size)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -307,11 +321,11 @@ class HttpResponse(Exchange):
 
     def received(self) -> int:
         """Bytes of the request's body that have arrived."""
-        return 0 if self._body is None else self._body.received
+        return 0 if self.body is None else self.body.received
 
     def _response_head(self) -> ResponseHead:
         if self._head is None:
-            self._head = ResponseHead(self._channel.front_files)
+            self._head = ResponseHead(self.channel.front_files)
         return self._head
 
     def _commit(self, size: int, has_more: bool) -> ResponseHead:
@@ -319,7 +333,7 @@ class HttpResponse(Exchange):
         head = self._response_head()
         status = head.status
         # RFC 9110 6.4.1: no content for HEAD, 204 and 304.
-        is_head = self._request.method == "HEAD"
+        is_head = self.request.method == "HEAD"
         self._suppressed = is_head or status == 204 or status == 304
         if head.content_length >= 0 and not self._suppressed:
             self._remaining = head.content_length
@@ -379,11 +393,11 @@ class HttpResponse(Exchange):
         if end:
             self._state = ENDED
             self._handlers = None
-            if self._body is not None:
-                self._body.abort()  # what has not come yet will not be kept: whoever waits for it has waited enough
+            if self.body is not None:
+                self.body.abort()  # what has not come yet will not be kept: whoever waits for it has waited enough
         if self._suppressed:
             data = None
-        return self._channel.write(head, data, end)
+        return self.channel.write(head, data, end)
 
     def _refuse(self, member: str) -> None:
         """After an abort a call has no effect; after the end, or too late for the head, it is a mistake."""
@@ -392,8 +406,8 @@ class HttpResponse(Exchange):
             raise RuntimeError(f"{member} was called {when}")
 
     def _break(self, problem: str) -> None:
-        logger.error("%s: %s", self._name(), problem)
-        self._channel.abort_response()
+        logger.error("%s: %s", self.label(), problem)
+        self.channel.abort_response()
         raise ValueError(problem)
 
     def answer_failure(self, exc: BaseException | None) -> None:
@@ -401,11 +415,11 @@ class HttpResponse(Exchange):
         if self._state == OPEN:
             self._head = None
             self.send_status(500)
-            kind, page = self._channel.failure_page(exc, self._request.variables.header("accept"))
+            kind, page = self.channel.failure_page(exc, self.request.variables.header("accept"))
             self.send_headers([("Content-Type", kind)])
             self.send(page)
         elif self._state == STREAMING:
-            self._channel.abort_response()
+            self.channel.abort_response()
 
 
 def open_file(file: Any) -> tuple[OpenFile, int]:

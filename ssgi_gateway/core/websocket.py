@@ -106,7 +106,7 @@ class WebSocket(Exchange):
         elif protocol and protocol not in self._offered:
             offered = ", ".join(self._offered) or "none"
             raise ValueError(f"subprotocol {protocol!r} was not offered by the client (offered: {offered})")
-        self._channel = self._channel.switch(self, str.__str__(protocol), headers)
+        self.channel = self.channel.switch(self, str.__str__(protocol), headers)
         if self._ended is not None:
             return FALSE  # the peer was found gone when it was answered
         self.status = ACCEPTED
@@ -125,7 +125,7 @@ class WebSocket(Exchange):
         """
         if self.status is not PENDING:
             return FALSE
-        head = ResponseHead(self._channel.front_files)
+        head = ResponseHead(self.channel.front_files)
         head.set_status(status_code)
         if headers is not None:
             head.add(headers)
@@ -138,7 +138,7 @@ class WebSocket(Exchange):
         self._handlers = None
         self._rejected = head.status
         self.sent = len(body)
-        self._channel.write(head, body, True)
+        self.channel.write(head, body, True)
         return TRUE
 
     # -- messages ------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ class WebSocket(Exchange):
         if self.status is ACCEPTED:
             if type(payload) is not str and type(payload) is not bytes:
                 payload = str.__str__(payload) if isinstance(payload, str) else flat(payload)
-            if not self._channel.send_message(payload):
+            if not self.channel.send_message(payload):
                 return WhenWritable(self)
             return TRUE if self.status is ACCEPTED else FALSE
         if self.status is PENDING:
@@ -173,7 +173,7 @@ class WebSocket(Exchange):
             return self.reject(403)
         if self.status is not ACCEPTED:
             return FALSE
-        self._channel.send_close(code, "" if reason is None else str.__str__(reason))
+        self.channel.send_close(code, "" if reason is None else str.__str__(reason))
         self.status = CLOSED
         self._drop_queue()
         return TRUE
@@ -226,7 +226,7 @@ class WebSocket(Exchange):
         # At half of it, so that a busy WebSocket is not stopped and started for each message.
         if self._stopped and len(self._queue) * 2 <= self._queue_limit and self._queued * 2 <= self._queue_size:
             self._stopped = False
-            self._channel.receive_more()
+            self.channel.receive_more()
         return message
 
     # -- for the server ------------------------------------------------------------------------------------------
@@ -287,13 +287,13 @@ class WebSocket(Exchange):
 
     def answer_nothing(self) -> None:
         """A pending WebSocket that nobody can answer any more is refused."""
-        logger.error("%s: the application neither accepted nor rejected the WebSocket", self._name())
+        logger.error("%s: the application neither accepted nor rejected the WebSocket", self.label())
         self.reject(403)
 
     def answer_failure(self, exc: BaseException | None) -> None:
         """500 while pending, 1011 afterwards (RFC 6455 7.4.1)."""
         if self.status is PENDING:
-            kind, page = self._channel.failure_page(exc, None)
+            kind, page = self.channel.failure_page(exc, None)
             self.reject(500, page, [("Content-Type", kind)])
         else:
             self.close(1011)
@@ -324,7 +324,8 @@ class WebSocket(Exchange):
     def _received(self, task: asyncio.Task[Any]) -> None:
         """An async handler has ended: the next message may go."""
         self._busy = False
-        if not self._forget(task):
+        self.release(task)
+        if not task.cancelled() and task.exception() is not None:
             self._receiver_failed(task.exception())
         if not self._starting:
             self._next()
@@ -340,10 +341,10 @@ class WebSocket(Exchange):
             self._dispatch(message)
             if self._queue and not self._busy and perf_counter() > until:
                 self._busy = True
-                self._channel.scope.loop.call_soon(self._next_turn)
+                self.channel.scope.loop.call_soon(self._next_turn)
         if not self._busy and self.status is ACCEPTED:
             self._stopped = False
-            self._channel.receive_more()
+            self.channel.receive_more()
 
     def _next_turn(self) -> None:
         self._busy = False
@@ -359,7 +360,7 @@ class WebSocket(Exchange):
         self._drop_queue()
         self.close(1011)
 
-    def _fail(self, exc: BaseException | None) -> None:
+    def fail(self, exc: BaseException | None) -> None:
         """The call raised: after an accept this ends the connection, for nobody may be left to serve it."""
         self._log(exc)
         if self.status is PENDING or self.status is ACCEPTED:

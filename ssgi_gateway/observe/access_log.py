@@ -72,7 +72,7 @@ class AccessLog(Observer):
             self.flush()
 
     def _combined(self, exchange: Exchange, status: int, seconds: float) -> str:
-        request = exchange._request
+        request = exchange.request
         variables = request.variables
         query = request.query_string
         asked = (
@@ -100,7 +100,7 @@ class AccessLog(Observer):
         return f"{{{','.join(parts)}}}\n"
 
     def _value(self, name: str, exchange: Exchange, status: int, seconds: float) -> Any:  # noqa: C901 - a table
-        request = exchange._request
+        request = exchange.request
         if name == "ts":
             return _timestamp()
         if name == "id":

@@ -57,7 +57,7 @@ class Recorder(Observer):
         words = self._words
         words[layout.IN_PROGRESS] += 1
         words[layout.CALL_NUMBER] += 1
-        request = exchange._request
+        request = exchange.request
         text = f"{request.method} {request.raw_path}".encode("latin-1", "replace")[: layout.CALL_SIZE]
         self._page[layout.TEXT :] = text.ljust(layout.CALL_SIZE, b"\0")
         words[layout.CALL_SINCE] = int(exchange.began * BILLION)

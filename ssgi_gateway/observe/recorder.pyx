@@ -110,8 +110,8 @@ cdef class Recorder(Observer):
         self._words[PROTOCOL_ERRORS + protocol_of(protocol)] += 1
 
     cpdef object request_started(self, Exchange exchange):
-        cdef str method = exchange._request.method
-        cdef str path = exchange._request.raw_path
+        cdef str method = exchange.request.method
+        cdef str path = exchange.request.raw_path
         cdef Py_ssize_t size
         cdef Py_ssize_t at = 0
         self._words[IN_PROGRESS] += 1

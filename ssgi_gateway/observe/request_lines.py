@@ -38,7 +38,7 @@ class RequestLines(Observer):
         self._coloured = has_colours(self._stream)
 
     def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
-        request = exchange._request
+        request = exchange.request
         query = f"?{request.query_string}" if request.query_string else ""
         method = "WebSocket" if status == 101 else request.method
         words = printable(f"{method:7} {request.raw_path}{query}")
@@ -49,7 +49,7 @@ class RequestLines(Observer):
         )
 
     def websocket_closed(self, exchange: Exchange, code: int) -> None:
-        words = printable(f"WebSocket {exchange._request.raw_path} closed {code}")
+        words = printable(f"WebSocket {exchange.request.raw_path} closed {code}")
         self._write(f"{self._paint('2', time.strftime('%H:%M:%S'))}     {self._paint('2', words)}\n")
 
     def _paint(self, colour: str, text: str) -> str:

@@ -269,9 +269,9 @@ class Connection:
             return
         if request.streams and request.window is not None and frame.type == MESSAGE:
             request.window.received()
-        self._run(request, serving.serve(request, frame, size))
+        self.run_task(request, serving.serve(request, frame, size))
 
-    def _run(self, request: Request[Any], coroutine: Any) -> None:
+    def run_task(self, request: Request[Any], coroutine: Any) -> None:
         """Run what serves a request, to its first wait now."""
         task = self.runtime.scope.run(coroutine, self._ran)
         if task is None:

@@ -44,7 +44,7 @@ class HttpConnection(Connection):
                 self.send_error(1, ErrorCode.UNAVAILABLE, "the server is about to restart")
             else:
                 self.requests[(procedure.name, 1)] = request
-                self._run(request, serving.serve(request, frame, request.bytes_in))
+                self.run_task(request, serving.serve(request, frame, request.bytes_in))
         final = await self._done
         if self._running:
             await serving.wait_for(list(self._running), self.app.settings.closing_timeout, self)

@@ -64,7 +64,7 @@ class Request(Generic[T]):
     """What the handler waits for when it may send nothing more."""
     task: asyncio.Task[Any] | None = None
     timer: asyncio.TimerHandle | None = None
-    _response: Response | None = None
+    response_so_far: Response | None = None
     _state: dict[str, Any] | None = None
 
     def __init__(self, connection: Connection, procedure: Procedure, seq: int, metadata: Any) -> None:
@@ -93,9 +93,9 @@ class Request(Generic[T]):
     @property
     def response(self) -> Response:
         """Its response, where metadata is set."""
-        if self._response is None:
-            self._response = Response(self)
-        return self._response
+        if self.response_so_far is None:
+            self.response_so_far = Response(self)
+        return self.response_so_far
 
     @property
     def state(self) -> dict[str, Any]:

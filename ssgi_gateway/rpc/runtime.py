@@ -37,13 +37,7 @@ def request_facts(res: Any) -> tuple[str, str]:
     be kept as long as the WebSocket.
     """
     if type(res).__module__.startswith(PORTABLE + "."):
-        facts = importlib.import_module(f"{build_of(res)}.core.facts")
-        try:
-            head = facts.request_head(res)
-        except (AttributeError, TypeError):
-            pass
-        else:
-            return head.scheme, head.root_path
+        return res.request.scheme, res.request.root_path
     extensions = res.extensions
     scheme = {"ws": "http", "wss": "https"}.get(extensions.get("scheme", "http"), extensions.get("scheme", "http"))
     return scheme, extensions.get("root_path", "")

@@ -41,7 +41,7 @@ def serve_inline(request: Request[Any], frame: RequestFrame) -> None:
         check = procedure.check
         if type(value) is not check.exact:
             value = check(value)
-        response = request._response
+        response = request.response_so_far
         if response is None:
             payload = encode((request.seq, value, MESSAGE, None, None))
         else:
@@ -51,7 +51,7 @@ def serve_inline(request: Request[Any], frame: RequestFrame) -> None:
         if not request.over:
             request.connection.send_last(request, payload)
     except Exception as error:
-        request.connection._run(request, answer_failure(request, error))
+        request.connection.run_task(request, answer_failure(request, error))
     finally:
         INNERMOST.reset(token)
 
@@ -199,7 +199,7 @@ async def answer_single(request: Request[Any]) -> None:
     if type(value) is not check.exact:
         value = check(value)
     leading = trailing = None
-    if request._response is not None or hooks.any:
+    if request.response_so_far is not None or hooks.any:
         leading = await request.response.take()
         if hooks.before_response_message:
             value = await run_replacing(hooks.before_response_message, request, value)
@@ -223,13 +223,13 @@ async def answer_stream(request: Request[Any]) -> None:
     hooks = procedure.hooks.before_response_message
     check, ready = procedure.check, connection.runtime.ready
     send, window, seq = connection.ws.send, request.window, request.seq
-    first = request._response is not None or procedure.hooks.any
+    first = request.response_so_far is not None or procedure.hooks.any
     try:
         async for value in items:
             if type(value) is not check.exact:
                 value = checked(value, check)
             leading = None
-            if first or request._response is not None:
+            if first or request.response_so_far is not None:
                 leading, first = await request.response.take(), False
             if hooks:
                 value = await run_replacing(hooks, request, value)
@@ -262,8 +262,8 @@ async def close_items(items: Any) -> None:
 async def end_stream(request: Request[Any], first: bool) -> None:
     """The END_OF_STREAM, with the metadata that belongs to it."""
     procedure, connection = request.procedure, request.connection
-    leading = await request.response.take() if first or request._response is not None else None
-    trailing = None if request._response is None else request._response.trailing
+    leading = await request.response.take() if first or request.response_so_far is not None else None
+    trailing = None if request.response_so_far is None else request.response_so_far.trailing
     if procedure.hooks.before_trailing_metadata:
         trailing = await run_replacing(procedure.hooks.before_trailing_metadata, request, trailing)
     if not request.over:

@@ -176,3 +176,56 @@ def test_the_compiled_build_is_tested_too():
     if os.environ.get("SSGI_REQUIRE_COMPILED") == "1":
         pytest.fail(MISSING)
     pytest.skip(MISSING)
+
+
+# -- what is whose -------------------------------------------------------------------------------------------------
+
+STANDARD_LIBRARY = {
+    "_asdict", "_fields", "_replace",  # named tuples: public, whatever their names
+    "_ArgumentGroup", "_Compress", "_Decompress",  # the types of public objects
+}  # fmt: skip
+PRIVATE = {
+    ("core.spare_task", "_callbacks"), ("core.spare_task", "_must_cancel"), ("core.spare_task", "_log_destroy_pending"),
+    ("process.worker", "_run_exitfuncs"), ("cli.arguments", "_actions"),
+    ("server.exclusive", "_get_backend_id"), ("server.exclusive", "_selector"),
+}  # fmt: skip
+"""What of the standard library's own is used, each with its reason where it is used."""
+
+
+def underscored(tree: ast.AST) -> Iterator[tuple[str, int, str]]:
+    """Every use of an underscored attribute of anything but ``self``, ``cls``, ``super()`` and modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and re.match(r"_[a-zA-Z]", node.attr):
+            owner = ast.unparse(node.value)
+            if owner not in ("self", "cls", "super()", "sys", "os"):
+                yield node.attr, node.lineno, owner
+
+
+def own(tree: ast.AST) -> set[str]:
+    """The underscored names that a module's classes define: an object may look into others of its kind."""
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            names.add(node.attr)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value)  # __slots__
+    return names
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nobody_reaches_into_another_modules_objects(module):
+    tree = ast.parse(MODULES[module].read_text())
+    mine = own(tree) | STANDARD_LIBRARY
+    foreign = [
+        f"{owner}.{name} (line {line})"
+        for name, line, owner in underscored(tree)
+        if name not in mine and (module, name) not in PRIVATE
+    ]
+    assert foreign == [], f"{module} uses what is another module's own"
+
+
+def test_reaching_into_others_is_noticed():
+    tree = ast.parse("class A:\n    def __init__(self, b):\n        self._c = b._d\n        self._e = b._c\n")
+    assert [name for name, _, _ in underscored(tree) if name not in own(tree)] == ["_d"]

@@ -14,8 +14,6 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core.facts import channel_of, fits, request_head
-
 if TYPE_CHECKING:
     from ...core.channel import Channel
     from ...core.response import HttpResponse
@@ -36,7 +34,7 @@ async def send_path(res: HttpResponse, path: str | os.PathLike[str], has_length:
         OSError: the file cannot be opened or read; ``ConnectionAbortedError`` if it is the client who left.
     """
     loop = asyncio.get_running_loop()
-    fd, size, content = await loop.run_in_executor(None, _open, path, channel_of(res))
+    fd, size, content = await loop.run_in_executor(None, _open, path, res.channel)
     try:
         if not has_length:
             res.send_headers([("content-length", str(size))])
@@ -64,7 +62,7 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
     """
     begin = at = os.lseek(fd, 0, os.SEEK_CUR) if offset is None else offset
     end = max(begin, os.fstat(fd).st_size) if count is None else begin + count
-    if not more and 0 <= begin <= end <= os.fstat(fd).st_size and fits(res, end - begin):
+    if not more and 0 <= begin <= end <= os.fstat(fd).st_size and res.fits(end - begin):
         # The common case has one way down: the web server sends the file, or sendfile(2) does.
         if not await res.send_file(fd, begin, end - begin):
             raise ConnectionAbortedError("the client left in the middle of a file")
@@ -72,7 +70,7 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
             os.lseek(fd, end, os.SEEK_SET)
         return
     loop = asyncio.get_running_loop()
-    last = request_head(res).method == "HEAD"  # then nothing has to be read
+    last = res.request.method == "HEAD"  # then nothing has to be read
     while at < end and not last:
         # Read at a position and never "here": if this is cancelled while a thread still reads, the descriptor's number
         # may be somebody else's by then, and moving on in his file would be worse than reading in vain.

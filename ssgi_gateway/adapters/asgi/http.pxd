@@ -1,7 +1,6 @@
 from ...core.awaitables cimport Ready
 from ...core.body cimport RequestBody
 from ...core.exchange cimport Exchange
-from ...core.facts cimport channel_of, request_body
 from ...core.response cimport HttpResponse
 
 cdef int NOTHING, STARTED, STREAMING, ENDED

@@ -18,7 +18,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.awaitables import TRUE
-from ...core.facts import channel_of, request_body
 from .files import send_file, send_path
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class HttpCall:
         self._files = files
         self._stage = NOTHING
         self._headers: Any = None  # as given with the start
-        self._body: RequestBody | None = request_body(res)
+        self._body: RequestBody | None = res.body
         self._request_done = False  # the whole request was handed out
         self._waiters: list[asyncio.Future[None]] | None = None
         res.when_aborted(self._aborted, (), None)
@@ -137,7 +136,7 @@ class HttpCall:
                 if self._waiters is not None and waiter in self._waiters:
                     self._waiters.remove(waiter)
         if not self._res.aborted:
-            await channel_of(self._res).when_flushed()
+            await self._res.channel.when_flushed()
         return {"type": "http.disconnect"}
 
     # -- what the application says -------------------------------------------------------------------------------

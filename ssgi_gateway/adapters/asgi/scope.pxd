@@ -1,7 +1,6 @@
 cimport cython
 
 from ...core.exchange cimport Exchange
-from ...core.facts cimport channel_of, request_head
 from ...wire.cgi cimport RequestHead
 
 cdef dict ASGI, HTTP_SCOPE, SERVERS

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.asgi.tls import tls_extension
 
-from ...core.facts import channel_of, request_head
 from ...wire.addresses import split_address
 from ...wire.cgi import METHODS
 
@@ -49,7 +48,7 @@ PORTS: Final = {"http": 80, "https": 443}
 
 def http_scope(exchange: Exchange, state: dict[str, Any], files: bool) -> dict[str, Any]:
     """The scope of one HTTP request; ``files`` offers the extensions that send them."""
-    request = request_head(exchange)
+    request = exchange.request
     scheme = request.scheme
     method = request.method
     if method not in METHODS:
@@ -86,7 +85,7 @@ def websocket_scope(exchange: Exchange, state: dict[str, Any]) -> dict[str, Any]
     scope["extensions"]["websocket.http.response"] = {}
     scope["type"] = "websocket"
     scope["scheme"] = WEBSOCKET_SCHEMES[scope["scheme"]]
-    scope["subprotocols"] = list(channel_of(exchange).describe().get("subprotocols", ()))
+    scope["subprotocols"] = list(exchange.channel.describe().get("subprotocols", ()))
     return scope
 
 

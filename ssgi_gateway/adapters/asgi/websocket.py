@@ -180,7 +180,7 @@ class WebSocketCall:
             self._listening = self._waiters is not None and len(self._waiters) > 0 and self._stage == OPEN
             self._wake()
             if not self._left and self._grace:  # told first, cancelled if it does not care
-                self._deadline = self._ws._channel.scope.loop.call_later(self._grace, self._cancel)
+                self._deadline = self._ws.channel.scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:
         self._ws.cancel()  # as in ``http``

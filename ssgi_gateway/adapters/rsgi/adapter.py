@@ -139,11 +139,11 @@ class RsgiApplication:
         call = RsgiHttpProtocol.__new__(RsgiHttpProtocol)
         call.init(res, self._grace)
         scope = HttpScope.__new__(HttpScope)
-        scope.init(res._request)
+        scope.init(res.request)
         self._run(call, scope)
 
     def _serve_websocket(self, ws: WebSocket) -> None:
-        self._run(RsgiWebSocketProtocol(ws, self._grace), WebSocketScope(ws._request))
+        self._run(RsgiWebSocketProtocol(ws, self._grace), WebSocketScope(ws.request))
 
     def _run(self, call: RsgiCall, scope: Scope) -> None:
         result = self._target(scope, call)

@@ -36,39 +36,9 @@ class RsgiCall:
         self._timer: asyncio.TimerHandle | None = None
 
     def run(self, running: Awaitable[Any]) -> None:
-        """Run what the application returned.
-
-        Raises:
-            BaseException: the application's, before it waited for anything.
-        """
-        exchange = self._exchange
-        try:
-            task: asyncio.Task[Any] | None = exchange._channel.scope.run(running, self._ended)
-        except CancelledError:
-            self.over()
-        except BaseException as error:
-            self.conclude(error)
-        else:
-            if task is None:
-                self.conclude(None)
-            elif not task.done():
-                exchange._hold(task)
-                self.started()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        """An application that had to wait has ended."""
-        exchange = self._exchange
-        exchange._forget(task)
-        try:
-            if task.cancelled():
-                self.over()
-            else:
-                self.conclude(task.exception())
-        except BaseException as error:
-            exchange._fail(error)
-        else:
-            if not exchange.finished():
-                exchange._answer_if_abandoned()
+        """Run what the application returned."""
+        if self._exchange.supervise(running, self.conclude):
+            self.started()
 
     def conclude(self, error: BaseException | None) -> None:
         """The application has returned, or raised ``error``.
@@ -79,6 +49,8 @@ class RsgiCall:
         self.over()
         if error is None:
             self.complete()
+        elif isinstance(error, CancelledError):
+            pass  # the client left, or the server stops: nobody waits for an answer
         elif isinstance(error, RSGIProtocolClosed) and self.gone():
             # Not caught by the application, and no mistake of it: its client left, and that is how it was told.
             logger.debug("RSGI: %s", error)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.open_file import OpenFile
 from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
-from ssgi_gateway.adapters.wsgi.input import take_all
 
 from ...core.awaitables import TRUE
 from ...wire.response_head import ResponseHead
@@ -59,11 +58,11 @@ class RsgiHttpProtocol(RsgiCall):
             RSGIProtocolClosed: the client has left.
         """
         self._consume()
-        body = self._res._body
+        body = self._res.body
         if body is None:
             return b""
         if body.ended:
-            return take_all(body)
+            return body.take_all()
         pieces = []
         while (piece := await self._next_piece()) is not None:
             pieces.append(piece)
@@ -91,7 +90,7 @@ class RsgiHttpProtocol(RsgiCall):
 
     def client_disconnect(self) -> asyncio.Future[None]:
         """A future that is done when the client has left, or the application has: no watcher outlives the request."""
-        future: asyncio.Future[None] = self._res._channel.scope.loop.create_future()
+        future: asyncio.Future[None] = self._res.channel.scope.loop.create_future()
         if self._res.aborted:
             future.set_result(None)
         else:
@@ -137,7 +136,7 @@ class RsgiHttpProtocol(RsgiCall):
         """Begin an answer that the transport goes on with."""
         self._begin(status, headers)
         transport = self._transport = HttpTransport(self._res)
-        self._res._channel.scope.loop.call_soon(transport.flush)
+        self._res.channel.scope.loop.call_soon(transport.flush)
         return transport
 
     # -- for the adapter -----------------------------------------------------------------------------------------
@@ -223,7 +222,7 @@ class RsgiHttpProtocol(RsgiCall):
         if self._watchers is not None:
             self._tell_watchers()
         if not self._over and self._grace and self._responded:
-            self._timer = self._res._channel.scope.loop.call_later(self._grace, self._cancel)
+            self._timer = self._res.channel.scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:
         self._res.cancel()

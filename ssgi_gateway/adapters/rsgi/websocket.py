@@ -102,7 +102,7 @@ class RsgiWebSocketProtocol(RsgiCall):
         """The WebSocket has ended. "If the application dies the socket should be closed, and vice-versa" (RSGI)."""
         self._gone = True
         if not self._over and self._grace:
-            self._timer = ws._channel.scope.loop.call_later(self._grace, self._cancel)
+            self._timer = ws.channel.scope.loop.call_later(self._grace, self._cancel)
         if self._transport is not None:
             self._transport.ended(code)
 
@@ -135,7 +135,7 @@ class WebSocketTransport:
         if message is None and self._code is None and not self._closing:
             if self._waiter is not None:
                 raise protocol_error("another receive is waiting")
-            self._waiter = self._ws._channel.scope.loop.create_future()
+            self._waiter = self._ws.channel.scope.loop.create_future()
             try:
                 await self._waiter
             finally:

@@ -91,7 +91,7 @@ class InlineWsgi:
         return self._serve(res)
 
     def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
-        body = res._body
+        body = res.body
         if body is not None and not body.ended:
             return self._collect(res)
         self._begin(res, whole_input(body))
@@ -100,9 +100,9 @@ class InlineWsgi:
     def _begin(self, res: HttpResponse, stream: Any) -> asyncio.Task[None] | None:
         call = InlineCall.__new__(InlineCall)
         call.init(res)
-        environ = build_environ(res._request, self._base, stream)
-        if res._body is not None:
-            add_length(environ, res._body)
+        environ = build_environ(res.request, self._base, stream)
+        if res.body is not None:
+            add_length(environ, res.body)
         return call.start(self._app, environ)
 
     async def _collect(self, res: HttpResponse) -> None:
@@ -168,11 +168,11 @@ class ThreadedWsgi:
     def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
         pool = self._pool
         if pool.loop is None:
-            pool.start(res._channel.scope.loop)
-        body = res._body
+            pool.start(res.channel.scope.loop)
+        body = res.body
         if pool.overloaded():
             _refuse(res)
-        elif body is not None and not body.ended and not res._request.variables.get("CONTENT_LENGTH"):
+        elif body is not None and not body.ended and not res.request.variables.get("CONTENT_LENGTH"):
             return self._collect(res)
         else:
             self._submit(res, None)

@@ -32,8 +32,6 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.wsgi.input import take_all
-
 from ...wire.response_head import ResponseHead
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ class WsgiCall:
                 exc_info = None  # PEP 3333: "avoid circular ref"
         elif self._head is not None:
             raise RuntimeError("start_response was called a second time, without exc_info")
-        head = ResponseHead(self._res._channel.front_files)
+        head = ResponseHead(self._res.channel.front_files)
         known = _statuses.get(status)
         if known is not None:
             head.status, head.reason = known
@@ -121,7 +119,7 @@ class WsgiCall:
         if head is None:
             raise RuntimeError(NO_HEAD.format("gave a body"))
         if not self._committed:
-            self._bodiless = self._res._request.method == "HEAD" or head.status == 204 or head.status == 304
+            self._bodiless = self._res.request.method == "HEAD" or head.status == 204 or head.status == 304
             self._left = head.content_length
         if self._bodiless:
             self._committed = self._ended = True
@@ -194,7 +192,7 @@ class WsgiCall:
         """
         res = self._res
         if not res.committed():
-            res._head = self._head
+            res.set_head(self._head)
             if self._bodiless:
                 res.send(None, True)  # a whole answer of no bytes would get a Content-Length of 0
         return res.send(data, not last)
@@ -216,7 +214,7 @@ def _learn(head: ResponseHead, status: str) -> None:
 
 def whole_input(body: RequestBody | None) -> BytesIO:
     """The ``wsgi.input`` of a request whose body, if there is one, has arrived."""
-    return BytesIO() if body is None or not body.received else BytesIO(take_all(body))
+    return BytesIO() if body is None or not body.received else BytesIO(body.take_all())
 
 
 def add_length(environ: dict[str, Any], body: RequestBody) -> None:

@@ -80,7 +80,7 @@ class InlineCall(WsgiCall):
                 self._close()
         if streams:
             rest: Any = self._res.run_async(self._go_on())
-            self._res._channel.scope.loop.when_done(rest, self._close)  # also if it is cancelled before it has begun
+            self._res.channel.scope.loop.when_done(rest, self._close)  # also if it is cancelled before it has begun
             self._rest = rest
         return self._rest
 
@@ -125,7 +125,7 @@ class InlineCall(WsgiCall):
             self._waiting = waiting
 
     def _emit_file(self, file: OpenFile) -> None:
-        self._res._head = self._head
+        self._res.set_head(self._head)
         self._rest = self._res.run_async(file.send(self._res))
 
     def _close(self, _: object = None) -> None:
@@ -137,4 +137,4 @@ class InlineCall(WsgiCall):
             try:
                 self._enter(close)
             except Exception:
-                logger.exception("%s: the application's close() raised", self._res._name())
+                logger.exception("%s: the application's close() raised", self._res.label())

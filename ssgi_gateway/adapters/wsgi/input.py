@@ -20,15 +20,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.core.body import RequestBody
     from ssgi_gateway.core.response import HttpResponse
 
-__all__ = ["StreamingInput", "take_all"]
-
-
-def take_all(body: RequestBody) -> bytes:
-    """A body that has arrived completely: nobody else looks at it any more."""
-    pieces = []
-    while piece := body.take():
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+__all__ = ["StreamingInput"]
 
 
 class StreamingInput(io.BufferedIOBase):
@@ -148,7 +140,7 @@ class StreamingInput(io.BufferedIOBase):
                 self._pieces.append(piece)
         except ConnectionAbortedError as error:
             self._error = error
-        channel = self._res._channel
+        channel = self._res.channel
         if not (self._pieces or self._error or body.ended):
             if self._res.finished():
                 self.stop()

@@ -34,4 +34,3 @@ cdef class ThreadedCall(WsgiCall):
     cdef object _send_file(self, object file)
     cdef object _wake(self)
     cdef object _over(self)
-    cdef object _forget(self)

@@ -45,8 +45,7 @@ class ThreadedCall(WsgiCall):
     """One call of the application in a thread.
 
     ``_given`` is written by the worker and ``_taken`` by the loop; their difference is what the worker may have to
-    wait for. The response sees this object as one of the request's tasks: it lives until it has answered, and is
-    cancelled when the client leaves.
+    wait for. It holds the response until it has answered, and is cancelled when the client leaves.
     """
 
     __slots__ = (
@@ -95,8 +94,7 @@ class ThreadedCall(WsgiCall):
     def submit(self, spool: Any) -> None:
         """Queue it, with its body if that was collected in a file; on the loop."""
         self._spool = spool
-        tasks: set[Any] = {self}  # what a response asks of its tasks is `cancel`, and to be there
-        self._res._tasks = tasks
+        self._res.hold(self)
         self._pool.submit(self)
 
     def cancel(self) -> None:
@@ -111,7 +109,7 @@ class ThreadedCall(WsgiCall):
         if self._aborted and self._is_in_vain():
             return
         try:
-            self._res._channel.scope.loop.fresh().run(self._serve)
+            self._res.channel.scope.loop.fresh().run(self._serve)
         except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
             self._error = error
             self._post()
@@ -124,12 +122,12 @@ class ThreadedCall(WsgiCall):
         Whoever posts something and does not wait for the answer has it done, as with every other interface; a page
         that nobody waits for is not worth a thread.
         """
-        body = self._res._body
-        return self._res._request.method in SAFE or (body is not None and not body.ended)
+        body = self._res.body
+        return self._res.request.method in SAFE or (body is not None and not body.ended)
 
     def _serve(self) -> None:
         res = self._res
-        body = res._body
+        body = res.body
         stream: Any
         if self._spool is not None:
             stream = self._spool
@@ -137,7 +135,7 @@ class ThreadedCall(WsgiCall):
             stream = whole_input(body)
         else:
             stream = self._input = StreamingInput(self._pool, res, body)
-        environ = build_environ(res._request, self._base, stream)
+        environ = build_environ(res.request, self._base, stream)
         if body is not None:
             add_length(environ, body)
         result = self._app(environ, self.start_response)
@@ -239,14 +237,14 @@ class ThreadedCall(WsgiCall):
             self._wake()
         elif not self._res.aborted:
             self._held = len(data)
-            channel = self._res._channel
+            channel = self._res.channel
             channel.scope.loop.when_done(channel.when_writable(), self._writable)
 
     def _send_file(self, file: OpenFile) -> None:
         res = self._res
-        res._head = self._head
+        res.set_head(self._head)
         res.run_async(file.send(res))
-        self._forget()
+        self._res.release(self)
 
     def _writable(self, _: object) -> None:
         """The peer takes more, or is gone."""
@@ -267,16 +265,11 @@ class ThreadedCall(WsgiCall):
         self._file = self._whole = None
         if self._blocks is not None:
             self._blocks.clear()
-        self._forget()
+        self._res.release(self)
         if not self._complete:
             self._aborted = True  # whatever the worker still wants to say
         self._wake()
         if self._input is not None:
             self._input.stop()
         if error is not None:
-            self._res._fail(error)
-
-    def _forget(self) -> None:
-        tasks: set[Any] | None = self._res._tasks
-        if tasks is not None:
-            tasks.discard(self)
+            self._res.fail(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ssgi_gateway.core.facts import channel_of, request_body, request_head
 from tests.unit.core.talk import body_of, http, request, websocket
 
 VARIABLES = {
@@ -38,7 +37,7 @@ async def test_an_http_request():
 @pytest.mark.parametrize(("variables", "scheme"), [({}, "ws"), ({"REQUEST_SCHEME": "https"}, "wss")])
 async def test_a_websocket_has_its_own_scheme_and_the_offered_subprotocols(variables, scheme):
     ws, _ = websocket(("a", "b"))
-    ws._request = request(**variables)
+    ws.request = request(**variables)
     assert ws.extensions["scheme"] == scheme
     assert ws.extensions["subprotocols"] == ["a", "b"]
     assert ws.extensions["protocol"] == "scgi"
@@ -60,6 +59,6 @@ async def test_each_request_has_a_mapping_of_its_own():
 async def test_adapters_get_what_is_there_already():
     body = body_of(b"a")
     res, channel = http("GET", "/x", body=body)
-    assert request_head(res).path == "/x"
-    assert request_body(res) is body
-    assert channel_of(res) is channel
+    assert res.request.path == "/x"
+    assert res.body is body
+    assert res.channel is channel

@@ -280,7 +280,7 @@ async def test_a_large_upload_arrives_whole_in_bounded_memory():
         digest = hashlib.sha256()
         while (piece := await res.get_chunk()) is not None:
             digest.update(piece.read())
-            peaks.append(res._body.size)
+            peaks.append(res.body.size)
         res.send(digest.hexdigest())
 
     with bench(app, flow=(100_000, 10_000)) as b:

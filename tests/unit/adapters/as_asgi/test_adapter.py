@@ -495,7 +495,7 @@ async def test_the_applications_close_waits_for_the_servers_word():
             ws_invalid(ws)
 
     def ws_invalid(ws):
-        ws._channel.send_close(1005, "")
+        ws.channel.send_close(1005, "")
 
     server = Server(CONNECT, after="websocket.close", finally_=GONE)
     sent = await server.run(ssgi(call), type="websocket")
