@@ -58,6 +58,7 @@ HOT = (
     "core.websocket",
     "observe.observer",
     "observe.recorder",
+    "observe.hooks",
     "observe.access_log",
     "observe.request_lines",
     "adapters.asgi.files",

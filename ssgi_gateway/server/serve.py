@@ -16,6 +16,7 @@ from ssgi_gateway.observe.table import Seat, own_table
 from ssgi_gateway.server.control import Control
 
 from ..observe.access_log import FIELDS, AccessLog
+from ..observe.hooks import HookObserver
 from ..observe.observer import Observer, together
 from ..observe.recorder import Recorder
 from ..observe.request_lines import RequestLines
@@ -54,8 +55,13 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
         ConfigurationError: the application could not start; it says why.
     """
     seat = own_seat(settings, control)
-    observer = together(observers(settings, seat))
-    gateway = Gateway(asyncio.get_running_loop(), application.http, application.websocket, settings, observer)
+    hooks = load_hooks(settings)
+    observer = together([*observers(settings, seat), *([] if hooks is None else [hooks])])
+    http_app, websocket_app = application.http, application.websocket
+    if hooks is not None:
+        hooks.start()
+        http_app, websocket_app = hooks.around(http_app), hooks.around(websocket_app)
+    gateway = Gateway(asyncio.get_running_loop(), http_app, websocket_app, settings, observer)
     control.gateway = gateway
     codecs = {listener.protocol: codec_factory(listener.protocol, gateway) for listener in listeners}
     acceptors = [Acceptor(gateway, it.socket, codecs[it.protocol], control.shared) for it in listeners]
@@ -108,6 +114,20 @@ def observers(settings: Settings, seat: Seat | None) -> list[Observer]:
     elif settings.development:
         found.append(RequestLines())
     return found
+
+
+def load_hooks(settings: Settings) -> HookObserver | None:
+    """The observer that calls what the setting ``hooks`` names.
+
+    Raises:
+        ConfigurationError: it cannot be loaded.
+    """
+    if not settings.hooks:
+        return None
+    from ssgi_gateway.adapters import loading
+
+    loaded = loading.load(settings.hooks, pythonpath=settings.pythonpath)
+    return HookObserver(loaded() if isinstance(loaded, type) else loaded)
 
 
 def check_fields(fields: tuple[str, ...]) -> None:

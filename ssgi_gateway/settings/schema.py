@@ -350,6 +350,13 @@ class Settings(Group):
         metavar="NAME",
         section=LOGS,
     )
+    hooks: str = setting(
+        "",
+        "An object whose callables hear of requests and WebSockets, as module:attribute. For OpenTelemetry: "
+        "ssgi_gateway.observe.otel:OpenTelemetry.",
+        metavar="HOOKS",
+        section=LOGS,
+    )
     metrics: bool = setting(
         True,
         "Count what is served, in memory that ssgi-gateway top, status and --status read. It costs next to nothing.",
