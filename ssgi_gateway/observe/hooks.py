@@ -52,7 +52,7 @@ class HookRequest:
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        request = exchange._request
+        request = exchange.request
         self.exchange = exchange
         self.method = request.method
         self.path = request.raw_path
@@ -67,7 +67,7 @@ class HookRequest:
 
     def header(self, name: str) -> str | None:
         """A header of the request, by its name in any case."""
-        return self.exchange._request.variables.header(name)
+        return self.exchange.request.variables.header(name)
 
     @property
     def sent(self) -> int:
