@@ -85,7 +85,6 @@ class Swill(Module):
         self._settings: RpcSettings | None = None
         self._connection_hooks: dict[str, tuple[Any, ...]] = {}
         self._runtime: Runtime | None = None
-        self._drain_watched = False
 
     # -- for applications ----------------------------------------------------------------------------------------
 
@@ -201,10 +200,6 @@ class Swill(Module):
             if part is not None:
                 part.check(workers)
         self.draining = False
-        on_drain = state.get("on_drain")
-        if callable(on_drain):
-            self._drain_watched = True
-            on_drain(self.drain)
         await self._start_backends()
 
     async def _start_backends(self) -> None:
@@ -229,30 +224,14 @@ class Swill(Module):
             if part is not None:
                 await part.close()
 
-    def drain(self, reason: str = "restart") -> None:
-        """The server is about to stop: tell clients, take no new calls, close each connection when it has none left."""
-        if self.draining:
-            return
-        self.draining = True
-        for connection in tuple(self.connections.values()):
-            connection.send_control({"goaway": reason})
-            self.drained(connection)
-
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def watch_drain(self, res: Any) -> None:
-        """Hear of the drain from a server that tells of it by ``res.extensions``; once, if ``startup`` did not."""
-        if self._drain_watched:
-            return
-        self._drain_watched = True
-        on_drain = res.extensions.get("on_drain")
-        if callable(on_drain):
-            on_drain(self.drain)
-
-    def drained(self, connection: Connection) -> None:
-        """Close a connection without open requests, while draining."""
-        if not connection.requests and not connection.closing:
-            connection.close(1012, "the server restarts")
+    async def drain_connection(self, connection: Connection) -> None:
+        """The server drains: what is open on a connection is finished, then it is closed."""
+        self.draining = True
+        connection.send_control({"goaway": "restart"})
+        await connection.idle()
+        connection.close(1012, "the server restarts")
 
     def runtime_for(self, res: Any) -> Runtime:
         """What this process' connections share; made with the first one."""

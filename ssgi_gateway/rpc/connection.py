@@ -65,6 +65,7 @@ class Connection:
         "_congested",
         "_draining",
         "_full",
+        "_idle",
         "_running",
         "_session",
         "_state",
@@ -102,6 +103,7 @@ class Connection:
         self._congested: Awaitable[Any] | None = None
         self._draining: table.Draining | None = None
         self._full: StreamingRequest[Any] | None = None
+        self._idle: Any = None
         self._running: dict[Any, Request[Any]] | None = None
         self._session: Any = None
         self._state: dict[str, Any] | None = None
@@ -308,8 +310,8 @@ class Connection:
             if request.feeder is not None:
                 request.feeder.cancel()
         release(request.credit)
-        if self.app.draining:
-            self.app.drained(self)
+        if self._idle is not None and self.is_idle():
+            release(self._idle)
 
     def stop(self, request: Request[Any], outcome: str) -> None:
         """End it without an answer and cancel its handler: the client wants none, or is gone."""
@@ -332,6 +334,16 @@ class Connection:
     def deadline_passed(self, request: Request[Any]) -> None:
         """Its time is up."""
         self.break_off(request, ErrorCode.DEADLINE, "the deadline has passed")
+
+    def is_idle(self) -> bool:
+        """Whether nothing is open but subscriptions, which go on elsewhere."""
+        return all(request.rpc == "swill.subscribe" for request in self.requests.values())
+
+    async def idle(self) -> None:
+        """Wait until that is so."""
+        if not self.is_idle():
+            self._idle = self.loop.create_future()
+            await self._idle
 
     # -- items ---------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from .errors import Error, ErrorCode
 if TYPE_CHECKING:
     from .settings import RpcSettings
 
-__all__ = ["Runtime", "Threads", "build_of", "request_facts"]
+__all__ = ["Runtime", "Threads", "build_of", "drain_hook", "request_facts"]
 
 COMPILED: Final = "ssgi_gateway._compiled"
 PORTABLE: Final = "ssgi_gateway"
@@ -41,6 +41,17 @@ def request_facts(res: Any) -> tuple[str, str]:
     extensions = res.extensions
     scheme = {"ws": "http", "wss": "https"}.get(extensions.get("scheme", "http"), extensions.get("scheme", "http"))
     return scheme, extensions.get("root_path", "")
+
+
+def drain_hook(res: Any) -> Any:
+    """What to call so as to hear of the server's drain: ``res.extensions["on_drain"]``; ``None`` where there is none."""
+    if type(res).__module__.startswith(PORTABLE + "."):
+        facts = importlib.import_module(f"{build_of(res)}.core.facts")
+        try:
+            return facts.channel_of(res).describe().get("on_drain")
+        except (AttributeError, TypeError):
+            pass
+    return res.extensions.get("on_drain")
 
 
 class Runtime:

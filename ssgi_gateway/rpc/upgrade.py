@@ -16,7 +16,7 @@ from .connection_data import ConnectionData
 from .current import INNERMOST
 from .errors import CloseConnection, Error
 from .hooks import run
-from .runtime import request_facts
+from .runtime import drain_hook, request_facts
 
 if TYPE_CHECKING:
     from .app import Swill
@@ -106,6 +106,9 @@ def _accept(connection: Connection, wait: bool = False) -> bool:
     """Answer with 101; returns whether hooks have to run before messages are read."""
     ws, data, app = connection.ws, connection.data, connection.app
     ws.on_close(connection.closed)
+    on_drain = drain_hook(ws)
+    if on_drain is not None:
+        on_drain(app.drain_connection, connection)
     if data.response_headers:
         ws.accept(data.subprotocol, data.response_headers)
     else:
@@ -114,7 +117,6 @@ def _accept(connection: Connection, wait: bool = False) -> bool:
         return False  # the client has left
     connection.accepted = True
     app.connections[connection.id] = connection
-    app.watch_drain(ws)
     if connection.has_session and not app.sessions.count(connection):
         connection.close(1013, "too many connections of this session")
         return False
