@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "stacks": Command("tools.top:stacks", "Show what a running server's threads and tasks are doing."),
     "config": Command("tools.config:main", "Print a configuration for nginx, Apache, lighttpd, Caddy, HAProxy ..."),
     "check": Command("cli.check:check", "See whether an application and its settings could be served."),
+    "rpc": Command("cli.rpc:rpc", "Write a typed client of a Swill application, in TypeScript or Python."),
     "reload": Command("cli.reload:reload", "Reload a running server, and wait until it has."),
 }
 """In the order of ``--help``."""

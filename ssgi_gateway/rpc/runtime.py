@@ -44,7 +44,7 @@ def request_facts(res: Any) -> tuple[str, str]:
 
 
 def drain_hook(res: Any) -> Any:
-    """What to call so as to hear of the server's drain: ``res.extensions["on_drain"]``; ``None`` where there is none."""
+    """What to call to hear of the server's drain: ``res.extensions["on_drain"]``; ``None`` where there is none."""
     if type(res).__module__.startswith(PORTABLE + "."):
         facts = importlib.import_module(f"{build_of(res)}.core.facts")
         try:

@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
+
 from ssgi_gateway import rpc as swill
 
 inner = swill.Swill(__name__)
@@ -45,4 +47,27 @@ def app(type, server_address, remote_address, method, path, query_string, get_he
         return res.reject(500, "Internal Server Error")
     answered = inner(type, server_address, remote_address, method, path, query_string, get_header, res)
     inner.procedures.pop("swill.hello", None)
+    return answered
+
+
+# -- the same, with types that it describes by swill.introspect alone
+
+
+class User(msgspec.Struct):
+    name: str
+    age: int
+
+
+types = swill.Swill(__name__)
+
+
+@types.handle("user.older")
+async def older(request: swill.Request[User]) -> User:
+    return request.data
+
+
+def described(type, server_address, remote_address, method, path, query_string, get_header, res):
+    answered = types(type, server_address, remote_address, method, path, query_string, get_header, res)
+    types.procedures.pop("swill.hello", None)
+    types.procedures.pop("swill.schema", None)
     return answered

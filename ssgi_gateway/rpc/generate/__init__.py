@@ -1,0 +1,1 @@
+"""Clients with types, generated from a server's schema."""
