@@ -69,7 +69,8 @@ def test_python_checks(tmp_path: Path) -> None:
     for app in APPS:
         files.append(tmp_path / f"{app}_client.py")
         generate(f"tests.apps.{app}:app", "python", "-o", str(files[-1]))
-    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports", "silent", "--cache-dir", str(tmp_path / "cache"), *map(str, files)]
+    options = ["--strict", "--follow-imports", "silent", "--cache-dir", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "mypy", *options, *map(str, files)]
     env = {**os.environ, "MYPYPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout
