@@ -144,7 +144,7 @@ class Swill(Module):
 
         Args:
             topic: its name.
-            since: a position; what was published after it comes first.
+            since: a position; what was published after it comes first. ``""`` is before all that is kept.
         """
         declared = self.find_topic(topic)
         if declared is None:

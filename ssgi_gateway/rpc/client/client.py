@@ -227,7 +227,7 @@ class Client:
 
         Args:
             topic: its name.
-            since: a position; what was published after it comes first.
+            since: a position; what was published after it comes first. ``""`` is before all that is kept.
             type: of the messages.
         """
         return Subscription(self, "swill.subscribe", {"topic": topic}, type, since, None)

@@ -17,13 +17,27 @@ from ssgi_gateway.errors import ConfigurationError
 from ..errors import Error, ErrorCode
 from ..frames import encode
 
-__all__ = ["MAX_BYTES", "MAX_MESSAGES", "Attachment", "Broker", "Message", "Recalled", "Sink", "parse_position"]
+__all__ = [
+    "BEGINNING",
+    "MAX_BYTES",
+    "MAX_MESSAGES",
+    "Attachment",
+    "Broker",
+    "Message",
+    "Recalled",
+    "Sink",
+    "parse_position",
+]
 
 logger = logging.getLogger("ssgi_gateway.rpc")
 
 MAX_MESSAGES: Final = 256
 MAX_BYTES: Final = 1048576
 """What may wait for one subscriber; then its subscription ends, and the client resumes from its position."""
+
+
+BEGINNING: Final = ""
+"""The position before all that is kept."""
 
 
 class Message:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ..errors import PubSubUnavailable
-from .broker import Broker, Message, Recalled, parse_position
+from .broker import BEGINNING, Broker, Message, Recalled, parse_position
 from .topics import PART
 
 __all__ = ["NatsPubSub"]
@@ -134,13 +134,13 @@ class NatsPubSub(Broker):
         newest = info.state.last_seq
         if since is None:
             return Recalled(epoch, newest, True, [])
-        known, offset = parse_position(since)
+        known, offset = (epoch, 0) if since == BEGINNING else parse_position(since)
         if known != epoch or offset > newest:
             return Recalled(epoch, newest, False, [])
         missed = await self._fetch(name, subject, epoch, offset, newest)
         # A position is somebody else's message, or one of this subject: where it is still kept, nothing after it is
         # lost.
-        whole = offset == newest or await self._has_all_since(name, subject, offset, len(missed))
+        whole = since == BEGINNING or offset == newest or await self._has_all_since(name, subject, offset, len(missed))
         return Recalled(epoch, newest, whole, missed if whole else [])
 
     # -- inside --------------------------------------------------------------------------------------------------

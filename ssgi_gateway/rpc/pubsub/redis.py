@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..errors import PubSubUnavailable
 from ..request import release
-from .broker import Broker, Message, Recalled, parse_position
+from .broker import BEGINNING, Broker, Message, Recalled, parse_position
 
 __all__ = ["RedisPubSub"]
 
@@ -47,7 +47,7 @@ if not epoch then
 end
 local offset = tonumber(redis.call('HGET', KEYS[1], 'offset') or '0')
 local missed = {}
-if ARGV[2] == epoch then
+if ARGV[2] == epoch or ARGV[2] == '*' then
   missed = redis.call('XRANGE', KEYS[2], '(' .. ARGV[3] .. '-0', '+')
 end
 return {epoch, offset, missed}
@@ -142,14 +142,16 @@ class RedisPubSub(Broker):
 
     async def recall(self, topic: str, since: str | None) -> Recalled:
         """What was published after a position."""
-        epoch, offset = parse_position(since)
+        epoch, offset = ("*", 0) if since == BEGINNING else parse_position(since)
         keys = self._keys(topic)[:2]
         answer = await self._do(self._recall(keys=keys, args=[secrets.token_hex(4), epoch, offset]))
         now_epoch, now_offset = text(answer[0]), int(answer[1])
         if since is None:
             return Recalled(now_epoch, now_offset, True, [])
         missed = [Message(now_epoch, int(at.split(b"-")[0]), fields[1]) for at, fields in answer[2]]
-        whole = epoch == now_epoch and offset <= now_offset and len(missed) == now_offset - offset
+        whole = since == BEGINNING or (
+            epoch == now_epoch and offset <= now_offset and len(missed) == now_offset - offset
+        )
         return Recalled(now_epoch, now_offset, whole, missed if whole else [])
 
     # -- inside --------------------------------------------------------------------------------------------------

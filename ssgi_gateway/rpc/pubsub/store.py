@@ -6,7 +6,7 @@ import secrets
 from collections import deque
 from typing import Final
 
-from .broker import Message, Recalled, parse_position
+from .broker import BEGINNING, Message, Recalled, parse_position
 
 __all__ = ["Store"]
 
@@ -59,6 +59,8 @@ class Store:
         record.forget(now, len(record.history))
         if since is None:
             return Recalled(record.epoch, record.offset, True, [])
+        if since == BEGINNING:
+            return Recalled(record.epoch, record.offset, True, [message for _, message in record.history])
         epoch, offset = parse_position(since)
         missed = [message for _, message in record.history if message.offset > offset]
         whole = epoch == record.epoch and offset <= record.offset and record.offset - offset == len(missed)
