@@ -1,9 +1,10 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo test build lint format autobahn bench bench-report fuzz asan clean
+.PHONY: help demo chat test build lint format autobahn bench bench-report fuzz asan clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
+	@echo 'make chat      a chat over Swill at http://localhost:8100 (another port: make chat CHAT_PORT=8200)'
 	@echo 'make test      everything: linter, types, tests (only some: make test ARGS="-k fastcgi")'
 	@echo 'make build     compile the hot modules that have changed'
 	@echo 'make lint      ruff and mypy'
@@ -19,6 +20,9 @@ help:
 # exec: a signal to make reaches the script, and not only a shell between the two.
 demo:
 	@DEMO_PORT='$(DEMO_PORT)' exec scripts/demo.sh
+
+chat:
+	@CHAT_PORT='$(CHAT_PORT)' exec scripts/chat.sh
 
 test:
 	@scripts/test.sh $(ARGS)

@@ -1,7 +1,8 @@
 """A chat: rooms, presence, history that survives a reconnection, typing by a stream, files with progress.
 
 It runs on any number of workers of one machine (``LocalPubSub``), and with ``REDIS_URL`` on as many machines as one
-likes. Start it with ``make chat``. The page is in ``static/``, its source in ``web/``, its client generated from this module.
+likes. Start it with ``make chat``. The page is in ``static/``, its source in ``web/``, its client generated from this
+module.
 """
 
 from __future__ import annotations
