@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("cli.serve:serve", "Serve an application. See: ssgi-gateway serve --help"),
     "dev": Command("cli.dev:dev", "Serve an application while it is being written, over HTTP; reloads on change."),
     "call": Command("tools.call.command:call", "Ask a gateway or a web server: curl for SCGI and FastCGI."),
+    "import": Command("tools.importers.command:main", "Turn uwsgi.ini, gunicorn.conf.py, unit.json ... into settings."),
     "doctor": Command("tools.doctor.command:main", "Say what is wrong between the web server and the gateway."),
     "top": Command("tools.top:top", "Watch a running server in a terminal."),
     "status": Command("tools.top:status", "Say how a running server is."),

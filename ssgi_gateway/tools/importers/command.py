@@ -1,0 +1,107 @@
+"""``ssgi-gateway import FILE``: reads the file, writes settings in TOML, each option's fate in comments."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ssgi_gateway.cli.arguments import parser, read
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings.sources import combine, options
+from ssgi_gateway.tools.config import write
+
+from . import gunicorn, unit, uwsgi
+from .rules import Imported
+
+__all__ = ["import_file", "main", "settings_file"]
+
+
+def procfile(text: str) -> Imported:
+    """Understand the line ``web:`` of a Procfile.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    for line in text.splitlines():
+        kind, _, command = line.partition(":")
+        if kind.strip() == "web":
+            return gunicorn.from_command(gunicorn.split(command))
+    raise ConfigurationError("there is no line 'web: ...' in it")
+
+
+READERS: Final[Mapping[str, Callable[[str], Imported]]] = {
+    ".ini": uwsgi.read,
+    ".py": gunicorn.read,
+    ".json": unit.read,
+    "Procfile": procfile,
+}
+"""By the end of the file's name."""
+
+
+def main(words: list[str]) -> int:
+    """``ssgi-gateway import``; ``words`` are the arguments behind it."""
+    made = parser("ssgi-gateway import", "Turn another server's configuration into settings of this one.")
+    made.add_argument("file", metavar="FILE", help="uwsgi.ini, gunicorn.conf.py, unit.json or Procfile.")
+    made.add_argument("--output", metavar="FILE", default="", help="Write it there; over no other text.")
+    given = read(made, words)
+    text = settings_file(import_file(Path(given.file)), given.file)
+    if given.output:
+        write(Path(given.output), text)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def import_file(path: Path) -> Imported:
+    """Understand a file by its name.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is of no kind that is known.
+    """
+    reader = next((found for end, found in READERS.items() if path.name.endswith(end)), None)
+    if reader is None:
+        raise ConfigurationError(
+            f"{path}: known by their names are uwsgi.ini, gunicorn.conf.py, unit.json and Procfile"
+        )
+    try:
+        return reader(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def settings_file(imported: Imported, source: str) -> str:
+    """The settings in TOML: what was taken as keys, everything else as comments.
+
+    Raises:
+        ConfigurationError: a value cannot be used here.
+    """
+    known = {".".join(option.path).replace("_", "-"): option for option in options()}
+    chosen = {name: (f"{source}: {name}", value) for name, value in imported.settings.items() if name in known}
+    combine({known[name].name: pair for name, pair in chosen.items()})
+    plain = {name: value for name, (_, value) in chosen.items() if "." not in name}
+    grouped = {name: value for name, (_, value) in chosen.items() if "." in name}
+    lines = [f"# Made of {source} by ssgi-gateway import. Try it: ssgi-gateway check --config THIS_FILE", ""]
+    lines += [f"{name} = {_toml(value)}" for name, value in plain.items()]
+    for group in dict.fromkeys(name.partition(".")[0] for name in grouped):
+        lines += ["", f"[{group}]"]
+        inside = {name.partition(".")[2]: it for name, it in grouped.items() if name.startswith(f"{group}.")}
+        lines += [f"{name} = {_toml(value)}" for name, value in inside.items()]
+    for outcome in ("replaced", "no counterpart", "taken"):
+        notes = [note for note in imported.notes if note.outcome == outcome]
+        if notes:
+            lines += ["", f"# {outcome.capitalize()}:"]
+            lines += [f"#   {note.option}\n#       {note.words}" for note in notes]
+    if imported.environment:
+        lines += ["", "# The application's environment, for the service that starts it:"]
+        lines += [f"#   {name}={value}" for name, value in imported.environment.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML; its strings, numbers, booleans and lists are written as in JSON."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,157 @@
+"""``uwsgi.ini`` and uWSGI's command line."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ssgi_gateway.errors import ConfigurationError
+
+from .rules import Imported, Rules, addresses, apply, ignored, listed, number, replaced, seconds, taken
+
+__all__ = ["RULES", "read"]
+
+NGINX_FILES: Final = replaced("the web server serves files: ssgi-gateway config nginx --static /URL=DIR")
+LOGS: Final = replaced("logs go to standard error, for journald or a file by the shell")
+GEVENT: Final = ignored("one event loop serves all connections; an application that waits uses threads or is async")
+PROCESSES: Final = ignored("the supervisor keeps the number of workers; ssgi-gateway reload, TTIN and TTOU change it")
+
+RULES: Final[Rules] = {
+    "socket": taken("uwsgi", addresses),
+    "uwsgi-socket": taken("uwsgi", addresses),
+    "fastcgi-socket": taken("fastcgi", addresses),
+    "scgi-socket": taken("scgi", addresses),
+    "http": taken("http", addresses),
+    "http-socket": taken("http", addresses),
+    "http11-socket": taken("http", addresses),
+    "chdir": taken("chdir"),
+    "pythonpath": taken("pythonpath", listed),
+    "python-path": taken("pythonpath", listed),
+    "pp": taken("pythonpath", listed),
+    "processes": taken("workers", number),
+    "workers": taken("workers", number),
+    "threads": taken("threads", number),
+    "uid": taken("user"),
+    "gid": taken("group"),
+    "umask": taken("umask"),
+    "chmod-socket": taken("socket-mode", lambda text: text or "666"),
+    "chown-socket": taken("socket-owner"),
+    "pidfile": taken("pid-file"),
+    "listen": taken("backlog", number),
+    "max-requests": taken("worker.max-requests", number),
+    "reload-on-rss": taken("worker.max-memory", lambda text: number(text) << 20),
+    "max-worker-lifetime": taken("worker.max-age", seconds),
+    "worker-reload-mercy": taken("deadlines.drain", seconds),
+    "reload-mercy": taken("deadlines.drain", seconds),
+    "limit-post": taken("max-body-size", number),
+    "buffer-size": taken("limits.max-head-size", number),
+    "harakiri": replaced("request-timeout: cancels or interrupts the one request, and the others go on"),
+    "socket-timeout": replaced("deadlines for each wait: deadlines.head, body, write, idle"),
+    "virtualenv": replaced("start the ssgi-gateway that is installed in this virtual environment"),
+    "home": replaced("start the ssgi-gateway that is installed in this virtual environment"),
+    "venv": replaced("start the ssgi-gateway that is installed in this virtual environment"),
+    "master": replaced("the supervisor is always there (workers = 0 is without)"),
+    "lazy-apps": replaced("workers load the application themselves unless preload = true"),
+    "lazy": replaced("workers load the application themselves unless preload = true"),
+    "enable-threads": replaced("threads are always possible"),
+    "die-on-term": replaced("SIGTERM always ends the server"),
+    "vacuum": replaced("sockets are removed at the end"),
+    "need-app": replaced("a start without an application fails"),
+    "single-interpreter": replaced("there is one interpreter for each worker"),
+    "thunder-lock": replaced("EPOLLEXCLUSIVE: one connection wakes one worker"),
+    "touch-reload": replaced("ssgi-gateway reload, or ssgi-gateway dev while developing"),
+    "py-autoreload": replaced("ssgi-gateway dev"),
+    "python-autoreload": replaced("ssgi-gateway dev"),
+    "manage-script-name": replaced("SCRIPT_NAME and PATH_INFO are made of the client's path; root-path sets the mount"),
+    "post-buffering": replaced("the web server collects uploads over SCGI and uwsgi; FastCGI streams them"),
+    "stats": replaced("status = ADDR: metrics for Prometheus, JSON, and a page"),
+    "procname": replaced("workers say what they are"),
+    "procname-prefix": replaced("workers say what they are"),
+    "auto-procname": replaced("workers say what they are"),
+    "daemonize": replaced("systemd: deploy/systemd has a service"),
+    "logto": LOGS,
+    "logto2": LOGS,
+    "log-master": LOGS,
+    "disable-logging": replaced("requests are not logged unless access-log is given: the web server does"),
+    "log-format": replaced("access-log, in the combined format or as JSON"),
+    "static-map": NGINX_FILES,
+    "check-static": NGINX_FILES,
+    "static-index": NGINX_FILES,
+    "offload-threads": NGINX_FILES,
+    "cheaper": PROCESSES,
+    "cheaper-initial": PROCESSES,
+    "cheaper-step": PROCESSES,
+    "cheaper-algo": PROCESSES,
+    "gevent": GEVENT,
+    "async": GEVENT,
+    "greenlet": GEVENT,
+    "asyncio": GEVENT,
+    "plugins": ignored("nothing has to be loaded"),
+    "plugin": ignored("nothing has to be loaded"),
+    "strict": ignored("unknown settings are always errors"),
+    "no-orphans": ignored("workers end when the supervisor does"),
+    "memory-report": replaced("status = ADDR shows the memory of each worker"),
+    "cron": ignored("a timer of systemd, or cron(8)"),
+    "spooler": ignored("a queue of tasks of its own: Celery, RQ, Dramatiq"),
+    "mule": ignored("a service of its own"),
+    "attach-daemon": ignored("a service of its own"),
+    "cache2": ignored("Redis or memcached"),
+    "emperor": ignored("a systemd service for each application: deploy/systemd has a template"),
+    "route": ignored("the web server's rewriting"),
+    "mount": ignored("one gateway for each application, each in a location of its own"),
+    "ini": ignored("include files are not followed: import them one by one"),
+}
+"""What each of uWSGI's options is here."""
+
+
+def read(text: str) -> Imported:
+    """Understand an ini file.
+
+    Raises:
+        ConfigurationError: it has no section ``[uwsgi]``.
+    """
+    options: list[tuple[str, str]] = []
+    section = ""
+    for line in text.splitlines():
+        line = line.strip()
+        if not line or line[0] in "#;":
+            continue
+        if line.startswith("["):
+            section = line.strip("[]").strip()
+        elif section == "uwsgi":
+            name, _, value = line.partition("=")
+            options.append((name.strip(), value.strip()))
+    if not options:
+        raise ConfigurationError("there is no section [uwsgi] in it")
+    return from_options(options)
+
+
+def from_options(options: list[tuple[str, str]]) -> Imported:
+    """Understand options in their order; ``%(name)`` and ``$(NAME)`` are placeholders of uWSGI's."""
+    imported = Imported()
+    module, attribute = "", ""
+    for name, value in options:
+        option = f"{name} = {value}" if value else name
+        if name in ("module", "wsgi", "wsgi-file", "file"):
+            module = value
+            imported.note(option, "taken", "app")
+        elif name == "callable":
+            attribute = value
+            imported.note(option, "taken", "app")
+        elif name == "env":
+            key, _, text = value.partition("=")
+            imported.environment[key] = text
+            imported.note(option, "replaced", "Environment= of the systemd service")
+        elif "%(" in value or "$(" in value or value.startswith("%"):
+            imported.note(option, "no counterpart", "it holds a placeholder: write its value")
+        elif name in ("master", "vacuum") or value.lower() not in ("false", "0", "off"):
+            apply(imported, RULES, name, option, value)
+    if module:
+        imported.settings["app"] = application(module, attribute)
+    return imported
+
+
+def application(module: str, attribute: str = "") -> str:
+    """The ``module:attribute`` of uWSGI's ``module``, ``wsgi-file`` and ``callable``."""
+    name, colon, inside = module.partition(":")
+    name = name.removesuffix(".py").strip("./").replace("/", ".")
+    return f"{name}:{inside if colon else attribute or 'application'}"

@@ -1,0 +1,237 @@
+"""Other servers' configurations: every option is taken, replaced, or said to have no counterpart; nothing is lost."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings.sources import combine, from_file, options
+from ssgi_gateway.tools.importers import gunicorn, unit, uwsgi
+from ssgi_gateway.tools.importers.command import import_file, main, settings_file
+from ssgi_gateway.tools.importers.rules import Imported, address
+
+KNOWN = {".".join(option.path).replace("_", "-") for option in options()}
+
+VALUES = ("1", "30", "info", "/run/x.sock", "user", "yes", "asgi")
+"""One of these fits any option."""
+
+
+def targets(rules):
+    """The settings that rules set."""
+    for name, rule in rules.items():
+        for value in VALUES:
+            imported = Imported()
+            try:
+                rule(imported, name, value)
+            except ValueError:
+                continue
+            yield from imported.settings
+            break
+
+
+@pytest.mark.parametrize("rules", [uwsgi.RULES, gunicorn.RULES, unit.RULES, unit.SETTINGS])
+def test_what_is_taken_is_a_setting_that_exists(rules):
+    assert set(targets(rules)) <= KNOWN
+
+
+def written(tmp_path: Path, name: str, text: str) -> tuple[dict, str]:
+    """The settings that a file becomes, which the gateway itself can read, and the whole text."""
+    (tmp_path / name).write_text(text)
+    made = settings_file(import_file(tmp_path / name), name)
+    (tmp_path / "made.toml").write_text(made)
+    combine(from_file(str(tmp_path / "made.toml")))
+    return tomllib.loads(made), made
+
+
+UWSGI = """\
+[uwsgi]
+; a comment
+module = mysite.wsgi:application
+chdir = /srv/mysite
+master = true
+processes = 4
+threads = 2
+socket = /run/mysite.sock
+http-socket = :8080
+chmod-socket = 660
+harakiri = 30
+max-requests = 5000
+reload-on-rss = 512
+limit-post = 10M
+env = DJANGO_SETTINGS_MODULE=mysite.settings
+static-map = /static=/srv/static
+cheaper = 2
+logto = /var/log/%n.log
+never-heard-of = 7
+
+[other]
+socket = /ignored
+"""
+
+
+def test_uwsgi(tmp_path):
+    settings, text = written(tmp_path, "uwsgi.ini", UWSGI)
+    assert settings == {
+        "app": "mysite.wsgi:application",
+        "chdir": "/srv/mysite",
+        "workers": 4,
+        "threads": 2,
+        "uwsgi": ["unix:/run/mysite.sock"],
+        "http": [":8080"],
+        "socket-mode": "660",
+        "max-body-size": 10 << 20,
+        "worker": {"max-requests": 5000, "max-memory": 512 << 20},
+    }
+    for option in ("harakiri = 30", "static-map", "cheaper = 2", "logto", "never-heard-of = 7"):
+        assert option in text
+    assert "DJANGO_SETTINGS_MODULE=mysite.settings" in text
+    assert "/ignored" not in text
+
+
+@pytest.mark.parametrize(
+    ("module", "attribute", "wanted"),
+    [
+        ("mysite.wsgi:application", "", "mysite.wsgi:application"),
+        ("mysite.wsgi", "", "mysite.wsgi:application"),
+        ("mysite.wsgi", "app", "mysite.wsgi:app"),
+        ("web/main.py", "app", "web.main:app"),
+    ],
+)
+def test_the_application_of_uwsgi(module, attribute, wanted):
+    assert uwsgi.application(module, attribute) == wanted
+
+
+GUNICORN = """\
+import multiprocessing
+bind = ["unix:/run/app.sock", "127.0.0.1:8000"]
+workers = multiprocessing.cpu_count() * 2 + 1
+threads = 4
+timeout = 30
+graceful_timeout = 20
+max_requests = 1000
+max_requests_jitter = 50
+preload_app = True
+loglevel = "INFO"
+forwarded_allow_ips = "*"
+raw_env = ["A=b"]
+secret = 5
+backlog = 2 ** 10
+
+def post_fork(server, worker):
+    pass
+"""
+
+
+def test_gunicorn(tmp_path):
+    settings, text = written(tmp_path, "gunicorn.conf.py", GUNICORN)
+    assert settings == {
+        "http": ["unix:/run/app.sock", "127.0.0.1:8000"],
+        "workers": "auto",
+        "threads": 4,
+        "preload": True,
+        "log-level": "info",
+        "deadlines": {"drain": 20.0},
+        "worker": {"max-requests": 1000},
+    }
+    for option in ("timeout = 30", "max_requests_jitter", "forwarded_allow_ips", "def post_fork", "backlog = 2 ** 10"):
+        assert option in text
+    assert "secret" in text
+    assert "A=b" in text
+
+
+UNIT = """\
+{"listeners": {"*:8080": {"pass": "applications/django"}, "127.0.0.1:80": {"pass": "applications/php"}},
+ "settings": {"http": {"max_body_size": 1000, "idle_timeout": 60}},
+ "applications": {
+   "php": {"type": "php"},
+   "django": {"type": "python 3.11", "path": ["/srv/a", "/srv/b"], "home": "/srv/venv", "module": "mysite.asgi",
+     "protocol": "asgi", "processes": {"max": 8, "spare": 2}, "limits": {"requests": 100, "timeout": 5},
+     "user": "www", "environment": {"A": "b"}, "prefix": "/shop/"}}}
+"""
+
+
+def test_unit(tmp_path):
+    settings, text = written(tmp_path, "unit.json", UNIT)
+    assert settings == {
+        "app": "mysite.asgi:application",
+        "pythonpath": ["/srv/a", "/srv/b"],
+        "interface": "asgi",
+        "workers": 8,
+        "user": "www",
+        "root-path": "/shop",
+        "http": [":8080"],
+        "max-body-size": 1000,
+        "worker": {"max-requests": 100},
+        "deadlines": {"keep-alive": 60.0},
+    }
+    assert "limits.timeout" in text
+    assert "applications/php" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("gunicorn mysite.wsgi -w 3 -b :80", {"app": "mysite.wsgi:application", "workers": 3, "http": [":80"]}),
+        ("uvicorn main:app --host 0.0.0.0 --port 80", {"app": "main:app", "http": ["0.0.0.0:80"]}),
+        ("uvicorn main:app --host 0.0.0.0 --port ${PORT}", {"app": "main:app"}),
+        ("uvicorn --uds /run/a.sock main:app --proxy-headers", {"app": "main:app", "http": ["unix:/run/a.sock"]}),
+        ("A=b exec python -m gunicorn 'app:create()' --preload --log-file -", {"app": "app:create()", "preload": True}),
+        ("uwsgi --socket /run/a.sock --module a:app", {"app": "a:app", "uwsgi": ["unix:/run/a.sock"]}),
+        ("granian --interface asgi main:app --workers 2", {"app": "main:app", "interface": "asgi", "workers": 2}),
+    ],
+)  # fmt: skip
+def test_a_procfile(tmp_path, line, wanted):
+    settings, _ = written(tmp_path, "Procfile", f"release: ./migrate\nweb: {line}\n")
+    assert settings == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("uwsgi.ini", "[other]\na = b\n", "no section [uwsgi]"),
+        ("gunicorn.conf.py", "bind = (\n", "line 1 is no Python"),
+        ("unit.json", "{", "no JSON"),
+        ("unit.json", '{"applications": {}}', "there are 0 of Python"),
+        ("Procfile", "worker: celery\n", "no line 'web: ...'"),
+        ("Procfile", "web: node server.js\n", "starts 'node'"),
+        ("x.yaml", "", "known by their names"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        import_file(tmp_path / name)
+    assert words in str(raised.value)
+    assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("/run/a.sock", "unix:/run/a.sock"),
+        ("unix:///run/a.sock", "unix:/run/a.sock"),
+        ("unix:/run/a.sock", "unix:/run/a.sock"),
+        ("tcp://127.0.0.1:80", "127.0.0.1:80"),
+        ("*:8080", ":8080"),
+        ("8000", ":8000"),
+        (":8000", ":8000"),
+        ("fd://3", "fd:3"),
+        ("[::1]:80", "[::1]:80"),
+    ],
+)
+def test_addresses(text, wanted):
+    assert address(text) == wanted
+
+
+def test_the_command_writes_a_file_once(tmp_path, capsys):
+    (tmp_path / "uwsgi.ini").write_text(UWSGI)
+    words = [str(tmp_path / "uwsgi.ini"), "--output", str(tmp_path / "ssgi-gateway.toml")]
+    assert main(words) == 0
+    assert main(words) == 0
+    (tmp_path / "ssgi-gateway.toml").write_text("mine\n")
+    with pytest.raises(ConfigurationError, match="differs"):
+        main(words)
+    assert (tmp_path / "ssgi-gateway.toml").read_text() == "mine\n"

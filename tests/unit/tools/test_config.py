@@ -1,0 +1,88 @@
+"""``config``: from answers to a site, and to a file; the real web servers are in tests/fronts."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.tools import config
+from ssgi_gateway.tools.fronts import FRONTS, Site
+
+
+def text_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert config.main(list(words)) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_each_web_server_has_a_file(front, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = text_of(front, "mysite.asgi:application", capsys=capsys)
+    assert "mysite.asgi:application" in text
+    assert text.endswith("\n")
+    assert "None" not in text
+
+
+def test_addresses_are_those_of_the_settings(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ssgi-gateway.toml").write_text('app = "a:b"\nfastcgi = ["127.0.0.1:9000"]\nwebsocket = [":9001"]\n')
+    text = text_of("nginx", capsys=capsys)
+    assert "server 127.0.0.1:9000;" in text
+    assert "server 127.0.0.1:9001;" in text
+    assert "fastcgi_pass" in text
+
+
+def test_the_version_decides_how_http2_is_written(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "listen 443 ssl http2;" in text_of("nginx", "--front-version", "1.22.1", capsys=capsys)
+    assert "http2 on;" in text_of("nginx", "--front-version", "1.27.0", capsys=capsys)
+
+
+def test_lighttpd_gets_in_band_websockets_where_it_can_tunnel_them(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    new = text_of("lighttpd", "--protocol", "scgi", "--front-version", "1.4.79", capsys=capsys)
+    old = text_of("lighttpd", "--protocol", "scgi", "--front-version", "1.4.69", capsys=capsys)
+    assert "proxy.server" not in new
+    assert "proxy.server" in old
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ngin"], "did you mean nginx?"),
+        (["caddy", "--protocol", "scgi"], "Caddy reaches the gateway over fastcgi"),
+        (["nginx", "--protocol", "fastcgi", "--websockets", "in-band"], "cannot go in-band over FastCGI"),
+        (["apache", "--websockets", "in-band"], "cannot go in-band through Apache"),
+        (["nginx", "--static", "static"], "is not /URL=DIRECTORY"),
+        (["haproxy", "--static", "/s=/srv"], "HAProxy serves no files"),
+        (["nginx", "--mount", "shop"], "is not a path such as /shop"),
+        (["nginx", "--domain", "a b"], "is not a host name"),
+        (["nginx", "--tls", "cert.pem"], "is not CERT,KEY"),
+        (["nginx", "--static", "/s=/srv/a;b"], "give a meaning to"),
+        (["nginx", "--front-version", "new"], "is not a version"),
+        (["nginx", "--websocket-path", "/ws/", "--websockets", "off"], "contradicts"),
+        (["nginx", "--websocket-path", "ws"], "is not a path such as /ws/"),
+        (["nginx", "--upload", "x"], "upload"),
+    ],
+)
+def test_what_cannot_be_had_is_said_in_one_line(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError) as raised:
+        config.main(words)
+    assert message in str(raised.value)
+
+
+def test_a_site_names_its_gateways_command():
+    site = Site(app="a:b", websockets="same-path", mount="/shop")
+    command = site.command()
+    assert "ssgi-gateway serve a:b" in command
+    assert "--websocket unix:/run/ssgi-gateway/websocket.sock" in command
+    assert "--root-path /shop" in command
+
+
+def test_output_is_written_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config.main(["nginx", "--output", "site.conf"]) == 0
+    (tmp_path / "site.conf").write_text("mine")
+    with pytest.raises(ConfigurationError, match="differs"):
+        config.main(["nginx", "--output", "site.conf"])
