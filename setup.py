@@ -86,6 +86,7 @@ HOT = (
     "server.websocket",
     "server.acceptor",
     "server.adoption",
+    "server.duty",
     "server.serve",
 )
 """The modules on the way of a request; each exists once as Python, and the codecs once more as Cython."""

@@ -209,6 +209,20 @@ class Exchange:
         self._deadline = None
         self.cancel()
 
+    # -- for whoever has waited too long -------------------------------------------------------------------------
+
+    def runs(self, task: Any) -> bool:
+        """Whether ``task`` is one of this exchange's."""
+        return self._holders is not None and task in self._holders
+
+    def in_thread(self) -> Any:
+        """What runs its code in a thread, an object with the ``thread``'s identifier, 0 once it has ended; or None."""
+        return next((task for task in self._holders or () if getattr(task, "thread", 0)), None)
+
+    def time_out(self) -> None:
+        """It has taken too long: answer for the application, and cancel what it does."""
+        raise NotImplementedError
+
     # -- for the two kinds of exchange ---------------------------------------------------------------------------
 
     def finished(self) -> bool:

@@ -12,6 +12,8 @@ key                       value
 ``protocol``              what carried the request: ``"scgi"``, ``"fastcgi"``, ``"websocket"`` (the direct port)
 ``request_id``            its name in every log line about it: the front's X-Request-ID if harmless, else made
 ``state``                 the worker's state, one dict for all requests
+``on_drain``              ``on_drain(handler, *args)``: call the handler, sync or async, when the server begins to
+                          drain, before it closes WebSockets; at once if it has begun already
 ``subprotocols``          WebSockets: what the client offered, a list
 ========================  =========================================================================================
 

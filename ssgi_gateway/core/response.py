@@ -410,6 +410,17 @@ class HttpResponse(Exchange):
         self.channel.abort_response()
         raise ValueError(problem)
 
+    def time_out(self) -> None:
+        """504 while nothing else was answered."""
+        tasks = tuple(self._holders or ())
+        if self._state == OPEN:
+            self._head = None
+            self.send_status(504)
+            self.send_headers([("Content-Type", "text/plain; charset=utf-8")])
+            self.send("Gateway Timeout\n")
+        for task in tasks:
+            task.cancel()
+
     def answer_failure(self, exc: BaseException | None) -> None:
         """Answer 500 if that is still possible, otherwise break the connection off."""
         if self._state == OPEN:

@@ -149,6 +149,33 @@ class Relay:
         if self.coroutine is not None:
             self.coroutine.close()
 
+    # -- for who looks where a task is (asyncio.Task.print_stack, monitors) ---------------------------------------
+
+    @property
+    def cr_frame(self) -> Any:
+        """The coroutine's frame."""
+        return getattr(self.coroutine, "cr_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        """What it waits for."""
+        return getattr(self.coroutine, "cr_await", None)
+
+    @property
+    def cr_code(self) -> Any:
+        """Its code."""
+        return getattr(self.coroutine, "cr_code", None)
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether it runs."""
+        return bool(getattr(self.coroutine, "cr_running", False))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("__qualname__", "__name__"):
+            return getattr(self.coroutine, name, "a task in reserve")
+        raise AttributeError(name)
+
     # -- as what the task waits for ------------------------------------------------------------------------------
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -199,7 +226,7 @@ class RequestTask(Task):
 
 
 # Not by assignment, which says that the application has marked the task.
-set_relay: Any = RequestTask.relay.__set__  # type: ignore[attr-defined]
+set_relay: Any = RequestTask.relay.__set__
 set_log_destroy_pending: Any = Task._log_destroy_pending.__set__  # type: ignore[attr-defined]
 
 

@@ -19,6 +19,7 @@ cdef class WebSocket(Exchange):
     cdef tuple _args
     cdef object _context
     cdef bint _busy
+    cdef public bint leaving
     cdef bint _starting
     cdef bint _stopped
     cdef object _taker

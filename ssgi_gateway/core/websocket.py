@@ -59,6 +59,7 @@ class WebSocket(Exchange):
         "_starting",
         "_stopped",
         "_taker",
+        "leaving",
         "status",
     )
 
@@ -79,6 +80,7 @@ class WebSocket(Exchange):
         self._context: Context | None = None  # in which the receiver runs
         self._busy = False
         self._rejected = 0
+        self.leaving = False  # the server has closed, and its peer has not yet
         self._starting = False  # an async handler's task is being made, and may have ended before that returns
         self._ended: tuple[int, str] | None = None
 
@@ -177,6 +179,13 @@ class WebSocket(Exchange):
         self.status = CLOSED
         self._drop_queue()
         return TRUE
+
+    def leave(self, code: int, reason: str) -> None:
+        """The server closes, for reasons of its own: nothing more is sent, what still arrives is delivered."""
+        if self.status is ACCEPTED:
+            self.leaving = True
+            self.channel.send_close(code, reason)
+            self.status = CLOSED
 
     # -- handlers ------------------------------------------------------------------------------------------------
 
@@ -285,6 +294,14 @@ class WebSocket(Exchange):
         """The peer left before the upgrade was decided."""
         self.ended(1006, "")
 
+    def time_out(self) -> None:
+        """504 while nothing else was answered."""
+        tasks = tuple(self._holders or ())
+        if self.status is PENDING:
+            self.reject(504)
+        for task in tasks:
+            task.cancel()
+
     def answer_nothing(self) -> None:
         """A pending WebSocket that nobody can answer any more is refused."""
         logger.error("%s: the application neither accepted nor rejected the WebSocket", self.label())
@@ -342,7 +359,7 @@ class WebSocket(Exchange):
             if self._queue and not self._busy and perf_counter() > until:
                 self._busy = True
                 self.channel.scope.loop.call_soon(self._next_turn)
-        if not self._busy and self.status is ACCEPTED:
+        if not self._busy and (self.status is ACCEPTED or self.leaving):
             self._stopped = False
             self.channel.receive_more()
 

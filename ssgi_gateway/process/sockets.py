@@ -60,7 +60,7 @@ def enter(directory: str) -> None:
 
 def any_address(settings: Settings) -> bool:
     """Whether there is an address at all."""
-    return any(getattr(settings, protocol) for protocol in PROTOCOLS)
+    return systemd.passed(os.environ) > 0 or any(getattr(settings, protocol) for protocol in PROTOCOLS)
 
 
 def addresses(settings: Settings) -> list[Wanted]:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ssgi_gateway import __version__
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.table import (
+    BEAT,
+    CALL_SINCE,
     EXITS,
     GENERATION,
     H_GENERATION,
@@ -57,6 +59,12 @@ SIGNALS: Final[Mapping[int, Callable[[], states.Event]]] = {
     signal.SIGUSR2: states.Usr2,
 }
 """What a signal means to the plan, for those that mean nothing else."""
+
+LOOK: Final = 1.0
+"""Seconds between two looks at the workers' signs of life, where ``request_timeout`` is set."""
+
+GRACE: Final = 7.0
+"""Seconds that a worker has to notice and interrupt a request by itself."""
 
 COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})
 """Signals of which two are more than one."""
@@ -112,6 +120,8 @@ class Supervisor:
         self.announce = announce
         self.directory = os.getcwd()
         self.state = states.State(wanted_workers(settings.workers), limits(settings))
+        self.patience = patience(settings)
+        self.next_look = time.monotonic() if self.patience else states.NEVER
         self.templates: dict[int, Template] = {}
         self.workers: dict[int, Channel] = {}  # by seat
         self.pids: dict[int, int] = {}  # of workers: seat by process id
@@ -151,16 +161,31 @@ class Supervisor:
         return self.status
 
     def _step(self) -> None:
-        due = min(plan.next_due(self.state), self.next_watchdog)
+        due = min(plan.next_due(self.state), self.next_watchdog, self.next_look)
         timeout = None if due == states.NEVER else max(0.0, due - time.monotonic())
         for key, _ in self.selector.select(timeout):
             self._handle(key.data)
         now = time.monotonic()
         if plan.next_due(self.state) <= now:
             self._hear(states.Tick())
+        if self.next_look <= now:
+            self.next_look = now + LOOK
+            self._look_for_stuck()
         if self.next_watchdog <= now:
             self.next_watchdog = now + self.watchdog
-            systemd.notify("WATCHDOG=1")
+            if self._alive():
+                systemd.notify("WATCHDOG=1")
+
+    def _look_for_stuck(self) -> None:
+        """Workers that cannot even be interrupted, and say nothing."""
+        for seat in list(self.state.seats.values()):
+            if seat.state == states.READY and is_stuck(self.table, seat.number, self.patience):
+                self._hear(states.WorkerStuck(seat.number))
+
+    def _alive(self) -> bool:
+        """Whether anybody serves, or nobody can be expected to."""
+        ready = [seat.number for seat in self.state.seats.values() if seat.state == states.READY]
+        return not ready or any(not is_silent(self.table, seat, self.watchdog) for seat in ready)
 
     def _handle(self, handler: Callable[[], None]) -> None:
         try:
@@ -244,6 +269,8 @@ class Supervisor:
         except (ConfigurationError, OSError) as error:
             self._hear(states.Refused(str(error)))
             return
+        self.patience = patience(settings)
+        self.next_look = time.monotonic() if self.patience else states.NEVER
         self._hear(states.Hup(wanted_workers(settings.workers), limits(settings)))
 
     def _reopen_logs(self) -> None:
@@ -585,6 +612,27 @@ def limits(settings: Settings) -> states.Limits:
     """What the plan needs of the settings."""
     deadlines = settings.deadlines
     return states.Limits(start=deadlines.start, drain=deadlines.drain, stop_delay=settings.stop_delay)
+
+
+def is_silent(table: Table, seat: int, seconds: float) -> bool:
+    """Whether a worker's loop has not turned for so long."""
+    return table.seat(seat).words[BEAT] < time.monotonic_ns() - int(seconds * 1e9)
+
+
+def is_stuck(table: Table, seat: int, seconds: float) -> bool:
+    """Whether a worker has been in one call, and its loop has not turned, for so long."""
+    began = table.seat(seat).words[CALL_SINCE]
+    return 0 < began < time.monotonic_ns() - int(seconds * 1e9) and is_silent(table, seat, seconds)
+
+
+def patience(settings: Settings) -> float:
+    """Seconds after which a worker that does not turn is given up; 0 for never."""
+    return settings.request_timeout + GRACE if settings.request_timeout else 0.0
+
+
+NEEDED: Final = (
+    "listeners", "templates", "workers", "pids", "adoption", "beats", "report", "reloads", "terminal", "signals",
+)  # fmt: skip
 
 
 def check_known(known: Mapping[str, Any]) -> None:

@@ -15,9 +15,15 @@ from typing import Final
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.address import Address
 
-__all__ = ["inherited", "notify", "watchdog_interval"]
+__all__ = ["inherited", "notify", "passed", "watchdog_interval"]
 
 FIRST: Final = 3  # SD_LISTEN_FDS_START
+
+
+def passed(environ: Mapping[str, str]) -> int:
+    """How many sockets are here for this process."""
+    count = environ.get("LISTEN_FDS", "")
+    return int(count) if environ.get("LISTEN_PID") == str(os.getpid()) and count.isdecimal() else 0
 
 
 def inherited(environ: Mapping[str, str], protocols: Sequence[str], named: Sequence[int]) -> list[tuple[str, Address]]:
@@ -31,12 +37,7 @@ def inherited(environ: Mapping[str, str], protocols: Sequence[str], named: Seque
     Raises:
         ConfigurationError: one of them says not what to speak there.
     """
-    if environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    try:
-        count = int(environ.get("LISTEN_FDS", ""))
-    except ValueError:
-        return []
+    count = passed(environ)
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     found = []
     for place in range(count):

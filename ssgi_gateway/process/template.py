@@ -76,18 +76,24 @@ def main() -> int:
     os.set_inheritable(CONTROL, False)
     try:
         loaded = _load(channel)
+        if loaded is not None:
+            gc.freeze()
+            channel.send("loaded")
+            _obey(channel, loaded)
     except ConfigurationError as error:
         channel.send("failed", "2", str(error))
         return 2
-    if loaded is None:
-        return 0
-    gc.freeze()
-    channel.send("loaded")
+    finally:
+        channel.close()
+    return 0
+
+
+def _obey(channel: Channel, loaded: Loaded) -> None:
+    """Fork on command until the supervisor is gone."""
     while (message := _next(channel)) is not None:
         words, descriptors = message
         if words[0] == "fork":
             _fork(channel, loaded, int(words[1]), descriptors[0])
-    return 0
 
 
 def _next(channel: Channel) -> tuple[list[str], list[int]] | None:

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.table import Seat, Table
 from ssgi_gateway.process import sockets
 from ssgi_gateway.process.messages import Channel
+from ssgi_gateway.process.stuck import Stuck
 from ssgi_gateway.process.system import entitle
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.control import Control
@@ -32,11 +34,18 @@ if TYPE_CHECKING:
     import asyncio
 
     from ssgi_gateway.process.template import Loaded
+    from ssgi_gateway.server.duty import Duty
     from ssgi_gateway.settings import Settings
 
 __all__ = ["application_of", "main"]
 
 logger = logging.getLogger("ssgi_gateway.process")
+
+GOLDEN: Final = 0.6180339887
+"""Multiples of it are as far from each other, modulo 1, as they can be."""
+
+MEMORY_TICKS: Final = 4
+"""Ticks, of half a second, between two looks at the memory."""
 
 LAST_SECONDS: Final = 5
 """Seconds for what runs at the exit (atexit); then SIGALRM ends the process."""
@@ -110,8 +119,14 @@ def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> i
         ends = tuple(stack.enter_context(socket.socket(fileno=fd)) for fd in loaded.adoption)
         control = WorkerControl(channel, (ends[0], ends[1]), application, loaded.names)
         control.seat = place
+        care = Care(loaded, seat, control)
+        control.care = care
+        control.observers.append(care.duty)
         run = engine.module("server.serve", settings.codec).run
-        return int(run(settings, application, opened, control))
+        try:
+            return int(run(settings, application, opened, control))
+        finally:
+            care.stop()
 
 
 class WorkerControl(Control):
@@ -131,7 +146,9 @@ class WorkerControl(Control):
         self._channel = channel
         self._application = application
         self._names = names
+        self.private = [channel.fileno(), *(end.fileno() for end in adoption)]
         self._last = False
+        self.care: Care | None = None
 
     @property
     def alone(self) -> bool:
@@ -140,6 +157,8 @@ class WorkerControl(Control):
     def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:
         self._loop = loop
         self._cancel = cancel
+        if self.care is not None:
+            self.care.start(loop)
         for number in (signal.SIGTERM, signal.SIGQUIT):
             loop.add_signal_handler(number, self._on_signal)
         loop.add_reader(self._channel.fileno(), self._on_message)
@@ -148,6 +167,13 @@ class WorkerControl(Control):
     def ready(self) -> None:
         served = (self._application.http, self._application.websocket)
         self._channel.send("ready", *("1" if it is not None else "0" for it in served), *self._names)
+
+    def give_up(self, why: str) -> None:
+        """Ask to be replaced."""
+        if why == "stuck":
+            self._channel.send("stuck")
+        else:
+            self._channel.send("worn", why)
 
     def _on_signal(self) -> None:
         if self.stopping:
@@ -173,6 +199,64 @@ class WorkerControl(Control):
         if last and self.stopping and self.gateway is not None and self.gateway.adoption is not None:
             self.gateway.adoption.abandon()
         self.stop()
+
+
+class Care:
+    """What a worker does about itself: see ``server.duty`` and ``stuck``."""
+
+    def __init__(self, loaded: Loaded, seat: int, control: WorkerControl) -> None:
+        settings = loaded.settings
+        self._control = control
+        self._settings = settings.worker
+        self._began = time.monotonic()
+        self._ticks = 0
+        # No two seats have the same limits, and so do not wear out together.
+        share = 0.9 + 0.2 * (seat * GOLDEN % 1)
+        self._most_requests = int(self._settings.max_requests * share)
+        self._longest = self._settings.max_age * share
+        tracked = bool(settings.request_timeout or settings.slow_request)
+        duty_class = engine.module("server.serve", settings.codec).Duty
+        self.duty: Duty = duty_class(tracked, self._tick, None)
+        self._stuck = (
+            Stuck(self.duty, settings.slow_request, settings.request_timeout, control.give_up) if tracked else None
+        )
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop runs."""
+        if self._stuck is not None:
+            self._stuck.start(loop)
+
+    def stop(self) -> None:
+        """It does no more."""
+        if self._stuck is not None:
+            self._stuck.stop()
+
+    def _tick(self) -> None:
+        if self._stuck is not None:
+            self._stuck.tick()
+        self._ticks += 1
+        if self._most_requests and self.duty.requests >= self._most_requests:
+            self._wear("requests")
+        elif self._longest and time.monotonic() - self._began >= self._longest:
+            self._wear("age")
+        elif self._too_large():
+            self._wear("memory")
+
+    def _too_large(self) -> bool:
+        limit = self._settings.max_memory
+        return bool(limit) and self._ticks % MEMORY_TICKS == 0 and resident_memory() > limit
+
+    def _wear(self, why: str) -> None:
+        if self._ticks >= 0 and not self._control.stopping:
+            self._control.give_up(why)
+            self._most_requests, self._longest = 0, 0.0
+            self._ticks = -1 << 62  # once is enough
+
+
+def resident_memory() -> int:
+    """Bytes of this process that are in memory (proc(5), ``statm``)."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _leave() -> None:

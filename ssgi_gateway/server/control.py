@@ -31,18 +31,20 @@ class Control:
             process (EPOLLEXCLUSIVE).
         adoption: the two ends of the pair through which idle connections change their process, the one to read and the
             one to write; ``None`` for a process that serves alone.
-        close_spread: seconds over which the drain closes WebSockets.
         seat: where this process writes down what it does; ``serve`` makes a table of its own where there is none.
+        private: descriptors that children of the application must not have.
+        observers: those who look at this server besides the settings' own; set before ``serve``.
         gateway: the server's, once ``serve`` has made it.
     """
 
     shared = False
     adoption: tuple[socket.socket, socket.socket] | None = None
-    close_spread = 0.0
     seat: Seat | None = None
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
+        self.private: list[int] = []
+        self.observers: list[Any] = []
         self.gateway: Gateway | Any = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:

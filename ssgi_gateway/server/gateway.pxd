@@ -4,6 +4,7 @@ from .reactor cimport Reactor
 cdef class Gateway(Reactor):
     cdef public object adoption
     cdef public bint development
+    cdef public dict drain_handlers
     cdef public bint draining
     cdef public bint front_files
     cdef public object http_app

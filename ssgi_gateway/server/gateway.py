@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from time import gmtime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,7 @@ class Gateway(Reactor):
         "body_timeout",
         "date",
         "development",
+        "drain_handlers",
         "draining",
         "front_files",
         "head_timeout",
@@ -79,6 +81,7 @@ class Gateway(Reactor):
         self.offload = FileOffload(settings)
         self.state: dict[str, Any] = {}
         self.draining = False
+        self.drain_handlers: dict[Any, list[tuple[Any, tuple[Any, ...], Any]]] = {}  # by exchange
         self.date = DateLine()  # for those protocols whose answers need one
         self.date.line = date_line()
         self.adoption: Adoption | None = None  # takes idle connections during a drain; None: they are closed
@@ -93,6 +96,20 @@ class Gateway(Reactor):
         self.head_timeout = settings.deadlines.head
         self.body_timeout = settings.deadlines.body
         self.keep_alive = settings.deadlines.keep_alive
+
+    def on_drain(self, exchange: Any, handler: Any, *args: Any) -> None:
+        """``res.extensions["on_drain"]``: the handler runs in a copy of the context in which this is called."""
+        if self.draining:
+            exchange._notify(handler, args, copy_context())
+        else:
+            self.drain_handlers.setdefault(exchange, []).append((handler, args, copy_context()))
+
+    def tell_drain(self) -> None:
+        """The drain begins: tell those who asked for it."""
+        told, self.drain_handlers = self.drain_handlers, {}
+        for exchange, handlers in told.items():
+            for handler, args, context in handlers:
+                exchange._notify(handler, args, context)
 
     def sweep(self) -> None:
         """As ``Reactor.sweep``; and it is later now."""

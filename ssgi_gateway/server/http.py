@@ -11,6 +11,7 @@ asks. While an exchange runs the connection is read for one of two reasons: the 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
@@ -305,7 +306,11 @@ class HttpProtocol(Protocol):
         self.connection_lost()
 
     def describe(self) -> dict[str, Any]:
-        described: dict[str, Any] = {"protocol": self.codec.protocol, "state": self.gateway.state}
+        described: dict[str, Any] = {
+            "protocol": self.codec.protocol,
+            "state": self.gateway.state,
+            "on_drain": partial(self.gateway.on_drain, self._exchange),
+        }
         if self._upgrade is not None:
             described["subprotocols"] = list(self._upgrade.subprotocols)
         return described
@@ -318,12 +323,13 @@ class HttpProtocol(Protocol):
         if headers is not None:
             head.add(headers)
         head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type]  # set before the call
+        described = self.describe()
         self._release(101)
         connection = self.connection
         connection.write_many(self.codec.encode(head, None, False))
         if self.gateway.observer is not None:
             self.gateway.observer.websocket_opened(socket)
-        carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, self.describe())
+        carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, described)
         carrier.begin(self.codec.trailing_data())
         return carrier
 
@@ -336,6 +342,8 @@ class HttpProtocol(Protocol):
             status: what was answered for the application; 0 where it answered itself.
         """
         exchange, self._exchange = self._exchange, None
+        if self.gateway.drain_handlers and status != 101:
+            self.gateway.drain_handlers.pop(exchange, None)
         observer = self.gateway.observer
         if exchange is not None and observer is not None:
             observer.request_ended(exchange, status or exchange.answered() or CLIENT_GONE, clock() - exchange.began)

@@ -14,6 +14,7 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.sink import Sink
 from ssgi_gateway.observe.table import Seat, own_table
 from ssgi_gateway.server.control import Control
+from ssgi_gateway.server.forks import close_in_children
 
 from ..observe.access_log import FIELDS, AccessLog
 from ..observe.hooks import HookObserver
@@ -26,8 +27,10 @@ from ..wire.uwsgi.codec import UwsgiCodec
 from . import system
 from .acceptor import Acceptor
 from .adoption import Adoption
+from .duty import Duty  # noqa: F401 - for workers; half a build is found out by importing this module
 from .gateway import Gateway
 from .reactor import SWEEP
+from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
@@ -40,6 +43,10 @@ logger = logging.getLogger("ssgi_gateway.server")
 HEAP: Final = 1 << 20
 """Bytes of the largest block that is to come from the heap. Twice as much stays there: room for a few reads
 (``system.RECEIVE_SIZE``) and what is made of them."""
+
+
+DRAIN_NOTICE: Final = 1.0
+"""Seconds that handlers of ``on_drain`` have before WebSockets are closed."""
 
 
 async def serve(listeners: Sequence[Listener], application: Application, settings: Settings, control: Control) -> None:
@@ -56,7 +63,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     """
     seat = own_seat(settings, control)
     hooks = load_hooks(settings)
-    observer = together([*observers(settings, seat), *([] if hooks is None else [hooks])])
+    observer = together([*control.observers, *observers(settings, seat), *([] if hooks is None else [hooks])])
     http_app, websocket_app = application.http, application.websocket
     if hooks is not None:
         hooks.start()
@@ -80,7 +87,8 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
             if seat is not None:
                 seat.state = "retiring"
             stop_listening(gateway, acceptors, listeners, control.alone, adoption)
-            await drain(gateway, settings.deadlines.drain, control)
+            spread = 0.0 if control.alone else settings.websockets.close_spread
+            await drain(gateway, settings.deadlines.drain, spread)
         finally:
             if not gateway.draining:
                 stop_listening(gateway, acceptors, listeners, control.alone, adoption)
@@ -180,14 +188,28 @@ def stop_listening(
             gateway.adoption = adoption
 
 
-async def drain(gateway: Gateway, bound: float, control: Control) -> None:
-    """Let what is in progress end, for at most ``bound`` seconds."""
-    for connection in tuple(gateway.connections):
-        protocol = connection.protocol
-        if protocol is not None:  # the end of another connection may have been the end of this one
-            protocol.shut_down()
+async def drain(gateway: Gateway, bound: float, spread: float) -> None:
+    """Let what is in progress end.
+
+    Args:
+        gateway: whose connections they are.
+        bound: seconds it may take.
+        spread: seconds over which WebSockets are closed, so that their clients do not come back all at once.
+    """
     try:
         async with asyncio.timeout(bound):
+            await announce_drain(gateway)
+            sockets = []
+            for connection in tuple(gateway.connections):
+                protocol = connection.protocol
+                if type(protocol) is WebSocketProtocol:
+                    sockets.append(protocol)
+                elif protocol is not None:  # the end of another connection may have been the end of this one
+                    protocol.shut_down()
+            for place, protocol in enumerate(sockets):
+                if place and spread:
+                    await asyncio.sleep(spread / len(sockets))
+                protocol.shut_down()
             await gateway.when_empty()
             while gateway.scope.tasks:
                 await asyncio.wait(tuple(gateway.scope.tasks))
@@ -196,6 +218,16 @@ async def drain(gateway: Gateway, bound: float, control: Control) -> None:
             "%d connections and %d tasks were still busy after %.0f s; they were cut off",
             len(gateway.connections), len(gateway.scope.tasks), bound,
         )  # fmt: skip
+
+
+async def announce_drain(gateway: Gateway) -> None:
+    """Tell applications that asked for it (``on_drain``), and give them a moment to do something about it."""
+    if gateway.drain_handlers:
+        before = set(gateway.scope.tasks)
+        gateway.tell_drain()
+        started = set(gateway.scope.tasks) - before
+        if started:
+            await asyncio.wait(started, timeout=DRAIN_NOTICE)
 
 
 async def cut_off(gateway: Gateway) -> None:
@@ -238,6 +270,7 @@ def run(
             pass
 
     keep_heap()
+    close_in_children([listener.socket for listener in listeners], control.private)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         loop = runner.get_loop()
         application.before_loop(loop)

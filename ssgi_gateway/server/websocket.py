@@ -5,6 +5,7 @@ as the state says. What moves in either direction is a sign of life, and the tim
 has left this machine, however much lay before it::
 
     OPEN --our Close--> CLOSING --the peer's Close, or the deadline--> the connection ends
+                        (messages are delivered meanwhile where the server closes, and not where the application does)
     OPEN --the peer's Close--> echoed, the connection ends
     OPEN --protocol error--> our Close with its code, the connection ends
 """
@@ -159,7 +160,7 @@ class WebSocketProtocol(Protocol):
 
     def shut_down(self) -> None:
         if self._state == RUNNING:
-            self.socket.close(GOING_AWAY, "the server is restarting")
+            self.socket.leave(GOING_AWAY, "the server is restarting")
 
     # -- what the codec says -------------------------------------------------------------------------------------
 
@@ -201,7 +202,9 @@ class WebSocketProtocol(Protocol):
             if self.gateway.observer is not None:
                 self.gateway.observer.message_received(self.socket, event.message)
             self._flush()  # automatic answers go out before the application hears of anything
-            if self._state == RUNNING and not self.socket.deliver(event.message):
+            # RFC 6455 5.5.1 has the peer answer our Close, and what it sends before that it does not know to be late.
+            # A server that restarts still takes it; an application that closes has said that it wants no more.
+            if (self._state == RUNNING or self.socket.leaving) and not self.socket.deliver(event.message):
                 self._full = True
             return 1 + len(event.message) // 16384
         if type(event) is CloseReceived:
@@ -277,6 +280,8 @@ class WebSocketProtocol(Protocol):
             self._ended(code, reason)
 
     def _ended(self, code: int, reason: str) -> None:
+        if self.gateway.drain_handlers:
+            self.gateway.drain_handlers.pop(self.socket, None)
         if self.gateway.observer is not None:
             self.gateway.observer.websocket_closed(self.socket, code)
         self.socket.ended(code, reason)

@@ -162,6 +162,11 @@ class WebSocketSettings(Group):
         20.0, "A peer that has sent nothing for this long after a ping is gone (1006).", unit="seconds", minimum=0.01
     )
     close_timeout: float = setting(10.0, "How long our Close frame may stay unanswered.", unit="seconds", minimum=0.01)
+    close_spread: float = setting(
+        2.0,
+        "A worker that retires closes its WebSockets (1012) over so long: clients then do not come back all at once.",
+        unit="seconds",
+    )
     deflate: bool = setting(True, "Accept permessage-deflate (RFC 7692) when a client offers it.")
     origins: tuple[str, ...] | None = setting(
         None,
@@ -431,6 +436,18 @@ class Settings(Group):
         unit="connections",
         minimum=1,
         section=LISTENERS,
+    )
+    request_timeout: float = setting(
+        0.0,
+        "A request that has not begun to be answered after this is ended: its task is cancelled, its thread or the "
+        "event loop interrupted, and if nothing helps the worker is replaced; 0 for never.",
+        unit="seconds",
+    )
+    slow_request: float = setting(
+        0.0,
+        "A request that has not begun to be answered after this is logged, with where all threads and tasks are; 0 for "
+        "never.",
+        unit="seconds",
     )
     max_body_size: int = setting(
         0,

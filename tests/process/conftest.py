@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from ssgi_gateway.process import report
 from tests.harness.gateway import Gateway, to_nginx
 from tests.harness.nginx import Nginx, Server
 from tests.harness.process import wait_until
@@ -27,14 +29,16 @@ class Fleet:
     """A gateway with workers, its nginx, the counts of its application; a context manager."""
 
     def __init__(self, folder: Path, workers: int, *options: str, app: str = "tests.apps.counted:app", **env: str):
+        self.killed = False
         self.counts = folder / "counts"
         self.counts.write_bytes(b"")
         os.truncate(self.counts, SPAN * 40)
         self.gateway = Gateway(
-            app, folder, scgi=["unix"], fastcgi=["unix"], websocket=["unix"],
+            app, folder, scgi=["unix"], fastcgi=["unix"], websocket=[] if app.endswith("wsgi") else ["unix"],
             options=("--workers", str(workers), *options), env={"COUNTS": str(self.counts), **env},
         )  # fmt: skip
-        places = {"scgi": self.gateway.scgi[0], "fastcgi": self.gateway.fastcgi[0], "proxy": self.gateway.websocket[0]}
+        direct = self.gateway.websocket or self.gateway.scgi
+        places = {"scgi": self.gateway.scgi[0], "fastcgi": self.gateway.fastcgi[0], "proxy": direct[0]}
         upstreams = "".join(
             f"upstream {name}_upstream {{ server {to_nginx(place)} max_fails=0; {kept} }}\n"
             for (name, place), kept in zip(places.items(), ("", "keepalive 32;", ""), strict=True)
@@ -59,8 +63,6 @@ class Fleet:
 
     def reload(self, number: int, timeout: float = 60) -> None:
         """Ask for a reload and wait until it is done; ``number`` of the generation that serves then."""
-        import signal
-
         self.signal(signal.SIGHUP)
         self.gateway.wait_for_log(f"generation {number} serves", timeout)
 
@@ -68,9 +70,20 @@ class Fleet:
         """Process ids of the workers that are there."""
         return children(self.pid, "worker")
 
+    def ready(self) -> list[int]:
+        """Process ids of the workers that serve, those that retire or start apart."""
+        return [pid for _, pid, _, state, _ in report.read(self.pid)["workers"] if state == "ready"]
+
     def wait_for_workers(self, count: int) -> list[int]:
-        wait_until(lambda: len(self.workers()) == count, f"{count} workers")
-        return self.workers()
+        """Wait until so many serve, and nobody else is there."""
+        wait_until(lambda: len(self.ready()) == len(self.workers()) == count, f"{count} workers")
+        return self.ready()
+
+    def kill(self) -> None:
+        """Kill the supervisor."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.gateway.process.wait()
+        self.killed = True
 
     def __enter__(self) -> Fleet:
         return self
@@ -78,7 +91,10 @@ class Fleet:
     def __exit__(self, *exc: object) -> None:
         with contextlib.ExitStack() as stack:
             stack.callback(self.nginx.stop)
-            self.gateway.__exit__(*exc)
+            if self.killed:
+                self.gateway.kill()
+            else:
+                self.gateway.__exit__(*exc)
 
 
 def children(pid: int, kind: str = "") -> list[int]:

@@ -22,6 +22,7 @@ cdef class ThreadedCall(WsgiCall):
     cdef object _spool
     cdef Py_ssize_t _taken
     cdef bytes _whole
+    cdef public unsigned long thread
 
     cpdef object init(self, WorkerPool pool, HttpResponse res, object app, dict base)
     cpdef object submit(self, object spool)

@@ -66,6 +66,7 @@ class ThreadedCall(WsgiCall):
         "_spool",
         "_taken",
         "_whole",
+        "thread",
     )
 
     def __init__(self, pool: WorkerPool, res: HttpResponse, app: Callable[..., Any], base: dict[str, Any]) -> None:
@@ -90,6 +91,7 @@ class ThreadedCall(WsgiCall):
         self._taken = 0
         self._held = 0  # bytes given to a response whose peer takes no more at the moment
         self._gate: threading.Condition | None = None
+        self.thread = 0  # the identifier of the thread that runs the application; 0 before and after
 
     def submit(self, spool: Any) -> None:
         """Queue it, with its body if that was collected in a file; on the loop."""
@@ -108,11 +110,14 @@ class ThreadedCall(WsgiCall):
         """Serve the request; never raises."""
         if self._aborted and self._is_in_vain():
             return
+        self.thread = threading.get_ident()
         try:
             self._res.channel.scope.loop.fresh().run(self._serve)
         except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
             self._error = error
             self._post()
+        finally:
+            self.thread = 0
         if self._spool is not None:
             self._spool.close()
 

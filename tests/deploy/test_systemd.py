@@ -1,0 +1,182 @@
+"""The unit files, by systemd's own judgement, and what a service says and is given, with stand-ins for systemd."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.gateway import ROOT
+from tests.harness.process import Process, wait_until
+
+UNITS = ROOT / "deploy" / "systemd"
+COMMAND = f"{Path(sys.executable).parent}/ssgi-gateway"
+
+pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+
+
+@pytest.fixture
+def units(tmp_path):
+    """The files with a command that exists, and an instance of the template."""
+    for unit in UNITS.iterdir():
+        text = re.sub(r"/srv/(?:app|%i)/\.venv/bin/ssgi-gateway", COMMAND, unit.read_text())
+        (tmp_path / unit.name).write_text(text)
+        (tmp_path / unit.name.replace("@", "@shop")).write_text(text)
+    return tmp_path
+
+
+def analyze(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["ssgi-gateway", "ssgi-gateway@shop"])
+def test_systemd_finds_nothing_wrong(units, name):
+    files = [str(units / f"{name}.{kind}") for kind in ("service", "socket")]
+    done = analyze("verify", "--recursive-errors=yes", *files)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_verification_would_find_something(units):
+    service = units / "ssgi-gateway.service"
+    service.write_text(service.read_text().replace("KillMode=mixed", "KilMode=mixed"))
+    assert analyze("verify", "--recursive-errors=yes", str(service)).returncode != 0
+
+
+@pytest.mark.parametrize("name", ["ssgi-gateway", "ssgi-gateway@shop"])
+def test_exposure_is_under_3(units, name):
+    done = analyze("security", "--offline=true", str(units / f"{name}.service"))
+    score = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert score, done.stdout + done.stderr
+    assert float(score[1]) < 3
+
+
+def ask(path: Path) -> bytes:
+    head = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/x\x00"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(path))
+        client.sendall(b"%d:%s," % (len(head), head))
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    return answer
+
+
+def test_sockets_with_names(tmp_path):
+    """They are served by what their names say, not removed at the end, and unknown to the application."""
+    path = tmp_path / "s"
+    words = [sys.executable, "-m", "ssgi_gateway", "serve", "tests.deploy.test_systemd:environment", "--workers", "1"]
+    server = Process(
+        ["systemd-socket-activate", "-l", str(path), "--fdname=scgi", "-E", f"PYTHONPATH={ROOT}", *words],
+        tmp_path / "log",
+        cwd=ROOT,
+    )
+    try:
+        wait_until(path.exists, "the socket")
+        answer = ask(path)
+        assert answer.endswith(b"\r\n\r\n[]"), server.text()
+        assert server.stop() == 0
+        assert path.exists()
+    finally:
+        server.kill()
+
+
+def environment(type, server_address, remote_address, method, path, query_string, get_header, res):
+    """An application that shows which of systemd's variables it was given."""
+    res.send(str([name for name in os.environ if name.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_"))]))
+
+
+def test_a_socket_whose_name_says_nothing_is_refused(tmp_path):
+    words = [sys.executable, "-m", "ssgi_gateway", "serve", "tests.deploy.test_systemd:environment"]
+    server = Process(
+        ["systemd-socket-activate", "-l", str(tmp_path / "s"), "--fdname=ftp", "-E", f"PYTHONPATH={ROOT}", *words],
+        tmp_path / "log",
+        cwd=ROOT,
+    )
+    try:
+        wait_until((tmp_path / "s").exists, "the socket")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "s"))
+            assert server.wait() == 2
+        assert "systemd passed a socket named 'ftp'; say what to speak there: FileDescriptorName=" in server.text()
+    finally:
+        server.kill()
+
+
+class Manager:
+    """The other end of NOTIFY_SOCKET."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.socket.settimeout(30)
+
+    def wait_for(self, text: str) -> str:
+        while True:
+            said = self.socket.recv(4096).decode()
+            if text in said:
+                return said
+
+
+def test_what_a_service_manager_is_told(tmp_path):
+    manager = Manager(tmp_path)
+    application = tmp_path / "site_app.py"
+    application.write_text("from tests.deploy.test_systemd import environment as app\n")
+    server = Process(
+        [sys.executable, "-m", "ssgi_gateway", "serve", "site_app:app", "--scgi", f"unix:{tmp_path}/s",
+         "--workers", "2", "--stop-delay", "0.2"],
+        tmp_path / "log",
+        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"},
+        cwd=ROOT,
+    )  # fmt: skip
+    try:
+        said = manager.wait_for("READY=1")
+        assert "STATUS=1 of 2 workers, generation 1, serving" in said
+        assert ask(tmp_path / "s").endswith(b"[]")
+        manager.wait_for("WATCHDOG=1")
+        server.send_signal(signal.SIGHUP)
+        assert "MONOTONIC_USEC=" in manager.wait_for("RELOADING=1")
+        manager.wait_for("READY=1")
+        application.write_text("import nothing_like_this")
+        server.send_signal(signal.SIGHUP)
+        manager.wait_for("RELOADING=1")
+        assert "the last reload failed" in manager.wait_for("READY=1")
+        server.send_signal(signal.SIGTERM)
+        manager.wait_for("STOPPING=1")
+        assert server.wait() == 0
+    finally:
+        server.kill()
+        manager.socket.close()
+
+
+def test_the_reload_command_says_how_it_went(tmp_path):
+    application = tmp_path / "site_app.py"
+    application.write_text("from tests.deploy.test_systemd import environment as app\n")
+    server = Process(
+        [sys.executable, "-m", "ssgi_gateway", "serve", "site_app:app", "--scgi", f"unix:{tmp_path}/s", "--pid-file",
+         f"{tmp_path}/pid"],
+        tmp_path / "log", env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}, cwd=ROOT,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: "scgi_pass" in server.text(), "the start")
+        reload = [COMMAND, "reload", "--pid-file", f"{tmp_path}/pid"]
+        done = subprocess.run(reload, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "reloaded: generation 2 serves\n")
+        application.write_text("import nothing_like_this")
+        done = subprocess.run(reload, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "No module named 'nothing_like_this'" in done.stderr
+        assert ask(tmp_path / "s").endswith(b"[]")
+        assert server.stop() == 0
+        assert not (tmp_path / "pid").exists()
+        assert subprocess.run(reload, capture_output=True, timeout=60).returncode == 2
+    finally:
+        server.kill()

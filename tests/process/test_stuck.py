@@ -1,0 +1,78 @@
+"""Requests that hang: the others are answered, the worker lives where it can, and is replaced where it cannot."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.harness.client import request
+from tests.harness.process import wait_until
+
+pytestmark = [pytest.mark.nginx]
+
+OPTIONS = ("--request-timeout", "1", "--slow-request", "0.5")
+
+
+def ask(fleet, path: str, answers: dict) -> threading.Thread:
+    def run():
+        answers[path] = request(fleet.nginx.address("scgi"), "GET", path)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("app", "path", "status"),
+    [
+        ("app", "/loop", 500),
+        ("app", "/catches-exceptions", 500),
+        ("app", "/sleeps", 500),
+        ("app", "/locked", 500),
+        ("app", "/expression", 500),
+        ("app", "/async-waits", 504),
+        ("app", "/async-loop", 500),
+        ("asgi", "/async-waits", 504),
+        ("asgi", "/loop", 500),
+        ("wsgi", "/loop", 504),
+    ],
+)
+def test_a_request_that_hangs_is_ended_and_its_worker_goes_on(fleet, app, path, status):
+    it = fleet(1, *OPTIONS, app=f"tests.apps.troubles:{app}")
+    [worker] = it.workers()
+    answers: dict = {}
+    hanging = ask(it, path, answers)
+    it.gateway.wait_for_log(f"GET {path} has taken")
+    other = request(it.nginx.address("scgi"), "GET", "/other")
+    hanging.join()
+    assert answers[path].status == status
+    assert other.body == f"other {worker}".encode()
+    assert it.workers() == [worker]
+    log = it.gateway.process.text()
+    assert "thread MainThread:" in log
+    assert path.strip("/").replace("-", "_") in log.partition("so far:")[2]  # the function is in a stack
+
+
+def test_a_request_that_cannot_be_ended_costs_its_worker(fleet):
+    it = fleet(1, *OPTIONS, app="tests.apps.troubles:app")
+    [worker] = it.workers()
+    answers: dict = {}
+    hanging = ask(it, "/stubborn", answers)
+    it.gateway.wait_for_log("is stuck; it is replaced")
+    wait_until(lambda: it.workers() not in ([worker], []) and worker not in it.workers(), "another worker", 60)
+    hanging.join()
+    assert answers["/stubborn"].status == 502
+    assert request(it.nginx.address("scgi"), "GET", "/other").status == 200
+
+
+def test_an_answer_that_has_begun_may_take_its_time(fleet):
+    it = fleet(1, *OPTIONS)
+    answer = request(it.nginx.address("scgi"), "GET", "/slow/0.2/7")
+    assert answer.body.startswith(b"7 ")
+
+
+def test_nothing_is_watched_unless_it_is_asked_for(fleet):
+    it = fleet(1)
+    assert request(it.nginx.address("scgi"), "GET", "/slow/1.2/7").body.startswith(b"7 ")
+    assert "has taken" not in it.gateway.process.text()

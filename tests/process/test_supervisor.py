@@ -1,0 +1,182 @@
+"""The supervisor: replaced in place, killed, flooded with signals; workers that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness.client import request
+from tests.harness.gateway import ROOT
+from tests.harness.process import wait_until
+from tests.process.conftest import children
+from tests.process.load import Load
+
+pytestmark = [pytest.mark.nginx]
+
+
+def test_replaced_in_place_under_load_with_storms_of_signals(fleet):
+    it = fleet(2)
+    load = Load(it.nginx.address("fastcgi"), "POST")
+    try:
+        for round_ in range(1, 6):
+            it.signal(signal.SIGUSR2)
+            for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTOU, signal.SIGUSR1):
+                it.signal(number)
+            wait_until(
+                lambda r=round_: it.gateway.process.text().count("the supervisor was replaced in place") >= r,
+                f"replacement {round_}",
+            )
+            assert it.gateway.process.returncode is None
+    finally:
+        seen = load.stop()
+    seen.check(it.counts.read_bytes())
+    assert seen.total > 100
+    assert "[error]" not in it.nginx.error_log()
+    it.wait_for_workers(2)
+    assert "internal error" not in it.gateway.process.text()
+
+
+def test_a_new_version_that_cannot_start_is_found_out_before(tmp_path, fleet):
+    settings = tmp_path / "ssgi.toml"
+    settings.write_text("workers = 2\n")
+    it = fleet(2, "--config", str(settings))
+    before = it.workers()
+    settings.write_text("workres = 2\n")
+    it.signal(signal.SIGUSR2)
+    line = it.gateway.wait_for_log("the supervisor is not replaced")
+    assert "workres is not a setting; did you mean workers" in line
+    assert it.workers() == before
+
+
+def test_settings_that_are_wrong_do_not_reload(tmp_path, fleet):
+    settings = tmp_path / "ssgi.toml"
+    settings.write_text("")
+    it = fleet(1, "--config", str(settings))
+    before = it.workers()
+    settings.write_text("backlog = 'many'\n")
+    it.signal(signal.SIGHUP)
+    it.gateway.wait_for_log("no reload: ")
+    assert it.workers() == before
+
+
+def test_workers_killed_each_second_lose_only_what_they_held(fleet):
+    it = fleet(4)
+    load = Load(it.nginx.address("scgi"), "POST", clients=4)
+    killed = 0
+    try:
+        for _ in range(4):
+            workers = it.wait_for_workers(4)
+            os.kill(workers[0], signal.SIGKILL)
+            killed += 1
+            wait_until(lambda gone=workers[0]: gone not in it.workers(), "the end of a worker")
+    finally:
+        seen = load.stop()
+    # SCGI: a worker holds at most what it is executing and what it has accepted, here one request of each client.
+    seen.check(it.counts.read_bytes(), forgiven=4 * killed)
+    assert it.gateway.process.text().count("ended: killed by SIGKILL") == killed
+
+
+def test_a_template_that_is_killed_comes_again_and_serving_goes_on(fleet):
+    it = fleet(1)
+    [template] = children(it.pid, "template")
+    before = it.workers()
+    os.kill(template, signal.SIGKILL)
+    it.gateway.wait_for_log("the next one may load newer code")
+    wait_until(lambda: children(it.pid, "template") not in ([], [template]), "another template")
+    assert it.workers() == before
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: it.workers() not in ([], before), "a worker from the new template")
+    assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
+
+
+def test_without_its_supervisor_a_worker_ends_what_is_in_progress(fleet, tmp_path):
+    it = fleet(1)
+    [worker] = it.workers()
+    load = subprocess.Popen(
+        [sys.executable, "-c", SLOW, *map(str, it.nginx.address("scgi"))], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: it.counts.read_bytes()[7] == 1, "the request to begin")
+    it.kill()
+    out, _ = load.communicate(timeout=30)
+    assert out.split() == ["200", "7", str(worker)]
+    wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker's end")
+
+
+SLOW = """
+import sys
+from tests.harness.client import request
+answer = request((sys.argv[1], int(sys.argv[2])), "GET", "/slow/1.5/7")
+print(answer.status, answer.body.decode())
+"""
+
+
+def test_more_fewer_and_none(fleet):
+    it = fleet(2)
+    it.signal(signal.SIGTTIN)
+    it.wait_for_workers(3)
+    it.signal(signal.SIGTTOU)
+    it.wait_for_workers(2)
+    it.signal(signal.SIGWINCH)
+    it.wait_for_workers(0)
+    it.signal(signal.SIGHUP)
+    it.wait_for_workers(2)
+    assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
+
+
+def test_the_supervisor_sleeps(fleet):
+    it = fleet(2)
+    it.wait_for_workers(2)
+
+    def switches() -> int:
+        status = Path(f"/proc/{it.pid}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+    before = switches()
+    time.sleep(3)  # what is tested is that nothing happens
+    assert switches() == before
+
+
+def test_crash_loops_slow_down_and_cost_nothing(fleet):
+    it = fleet(1, app="tests.apps.troubles:app")
+    for count in range(1, 5):
+        wait_until(lambda: it.workers(), "a worker")
+        wait_until(lambda: request(it.nginx.address("scgi"), "GET", "/dies").status == 502, "a request that kills")
+        wait_until(lambda c=count: it.gateway.process.text().count("killed by SIGKILL") >= c, "its end")
+    assert it.gateway.process.returncode is None
+
+
+def test_process_1_of_a_namespace(tmp_path):
+    """It reaps strangers, whose status means nothing, is replaced in place, and ends with 0."""
+    if subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces here")
+    script = tmp_path / "run.sh"
+    script.write_text(PID_1)
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", "bash", str(script), sys.executable, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, "COUNTS": "/dev/null"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the supervisor was replaced in place" in done.stderr
+    assert "orphan reaped" in done.stdout
+
+
+PID_1 = """
+(
+    for try in $(seq 300); do [ -S "$2/s" ] && break; sleep 0.05; done
+    sleep 0.3
+    # An orphan that ends with 3, which is not a status of anybody's.
+    ( ( sleep 0.2; exit 3 ) & )
+    sleep 0.5
+    [ -z "$(ps -eo stat | grep Z)" ] && echo orphan reaped
+    kill -USR2 1
+    sleep 1.5
+    kill -TERM 1
+) &
+exec "$1" -m ssgi_gateway serve tests.apps.troubles:app --scgi "unix:$2/s" --workers 2
+"""
