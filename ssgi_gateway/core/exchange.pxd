@@ -45,7 +45,7 @@ cdef class Exchange:
     cpdef object _answer_if_abandoned(self)
     cdef object _supervised(self, object exc)
     cpdef object _log(self, object exc)
-    cpdef object _notify(self, object handler, tuple args, object context)
+    cpdef object notify(self, object handler, tuple args, object context)
 
 
 cpdef object flat(object payload)

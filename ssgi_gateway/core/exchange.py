@@ -322,7 +322,7 @@ class Exchange:
                 "%s: the application raised", self.label(), exc_info=exc, extra={"request_id": self.request_id()}
             )
 
-    def _notify(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
+    def notify(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
         """Call a handler; its failure is logged and hurts nobody else.
 
         Args:

@@ -267,7 +267,7 @@ class HttpResponse(Exchange):
     def when_aborted(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
         """``on_aborted`` for adapters, which call it for every request, without a context."""
         if self.aborted:
-            self._notify(handler, args, context)
+            self.notify(handler, args, context)
         elif self._state < ENDED:
             self._handlers = [*(self._handlers or ()), (handler, args, context)]
 
@@ -285,7 +285,7 @@ class HttpResponse(Exchange):
             self.cancel()
         else:
             for handler, args, context in handlers:
-                self._notify(handler, args, context)
+                self.notify(handler, args, context)
 
     # -- for adapters --------------------------------------------------------------------------------------------
 

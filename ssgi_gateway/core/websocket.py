@@ -216,7 +216,7 @@ class WebSocket(Exchange):
     def when_closed(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
         """``on_close`` for adapters, without a context."""
         if self._ended is not None:
-            self._notify(handler, (self, *self._ended, *args), context)
+            self.notify(handler, (self, *self._ended, *args), context)
         else:
             self._handlers = [*(self._handlers or ()), (handler, args, context)]
 
@@ -288,7 +288,7 @@ class WebSocket(Exchange):
             self.cancel()
         else:
             for handler, args, context in handlers:
-                self._notify(handler, (self, code, reason, *args), context)
+                self.notify(handler, (self, code, reason, *args), context)
 
     def abort(self) -> None:
         """The peer left before the upgrade was decided."""

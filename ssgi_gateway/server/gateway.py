@@ -100,7 +100,7 @@ class Gateway(Reactor):
     def on_drain(self, exchange: Any, handler: Any, *args: Any) -> None:
         """``res.extensions["on_drain"]``: the handler runs in a copy of the context in which this is called."""
         if self.draining:
-            exchange._notify(handler, args, copy_context())
+            exchange.notify(handler, args, copy_context())
         else:
             self.drain_handlers.setdefault(exchange, []).append((handler, args, copy_context()))
 
@@ -109,7 +109,7 @@ class Gateway(Reactor):
         told, self.drain_handlers = self.drain_handlers, {}
         for exchange, handlers in told.items():
             for handler, args, context in handlers:
-                exchange._notify(handler, args, context)
+                exchange.notify(handler, args, context)
 
     def sweep(self) -> None:
         """As ``Reactor.sweep``; and it is later now."""
