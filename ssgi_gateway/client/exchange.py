@@ -13,7 +13,7 @@ import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.errors import GoAway, LocalProtocolError, ReadTimeout, StreamReset
+from ssgi_gateway.errors import ClientError, GoAway, LocalProtocolError, ReadTimeout, StreamReset
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived, InformationalReceived
 
 if TYPE_CHECKING:
@@ -139,13 +139,15 @@ class Exchange:
             await self._started
 
     async def next(self) -> Any:
-        """The next event."""
-        if not self._events:
+        """The next event; ``Failed`` where none will come any more."""
+        if not self._events and self.state != OVER:
             self._waiter = waiter = self._pool.reactor.loop.create_future()
             try:
                 await waiter
             finally:
                 self._waiter = None
+        if not self._events:
+            return Failed(ClientError("the exchange is over"))
         return self.next_nowait()
 
     def next_nowait(self) -> Any:
@@ -239,6 +241,8 @@ class Exchange:
         unread, self.buffered = self.buffered, 0
         self._events.clear()
         self._finish()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)  # another task waits for what will not come
         if carrier is not None:
             if unread:
                 carrier.taken(self, unread)
