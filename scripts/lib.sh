@@ -66,22 +66,35 @@ need() {
     command -v "$1" >/dev/null || apt_install "$2"
 }
 
-# nginx, as a program only. Its package starts a web server on port 80, now and at each boot, which nobody asked for here:
-# policy-rc.d tells the package's scripts not to (invoke-rc.d(8)), and the service is disabled after the installation.
-need_nginx() {
-    command -v nginx >/dev/null && return
-    local policy=/usr/sbin/policy-rc.d
+# Servers, as programs only. Their packages start them, now and at each boot, which nobody asked for here: policy-rc.d
+# tells the packages' scripts not to (invoke-rc.d(8)), and the services are disabled after the installation.
+#
+# need_servers COMMAND=PACKAGE...: a package stands for those that follow it with a plus: apache2=apache2+libapache2-mod-x
+need_servers() {
+    local policy=/usr/sbin/policy-rc.d missing=() service
+    for server in "$@"; do
+        command -v "${server%%=*}" >/dev/null || missing+=("${server#*=}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    # shellcheck disable=SC2086  # several packages
+    set -- ${missing[*]//+/ }
     if [ -e "$policy" ]; then
-        apt_install nginx
+        apt_install "$@"
     else
-        say "keeping apt from starting nginx as a service (a $policy for as long as the installation takes)"
+        say "keeping apt from starting them as services (a $policy for as long as the installation takes)"
         as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
         # A subshell, so that the file goes whatever happens.
-        (trap 'as_root rm -f "$policy"' EXIT && apt_install nginx)
+        (trap 'as_root rm -f "$policy"' EXIT && apt_install "$@")
     fi
     if command -v systemctl >/dev/null; then
-        as_root systemctl disable nginx >/dev/null 2>&1 || true
+        for service in "$@"; do
+            as_root systemctl disable "$service" >/dev/null 2>&1 || true
+        done
     fi
+}
+
+need_nginx() {
+    need_servers nginx=nginx
 }
 
 # Prints the first Python that is new enough.

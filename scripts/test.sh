@@ -6,13 +6,18 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-need_nginx
+need_servers nginx=nginx apache2=apache2+libapache2-mod-fcgid lighttpd=lighttpd+lighttpd-mod-openssl caddy=caddy \
+    haproxy=haproxy redis-server=redis-server nats-server=nats-server nghttpd=nghttp2-server php-fpm8.2=php-fpm \
+    prometheus=prometheus
 need openssl openssl
+need strace strace
+need npm npm
 need curl curl
 need_compiler
 # Both builds are to be tested: one that does not compile is an error here, and no reason to skip half of the tests.
 SSGI_GATEWAY_COMPILED=1 need_venv test
-[ "$SETUP" = skip ] || export SSGI_REQUIRE_COMPILED=1
+# Likewise the servers: a test that finds one missing fails, where it is skipped when tests are run by hand.
+[ "$SETUP" = skip ] || export SSGI_REQUIRE_COMPILED=1 SSGI_REQUIRE_SERVERS=1
 need_browser
 
 scripts/lint.sh

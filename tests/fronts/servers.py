@@ -62,7 +62,7 @@ def program(front: str) -> str:
     """The web server's executable. ``make test`` installs all of them; by hand, what is missing is skipped."""
     found = shutil.which(PROGRAMS[front], path=PATH)
     if found is None:
-        if os.environ.get("SSGI_REQUIRE_FRONTS"):
+        if os.environ.get("SSGI_REQUIRE_SERVERS"):
             pytest.fail(f"{PROGRAMS[front]} is not installed, and scripts/test.sh should have")
         pytest.skip(f"{PROGRAMS[front]} is not installed")
     return found
