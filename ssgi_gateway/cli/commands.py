@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "top": Command("tools.top:top", "Watch a running server in a terminal."),
     "status": Command("tools.top:status", "Say how a running server is."),
     "stacks": Command("tools.top:stacks", "Show what a running server's threads and tasks are doing."),
+    "init": Command("tools.init:main", "Ask, and write settings, web server and service for a site."),
     "config": Command("tools.config:main", "Print a configuration for nginx, Apache, lighttpd, Caddy, HAProxy ..."),
     "check": Command("cli.check:check", "See whether an application and its settings could be served."),
     "rpc": Command("cli.rpc:rpc", "Write a typed client of a Swill application, in TypeScript or Python."),

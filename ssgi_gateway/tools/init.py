@@ -1,0 +1,173 @@
+"""``ssgi-gateway init``: asks a few questions and writes what a site needs: settings, web server, service.
+
+It looks first: which web server is installed, what the application may be. Every question has an answer that Enter
+takes, and an option that makes it unasked. Files are shown before they are written, and none replaces one that says
+something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ssgi_gateway.cli.arguments import parser, read
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.server.address import Address
+
+from .config import VERSIONS, add_options, configuration, front_named, gateway_settings, site_for, write
+from .fronts import FRONTS, Site
+
+__all__ = ["guess_application", "main", "service", "settings_file"]
+
+FILES: Final = {"caddy": "Caddyfile", "haproxy": "haproxy.cfg"}
+
+USUAL: Final = ("main.py", "app.py", "wsgi.py", "asgi.py", "application.py", "server.py")
+"""Where applications mostly are."""
+
+
+def main(words: list[str]) -> int:
+    """``ssgi-gateway init``; ``words`` are the arguments behind it."""
+    made = parser("ssgi-gateway init", "Ask a few questions, and write settings, web server and service for a site.")
+    made.add_argument("app", metavar="APP", nargs="?", default="", help="The application, module:attribute.")
+    made.add_argument("--front", default="", help=f"The web server: {', '.join(FRONTS)}.")
+    made.add_argument("--yes", action="store_true", help="Ask nothing.")
+    made.add_argument("--folder", metavar="DIR", default=".", help="Where to write. [.]")
+    add_options(made)
+    given = read(made, words)
+    ask = _silent if given.yes else _ask
+    _answer(given, ask)
+    site = site_for(given, gateway_settings(given.config))
+    folder = Path(given.folder)
+    texts = {
+        folder / "ssgi-gateway.toml": settings_file(site),
+        folder / FILES.get(given.front, f"{site.domain}.{given.front}.conf"): configuration(given.front, site),
+        folder / f"{site.domain}.service": service(site, Path.cwd()),
+    }
+    for path, text in texts.items():
+        print(f"\n--- {path}\n{text}", end="")
+    if ask("\nWrite these files? (yes/no)", "yes").lower() not in ("yes", "y"):
+        print("Nothing was written.")
+        return 1
+    for path, text in texts.items():
+        write(path, text)
+    _, front, unit = texts
+    print("\nWritten. The next two commands:")
+    print(f"  sudo cp {unit} /etc/systemd/system/ && sudo systemctl enable --now {unit.stem}")
+    print(f"  sudo cp {front} {front_named(given.front).where}    (its first lines say the rest)")
+    return 0
+
+
+Ask = Callable[[str, str], str]
+
+
+def _ask(question: str, usual: str) -> str:
+    sys.stdout.write(f"{question} [{usual}] ")
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise ConfigurationError("the answers ended; --yes takes what is usual")
+    return line.strip() or usual
+
+
+def _silent(question: str, usual: str) -> str:
+    return usual
+
+
+def _answer(given: argparse.Namespace, ask: Ask) -> None:
+    """Fill in what no option has said."""
+    given.app = given.app or ask("The application, module:attribute", guess_application(Path.cwd()))
+    if not re.fullmatch(r"[\w.]+:[\w.]+(\(.*\))?", given.app):
+        raise ConfigurationError(f"{given.app!r} is not module:attribute")
+    given.front = given.front or ask(f"The web server ({', '.join(FRONTS)})", installed())
+    front_named(given.front)
+    if given.domain == "example.org":
+        given.domain = ask("The site's name", "example.org")
+    if given.tls == "letsencrypt" and ask("TLS, with certificates of Let's Encrypt? (yes/no)", "yes").startswith("n"):
+        given.tls = "off"
+    if not given.static and given.front != "haproxy":
+        folder = ask(
+            "A folder of static files, for /static/ (- for none)", "static" if os.path.isdir("static") else "-"
+        )
+        given.static = [] if folder == "-" else [f"/static={folder}"]
+
+
+def guess_application(folder: Path) -> str:
+    """What is probably the application of a folder: Django's, or an ``app`` in one of the usual files."""
+    if (folder / "manage.py").exists():
+        for kind in ("asgi", "wsgi"):
+            for found in sorted(folder.glob(f"*/{kind}.py")):
+                return f"{found.parent.name}.{kind}:application"
+    for name in USUAL:
+        path = folder / name
+        if path.exists():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            match = re.search(r"^(?:async )?(?:def )?(app|application)\b", text, re.MULTILINE)
+            factory = re.search(r"^def (create_app|make_app)\(\)", text, re.MULTILINE)
+            if match or factory:
+                return f"{path.stem}:{match[1] if match else factory[1] + '()'}"  # type: ignore[index]
+    return "main:app"
+
+
+def installed() -> str:
+    """The first web server that is installed here; nginx when there is none."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    return next((name for name, (command, _) in VERSIONS.items() if shutil.which(command, path=path)), "nginx")
+
+
+def settings_file(site: Site) -> str:
+    """``ssgi-gateway.toml`` of a site."""
+    lines = [
+        "# Every setting is in docs/settings.md; try it with: ssgi-gateway check",
+        f'app = "{site.app}"',
+        f'{site.protocol} = ["{site.address}"]',
+    ]
+    if site.has_direct:
+        lines.append(f'websocket = ["{site.direct}"]')
+    if site.mount:
+        lines.append(f'root-path = "{site.mount}"')
+    lines.append('workers = "auto"')
+    if _has_unix(site):
+        lines.append('socket-owner = ":www-data"')
+    if site.websockets != "off":
+        lines += ["", "[websockets]", "# Pages of other sites cannot open WebSockets here.", 'origins = ["same"]']
+    return "\n".join(lines) + "\n"
+
+
+def _has_unix(site: Site) -> bool:
+    addresses: list[Address] = [site.address, *([site.direct] if site.has_direct else [])]
+    return any(address.kind == "unix" for address in addresses)
+
+
+def service(site: Site, folder: Path) -> str:
+    """A systemd service that runs the gateway in ``folder`` as its owner."""
+    program = shutil.which("ssgi-gateway") or f"{os.path.dirname(sys.executable)}/ssgi-gateway"
+    return f"""# {site.origin}: /etc/systemd/system/{site.domain}.service
+[Unit]
+Description={site.app} on ssgi-gateway
+After=network.target
+
+[Service]
+Type=notify
+WorkingDirectory={folder}
+ExecStart={program} serve
+ExecReload={program} reload --pid $MAINPID
+User={getpass.getuser()}
+# The web server's group may connect to the sockets.
+SupplementaryGroups=www-data
+RuntimeDirectory=ssgi-gateway
+Restart=on-failure
+TimeoutStopSec=40
+NoNewPrivileges=yes
+ProtectSystem=full
+PrivateTmp=yes
+
+[Install]
+WantedBy=multi-user.target
+"""

@@ -1,0 +1,85 @@
+"""``init``: what it guesses, asks and writes, and that it replaces nothing."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.settings.sources import combine, from_file
+from ssgi_gateway.tools import init
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ({}, "main:app"),
+        ({"app.py": "from flask import Flask\napp = Flask(__name__)\n"}, "app:app"),
+        ({"main.py": "async def app(scope, receive, send): ...\n"}, "main:app"),
+        ({"wsgi.py": "application = object()\n"}, "wsgi:application"),
+        ({"app.py": "def create_app():\n    pass\n"}, "app:create_app()"),
+        ({"manage.py": "", "mysite/asgi.py": "", "mysite/wsgi.py": ""}, "mysite.asgi:application"),
+        ({"manage.py": "", "mysite/wsgi.py": ""}, "mysite.wsgi:application"),
+        ({"main.py": "x = 1\n", "app.py": "app = 1\n"}, "app:app"),
+    ],
+)
+def test_the_application_is_guessed(folder, files, wanted):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    assert init.guess_application(folder) == wanted
+
+
+def test_without_questions_it_writes_three_files_that_fit(folder, capsys):
+    assert init.main(["shop:app", "--yes", "--front", "nginx", "--domain", "shop.example"]) == 0
+    settings = combine(from_file("ssgi-gateway.toml"))
+    assert settings.app == "shop:app"
+    assert settings.scgi == ("unix:/run/ssgi-gateway/scgi.sock",)
+    assert settings.websockets.origins == ("same",)
+    assert "server unix:/run/ssgi-gateway/scgi.sock;" in (folder / "shop.example.nginx.conf").read_text()
+    assert f"WorkingDirectory={folder}" in (folder / "shop.example.service").read_text()
+    assert "systemctl enable --now shop.example" in capsys.readouterr().out
+
+
+def test_again_is_the_same_and_a_changed_file_is_left_alone(folder):
+    words = ["shop:app", "--yes", "--front", "nginx"]
+    assert init.main(words) == init.main(words) == 0
+    (folder / "ssgi-gateway.toml").write_text('app = "mine:app"\n')
+    with pytest.raises(ConfigurationError, match="differs"):
+        init.main(words)
+    assert (folder / "ssgi-gateway.toml").read_text() == 'app = "mine:app"\n'
+
+
+def answer(monkeypatch, *lines):
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+def test_questions_are_answered_by_lines_and_enter_takes_what_is_usual(folder, monkeypatch):
+    answer(monkeypatch, "shop:app", "caddy", "shop.example", "", "-", "yes")
+    assert init.main([]) == 0
+    assert "shop.example {" in (folder / "Caddyfile").read_text()
+
+
+def test_no_writes_nothing(folder, monkeypatch, capsys):
+    answer(monkeypatch, "shop:app", "nginx", "shop.example", "no", "-", "no")
+    assert init.main([]) == 1
+    assert list(folder.iterdir()) == []
+    assert "Nothing was written." in capsys.readouterr().out
+
+
+def test_answers_that_end_are_an_error_that_says_what_to_do(monkeypatch):
+    answer(monkeypatch)
+    with pytest.raises(ConfigurationError, match="--yes"):
+        init.main([])
+
+
+def test_an_application_that_is_none_is_refused():
+    with pytest.raises(ConfigurationError, match="is not module:attribute"):
+        init.main(["shop.py", "--yes"])
