@@ -195,7 +195,7 @@ def test_every_option_exists(page: Path) -> None:
     flags = {option.flag for option in options()} | {"--config", "--help", "--version"}
     flags |= {option.flag.replace("--", "--no-", 1) for option in options() if option.kind is bool}
     others = {"--check", "--editable", "--inplace"}  # of pip, setup.py and our scripts
-    others |= {"--pid"}  # of commands for a running server
+    others |= {"--json", "--open", "--pid", "--watch", "--worker"}  # of other commands
     for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text(page)):
         assert word in flags | others, f"{page.name}: {word}"
 
