@@ -196,7 +196,7 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
                 [str(wrapper)],
                 output_dir=str(OBJECTS),
                 include_dirs=[*self.compiler.include_dirs, str(MIRROR)],
-                extra_postargs=["-O2", "-g0"],
+                extra_postargs=[os.environ.get("SSGI_GATEWAY_OPTIMIZE", "-O2"), "-g0"],
             )
         return target
 

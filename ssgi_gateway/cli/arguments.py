@@ -15,6 +15,7 @@ from ssgi_gateway.cli.commands import COMMANDS
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.sources import add_options
 from ssgi_gateway.settings.values import did_you_mean
+from ssgi_gateway.wire.protocols import PROTOCOLS
 
 __all__ = ["add_supervisor_options", "explain", "parse_serve", "parser", "read"]
 
@@ -86,9 +87,10 @@ def parse_serve(words: list[str], prog: str = "ssgi-gateway serve") -> argparse.
         ConfigurationError: it has a mistake; the message says which.
         SystemExit: it asked for help, which was printed.
     """
+    ways = "|".join(f"--{name}" for name in PROTOCOLS)
     parser = _Parser(
         prog=prog,
-        usage=f"{prog} APP [--scgi ADDR] [--fastcgi ADDR] [--websocket ADDR] [OPTION ...]",
+        usage=f"{prog} APP {ways} ADDR [OPTION ...]",
         description="Serve an application until SIGTERM or SIGINT." if prog.endswith("serve") else None,
         epilog=ADDRESSES,
         formatter_class=_Formatter,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway import __version__
+from ssgi_gateway.wire.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from ssgi_gateway.server.address import Address
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["banner", "nginx_line"]
 
-_NAMES: Final = {"scgi": "SCGI", "fastcgi": "FastCGI", "uwsgi": "uwsgi", "websocket": "WebSocket", "http": "HTTP"}
-_DIRECTIVES: Final = {
-    "scgi": "scgi_pass ",
-    "fastcgi": "fastcgi_pass ",
-    "uwsgi": "uwsgi_pass ",
-    "websocket": "proxy_pass http://",
-    "http": "proxy_pass http://",
-}
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -41,10 +34,9 @@ def banner(listeners: Sequence[Listener], http: bool, websocket: bool, name: str
         loop: which event loop is in use.
     """
     rows = [("protocol", "listens on", "carries", "in nginx")]
-    rows += [
-        (_NAMES[o.protocol], str(o.address), _carries(o.protocol, http, websocket), nginx_line(o.protocol, o.address))
-        for o in listeners
-    ]
+    for it in listeners:
+        carried = _carries(it.protocol, http, websocket)
+        rows.append((PROTOCOLS[it.protocol].title, str(it.address), carried, nginx_line(it.protocol, it.address)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     table = ["  " + "   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     title = f"ssgi-gateway {__version__} serves {name} ({codecs} codecs, {loop}, process {os.getpid()})"
@@ -60,16 +52,16 @@ def nginx_line(protocol: str, address: Address) -> str:
     else:
         host = _LOOPBACK.get(address.host, address.host)
         place = f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
-    directive, _, scheme = _DIRECTIVES[protocol].partition(" ")
+    directive, _, scheme = PROTOCOLS[protocol].directive.partition(" ")
     return f"{directive} {_quoted(scheme + place)};"
 
 
 def _carries(protocol: str, http: bool, websocket: bool) -> str:
-    """What can come over a listener: SCGI carries WebSockets in-band, FastCGI of web servers does not."""
+    """What can come over a listener."""
     served = []
-    if http and protocol != "websocket":
+    if http and PROTOCOLS[protocol].http:
         served.append("HTTP")
-    if websocket and protocol != "fastcgi":
+    if websocket and PROTOCOLS[protocol].websockets:
         served.append("WebSockets")
     return ", ".join(served) or "nothing"
 

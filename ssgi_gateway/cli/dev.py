@@ -21,6 +21,7 @@ from ssgi_gateway.process import sockets
 from ssgi_gateway.process.develop import Development
 from ssgi_gateway.settings import Deadlines, Settings
 from ssgi_gateway.settings.sources import add_options, read
+from ssgi_gateway.wire.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -80,7 +81,7 @@ def _settings(given: Namespace) -> Settings:
         "log_level": "warning" if settings.log_level == "info" else settings.log_level,
         "deadlines": Deadlines(**{**vars(settings.deadlines), "drain": 0.0}),
     }
-    if not any(getattr(settings, protocol) for protocol in sockets.PROTOCOLS):
+    if not any(getattr(settings, protocol) for protocol in PROTOCOLS):
         port = os.environ.get("PORT", "")
         if port and not (port.isascii() and port.isdigit()):
             raise ConfigurationError(f"PORT in the environment is {port!r}, not a number")

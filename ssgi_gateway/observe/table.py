@@ -25,6 +25,7 @@ import time
 from typing import Final
 
 from ssgi_gateway import __version__
+from ssgi_gateway.wire import protocols
 
 __all__ = [
     "BOUNDS",
@@ -51,7 +52,7 @@ WORDS: Final = PAGE // 8
 F_ADD_SEALS: Final = 1033
 SEALS: Final = 0x0002 | 0x0004 | 0x0001  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
 
-PROTOCOLS: Final = ("scgi", "fastcgi", "uwsgi", "websocket", "http")
+PROTOCOLS: Final = tuple(protocols.PROTOCOLS)
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "499")
 """Of statuses; 499 is a client that left before there was an answer, and no 4xx."""
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -17,14 +17,12 @@ from ssgi_gateway.server import listeners
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.listeners import Listener
 from ssgi_gateway.server.unix_socket import Cleanup
+from ssgi_gateway.wire.protocols import PROTOCOLS, options
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["PROTOCOLS", "Listeners", "Wanted", "addresses", "adoption_pair", "enter", "entered", "open_all", "served"]
-
-PROTOCOLS: Final = ("scgi", "fastcgi", "uwsgi", "websocket", "http")
-"""Which settings are addresses; their names are the protocols'."""
+__all__ = ["Listeners", "Wanted", "addresses", "adoption_pair", "enter", "entered", "open_all", "served"]
 
 Wanted = tuple[str, Address]
 """A protocol and where it is to be spoken."""
@@ -80,9 +78,9 @@ def addresses(settings: Settings) -> list[Wanted]:
             if twice and (address.kind != "tcp" or address.port):
                 raise ConfigurationError(f"--{protocol}: {address} is taken by --{twice}; each needs its own address")
             found.append((protocol, address))
-    found += systemd.inherited(os.environ, PROTOCOLS, [address.fd for _, address in found])
+    found += systemd.inherited(os.environ, tuple(PROTOCOLS), [address.fd for _, address in found])
     if not found:
-        raise ConfigurationError("nowhere to listen; give --scgi, --fastcgi, --websocket or --http, as in --scgi :9000")
+        raise ConfigurationError(f"nowhere to listen; give {options(PROTOCOLS)}, as in --scgi :9000")
     return found
 
 
@@ -101,9 +99,10 @@ def served(wanted: Sequence[Wanted], http: bool, websocket: bool) -> list[Wanted
         raise ConfigurationError("the application serves neither HTTP nor WebSockets: see its get_supported()")
     if websocket:
         return list(wanted)
-    left = [(protocol, address) for protocol, address in wanted if protocol != "websocket"]
+    left = [(protocol, address) for protocol, address in wanted if PROTOCOLS[protocol].http]
     if not left:
-        raise ConfigurationError("the application serves no WebSockets; give --scgi, --fastcgi or --http")
+        ways = options(name for name, protocol in PROTOCOLS.items() if protocol.http)
+        raise ConfigurationError(f"the application serves no WebSockets; give {ways}")
     return left
 
 

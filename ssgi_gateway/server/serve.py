@@ -150,26 +150,55 @@ def check_fields(fields: tuple[str, ...]) -> None:
 
 
 def codec_factory(protocol: str, gateway: Gateway) -> Callable[[int], Any]:
-    """What makes the codec for each connection of a listener of ``protocol``."""
-    settings = gateway.settings
-    limits = settings.limits
-    if protocol == "scgi":
-        ScgiCodec(limits)  # what it lacks is to be told now, not to the first visitor
-        return lambda fd: ScgiCodec(limits)
-    if protocol == "uwsgi":
-        return lambda fd: UwsgiCodec(limits)
-    if protocol == "fastcgi":
-        return lambda fd: FastcgiCodec(limits, settings.max_connections)
-    # h11 and ipaddress are a tenth of the time a start takes, and only this listener needs them.
+    """What makes the codec for each connection of a listener of ``protocol``, given its descriptor.
+
+    Raises:
+        ConfigurationError: a setting that only this protocol reads has a mistake.
+    """
+    return CODECS[protocol](gateway)
+
+
+def _scgi(gateway: Gateway) -> Callable[[int], Any]:
+    limits = gateway.settings.limits
+    ScgiCodec(limits)  # what it lacks is to be reported now, and not to the first visitor
+    return lambda fd: ScgiCodec(limits)
+
+
+def _fastcgi(gateway: Gateway) -> Callable[[int], Any]:
+    limits, connections = gateway.settings.limits, gateway.max_connections
+    return lambda fd: FastcgiCodec(limits, connections)
+
+
+def _uwsgi(gateway: Gateway) -> Callable[[int], Any]:
+    limits = gateway.settings.limits
+    return lambda fd: UwsgiCodec(limits)
+
+
+# h11 and ipaddress are a tenth of the time a start takes, and only these two need them.
+
+
+def _websocket(gateway: Gateway) -> Callable[[int], Any]:
+    from ssgi_gateway.wire.forwarded import trusted_peers
+
+    from ..wire.http1 import UpgradeCodec
+
+    limits, trusted = gateway.settings.limits, gateway.settings.trusted_peers
+    trusted_peers(trusted)  # likewise, a peer that is none
+    return lambda fd: UpgradeCodec(limits, *system.addresses(fd), trusted)
+
+
+def _http(gateway: Gateway) -> Callable[[int], Any]:
     from ssgi_gateway.wire.forwarded import trusted_peers
 
     from ..wire.http.codec import HttpCodec
-    from ..wire.http1 import UpgradeCodec
 
-    trusted_peers(settings.trusted_peers)  # likewise, a peer that is none
-    if protocol == "http":
-        return lambda fd: HttpCodec(limits, *system.addresses(fd), settings.trusted_peers, gateway.date)
-    return lambda fd: UpgradeCodec(limits, *system.addresses(fd), settings.trusted_peers)
+    limits, trusted, date = gateway.settings.limits, gateway.settings.trusted_peers, gateway.date
+    trusted_peers(trusted)
+    return lambda fd: HttpCodec(limits, *system.addresses(fd), trusted, date)
+
+
+CODECS: Final = {"scgi": _scgi, "fastcgi": _fastcgi, "uwsgi": _uwsgi, "websocket": _websocket, "http": _http}
+"""For each of ``wire.protocols.PROTOCOLS``."""
 
 
 def stop_listening(

@@ -21,6 +21,7 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.diagnosis import Finding
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.tools.config import gateway_settings
+from ssgi_gateway.wire.protocols import PROTOCOLS
 
 from . import script, sockets
 from .client import Target, Unreachable
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-PROTOCOLS: Final = ("scgi", "fastcgi", "uwsgi", "websocket", "http")
 START: Final = 15.0
 """Seconds that the probe may take to listen."""
 
@@ -74,7 +74,7 @@ def _parser() -> ArgumentParser:
     add = made.add_argument
     add("url", metavar="URL", nargs="?", default="", help="The site's public address.")
     add("--config", metavar="FILE", default="", help="The gateway's settings: where it listens.")
-    for name in PROTOCOLS[:4]:
+    for name in (name for name, protocol in PROTOCOLS.items() if protocol.front):
         add(f"--{name}", metavar="ADDR", action="append", default=[], help=f"Where it listens for {name}.")
     add("--websocket-path", metavar="PATH", default="/", help="Where the site has WebSockets. [/]")
     add("--no-websocket", action="store_true", help="The site has none.")

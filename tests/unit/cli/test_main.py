@@ -140,7 +140,7 @@ LISTEN = ("--scgi", "127.0.0.1:0")
         (("serve", "sample:app", *LISTEN, "more"), "'more' is one argument too many"),
         (("serve", "sample:app", "--back", "3"), "there is no option --back; did you mean --backlog?"),
         (("serve", "sample:app", "--scgi"), "argument --scgi: expected one argument"),
-        (("serve", "sample:app"), "nowhere to listen; give --scgi, --fastcgi, --websocket or --http"),
+        (("serve", "sample:app"), "nowhere to listen; give --scgi, --fastcgi, --uwsgi, --websocket or --http"),
         (("serve", *LISTEN), "no application was given; write module:attribute or module:factory()"),
         (("serve", "sample:app", "--scgi", "9000"), "--scgi: '9000' is not an address; write :9000"),
         (("serve", "sample:app", *LISTEN, "--backlog", "x"), "--backlog: 'x' is not a whole number"),
@@ -152,7 +152,10 @@ LISTEN = ("--scgi", "127.0.0.1:0")
         (("serve", "sampel:app", *LISTEN), "there is no module 'sampel'"),
         (("serve", "sample:create_app", *LISTEN), "so it is a factory and no application; add () to call it"),
         (("serve", "sample:nothing", *LISTEN), "the application serves neither HTTP nor WebSockets"),
-        (("serve", "sample:http_only", "--websocket", ":0"), "serves no WebSockets; give --scgi, --fastcgi or --http"),
+        (
+            ("serve", "sample:http_only", "--websocket", ":0"),
+            "give --scgi, --fastcgi, --uwsgi or --http",
+        ),
         (("serve", "sample:app", "--scgi", "/x/y/z.sock"), "there is no directory /x/y; create it first"),
         (("serve", "sample:app", "--scgi", "fd:987"), "fd:987 is not open"),
         (
