@@ -37,6 +37,7 @@ HOT = (
     "wire.response_head",
     "wire.scgi.codec",
     "wire.uwsgi.codec",
+    "wire.fastcgi.kernel",
     "wire.fastcgi.codec",
     "wire.websocket.codec",
     "wire.http1",

@@ -128,6 +128,13 @@ class WireLimits(Group):
     max_variables: int = setting(
         1000, "Most request variables; more are answered with 431.", unit="variables", minimum=20
     )
+    max_multiplexed: int = setting(
+        100,
+        "Most requests in progress on one FastCGI connection, where the web server sends several at once (HAProxy); "
+        "more are refused as OVERLOADED.",
+        unit="requests",
+        minimum=1,
+    )
 
 
 class WebSocketSettings(Group):

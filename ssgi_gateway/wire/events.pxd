@@ -14,6 +14,15 @@ cdef class RequestEnded(Event):
 cdef class RequestAborted(Event):
     pass
 
+cdef class RequestsInterleaved(Event):
+    cdef public bytes rest
+
+cdef class LogReceived(Event):
+    cdef public str text
+
+cdef class AnswerEnded(Event):
+    cdef public int status
+
 cdef class MessageReceived(Event):
     cdef public object message
 

@@ -73,6 +73,45 @@ class RequestAborted(Event):
     __slots__ = ()
 
 
+class RequestsInterleaved(Event):
+    """A request began while another was in progress on the same connection (FastCGI 3.3).
+
+    ``rest`` is what was received and not read, from that request's first record on: every id needs a codec of its own.
+    """
+
+    __slots__ = ("rest",)
+
+    def __init__(self, rest: bytes) -> None:
+        self.rest = rest
+
+    def fields(self) -> tuple[object, ...]:
+        return (self.rest,)
+
+
+class LogReceived(Event):
+    """What a FastCGI application wrote to the web server's error log (STDERR); for a client's codec."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def fields(self) -> tuple[object, ...]:
+        return (self.text,)
+
+
+class AnswerEnded(Event):
+    """The whole answer has arrived, for a client's codec; ``status`` is the application's exit status (FastCGI 5.5)."""
+
+    __slots__ = ("status",)
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def fields(self) -> tuple[object, ...]:
+        return (self.status,)
+
+
 class MessageReceived(Event):
     """A whole WebSocket message: ``str`` for text, ``bytes`` for binary."""
 

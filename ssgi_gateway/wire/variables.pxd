@@ -24,7 +24,6 @@ cdef class Variables:
     cpdef list header_pairs(self)
     cpdef list items(self)
     cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -2
-    cdef object take_params(self, bytes block)
     cdef object take_pairs(self, object pairs)
     cdef object hold(self, bytes block)
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1
@@ -37,3 +36,6 @@ cdef class Variables:
     cdef list pairs(self)
     cdef object refuse_name(self)
     cdef object drop(self, int index)
+
+
+cpdef Variables variables_of_params(bytes block, Py_ssize_t most)

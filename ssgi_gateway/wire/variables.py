@@ -21,13 +21,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, overload
 
 from ssgi_gateway.errors import RequestRejected
+from ssgi_gateway.wire.fastcgi.records import decode_pairs
 
 from .addresses import fallback_host, is_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Variables", "header_name", "merge_repeated", "variable_name"]
+__all__ = ["Variables", "header_name", "merge_repeated", "variable_name", "variables_of_params"]
 
 DROPPED: Final = ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING")
 
@@ -98,6 +99,27 @@ def merge_repeated(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         else:
             merged[name] = merged[name] or value
     return merged
+
+
+def variables_of_params(block: bytes, most: int) -> Variables:
+    """The variables in FastCGI's name-value pairs (FastCGI 1.0 3.4).
+
+    CONTENT_LENGTH is dropped where it is ``-1``: Caddy before 2.7 says so of a body whose length it does not know, and
+    over FastCGI nobody needs the number.
+
+    Args:
+        block: what PARAMS carried.
+        most: how many variables there may be.
+
+    Raises:
+        RequestRejected: 431, there are more; 400, the block ends inside a pair, or as ``Variables``.
+    """
+    pairs, whole = decode_pairs(block, most)
+    if len(pairs) > most:
+        raise RequestRejected(431, f"there are more than {most} request variables")
+    if not whole:
+        raise RequestRejected(400, "PARAMS end inside a name-value pair")
+    return Variables([pair for pair in pairs if pair != (b"CONTENT_LENGTH", b"-1")])
 
 
 class Variables:

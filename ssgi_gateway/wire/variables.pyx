@@ -93,6 +93,45 @@ cdef inline bint is_forbidden(const char *name, Py_ssize_t size) noexcept:
             i = size - 8  # the last word overlaps
 
 
+cdef inline Py_ssize_t read_length(const uint8_t *data, Py_ssize_t *at, Py_ssize_t end) noexcept nogil:
+    """One length of a pair (FastCGI 3.4); -1 when it is not all there."""
+    cdef Py_ssize_t p = at[0]
+    if p >= end:
+        return -1
+    if data[p] < 128:
+        at[0] = p + 1
+        return data[p]
+    if p + 4 > end:
+        return -1
+    at[0] = p + 4
+    return (<Py_ssize_t>(data[p] & 0x7F) << 24) | data[p + 1] << 16 | data[p + 2] << 8 | data[p + 3]
+
+
+cpdef Variables variables_of_params(bytes block, Py_ssize_t most):
+    """The variables in FastCGI's name-value pairs; see the portable function."""
+    cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(block)
+    cdef Py_ssize_t end = PyBytes_GET_SIZE(block)
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t count = 0
+    cdef Py_ssize_t name_size, value_size
+    cdef int seen = 0
+    cdef Variables variables = Variables.__new__(Variables)
+    variables.hold(block)
+    while at < end and count <= most:
+        name_size = read_length(data, &at, end)
+        value_size = read_length(data, &at, end) if name_size >= 0 else -1
+        if value_size < 0 or name_size + value_size > end - at:
+            raise RequestRejected(400, "PARAMS end inside a name-value pair")
+        count += 1
+        if name_size != 14 or value_size != 2 or memcmp(data + at, b"CONTENT_LENGTH-1", 16):
+            seen |= variables.add(at, name_size, at + name_size, value_size)
+        at += name_size + value_size
+    if count > most:
+        raise RequestRejected(431, f"there are more than {most} request variables")
+    variables.clean(seen)
+    return variables
+
+
 cdef str show(bytes value):
     return repr(value[:40])[1:] + ("..." if len(value) > 40 else "")
 
@@ -166,29 +205,6 @@ cdef class Variables:
             at = value_end + 1
         self.clean(seen)
         return 0
-
-    cdef object take_params(self, bytes block):
-        """Index FastCGI's name-value pairs (FastCGI 3.4), which the caller has found to be whole."""
-        cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(block)
-        cdef Py_ssize_t end = PyBytes_GET_SIZE(block)
-        cdef Py_ssize_t at = 0
-        cdef Py_ssize_t name_size, value_size
-        cdef int seen = 0
-        self.hold(block)
-        while at < end:
-            name_size = data[at]
-            at += 1
-            if name_size & 0x80:
-                name_size = (name_size & 0x7F) << 24 | data[at] << 16 | data[at + 1] << 8 | data[at + 2]
-                at += 3
-            value_size = data[at]
-            at += 1
-            if value_size & 0x80:
-                value_size = (value_size & 0x7F) << 24 | data[at] << 16 | data[at + 1] << 8 | data[at + 2]
-                at += 3
-            seen |= self.add(at, name_size, at + name_size, value_size)
-            at += name_size + value_size
-        self.clean(seen)
 
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1:
         """Index one variable; returns what is to be seen to: REPEATED, FORBIDDEN_NAME."""

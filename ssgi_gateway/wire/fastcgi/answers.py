@@ -74,7 +74,7 @@ def frame_file(request_id: int, file: FileSlice) -> list[Any]:
     return pieces
 
 
-def encode_management(kind: int, content: bytes, max_connections: int) -> bytes:
+def encode_management(kind: int, content: bytes, max_connections: int, max_requests: int) -> bytes:
     """The answer to a management record (4): the values that were asked for, or UNKNOWN_TYPE.
 
     A GET_VALUES that holds garbage asks for nothing from there on. However much it asks, the answer is one record of
@@ -82,8 +82,11 @@ def encode_management(kind: int, content: bytes, max_connections: int) -> bytes:
     """
     if kind != GET_VALUES:
         return encode_record(UNKNOWN_TYPE, 0, bytes((kind, 0, 0, 0, 0, 0, 0, 0)))
-    most = b"%d" % max_connections
-    values = {b"FCGI_MAX_CONNS": most, b"FCGI_MAX_REQS": most, b"FCGI_MPXS_CONNS": b"0"}
+    values = {
+        b"FCGI_MAX_CONNS": b"%d" % max_connections,
+        b"FCGI_MAX_REQS": b"%d" % max_requests,
+        b"FCGI_MPXS_CONNS": b"1",
+    }
     asked = {name for name, _ in decode_pairs(content, len(content))[0]}
     found = [encode_pair(name, value) for name, value in values.items() if name in asked]
     return encode_record(GET_VALUES_RESULT, 0, b"".join(found))

@@ -1,6 +1,7 @@
-"""The states of a FastCGI responder's connection, and what every record does in each of them.
+"""The states of one request on a FastCGI connection, and what every record does in each of them.
 
-The table is the program: ``fastcgi.py`` looks here and has no other idea of what may follow what.
+``TRANSITIONS`` is the program, written for people; ``TABLE`` is the same for the machine (``wire.fastcgi.codec``, in
+both builds), which looks there and has no other idea of what may follow what.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from ssgi_gateway.wire.fastcgi.records import ABORT_REQUEST, BEGIN_REQUEST, PARA
 
 __all__ = [
     "ABORTED",
+    "ACTIONS",
     "BODY",
     "CLOSED",
     "ENDED",
@@ -18,61 +20,80 @@ __all__ = [
     "IDLE",
     "PARAMS_END",
     "REJECTED",
+    "STATES",
     "STDIN_END",
     "STREAM_END",
+    "TABLE",
     "TRANSITIONS",
 ]
 
-IDLE: Final = "IDLE"
+IDLE: Final = 0
 """No request is in progress."""
-HEAD: Final = "HEAD"
+HEAD: Final = 1
 """BEGIN_REQUEST was read, PARAMS are being read."""
-BODY: Final = "BODY"
-"""``HeadReceived`` was told, STDIN is being read."""
-ENDED: Final = "ENDED"
-"""``RequestEnded`` was told."""
-REJECTED: Final = "REJECTED"
+BODY: Final = 2
+"""``HeadReceived`` was reported, STDIN is being read."""
+ENDED: Final = 3
+"""``RequestEnded`` was reported."""
+REJECTED: Final = 4
 """``RequestRejected`` was raised: its answer is due, the rest of the request is skipped."""
-ABORTED: Final = "ABORTED"
-"""``RequestAborted`` was told: END_REQUEST is due, the rest of the request is skipped."""
-CLOSED: Final = "CLOSED"
+ABORTED: Final = 5
+"""``RequestAborted`` was reported: END_REQUEST is due, the rest of the request is skipped."""
+CLOSED: Final = 6
 """Nothing will be read any more."""
 
-# The empty record that ends a stream (3.3) is an input of its own.
-STREAM_END: Final = 0x100
+STATES: Final = ("IDLE", "HEAD", "BODY", "ENDED", "REJECTED", "ABORTED", "CLOSED")
+
+# The empty record that ends a stream (3.3) is an input of its own. Record types of a request are below 16 (8).
+STREAM_END: Final = 16
 PARAMS_END: Final = STREAM_END | PARAMS
 STDIN_END: Final = STREAM_END | STDIN
 
-TRANSITIONS: Final[dict[str, dict[int, tuple[str, str]]]] = {
-    # state: {a record for the request in progress: (the method that acts on it, the next state)}; all else is skipped.
-    # A method that refuses chooses another next state: REJECTED, ABORTED or CLOSED.
+TRANSITIONS: Final[dict[int, dict[int, tuple[str, int]]]] = {
+    # state: {a record of the request: (what is done, the next state)}; every other record is skipped.
+    # An action that refuses chooses another next state: REJECTED, ABORTED or CLOSED.
     IDLE: {
-        BEGIN_REQUEST: ("_begin", HEAD),
+        BEGIN_REQUEST: ("begin", HEAD),
     },
     HEAD: {
-        BEGIN_REQUEST: ("_begun_twice", CLOSED),
-        PARAMS: ("_params", HEAD),
-        PARAMS_END: ("_head", BODY),
-        STDIN: ("_stdin_too_early", CLOSED),
-        STDIN_END: ("_stdin_too_early", CLOSED),
-        ABORT_REQUEST: ("_abandon", IDLE),
+        BEGIN_REQUEST: ("begun twice", CLOSED),
+        PARAMS: ("collect", HEAD),
+        PARAMS_END: ("head", BODY),
+        STDIN: ("too early", CLOSED),
+        STDIN_END: ("too early", CLOSED),
+        ABORT_REQUEST: ("abandon", IDLE),
     },
     BODY: {
-        BEGIN_REQUEST: ("_begun_twice", CLOSED),
-        STDIN: ("_stdin", BODY),
-        STDIN_END: ("_stdin_end", ENDED),
-        ABORT_REQUEST: ("_abort", ABORTED),
+        BEGIN_REQUEST: ("begun twice", CLOSED),
+        STDIN: ("body", BODY),
+        STDIN_END: ("end", ENDED),
+        ABORT_REQUEST: ("abort", ABORTED),
     },
     ENDED: {
-        BEGIN_REQUEST: ("_begun_twice", CLOSED),
-        ABORT_REQUEST: ("_abort", ABORTED),
+        BEGIN_REQUEST: ("begun twice", CLOSED),
+        ABORT_REQUEST: ("abort", ABORTED),
     },
     REJECTED: {
-        BEGIN_REQUEST: ("_begun_twice", CLOSED),
-        ABORT_REQUEST: ("_abort", ABORTED),
+        BEGIN_REQUEST: ("begun twice", CLOSED),
+        ABORT_REQUEST: ("abort", ABORTED),
     },
     ABORTED: {
-        BEGIN_REQUEST: ("_begun_twice", CLOSED),
+        BEGIN_REQUEST: ("begun twice", CLOSED),
     },
     CLOSED: {},
 }
+
+ACTIONS: Final = ("skip", "begin", "collect", "head", "body", "end", "abort", "abandon", "too early", "begun twice")
+"""Their numbers in ``TABLE``."""
+
+
+def _table() -> bytes:
+    table = bytearray(8 * 32)
+    for state, row in TRANSITIONS.items():
+        for arrival, (action, following) in row.items():
+            table[state << 5 | arrival] = ACTIONS.index(action) << 3 | following
+    return bytes(table)
+
+
+TABLE: Final = _table()
+"""``TABLE[state << 5 | arrival]`` is ``action << 3 | next state``; 0 where the record is skipped."""

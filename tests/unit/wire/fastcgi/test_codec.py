@@ -478,10 +478,22 @@ def test_two_content_lengths_get_400():
     assert converse(begin() + params(repeated) + stdin(b"1")).told == [("rejected", 400)]
 
 
-def test_a_body_that_ends_short_is_an_abort_and_the_connection_goes_on():
+def test_a_body_that_ends_short_is_refused_and_the_connection_goes_on():
     front = converse(begin() + params(post(b"10")) + stdin(b"123", b"456") + get())
-    assert front.told[1:] == [("body", b"123456"), ABORTED, *GET_TOLD]
-    assert flup_records(front.answers) == [(STDOUT, 1, b""), end_request(1), *answered()]
+    assert front.told[1:] == [("body", b"123456"), ("rejected", 400), *GET_TOLD]
+    assert flup_records(front.answers) == [*answered(), *answered()]
+
+
+def test_a_body_that_was_announced_and_never_begins_is_none():
+    """nginx: a subrequest without the body that its main request has (auth_request, mirror)."""
+    front = converse(begin() + params(post(b"100")) + stdin() + get())
+    assert front.told[1:] == [ENDED, *GET_TOLD]
+
+
+def test_a_length_of_minus_one_is_no_length():
+    """Caddy before 2.7: an upload whose length it does not know."""
+    front = converse(begin() + params(post(b"-1")) + stdin(b"hello") + get())
+    assert front.told == [("head", {"REQUEST_METHOD": "POST"}, -1), ("body", b"hello"), ENDED, *GET_TOLD]
 
 
 @pytest.mark.parametrize("pieces", [(b"123", b"45", b"6"), (b"123456",), (b"1234", b"56"), (b"1234567890" * 10, b"x")])
