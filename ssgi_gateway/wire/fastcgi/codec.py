@@ -16,7 +16,7 @@ few functions of ``wire.fastcgi.kernel``. What the specification leaves open is 
   has been answered is skipped without limit, since it may be the rest of an upload; of everything else
   ``MAX_FUTILE`` records between two requests end the connection.
 * Record types that belong to a request never carry the request id 0; those that do end the connection.
-* A broken answer is reported by closing the connection without END_REQUEST: write ``break_off()``, do not call
+* A broken answer is reported by closing the connection without END_REQUEST: write ``abort_response()``, do not call
   ``encode(..., end=True)`` or ``finish()``.
 * When KEEP_CONN is not set the connection is ours to close (5.1): ``finish()`` says False, and ``closing`` is True
   once nothing more will be read and ``take_output()`` is all that is left to send.
@@ -122,7 +122,7 @@ class FastcgiCodec(Codec):
     )
 
     def __init__(self, limits: WireLimits, max_connections: int = 10000) -> None:
-        Codec.__init__(self, "fastcgi", serves_http=True, tunnels=False, trails=True)
+        Codec.__init__(self, "fastcgi", serves_http=True, supports_upgrade=False, may_send_trailing=True)
         self._max_head = limits.max_head_size
         self._max_variables = limits.max_variables
         self._max_requests = limits.max_multiplexed
@@ -157,7 +157,7 @@ class FastcgiCodec(Codec):
         """The id of the request in progress, or of the last one; 0 before the first."""
         return self._id
 
-    def pending(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether the peer owes bytes: of a record, or of a request.
 
         The discarded rest of an answered request is not owed.
@@ -292,7 +292,7 @@ class FastcgiCodec(Codec):
         self._check_answering()
         return frame_file(self._id, file)
 
-    def break_off(self) -> bytes:
+    def abort_response(self) -> bytes:
         """Without KEEP_CONN nginx takes a close for the end of the answer, END_REQUEST or not; but not this."""
         return b"" if self._keep else NO_RECORD
 
@@ -384,7 +384,7 @@ class FastcgiCodec(Codec):
             self._position = 0
         if not self._eof or self._answered or self._state == ABORTED:
             return NEED_DATA
-        if self._state == IDLE and not self.pending():
+        if self._state == IDLE and not self.incomplete():
             self._state = CLOSED
             return NEED_DATA
         if self._state == IDLE or self._state == HEAD:

@@ -65,7 +65,7 @@ class Demultiplexer:
         self._position = end
         return (owner, data[start:end]) if end > start else None
 
-    def pending(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether a record has begun and is not complete."""
         return self._left > 0 or self._position < len(self._data)
 

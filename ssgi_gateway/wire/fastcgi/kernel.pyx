@@ -13,7 +13,7 @@ from ssgi_gateway.wire.fastcgi.records import encode_stream
 DEF END_REQUEST = 3
 DEF STDIN = 5
 DEF STDOUT = 6
-DEF SMALL = 16384
+DEF MAX_JOINED = 16384
 DEF FULL_CONTENT = 65528
 
 
@@ -49,10 +49,10 @@ cpdef list frame_answer(int request_id, bytes head, object data, bint end):
     if data is not None:
         if type(data) is not bytes:
             view = memoryview(data)
-            data = bytes(view) if view.nbytes <= SMALL else view.cast("B")
+            data = bytes(view) if view.nbytes <= MAX_JOINED else view.cast("B")
         data_size = len(data)
     size = head_size + data_size
-    if size > SMALL:
+    if size > MAX_JOINED:
         return stream(request_id, head, head_size, data, data_size, end)
     if not size and not end:
         return []

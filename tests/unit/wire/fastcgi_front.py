@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.settings import WireLimits
-from ssgi_gateway.wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded
+from ssgi_gateway.wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
 from ssgi_gateway.wire.fastcgi.records import (
     BEGIN_BODY,
@@ -28,7 +28,7 @@ from tests.unit.wire.blocks import Block
 from tests.unit.wire.transcript import cuts
 
 HEAD = b"Status: 200 OK\r\n\r\n"
-ENDED, ABORTED = ("ended",), ("aborted",)
+ENDED, ABORTED, INTERLEAVED = ("ended",), ("aborted",), ("interleaved",)
 
 
 def record(kind, request_id=1, content=b"", padding=0):
@@ -93,6 +93,8 @@ class Front:
         self._early = early
 
     def send(self, data):
+        if INTERLEAVED in self.told:
+            return self  # from here on a demultiplexer has to stand between
         self.codec.receive(data)
         while True:
             try:
@@ -143,7 +145,7 @@ def summary(event):
     if isinstance(event, BodyReceived):
         assert event.data
         return ("body", event.data)
-    return {RequestEnded: ENDED, RequestAborted: ABORTED}[type(event)]
+    return {RequestEnded: ENDED, RequestAborted: ABORTED, RequestsInterleaved: INTERLEAVED}[type(event)]
 
 
 def converse(wire, *, eof=False, limits=None, answering=True, early=False):

@@ -54,17 +54,15 @@ def test_records_of_one_request_that_follow_each_other_are_one_run():
         (9, get(9)),
         None,
     ]
-    assert not demultiplexer.pending()
+    assert not demultiplexer.incomplete()
 
 
 def test_a_record_that_has_begun_is_pending():
     demultiplexer = Demultiplexer(get(7)[:20])
     assert demultiplexer.next_run() == (7, get(7)[:16])
-    assert demultiplexer.pending()
+    assert demultiplexer.incomplete()
 
 
 def test_what_is_no_fastcgi_is_refused():
-    demultiplexer = Demultiplexer(get(7) + b"GET / HTTP/1.1\r\n")
     with pytest.raises(RemoteProtocolError, match="version 71"):
-        while demultiplexer.next_run() is not None:
-            pass
+        Demultiplexer(get(7) + b"GET / HTTP/1.1\r\n").next_run()
