@@ -82,6 +82,7 @@ HOT = (
     "server.reactor",
     "server.gateway",
     "server.connection",
+    "server.multiplex",
     "server.protocol",
     "server.http",
     "server.websocket",

@@ -360,6 +360,21 @@ class Connection:
         else:
             self.close()
 
+    def next_request(self, idle: float) -> None:
+        """The answer is complete and the connection is kept: it may carry another request, within ``idle`` seconds."""
+        self.deadline = self.gateway.now + idle
+        self.start_reading()  # a body that had to wait has stopped it
+
+    def break_off(self, sign: bytes, unread: bool) -> None:
+        """End in the middle of an answer, by ``sign`` where the end alone would look like the answer's."""
+        if sign:
+            self.write(sign)
+        self.finish(unread)
+
+    def break_down(self) -> None:
+        """The peer speaks no protocol that is known here: nothing on this connection can be believed any more."""
+        self.lost()
+
     def _flushed_to_the_end(self) -> None:
         if self._lingered:
             self._linger()

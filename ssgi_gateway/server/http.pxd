@@ -7,17 +7,19 @@ from ..core.response cimport HttpResponse
 from ..core.websocket cimport WebSocket
 from ..wire.cgi cimport RequestHead, parse_head
 from ..wire.codec cimport Codec
-from ..wire.events cimport BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
+from ..wire.events cimport BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..wire.response_head cimport ResponseHead
 from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway
+from .multiplex cimport Multiplexer
 from .protocol cimport Protocol
 from .system cimport clock
 from .websocket cimport WebSocketProtocol
 
 cdef Py_ssize_t MAX_SAFE_HEAD
-cdef double DRAIN_GRACE
+cdef double DRAIN_GRACE, NEVER
+cdef int NEW, IDLE, HEAD, BODY, WHOLE, BATCH, OPEN
 
 
 cdef class HttpProtocol(Protocol):
@@ -25,21 +27,22 @@ cdef class HttpProtocol(Protocol):
     cdef bint _behind
     cdef RequestBody _body
     cdef double _idle
-    cdef bint _dribbling
-    cdef bint _ended
     cdef Exchange _exchange
-    cdef bint _fresh
     cdef HeadReceived _head
-    cdef bint _overloaded
+    cdef int _phase
+    cdef object _refusal
+    cdef int _started
     cdef object _upgrade
 
     cpdef object init(self, Connection connection, Gateway gateway, Codec codec)
     cpdef object overloaded(self)
     @cython.locals(codec=Codec)
     cpdef bint write(self, ResponseHead head, object data, bint end) except -1
+    cpdef object sibling(self, Connection connection, Codec codec)
     cdef object _process_events(self)
     cpdef object _proceed(self, object _=*)
     cdef object _next(self)
+    cdef object _take_events(self)
     cdef object _flush(self)
     cdef object _head_received(self, HeadReceived event)
     cdef object _body_received(self, bytes data)

@@ -1,12 +1,16 @@
 """Requests over SCGI, FastCGI and the direct port: from a connection's bytes to the application's call and back.
 
-The codec says what arrived and frames what goes out; this module decides what happens. One exchange at a time::
+The codec says what arrived and frames what goes out; this module decides what happens. One exchange at a time. The
+phase is how much of the request has come; whether it is being answered, the exchange says::
 
-    no exchange --HeadReceived--> head kept --nothing more to decode, or RequestEnded--> application called
-    --the last piece written--> no exchange, or the connection ends
+    NEW --a byte--> HEAD --HeadReceived--> BODY --RequestEnded--> WHOLE
+    WHOLE --the last piece of the answer was written--> IDLE --a byte--> HEAD
 
 Everything that has arrived is decoded before the application is called, so that a small body is there when it
 asks. While an exchange runs the connection is read for one of two reasons: the body, or the peer's leaving.
+
+Where FastCGI has several requests in progress on one connection, each has an ``HttpProtocol`` of its own, on a
+``Stream`` in the connection's place (``server.multiplex``).
 """
 
 from __future__ import annotations
@@ -22,8 +26,10 @@ from ..core.response import HttpResponse
 from ..core.websocket import WebSocket
 from ..observe.observer import CLIENT_GONE
 from ..wire.cgi import parse_head
-from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded
+from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..wire.response_head import ResponseHead
+from . import connection as _connection
+from .multiplex import Multiplexer
 from .protocol import Protocol
 from .system import clock
 from .websocket import WebSocketProtocol
@@ -40,6 +46,19 @@ if TYPE_CHECKING:
 MAX_SAFE_HEAD: Final = 4096
 """nginx's scgi_buffer_size and fastcgi_buffer_size are one page unless set: a larger head fails there."""
 
+NEVER: Final = _connection.NEVER
+OPEN: Final = _connection.OPEN
+
+# Phases.
+NEW: Final = 0
+IDLE: Final = 1
+HEAD: Final = 2
+BODY: Final = 3
+WHOLE: Final = 4
+
+BATCH: Final = 64
+"""Requests that one connection may have begun in one turn of the loop; then others have theirs."""
+
 DRAIN_GRACE: Final = 1.0
 """Seconds that a connection which is new when the drain begins gets for its request: a web server that has connected is
 about to send one, and a close would cost it."""
@@ -51,13 +70,12 @@ class HttpProtocol(Protocol):
     __slots__ = (
         "_behind",
         "_body",
-        "_dribbling",
-        "_ended",
         "_exchange",
-        "_fresh",
         "_head",
         "_idle",
-        "_overloaded",
+        "_phase",
+        "_refusal",
+        "_started",
         "_upgrade",
         "codec",
     )
@@ -73,29 +91,33 @@ class HttpProtocol(Protocol):
         self._body: RequestBody | None = None
         self._exchange: Exchange | None = None
         self._upgrade: Upgrade | None = None
-        self._ended = False  # the whole request has arrived
-        self._overloaded = False
-        self._dribbling = False  # a head has begun, and with it its deadline
-        self._fresh = True  # nothing has come yet
+        self._phase = NEW
+        self._refusal: RequestRejected | None = None  # what this connection's request is answered, whatever it is
+        self._started = 0  # requests in this turn of the loop
         self._behind = False  # a request behind this one will be looked at
         self._idle = gateway.keep_alive if codec.protocol == "http" else gateway.idle_timeout
 
     # -- what the connection says --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        self._fresh = False
+        if self._phase == NEW:
+            self._phase = IDLE
         self.codec.receive(data)
         self._process_events()
 
     def _proceed(self, _: Any = None) -> None:
         """Go on with what arrived behind a request that is answered now."""
         self._behind = False
-        if self.connection.state == 0 and self.connection.protocol is self and self._exchange is None:
-            self._process_events()
+        more = self._exchange is None or self._started >= BATCH
+        self._started = 0
+        if self.connection.state == OPEN and self.connection.protocol is self:
+            self.connection.resume()
+            if more:
+                self._process_events()
 
     def eof_received(self) -> None:
         connection = self.connection
-        if self.gateway.half_close and self._exchange is not None and self._ended:
+        if self.gateway.half_close and self._exchange is not None and self._phase == WHOLE:
             connection.stop_reading()
             return
         self.codec.receive(b"")
@@ -111,7 +133,7 @@ class HttpProtocol(Protocol):
     def deadline_passed(self) -> None:
         gateway = self.gateway
         if self._exchange is None:
-            if self.codec.incomplete():
+            if self._phase == HEAD:
                 self._complain("slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s")
             self.connection.finish(False)
         elif self._body is not None and self._body.wanted:
@@ -121,49 +143,68 @@ class HttpProtocol(Protocol):
     def shut_down(self) -> None:
         if self.gateway.adoption is None:
             self.codec.shut_down()
-        if self._exchange is None and not self.codec.incomplete():
-            if self.gateway.adoption is not None:
-                self._pass_on()
-            elif self._fresh:
-                self.connection.deadline = self.gateway.now + DRAIN_GRACE
-            else:
-                self.connection.finish(False)  # not before the last answer has left
+        if self._exchange is not None or self._phase > IDLE:
+            return
+        if self.gateway.adoption is not None:
+            self._pass_on()
+        elif self._phase == NEW:
+            self.connection.deadline = self.gateway.now + DRAIN_GRACE
+        else:
+            self.connection.finish(False)  # not before the last answer has left
 
     def overloaded(self) -> None:
         """There are too many connections: answer 503 if the request is there already, and close in any case."""
-        self._overloaded = True
+        limit = self.gateway.max_connections
+        words = f"all {limit} connections are in use; try again"
+        self._refusal = RequestRejected(503, words, (("Retry-After", "1"),))
         if self.gateway.observer is not None:
             self.gateway.observer.connection_refused(self.codec.protocol)
+
+    def sibling(self, connection: Connection, codec: Any) -> HttpProtocol:
+        """One more of these, for another request of a connection that carries several."""
+        return HttpProtocol(connection, self.gateway, codec)
 
     # -- what the codec says -------------------------------------------------------------------------------------
 
     def _process_events(self) -> None:
-        """Take every event there is, send automatic answers, then let the application work."""
-        codec = self.codec
-        try:
-            while not self._behind and (event := codec.next_event()) is not None:
-                kind = type(event)
-                if kind is HeadReceived:
-                    self._head_received(event)
-                elif kind is BodyReceived:
-                    self._body_received(event.data)
-                elif kind is RequestEnded:
-                    self._request_ended()
-                elif kind is RequestAborted:
-                    self._request_aborted()
-            self._flush()
-            if self._head is not None:
-                self._begin()
-        except RequestRejected as refusal:
-            self._refuse(refusal)
-        except RemoteProtocolError as error:
-            self._complain("protocol error", str(error))
-            if self.gateway.observer is not None:
-                self.gateway.observer.protocol_error(self.codec.protocol)
-            self._flush()
-            self.connection.lost()
-            return
+        """Take every event there is, send automatic answers, then let the application work.
+
+        A request that is refused is no reason to wait: what has arrived behind it on a kept connection is its turn.
+        """
+        refused = True
+        while refused:
+            refused = False
+            try:
+                self._take_events()
+            except RequestRejected as refusal:
+                self._refuse(refusal)
+                refused = self.connection.protocol is self and self.connection.state == OPEN
+            except RemoteProtocolError as error:
+                self._complain("protocol error", str(error))
+                if self.gateway.observer is not None:
+                    self.gateway.observer.protocol_error(self.codec.protocol)
+                self._flush()
+                self.connection.break_down()
+                return
         self._update_interest()
+
+    def _take_events(self) -> None:
+        codec = self.codec
+        while not self._behind and self._started < BATCH and (event := codec.next_event()) is not None:
+            kind = type(event)
+            if kind is HeadReceived:
+                self._head_received(event)
+            elif kind is BodyReceived:
+                self._body_received(event.data)
+            elif kind is RequestEnded:
+                self._request_ended()
+            elif kind is RequestAborted:
+                self._request_aborted()
+            elif kind is RequestsInterleaved:
+                Multiplexer(self.connection, self.gateway, self, codec, event.rest)
+        self._flush()
+        if self._head is not None:
+            self._begin()
 
     def _next(self) -> None:
         """Another request is there already: its turn comes when the others have had theirs, and the peer reads."""
@@ -184,14 +225,13 @@ class HttpProtocol(Protocol):
                 self.connection.finish(self.codec.may_send_trailing)
 
     def _head_received(self, event: HeadReceived) -> None:
-        if self._overloaded:
-            limit = self.gateway.max_connections
-            raise RequestRejected(503, f"all {limit} connections are in use; try again", (("Retry-After", "1"),))
+        self._phase = BODY
+        if self._refusal is not None:
+            raise self._refusal
         limit = self.gateway.max_body_size
         if limit and event.body_length > limit:
             raise RequestRejected(413, f"the request's body has {event.body_length} bytes, the limit is {limit}")
         self._head = event
-        self._ended = False
         self._body = None if event.body_length == 0 else RequestBody()
 
     def _body_received(self, data: bytes) -> None:
@@ -204,7 +244,7 @@ class HttpProtocol(Protocol):
         body.feed(data)
 
     def _request_ended(self) -> None:
-        self._ended = True
+        self._phase = WHOLE
         if self._body is not None:
             self._body.feed_end()
         if self._head is not None:
@@ -228,6 +268,7 @@ class HttpProtocol(Protocol):
         self._head = None
         if gateway.draining and gateway.adoption is None:
             self.codec.shut_down()
+        self._started += 1
         request = parse_head(variables, gateway.root_path)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
             self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
@@ -299,10 +340,7 @@ class HttpProtocol(Protocol):
 
     def abort_response(self) -> None:
         """Close without the end mark, which FastCGI's front sees; SCGI's sees fewer bytes than were declared."""
-        sign = self.codec.abort_response()
-        if sign:
-            self.connection.write(sign)
-        self.connection.finish(not self._ended or self.codec.may_send_trailing)
+        self.connection.break_off(self.codec.abort_response(), self._phase != WHOLE or self.codec.may_send_trailing)
         self.connection_lost()
 
     def describe(self) -> dict[str, Any]:
@@ -360,15 +398,14 @@ class HttpProtocol(Protocol):
             self.connection.write(output)
         gateway = self.gateway
         if keep and not (gateway.draining and gateway.adoption is None):
-            self._ended = self._dribbling = False
-            self.connection.deadline = gateway.now + self._idle
-            self.connection.start_reading()  # a body that had to wait has stopped it
+            self._phase = IDLE
+            self.connection.next_request(self._idle)
             if self.codec.waiting():
                 self._next()
             elif gateway.draining:
                 self._pass_on()
         else:
-            self.connection.finish(not self._ended or self.codec.may_send_trailing)
+            self.connection.finish(self._phase != WHOLE or self.codec.may_send_trailing)
 
     def movable(self) -> bool:
         return self._exchange is None and self._head is None and not self.codec.busy and not self.codec.incomplete()
@@ -383,21 +420,26 @@ class HttpProtocol(Protocol):
     def _update_interest(self) -> None:
         """Nothing more can be done now: say what is waited for, and read only if somebody wants it."""
         connection = self.connection
-        if connection.protocol is not self or connection.state != 0:
+        if connection.protocol is not self or connection.state != OPEN:
             return
-        if self._overloaded:
+        if self._refusal is not None:
             connection.close()
             return
+        if self._started >= BATCH:
+            connection.rest()
+            self._next()
+            return
+        self._started = 0
         body = self._body
         if self._exchange is None:
             if not self.codec.busy:
                 gateway = self.gateway
-                pending = self.codec.incomplete()
-                until = gateway.now + (gateway.head_timeout if pending else self._idle)
-                if pending != self._dribbling or until < connection.deadline:
+                phase = HEAD if self.codec.incomplete() else IDLE
+                until = gateway.now + (gateway.head_timeout if phase == HEAD else self._idle)
+                if phase != self._phase or until < connection.deadline:
                     connection.deadline = until
-                self._dribbling = pending
-                if gateway.draining and gateway.adoption is not None and not pending:
+                self._phase = phase
+                if gateway.draining and gateway.adoption is not None and phase == IDLE:
                     self._pass_on()  # it had to hear the end of a request that was answered early
             if self._behind and self.codec.full():
                 connection.stop_reading()
@@ -407,7 +449,7 @@ class HttpProtocol(Protocol):
             connection.stop_reading()
         else:
             if body is None or not body.wanted:
-                connection.deadline = float("inf")
+                connection.deadline = NEVER
             else:
                 connection.deadline = self.gateway.now + self.gateway.body_timeout
             connection.start_reading()
@@ -431,9 +473,9 @@ class HttpProtocol(Protocol):
                 self.abort_response()
                 return
         self.connection.write_many(self.codec.encode(head, text, True))
-        if self._overloaded:
+        if self._refusal is not None:
             self.codec.finish()
-            self.connection.finish(not self._ended or self.codec.may_send_trailing)
+            self.connection.finish(self._phase != WHOLE or self.codec.may_send_trailing)
         else:
             # A kept FastCGI connection stays: nginx may send its next request there before it sees a close.
             self._end()

@@ -18,7 +18,7 @@ cdef RequestEnded REQUEST_ENDED
 cdef class FastcgiCodec(Codec):
     cdef Py_ssize_t _max_head
     cdef Py_ssize_t _max_variables
-    cdef Py_ssize_t _max_requests
+    cdef public Py_ssize_t max_requests
     cdef Py_ssize_t _max_connections
     cdef bytes _data
     cdef Py_ssize_t _position
@@ -37,6 +37,11 @@ cdef class FastcgiCodec(Codec):
     cdef bint _answered
     cdef bint _stderr_used
 
+    cpdef object init(self, Py_ssize_t max_head, Py_ssize_t max_variables, Py_ssize_t max_requests, Py_ssize_t max_connections)
+    cpdef object drain(self, int request_id)
+    cpdef FastcgiCodec sibling(self)
+    @cython.locals(codec=FastcgiCodec)
+    cpdef FastcgiCodec without_request(self)
     @cython.locals(data=bytes, at=Py_ssize_t, arrival=int, request_id=int, length=Py_ssize_t)
     cpdef object next_event(self)
     @cython.locals(block=bytes)
@@ -60,7 +65,6 @@ cdef class FastcgiCodec(Codec):
     cdef object _take_head(self)
     cdef object _take_end(self)
     cdef object _refuse(self, int request_id, int protocol_status)
-    cdef object _drain(self, int request_id)
     cdef object _other_record(self, int arrival, int request_id, Py_ssize_t length)
     cdef object _manage(self, int kind, Py_ssize_t length)
     cdef object _answer(self, bytes record)

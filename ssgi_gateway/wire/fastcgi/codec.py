@@ -94,8 +94,10 @@ class FastcgiCodec(Codec):
 
     Args:
         limits: bounds on a request's head.
-        max_requests: what GET_VALUES is told of FCGI_MAX_REQS, and of FCGI_MAX_CONNS (4.1): one connection may have so
-            many requests in progress, and there may be so many connections.
+        max_connections: what GET_VALUES is told of FCGI_MAX_CONNS (4.1).
+
+    Attributes:
+        max_requests: so many may be in progress on one connection (FCGI_MAX_REQS).
     """
 
     __slots__ = (
@@ -111,7 +113,6 @@ class FastcgiCodec(Codec):
         "_left",
         "_max_connections",
         "_max_head",
-        "_max_requests",
         "_max_variables",
         "_output",
         "_params",
@@ -119,13 +120,18 @@ class FastcgiCodec(Codec):
         "_skip",
         "_state",
         "_stderr_used",
+        "max_requests",
     )
 
     def __init__(self, limits: WireLimits, max_connections: int = 10000) -> None:
+        self.init(limits.max_head_size, limits.max_variables, limits.max_multiplexed, max_connections)
+
+    def init(self, max_head: int, max_variables: int, max_requests: int, max_connections: int) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         Codec.__init__(self, "fastcgi", serves_http=True, supports_upgrade=False, may_send_trailing=True)
-        self._max_head = limits.max_head_size
-        self._max_variables = limits.max_variables
-        self._max_requests = limits.max_multiplexed
+        self._max_head = max_head
+        self._max_variables = max_variables
+        self.max_requests = max_requests
         self._max_connections = max_connections
         # Framing: unread bytes from _position on; of the record being read, _left bytes of a stream's content that
         # are wanted, then _skip bytes (padding, content of no interest) that are not.
@@ -321,7 +327,7 @@ class FastcgiCodec(Codec):
                 raise LocalProtocolError("the answer has not been encoded to its end")
             self._output += encode_end(self._id, self._stderr_used)
         if self._state != ENDED:
-            self._drain(self._id)
+            self.drain(self._id)
         self._skip += self._left
         self._left = 0
         self._answered = False
@@ -442,13 +448,26 @@ class FastcgiCodec(Codec):
     def _refuse(self, request_id: int, protocol_status: int) -> None:
         """End a request that no event has reported; what else of it is under way will be skipped."""
         self._answer(encode_end_request(request_id, protocol_status))
-        self._drain(request_id)
+        self.drain(request_id)
         self._state = IDLE if self._keep else CLOSED
 
-    def _drain(self, request_id: int) -> None:
+    def drain(self, request_id: int) -> None:
+        """What still comes of a request that was answered, here or elsewhere, is skipped without limit."""
         if self._draining is None:
             self._draining = set()
         self._draining.add(request_id)
+
+    def sibling(self) -> FastcgiCodec:
+        """A codec with the same bounds, for another request of the same connection."""
+        codec = FastcgiCodec.__new__(FastcgiCodec)
+        codec.init(self._max_head, self._max_variables, self.max_requests, self._max_connections)
+        return codec
+
+    def without_request(self) -> FastcgiCodec:
+        """A codec for what belongs to no request, once others have codecs of their own."""
+        codec = self.sibling()
+        codec._draining, self._draining = self._draining, None
+        return codec
 
     # -- every other record --------------------------------------------------------------------------------------
 
@@ -475,7 +494,7 @@ class FastcgiCodec(Codec):
             self._count_futile()  # answering an answer could go on for ever
             return
         content = self._data[self._position : self._position + length] if kind == GET_VALUES else b""
-        self._answer(encode_management(kind, content, self._max_connections, self._max_requests))
+        self._answer(encode_management(kind, content, self._max_connections, self.max_requests))
 
     def _answer(self, record: bytes) -> None:
         self._count_futile()

@@ -47,6 +47,8 @@ class Demultiplexer:
         Raises:
             RemoteProtocolError: no FastCGI.
         """
+        if self._left and self._owner and self._owner not in self.requests:
+            self._skip()  # the rest of a record whose request has ended meanwhile
         data, start = self._data, self._position
         size = len(data)
         owner = self._owner if self._left else -1
@@ -64,6 +66,11 @@ class Demultiplexer:
             self._left = HEADER_SIZE + (data[end + 4] << 8 | data[end + 5]) + data[end + 6]
         self._position = end
         return (owner, data[start:end]) if end > start else None
+
+    def _skip(self) -> None:
+        step = min(self._left, len(self._data) - self._position)
+        self._position += step
+        self._left -= step
 
     def incomplete(self) -> bool:
         """Whether a record has begun and is not complete."""

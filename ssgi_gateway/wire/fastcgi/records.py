@@ -27,6 +27,7 @@ __all__ = [
     "HEADER_SIZE",
     "KEEP_CONN",
     "NO_RECORD",
+    "OVERLOADED",
     "PARAMS",
     "REQUEST_COMPLETE",
     "RESPONDER",
@@ -72,6 +73,7 @@ KEEP_CONN: Final = 1
 # Protocol statuses of END_REQUEST (5.5).
 REQUEST_COMPLETE: Final = 0
 CANT_MPX_CONN: Final = 1
+OVERLOADED: Final = 2
 UNKNOWN_ROLE: Final = 3
 
 FULL_CONTENT: Final = 65528
