@@ -210,8 +210,7 @@ class HttpResponse(Exchange):
         if header is None or self._response_head().status != 200:
             return False
         head = self._response_head()
-        head.add([header])
-        head.content_length = UNKNOWN  # the web server knows it, and answers ranges by it
+        head.offload(*header)
         self._state = ENDED
         self._handlers = None
         self.channel.write(head, None, True)

@@ -7,6 +7,8 @@ cdef class Gateway(Reactor):
     cdef public dict drain_handlers
     cdef public bint draining
     cdef public bint front_files
+    cdef public bint started_by_front
+    cdef public bint trust_remote_user
     cdef public object http_app
     cdef public Py_ssize_t max_body_size
     cdef public Py_ssize_t max_connections

@@ -53,8 +53,10 @@ class Gateway(Reactor):
         "request_id_header",
         "root_path",
         "settings",
+        "started_by_front",
         "state",
         "strict",
+        "trust_remote_user",
         "websocket_app",
     )
 
@@ -91,6 +93,8 @@ class Gateway(Reactor):
         self.strict = settings.strict
         self.request_id_header = settings.request_id_header
         self.front_files = settings.front_files
+        self.trust_remote_user = settings.trust_remote_user
+        self.started_by_front = False
         self.max_body_size = settings.max_body_size
         self.max_connections = settings.max_connections
         self.head_timeout = settings.deadlines.head

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire.fronts import head_limit
 from ssgi_gateway.wire.websocket.handshake import check_upgrade, negotiate_deflate, upgrade_headers
 
 from ..core.body import RequestBody
@@ -269,7 +270,8 @@ class HttpProtocol(Protocol):
         if gateway.draining and gateway.adoption is None:
             self.codec.shut_down()
         self._started += 1
-        request = parse_head(variables, gateway.root_path)
+        variables.settle_user(gateway.trust_remote_user)
+        request = parse_head(variables, gateway.root_path, gateway.started_by_front)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
             self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
             limits = gateway.settings.websockets
@@ -303,11 +305,7 @@ class HttpProtocol(Protocol):
         codec = self.codec
         pieces = codec.encode(head, data, end)
         if head is not None and codec.head_size > MAX_SAFE_HEAD:
-            self._complain(
-                "big head",
-                f"a response's head has {codec.head_size} bytes; nginx refuses more than one page unless "
-                f"{codec.protocol}_buffer_size is raised (upstream sent too big header)",
-            )
+            self._check_head_size()
         more = self.connection.write_many(pieces)
         if end:
             self._release(0)
@@ -324,6 +322,14 @@ class HttpProtocol(Protocol):
             self._release(0)
             self._end()
         return more
+
+    def _check_head_size(self) -> None:
+        """Say which web servers refuse a head of this size, unless this one is known to take it."""
+        exchange = self._exchange
+        software = "" if exchange is None else exchange.request.variables.get("SERVER_SOFTWARE", "")
+        problem = head_limit(software, self.codec.protocol, self.codec.head_size)
+        if problem:
+            self._complain("big head", f"a response's head has {self.codec.head_size} bytes; {problem}")
 
     def offload_file(self, fd: int) -> tuple[str, str] | None:
         found: tuple[str, str] | None = self.gateway.offload.header_for(fd)
@@ -357,7 +363,7 @@ class HttpProtocol(Protocol):
         upgrade = self._upgrade
         settings = self.gateway.settings.websockets
         deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr]  # set before the call
-        head = ResponseHead()
+        head = ResponseHead(self.front_files)
         if headers is not None:
             head.add(headers)
         head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type]  # set before the call

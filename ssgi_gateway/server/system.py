@@ -113,12 +113,15 @@ def unsent(fd: int) -> int:
 
 
 def addresses(fd: int) -> tuple[Any, Any]:
-    """The addresses of a connection: this side's and the peer's; ``(host, port)``, or a path for unix sockets."""
+    """The addresses of a connection: this side's and the peer's; ``(host, port)``, or a path for unix sockets.
+
+    A peer that has reset the connection has none any more: ``("", 0)``, and never what a unix socket has.
+    """
     connection = socket.socket(fileno=fd)
     try:
         return connection.getsockname(), connection.getpeername()
     except OSError:
-        return "", ""
+        return ("", "") if connection.family == socket.AF_UNIX else (("", 0), ("", 0))
     finally:
         connection.detach()
 

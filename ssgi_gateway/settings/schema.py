@@ -436,6 +436,12 @@ class Settings(Group):
         "of the application can choose header names.",
         section=APPLICATION,
     )
+    trust_remote_user: bool = setting(
+        False,
+        "Show REMOTE_USER and AUTH_TYPE to the application. Only where the web server checks every user: HAProxy, and "
+        "nginx with its stock fastcgi_params, pass on the name that any client claims.",
+        section=APPLICATION,
+    )
     max_connections: int = setting(10000, "Connections at once; further ones get 503.", unit="connections", minimum=1)
     backlog: int = setting(
         2048,

@@ -92,8 +92,13 @@ def server_address(variables: Variables) -> str:
 
 @lru_cache(maxsize=64)  # it is the same for every request of a virtual host
 def _server_address(name: str, address: str, port: str) -> str:
-    if ":" in name and name[0] != "[":
-        name = f"[{name}]"  # an IPv6 address for a name; a port does not belong here and makes it no host
+    host, colon, end = name.partition(":")
+    if colon and end.isascii() and end.isdigit():
+        name = host  # HAProxy has the Host header here, port and all; SERVER_PORT is what counts
+    elif colon and name[0] != "[":
+        name = f"[{name}]"  # an IPv6 address for a name
+    elif name[:1] == "[":
+        name = name.partition("]")[0] + "]"
     return join_address(name if is_host(name) else address, port)
 
 

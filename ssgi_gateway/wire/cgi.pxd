@@ -4,6 +4,7 @@ from .variables cimport Variables
 cdef class RequestHead:
     cdef int _client_port
     cdef object _root_path
+    cdef bint _started_by_front
     cdef public bint is_upgrade
     cdef public str method
     cdef public str path
@@ -14,7 +15,7 @@ cdef class RequestHead:
     cdef public Variables variables
 
     cpdef tuple client(self)
-    cdef object read(self, Variables variables, object root_path)
+    cdef object read(self, Variables variables, object root_path, bint started_by_front)
 
-cpdef RequestHead parse_head(Variables variables, object root_path=*)
+cpdef RequestHead parse_head(Variables variables, object root_path=*, bint started_by_front=*)
 cpdef Py_ssize_t body_length(Variables variables) except -2

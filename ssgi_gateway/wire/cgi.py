@@ -46,6 +46,9 @@ __all__ = [
     "read_content_length",
 ]
 
+MAX_METHOD: Final = 64
+"""The longest registered method, UPDATEREDIRECTREF, has 17 letters (IANA)."""
+
 METHODS: Final = frozenset(("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"))  # nothing to check here
 
 
@@ -55,6 +58,7 @@ class RequestHead:
     Args:
         variables: the request's variables.
         root_path: overrides what the web server says about where the application is mounted; may be empty.
+        started_by_front: see ``find_root_path``.
 
     Attributes:
         method: as received.
@@ -73,6 +77,7 @@ class RequestHead:
 
     __slots__ = (
         "_root_path",
+        "_started_by_front",
         "is_upgrade",
         "method",
         "path",
@@ -83,10 +88,10 @@ class RequestHead:
         "variables",
     )
 
-    def __init__(self, variables: Variables, root_path: str | None = None) -> None:
+    def __init__(self, variables: Variables, root_path: str | None = None, started_by_front: bool = False) -> None:
         method = variables.get("REQUEST_METHOD", "")
-        if method not in METHODS and not is_token(method):
-            raise RequestRejected(400, f"REQUEST_METHOD is {method[:40]!r}" if method else "REQUEST_METHOD is missing")
+        if method not in METHODS:
+            check_method(method)
         uri = variables.get("REQUEST_URI", "")
         if uri:
             raw_path, query = split_uri(uri)
@@ -105,6 +110,7 @@ class RequestHead:
         self.is_upgrade = method == "GET" and "HTTP_UPGRADE" in variables and is_websocket(variables)
         self.variables = variables
         self._root_path = root_path
+        self._started_by_front = started_by_front
 
     def client(self) -> tuple[str, int] | None:
         """The client's host and port, as ``addresses.split_address`` says."""
@@ -115,7 +121,7 @@ class RequestHead:
         """Where the application is mounted, without a slash at its end: ``""`` at the root."""
         if self._root_path is not None:
             return self._root_path.rstrip("/")
-        return find_root_path(self.variables, self.path)
+        return find_root_path(self.variables, self.path, self._started_by_front)
 
     @property
     def scheme(self) -> str:
@@ -131,17 +137,31 @@ class RequestHead:
         return f"<RequestHead {self.method} {self.raw_path!r}>"
 
 
-def parse_head(variables: Variables, root_path: str | None = None) -> RequestHead:
+def parse_head(variables: Variables, root_path: str | None = None, started_by_front: bool = False) -> RequestHead:
     """Read the variables of a request.
 
     Args:
         variables: as a codec told them.
         root_path: the setting; ``None`` leaves it to the web server.
+        started_by_front: see ``find_root_path``.
 
     Raises:
         RequestRejected: 400, no usable REQUEST_METHOD or REQUEST_URI.
     """
-    return RequestHead(variables, root_path)
+    return RequestHead(variables, root_path, started_by_front)
+
+
+def check_method(method: str) -> None:
+    """See that a method is one.
+
+    Raises:
+        RequestRejected: 400, it is no token; 501, it is longer than any (RFC 9112 3: "A server that receives a method
+            longer than any that it implements SHOULD respond with a 501").
+    """
+    if not is_token(method):
+        raise RequestRejected(400, f"REQUEST_METHOD is {method[:40]!r}" if method else "REQUEST_METHOD is missing")
+    if len(method) > MAX_METHOD:
+        raise RequestRejected(501, f"REQUEST_METHOD has {len(method)} letters")
 
 
 def body_length(variables: Variables) -> int:
@@ -189,20 +209,36 @@ def rebuild_path(variables: Variables) -> str:
     return path if path[:1] == "/" else f"/{path}"
 
 
-def find_root_path(variables: Variables, path: str) -> str:
-    """What of SCRIPT_NAME is a place where the application is mounted."""
-    script_name = variables.get("SCRIPT_NAME", "")
-    root_path = to_unicode(script_name).rstrip("/")
-    if not root_path:
+def find_root_path(variables: Variables, path: str, started_by_front: bool = False) -> str:
+    """Where the application is mounted, by what web servers make of SCRIPT_NAME and PATH_INFO.
+
+    1. SCRIPT_NAME, where the client's path begins with it, segment for segment, and is more than that. A script that
+       was chosen by rewriting is not in the client's path, and then no link may have it either.
+    2. Otherwise what stands before PATH_INFO, where the client's path ends with that: the web server has cut the rest
+       off. Apache's NoDecode leaves ``%2F`` in it.
+    3. Otherwise nothing. A SCRIPT_NAME that is the whole path says where the client went and not where anything is
+       mounted (nginx's ``fastcgi_params``, Apache's mod_proxy_fcgi, HAProxy); only of a program that the web server
+       itself has started it is the program's own path.
+
+    What stays undecided is a mount that is asked for without its slash, ``/shop``: it is taken for a path.
+
+    Args:
+        variables: the request's.
+        path: the client's, decoded.
+        started_by_front: whether the web server has started this program (FastCGI on descriptor 0, CGI).
+    """
+    name = to_unicode(variables.get("SCRIPT_NAME", ""))
+    script = name.rstrip("/")
+    inside = script != "" and (path == script or path.startswith(f"{script}/"))
+    if inside and name != path:
+        return script
+    raw = variables.get("PATH_INFO", "")
+    if raw[:1] == "/":
+        for info in (to_unicode(raw), unquote(raw)):
+            if path.endswith(info):
+                return path[: len(path) - len(info)].rstrip("/")
         return ""
-    if "PATH_INFO" not in variables and (
-        # nginx's fastcgi_params have the whole path as SCRIPT_NAME, and so has Apache's mod_proxy_fcgi, which says
-        # proxy:fcgi://... in SCRIPT_FILENAME. The program of plain CGI has neither when it is asked for itself.
-        variables.get("DOCUMENT_URI") == script_name or variables.get("SCRIPT_FILENAME", "").startswith("proxy:")
-    ):
-        return ""
-    # A script the web server chose by rewriting is not in the client's path, and then no link may have it either.
-    return root_path if path == root_path or path.startswith(f"{root_path}/") else ""
+    return script if inside and started_by_front else ""
 
 
 def is_websocket(variables: Variables) -> bool:
@@ -215,4 +251,4 @@ def is_websocket(variables: Variables) -> bool:
 
 def _tokens(value: str) -> list[str]:
     """The elements of a comma-separated list (RFC 9110 5.6.1), lower-case."""
-    return [token.strip().lower() for token in value.split(",")]
+    return [token.strip(" \t").lower() for token in value.split(",")]

@@ -15,6 +15,7 @@ from ssgi_gateway.errors import RequestRejected
 from ssgi_gateway.wire.cgi import (
     METHODS,
     REASONS,
+    check_method,
     find_root_path,
     is_websocket,
     read_content_length,
@@ -23,7 +24,6 @@ from ssgi_gateway.wire.cgi import (
 )
 
 from .addresses import http_version, remote_address, scheme, server_address, split_address
-from .grammar import is_token
 from .percent import quote, unquote
 from .response_head import ResponseHead
 from .variables cimport Entry, Variables
@@ -154,16 +154,16 @@ cdef inline str method_of(const char *value, Py_ssize_t size):
 cdef class RequestHead:
     """What an SSGI call needs of a request; see the portable class."""
 
-    def __init__(self, Variables variables, root_path=None):
-        self.read(variables, root_path)
+    def __init__(self, Variables variables, root_path=None, bint started_by_front=False):
+        self.read(variables, root_path, started_by_front)
 
-    cdef object read(self, Variables variables, object root_path):
+    cdef object read(self, Variables variables, object root_path, bint started_by_front):
         cdef Py_ssize_t size, end
         cdef const char *value = value_of(variables, b"REQUEST_METHOD", 14, &size)
         cdef str method = method_of(value, size)
         cdef str path, raw_path, query
-        if method not in known_methods and not is_token(method):
-            raise RequestRejected(400, f"REQUEST_METHOD is {method[:40]!r}" if method else "REQUEST_METHOD is missing")
+        if method not in known_methods:
+            check_method(method)
         value = value_of(variables, b"REQUEST_URI", 11, &size)
         end = 0
         if size and value[0] == c"/":
@@ -192,6 +192,7 @@ cdef class RequestHead:
         self.is_upgrade = method == "GET" and variables.find(b"HTTP_UPGRADE", 12) >= 0 and is_websocket(variables)
         self.variables = variables
         self._root_path = root_path
+        self._started_by_front = started_by_front
 
     cpdef tuple client(self):
         """The client's host and port; see the portable class."""
@@ -210,7 +211,9 @@ cdef class RequestHead:
         if self._root_path is not None:
             return self._root_path.rstrip("/")
         value_of(self.variables, b"SCRIPT_NAME", 11, &size)
-        return find_root_path(self.variables, self.path) if size else ""
+        if not size:
+            value_of(self.variables, b"PATH_INFO", 9, &size)
+        return find_root_path(self.variables, self.path, self._started_by_front) if size else ""
 
     @property
     def scheme(self):
@@ -237,10 +240,10 @@ cdef class RequestHead:
         return f"<RequestHead {self.method} {self.raw_path!r}>"
 
 
-cpdef RequestHead parse_head(Variables variables, object root_path=None):
+cpdef RequestHead parse_head(Variables variables, object root_path=None, bint started_by_front=False):
     """Read the variables of a request; see the portable function."""
     cdef RequestHead head = RequestHead.__new__(RequestHead)
-    head.read(variables, root_path)
+    head.read(variables, root_path, started_by_front)
     return head
 
 

@@ -26,6 +26,12 @@ __all__ = ["TrustedPeers", "forwarded_variables", "parse_forwarded", "parse_node
 Node: TypeAlias = "tuple[str, str] | None"
 """A client or a server in the chain: address and port, each of which may be empty; ``None`` when it is unknown."""
 
+MAX_HOPS: Final = 32
+"""Servers of ours in a row; whoever wrote more of them is a client."""
+
+MAX_FORWARDED: Final = 4096
+"""Letters of a ``Forwarded`` that are read: some twenty servers with everything they can say."""
+
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _host_and_port = re.compile(r"(\[.*\]|[^:]*):?([0-9]*)")
@@ -81,29 +87,34 @@ def forwarded_variables(header: Callable[[str], str | None], trusted: TrustedPee
     """
     addresses, proto, host, port = (header(f"x-forwarded-{name}") for name in ("for", "proto", "host", "port"))
     if addresses or proto or host or port:
-        nodes = [parse_node(text) for text in addresses.split(",")] if addresses else []
-        client = nodes[nearest_client(nodes, trusted)] if nodes else None
-        return _variables(nodes, client, _last(proto), _last(host), _last(port))
+        client = nearest_client(addresses.split(","), trusted) if addresses else None
+        return _variables(bool(addresses), client, _last(proto), _last(host), _last(port))
     elements = parse_forwarded(header("forwarded") or "")
     if not elements:
         return {}
-    nodes = [parse_node(element.get("for", "")) for element in elements]
-    index = nearest_client(nodes, trusted)
-    return _variables(nodes, nodes[index], elements[index].get("proto", ""), elements[index].get("host", ""), "")
+    index = _nearest([element.get("for", "") for element in elements], trusted)
+    client = parse_node(elements[index].get("for", ""))
+    return _variables(True, client, elements[index].get("proto", ""), elements[index].get("host", ""), "")
 
 
-def nearest_client(nodes: list[Node], trusted: TrustedPeers) -> int:
-    """The index of the last node that is not a server of ours; of the first, when all of them are."""
-    for index in range(len(nodes) - 1, 0, -1):
-        node = nodes[index]
+def nearest_client(nodes: list[str], trusted: TrustedPeers) -> Node:
+    """The last node that is not a server of ours; the first, when all of them are."""
+    return parse_node(nodes[_nearest(nodes, trusted)])
+
+
+def _nearest(nodes: list[str], trusted: TrustedPeers) -> int:
+    """Its index. Read from the right end, no further than there are servers of ours, and at most ``MAX_HOPS``."""
+    last = max(len(nodes) - MAX_HOPS, 0)
+    for index in range(len(nodes) - 1, last, -1):
+        node = parse_node(nodes[index])
         if node is None or node[0] not in trusted:
             return index
-    return 0
+    return last
 
 
-def _variables(nodes: list[Node], client: Node, proto: str, host: str, port: str) -> dict[str, str]:
+def _variables(known: bool, client: Node, proto: str, host: str, port: str) -> dict[str, str]:
     changes = {}
-    if nodes:
+    if known:
         changes["REMOTE_ADDR"], changes["REMOTE_PORT"] = client or ("", "")
     scheme = _SCHEMES.get(proto.lower(), "")
     if scheme:
@@ -126,7 +137,7 @@ def parse_node(text: str) -> Node:
     Returns:
         ``None`` for what is no address: ``unknown``, ``_hidden`` (RFC 7239 6.2, 6.3), ``unix:``, garbage.
     """
-    text = text.strip()
+    text = text.strip(" \t")
     address, port = text, ""
     if text.startswith("["):
         address, bracket, port = text[1:].partition("]")
@@ -144,7 +155,13 @@ def parse_node(text: str) -> Node:
 
 
 def parse_forwarded(value: str) -> list[dict[str, str]]:
-    """The elements of ``Forwarded`` (RFC 7239 4), the nearest server's last; none when it is not in its grammar."""
+    """The elements of ``Forwarded`` (RFC 7239 4), the nearest server's last.
+
+    Returns:
+        None of them when it is not in its grammar, or longer than any chain of servers makes it.
+    """
+    if len(value) > MAX_FORWARDED:
+        return []
     elements: list[dict[str, str]] = [{}]
     at = 0
     while at < len(value):
@@ -164,7 +181,7 @@ def parse_forwarded(value: str) -> list[dict[str, str]]:
 
 
 def _last(value: str | None) -> str:
-    return "" if value is None else value.rpartition(",")[2].strip()
+    return "" if value is None else value.rpartition(",")[2].strip(" \t")
 
 
 def _is_port(text: str) -> bool:

@@ -17,7 +17,8 @@ def looks_like(data: bytes) -> str:
     """The protocol that ``data``, the first bytes of a connection or some of them, seems to belong to.
 
     Returns:
-        ``"TLS"``, ``"FastCGI"``, ``"SCGI"``, ``"HTTP"``, ``"HTTP/2"`` or ``"the PROXY protocol"``; ``""`` for none.
+        ``"TLS"``, ``"FastCGI"``, ``"SCGI"``, ``"uwsgi"``, ``"HTTP"``, ``"HTTP/2"`` or ``"the PROXY protocol"``; ``""``
+        for none.
     """
     if not data:
         return ""
@@ -26,12 +27,22 @@ def looks_like(data: bytes) -> str:
         return "TLS"
     if first == 1 and (len(data) < 2 or 1 <= data[1] <= 11):  # version 1, a record type of FastCGI 1.0 8
         return "FastCGI"
+    if _is_uwsgi(data):
+        return "uwsgi"
     if _PROXY_V2.startswith(data[: len(_PROXY_V2)]):
         return "the PROXY protocol"
     length, colon, _ = bytes(data[:16]).partition(b":")
     if length.isdigit() and (colon or len(data) < 16):
         return "SCGI"
     return _request_line(bytes(data[:_MAX_METHOD]))
+
+
+def _is_uwsgi(data: bytes) -> bool:
+    """Whether this is a uwsgi packet: modifier 0, the variables' size, 0, then the size and capitals of a name."""
+    if len(data) < 4 or data[0] != 0 or not data[1] | data[2] or data[3] != 0:
+        return False
+    name = data[6 : 6 + int.from_bytes(data[4:6], "little")]
+    return name == b"" or name.replace(b"_", b"A").isupper()
 
 
 def _request_line(start: bytes) -> str:

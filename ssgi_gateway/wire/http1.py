@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import h11
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
-from ssgi_gateway.wire.forwarded import forwarded_variables, trusted_peers
+from ssgi_gateway.wire.forwarded import TrustedPeers, forwarded_variables, trusted_peers
 from ssgi_gateway.wire.hints import hint
 from ssgi_gateway.wire.websocket.handshake import require_upgrade
 
@@ -167,7 +167,7 @@ class UpgradeCodec(Codec):
         pairs = [*request_variables(request), *address_variables("SERVER", self._server)]
         pairs += address_variables("REMOTE", self._client)
         variables = Variables(pairs)
-        if host_of(self._client) not in self._trusted:
+        if not is_trusted(self._client, self._trusted):
             return variables
         changes = {
             name.encode(): value.encode("latin-1")
@@ -228,9 +228,11 @@ def request_variables(request: h11.Request) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
-def host_of(address: Any) -> str:
-    """The host of a socket address; empty for a unix socket."""
-    return address[0] if isinstance(address, tuple) else ""
+def is_trusted(address: Any, trusted: TrustedPeers) -> bool:
+    """Whether the peer at a socket's address is trusted; one that has left already has no address, and is not."""
+    if isinstance(address, tuple):
+        return address[0] != "" and address[0] in trusted
+    return "" in trusted
 
 
 def address_variables(prefix: str, address: Any) -> list[tuple[bytes, bytes]]:
@@ -239,6 +241,8 @@ def address_variables(prefix: str, address: Any) -> list[tuple[bytes, bytes]]:
     A unix socket is its path without a port; one without a name is left out.
     """
     if isinstance(address, tuple):
+        if not address[0]:
+            return []
         host, port = address[0].partition("%")[0], str(address[1])
         return [(f"{prefix}_ADDR".encode(), host.encode()), (f"{prefix}_PORT".encode(), port.encode())]
     path = address if isinstance(address, bytes) else address.encode("utf-8", "surrogateescape")

@@ -11,6 +11,7 @@ cdef class ResponseHead:
     cpdef object set_status(self, object status)
     cpdef object set_content_length(self, Py_ssize_t length)
     cpdef object add(self, object headers)
+    cpdef object offload(self, str name, str value)
     cpdef object switch_protocols(self, object headers)
     cpdef bytes encode_cgi(self)
     cpdef bytes encode_fields(self)

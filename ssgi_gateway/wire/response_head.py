@@ -1,7 +1,7 @@
 """The head of an answer: what an application says, checked, as the CGI block that goes to the web server.
 
-* ``Status:`` comes first and always has a reason: nginx could do without it, and Apache takes ``Location: /x`` without
-  it for an internal redirect.
+* ``Status:`` is always there and has a reason: nginx could do without it, and Apache takes ``Location: /x`` without it
+  for an internal redirect. It is the last line: of Status and Location HAProxy before 3.0 lets the last one decide.
 * Nothing an application says can end a line: CR, LF and NUL in a name or value are a ``ValueError`` that names the
   header, and so is a name that is no token (RFC 9110 5.1, 5.5).
 * The connection's own headers (RFC 9110 7.6.1) are the web server's business and are dropped, and so is ``Status``,
@@ -214,6 +214,16 @@ class ResponseHead:
             raise
         self._lines += lines
 
+    def offload(self, name: str, value: str) -> None:
+        """Have the web server send a file: the gateway's own header, which passes whatever an application's may.
+
+        Raises:
+            ValueError: as ``add``.
+        """
+        check_text(f"header {name!r}", value)
+        self._lines.append(f"{describe(name)[0]}{value}\r\n")
+        self.content_length = -1  # the web server knows it, and answers ranges by it
+
     def switch_protocols(self, headers: Iterable[tuple[str, str]]) -> None:
         """Make this the 101 that accepts an upgrade; ``headers`` are the handshake's, Upgrade and Connection included.
 
@@ -231,8 +241,8 @@ class ResponseHead:
         self._lines += lines
 
     def encode_cgi(self) -> bytes:
-        """The CGI block (RFC 3875 6.2): the status, the header lines, the empty line."""
-        return f"Status: {self.status} {self.reason}\r\n{self._fields()}\r\n".encode("latin-1")
+        """The CGI block (RFC 3875 6.2): the header lines, the status, the empty line."""
+        return f"{self._fields()}Status: {self.status} {self.reason}\r\n\r\n".encode("latin-1")
 
     def encode_fields(self) -> bytes:
         """The header lines alone, for an HTTP/1.1 answer."""
@@ -260,7 +270,7 @@ class ResponseHead:
             self.set_content_length(length)
             return False
         if kind == CONTENT_TYPE:
-            self._event_stream = value.partition(";")[0].strip().lower() == "text/event-stream"
+            self._event_stream = value.partition(";")[0].strip(" \t").lower() == "text/event-stream"
         elif kind == ACCEL_BUFFERING:
             self._unbuffered = True
         elif kind == DATE:

@@ -97,7 +97,7 @@ cdef Line line_of(object pair):
         if line.length < 0:
             raise ValueError(f"header 'Content-Length': {value[:40]!r} is not a number of bytes")
     elif line.kind == CONTENT_TYPE_:
-        line.event_stream = value.partition(";")[0].strip().lower() == "text/event-stream"
+        line.event_stream = value.partition(";")[0].strip(" \t").lower() == "text/event-stream"
     if kept is not None and PyBytes_GET_SIZE(line.text) <= MAX_KEPT_SIZE:
         if PyDict_Size(kept) >= MAX_KEPT:
             PyDict_Clear(kept)  # an application with ever new values is not to fill the memory
@@ -184,6 +184,13 @@ cdef class ResponseHead:
         else:
             self._lines += lines
 
+    cpdef object offload(self, str name, str value):
+        """Have the web server send a file; see the portable class."""
+        check_text(f"header {name!r}", value)
+        line = f"{describe(name)[0]}{value}\r\n".encode("latin-1")
+        self._lines = [line] if self._lines is None else [*self._lines, line]
+        self.content_length = -1
+
     cpdef object switch_protocols(self, object headers):
         """Make this the 101 that accepts an upgrade; see the portable class."""
         cdef list lines = []
@@ -195,7 +202,7 @@ cdef class ResponseHead:
         self._lines = lines if self._lines is None else self._lines + lines
 
     cpdef bytes encode_cgi(self):
-        """The CGI block (RFC 3875 6.2): the status, the header lines, the empty line."""
+        """The CGI block (RFC 3875 6.2): the header lines, the status, the empty line."""
         return self.assemble(True)
 
     cpdef bytes encode_fields(self):
@@ -236,16 +243,6 @@ cdef class ResponseHead:
             size += 23
         block = PyBytes_FromStringAndSize(NULL, size)
         to = PyBytes_AS_STRING(block)
-        if whole:
-            memcpy(to, b"Status: ", 8)
-            to[8] = c"0" + self.status // 100
-            to[9] = c"0" + self.status // 10 % 10
-            to[10] = c"0" + self.status % 10
-            to[11] = c" "
-            memcpy(to + 12, PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason))
-            to += 12 + PyBytes_GET_SIZE(reason)
-            memcpy(to, b"\r\n", 2)
-            to += 2
         if lines is not None:
             for line in lines:
                 memcpy(to, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
@@ -260,5 +257,12 @@ cdef class ResponseHead:
             memcpy(to, b"X-Accel-Buffering: no\r\n", 23)
             to += 23
         if whole:
-            memcpy(to, b"\r\n", 2)
+            memcpy(to, b"Status: ", 8)
+            to[8] = c"0" + self.status // 100
+            to[9] = c"0" + self.status // 10 % 10
+            to[10] = c"0" + self.status % 10
+            to[11] = c" "
+            memcpy(to + 12, PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason))
+            to += 12 + PyBytes_GET_SIZE(reason)
+            memcpy(to, b"\r\n\r\n", 4)
         return block

@@ -16,6 +16,7 @@ cdef class Variables:
     cdef int _used
     cdef int _room
     cdef int _count
+    cdef bint _keep_length
     cdef int[64] _heads
 
     cpdef object get(self, object name, object default=*)
@@ -36,6 +37,7 @@ cdef class Variables:
     cdef list pairs(self)
     cdef object refuse_name(self)
     cdef object drop(self, int index)
+    cdef object drop_user(self, int index, bint believed)
 
 
 cpdef Variables variables_of_params(bytes block, Py_ssize_t most)

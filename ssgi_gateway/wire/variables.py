@@ -1,13 +1,17 @@
 """The CGI variables of one request (RFC 3875 4.1), cleaned of what no application may meet, on any interface.
 
 * Values are bytes on the wire and latin-1 text here, decoded when they are read.
-* Repeats are merged, never refused: HTTP_* are joined as RFC 9110 5.3 joins header lines, of any other variable the
-  last one wins (it is how ``include`` and a line of one's own override in nginx). Two different CONTENT_LENGTHs are
-  400: whoever guesses between them can be made to smuggle (RFC 9112 6.3). An empty one says nothing and conflicts
-  with nothing; nginx sends ``0`` and an empty one on every GET when its configuration passes $content_length too.
+* Repeats are merged, never refused. The last one wins (it is how ``include`` and a line of one's own override in
+  nginx), but header fields that are lists (HTTP_*) are joined as RFC 9110 5.3 joins header lines. Fields that exist
+  once (``SINGLE``) are no lists: two of them are a configuration's, and a comma would make garbage of both.
+* Two different CONTENT_LENGTHs are 400: whoever guesses between them can be made to smuggle (RFC 9112 6.3). An empty
+  one conflicts with nothing. Over FastCGI it overrides as any other variable does; over SCGI, where nginx sends a
+  number of its own first and the body is framed by it, the number stays.
 * HTTP_PROXY is dropped: programs read it as a setting of theirs (httpoxy, CVE-2016-5385).
 * HTTP_CONTENT_LENGTH, HTTP_CONTENT_TYPE and HTTP_TRANSFER_ENCODING are dropped: the web server has taken the body
   out of its framing already, and CONTENT_LENGTH and CONTENT_TYPE say what is left to say.
+* REDIRECT_HTTP_AUTHORIZATION, REDIRECT_REMOTE_USER and REDIRECT_AUTH_TYPE stand in for those without REDIRECT_: so
+  Apache renames them for a script that was reached by rewriting. A client cannot send them, its headers get HTTP_.
 * HTTP_HOST is dropped when it is not a host, so that nobody builds links of it; ``header("host")`` then is the
   server's own name.
 * A name is not empty and holds no NUL, CR, LF or ``=`` (what could not stand in an environment): else 400.
@@ -31,6 +35,25 @@ if TYPE_CHECKING:
 __all__ = ["Variables", "header_name", "merge_repeated", "variable_name", "variables_of_params"]
 
 DROPPED: Final = ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING")
+
+USER: Final = ("REMOTE_USER", "AUTH_TYPE", "REMOTE_IDENT")
+
+REDIRECTED: Final = {
+    b"REDIRECT_HTTP_AUTHORIZATION": b"HTTP_AUTHORIZATION",
+    b"REDIRECT_REMOTE_USER": b"REMOTE_USER",
+    b"REDIRECT_AUTH_TYPE": b"AUTH_TYPE",
+}
+
+SINGLE: Final = frozenset(
+    b"HTTP_" + name
+    for name in (
+        b"AUTHORIZATION", b"CONTENT_LENGTH", b"CONTENT_TYPE", b"CONTENT_ENCODING", b"CONTENT_LANGUAGE",
+        b"CONTENT_LOCATION", b"CONTENT_RANGE", b"DATE", b"FROM", b"HOST", b"IF_MODIFIED_SINCE", b"IF_RANGE",
+        b"IF_UNMODIFIED_SINCE", b"MAX_FORWARDS", b"ORIGIN", b"PROXY_AUTHORIZATION", b"RANGE", b"REFERER",
+        b"SEC_WEBSOCKET_KEY", b"SEC_WEBSOCKET_VERSION", b"UPGRADE_INSECURE_REQUESTS", b"USER_AGENT",
+    )
+)  # fmt: skip
+"""Variables of header fields whose grammar is no list (RFC 9110, 9111, 6454, 6455)."""
 
 BODILESS: Final = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 """Methods that have a body only by way of exception: ``CONTENT_LENGTH=0`` is no header of the client's there."""
@@ -79,8 +102,12 @@ def _encoded(name: str) -> bytes:
     return name.encode("latin-1")
 
 
-def merge_repeated(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def merge_repeated(pairs: Iterable[tuple[bytes, bytes]], keep_length: bool = False) -> dict[bytes, bytes]:
     """The variables with each name once, in the order in which the names first came.
+
+    Args:
+        pairs: names and values as they came.
+        keep_length: whether a CONTENT_LENGTH that is empty leaves the one before as it is (SCGI).
 
     Raises:
         RequestRejected: 400, two values of CONTENT_LENGTH.
@@ -89,16 +116,24 @@ def merge_repeated(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     for name, value in pairs:
         if name not in merged:
             merged[name] = value
-        elif name.startswith(b"HTTP_"):
+        elif name.startswith(b"HTTP_") and name not in SINGLE:
             # RFC 6265 5.4: a request has one Cookie header; RFC 9113 8.2.3 says how several become one.
             merged[name] = (b"; " if name == b"HTTP_COOKIE" else b", ").join((merged[name], value))
         elif name != b"CONTENT_LENGTH":
             merged[name] = value
         elif value and merged[name] not in (b"", value):
             raise RequestRejected(400, f"CONTENT_LENGTH was sent twice: {_show(merged[name])} and {_show(value)}")
-        else:
-            merged[name] = merged[name] or value
+        elif value or not keep_length:
+            merged[name] = value
     return merged
+
+
+def take_redirected(pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Variables that Apache has renamed for a rewritten request under their own names, where those say nothing."""
+    values = dict(pairs)
+    renamed = {name: own for name, own in REDIRECTED.items() if name in values and not values.get(own)}
+    replaced = set(renamed.values())
+    return [(renamed.get(name, name), value) for name, value in pairs if name not in replaced]
 
 
 def variables_of_params(block: bytes, most: int) -> Variables:
@@ -153,9 +188,22 @@ class Variables:
         for name in DROPPED:
             if name in values:
                 del values[name]
+        if "REDIRECT_STATUS" in values or "REDIRECT_HTTP_AUTHORIZATION" in values:
+            pairs = take_redirected([(name.encode("latin-1"), value) for name, value in values.items()])
+            self._values = values = {name.decode("latin-1"): value for name, value in pairs}
         host = values.get("HTTP_HOST")
         if host is not None and not is_host(host.decode("latin-1")):
             del values["HTTP_HOST"]
+
+    def settle_user(self, believed: bool) -> None:
+        """Drop REMOTE_USER, AUTH_TYPE and REMOTE_IDENT where they say nothing (RFC 3875 4.1.1, 4.1.10, 4.1.11).
+
+        Args:
+            believed: whether the web server is known to check them; some pass on what a client claims.
+        """
+        for name in USER:
+            if name in self._values and not (believed and self._values[name]):
+                del self._values[name]
 
     @overload
     def get(self, name: str) -> str | None: ...

@@ -16,7 +16,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from ssgi_gateway.errors import RequestRejected
-from ssgi_gateway.wire.variables import BODILESS, merge_repeated
+from ssgi_gateway.wire.variables import BODILESS, merge_repeated, take_redirected
 
 from .addresses import fallback_host, is_host
 
@@ -30,6 +30,7 @@ DEF MAX_HEADER_NAME = 256
 
 DEF REPEATED = 1
 DEF FORBIDDEN_NAME = 2
+DEF REDIRECT = 4
 
 MAX_BLOCK = 0x7FFFFFFF
 
@@ -194,6 +195,7 @@ cdef class Variables:
         cdef Py_ssize_t name_end, value_end
         cdef int seen = 0
         self.hold(block)
+        self._keep_length = True
         while at < end:
             stop = <const char *>memchr(data + at, 0, end - at)
             name_end = stop - data
@@ -211,6 +213,8 @@ cdef class Variables:
         cdef const char *text = PyBytes_AS_STRING(self._block) + name
         cdef uint32_t hashed = hash_of(text, name_size)
         cdef int seen = FORBIDDEN_NAME if is_forbidden(text, name_size) else 0
+        if name_size > 9 and text[0] == c"R" and not memcmp(text, b"REDIRECT_", 9):
+            seen |= REDIRECT
         cdef Entry *entry
         cdef int index
         cdef void *grown
@@ -244,7 +248,7 @@ cdef class Variables:
         """Merge repeats, refuse names that are none, and drop what no application may meet, in this order."""
         cdef int index
         if seen & REPEATED:
-            self.take_pairs(merge_repeated(self.pairs()).items())
+            self.take_pairs(merge_repeated(self.pairs(), self._keep_length).items())
             return
         if seen & FORBIDDEN_NAME:
             self.refuse_name()
@@ -252,9 +256,27 @@ cdef class Variables:
         self.drop(self.find(b"HTTP_CONTENT_LENGTH", 19))
         self.drop(self.find(b"HTTP_CONTENT_TYPE", 17))
         self.drop(self.find(b"HTTP_TRANSFER_ENCODING", 22))
+        if seen & REDIRECT:
+            index = self.find(b"REDIRECT_HTTP_AUTHORIZATION", 27)
+            if index >= 0 or self.find(b"REDIRECT_STATUS", 15) >= 0:
+                before = [pair for pair in self.pairs() if pair[0]]
+                after = take_redirected(before)
+                if after != before:
+                    self.take_pairs(after)
+                    return
         index = self.find(b"HTTP_HOST", 9)
         if index >= 0:
             self.check_host(index)
+
+    def settle_user(self, bint believed):
+        """Drop REMOTE_USER, AUTH_TYPE and REMOTE_IDENT where they say nothing; see the portable class."""
+        self.drop_user(self.find(b"REMOTE_USER", 11), believed)
+        self.drop_user(self.find(b"AUTH_TYPE", 9), believed)
+        self.drop_user(self.find(b"REMOTE_IDENT", 12), believed)
+
+    cdef object drop_user(self, int index, bint believed):
+        if index >= 0 and not (believed and self._entries[index].value_size):
+            self.drop(index)
 
     cdef object check_host(self, int index):
         """Drop a Host that is none; the last one that was right mostly comes again."""

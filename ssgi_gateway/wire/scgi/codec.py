@@ -10,7 +10,8 @@ before the bytes reach it:
   not ``1``, ends the connection. Too many variables are 431.
 * A repeated variable is merged, see ``wire.variables``.
 * CONTENT_LENGTH may stand anywhere. Missing, it is 400, as it is when it is no number or two different ones.
-* A request that says it had a longer body than it has is 411. nginx before 1.29.6 sends one with
+* A request that says it had a longer body than it has is 411, unless an empty CONTENT_LENGTH beside the number says
+  that this is meant (nginx: auth_request). nginx before 1.29.6 sends one with
   ``scgi_request_buffering off``: CONTENT_LENGTH is then what it had read so far. (Chunked uploads it always buffers,
   so those have a right CONTENT_LENGTH, and an empty one is nothing to refuse.)
 * Bytes behind the body are ignored. Those of a WebSocket follow its 101 (RFC 6455 4.1) and do not come through here.

@@ -210,10 +210,11 @@ cdef class ScgiCodec(Codec):
     cdef object _check_length(self, object block):
         """The rare heads: CONTENT_LENGTH repeated, or another length beside it."""
         fields = block.split(b"\0")
-        variables = merge_repeated(zip(fields[::2], fields[1::2]))
+        pairs = list(zip(fields[::2], fields[1::2]))
+        variables = merge_repeated(pairs, True)
         self._left = read_content_length(variables[b"CONTENT_LENGTH"].decode("latin-1"))
         declared = variables.get(b"HTTP_CONTENT_LENGTH")
-        if declared is not None and parse_length(declared.decode("latin-1")) > self._left:
+        if declared is not None and (b"CONTENT_LENGTH", b"") not in pairs and parse_length(declared.decode("latin-1")) > self._left:
             raise RequestRejected(
                 411,
                 f"CONTENT_LENGTH is {self._left} where the client sent {declared.decode('latin-1')} bytes: set "

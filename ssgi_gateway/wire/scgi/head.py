@@ -80,15 +80,23 @@ def normalize(block: bytes, max_variables: int) -> bytes:
         raise RemoteProtocolError("a variable of the head has no name")
     if variables.get(b"SCGI") != b"1":
         raise RemoteProtocolError("the variable SCGI is missing or not 1")
+    bodiless = False
     if 2 * len(variables) != strings:
-        variables = merge_repeated(zip(names, values, strict=True))
+        pairs = list(zip(names, values, strict=True))
+        bodiless = (b"CONTENT_LENGTH", b"") in pairs
+        variables = merge_repeated(pairs, keep_length=True)
         block = b"".join([b"%b\0%b\0" % pair for pair in variables.items()])
-    _check_length(variables)
+    _check_length(variables, bodiless)
     return block
 
 
-def _check_length(variables: dict[bytes, bytes]) -> None:
+def _check_length(variables: dict[bytes, bytes], bodiless: bool) -> None:
     """Check CONTENT_LENGTH, and that nobody knows of a longer body.
+
+    Args:
+        variables: the request's.
+        bodiless: the configuration has an empty CONTENT_LENGTH beside the web server's own. That is how a subrequest
+            says that the body its headers speak of is not its own (nginx: auth_request, mirror).
 
     Raises:
         RequestRejected: 400 or 411.
@@ -98,7 +106,7 @@ def _check_length(variables: dict[bytes, bytes]) -> None:
         raise RequestRejected(400, "CONTENT_LENGTH is missing")
     length = read_content_length(text.decode("latin-1"))
     declared = variables.get(b"HTTP_CONTENT_LENGTH")
-    if declared is not None and parse_length(declared.decode("latin-1")) > length:
+    if declared is not None and not bodiless and parse_length(declared.decode("latin-1")) > length:
         raise RequestRejected(
             411,
             f"CONTENT_LENGTH is {length} where the client sent {declared.decode('latin-1')} bytes: set "

@@ -5,6 +5,8 @@ The rules of this module:
 * It reads a ``RequestHead`` and does not care which protocol carried it: in-band requests (SCGI, FastCGI) and those of
   the direct port are judged by the same lines.
 * A front may drop ``Connection``, which is hop-by-hop; it is required only of requests that show one at all.
+* An upgrade that comes by a web server which cannot make a tunnel is refused: the browser would get a 101 and then
+  nothing. Those that send SERVER_SOFTWARE are known by it.
 * Every refusal is a ``RequestRejected``: its status tells a program, and its words tell a person, what to change.
 * Where a header has a grammar, what does not fit the grammar is refused (RFC 6455 9.1), never guessed at. What fits and
   is not for us, such as an unknown extension, is declined in silence.
@@ -49,6 +51,8 @@ _parameter = re.compile(rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*=[ \t]*(?:({_TOKEN})|
 _separator = re.compile(r"[ \t]*(?:,[ \t]*)+|\Z")
 _origin = re.compile(r"([a-z][a-z0-9+.\-]*)://(\[[0-9a-f:.]+\]|[^/:?#@\[\]\s\"<>\\]+)(?::([0-9]{1,5}))?/?")
 
+_lighttpd = re.compile(r"lighttpd/1\.4\.([0-9]{1,3})\b")
+
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
@@ -91,10 +95,12 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> 
             A request without an Origin comes from no browser and passes, for the policy protects browsers' users.
 
     Raises:
-        RequestRejected: 405 for the method, 426 for the version, 403 for the Origin, 400 for the rest.
+        RequestRejected: 405 for the method, 426 for the version, 403 for the Origin, 501 where the web server cannot make
+            a tunnel, 400 for the rest.
     """
     variables = head.variables
     require_upgrade(variables)
+    _check_front(variables.get("SERVER_SOFTWARE", ""))
     # RFC 9113 8.6: HTTP/2 has no 101, and nginx (1.22) makes a tunnel of the whole connection if it is given one.
     if head.http_version != "1.1":
         raise RequestRejected(400, "a WebSocket handshake needs HTTP/1.1")
@@ -113,6 +119,17 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> 
     if extensions is not None:
         parse_extensions(extensions)  # refused now, not when the application accepts
     return Upgrade(key, parse_subprotocols(variables), extensions)
+
+
+def _check_front(software: str) -> None:
+    """Apache never makes a tunnel of an SCGI answer, lighttpd does from 1.4.74 on."""
+    lighttpd = _lighttpd.match(software)
+    if software.startswith("Apache") or (lighttpd is not None and int(lighttpd[1]) < 74):
+        raise RequestRejected(
+            501,
+            f"{software.split(' ')[0][:40]} cannot carry WebSockets over SCGI; proxy them to the gateway's port for "
+            "WebSockets (--websocket)",
+        )
 
 
 def _check_version(variables: Variables) -> None:
@@ -141,7 +158,7 @@ def _own_origin(head: RequestHead) -> str | None:
 
 def normal_origin(origin: str) -> str:
     """An Origin in one spelling (RFC 6454 6.1): lower case, no default port. What is none (``null``) stays as it is."""
-    origin = origin.strip().lower()
+    origin = origin.strip(" \t").lower()  # RFC 9110 5.6.3: no other white space, str.strip would take more
     match = _origin.fullmatch(origin)
     if match is None:
         return origin
