@@ -210,7 +210,7 @@ class HttpResponse(Exchange):
         if header is None or self._response_head().status != 200:
             return False
         head = self._response_head()
-        head.offload(*header)
+        head.offload(header[0], header[1])
         self._state = ENDED
         self._handlers = None
         self.channel.write(head, None, True)

@@ -362,7 +362,7 @@ class Connection:
 
     def next_request(self, idle: float) -> None:
         """The answer is complete and the connection is kept: it may carry another request, within ``idle`` seconds."""
-        self.deadline = self.gateway.now + idle
+        self.deadline = self.reactor.now + idle
         self.start_reading()  # a body that had to wait has stopped it
 
     def break_off(self, sign: bytes, unread: bool) -> None:

@@ -94,7 +94,7 @@ class Gateway(Reactor):
         self.request_id_header = settings.request_id_header
         self.front_files = settings.front_files
         self.trust_remote_user = settings.trust_remote_user
-        self.started_by_front = False
+        self.started_by_front = "fd:0" in (*settings.scgi, *settings.fastcgi)
         self.max_body_size = settings.max_body_size
         self.max_connections = settings.max_connections
         self.head_timeout = settings.deadlines.head

@@ -73,7 +73,7 @@ class Stream(Connection):
         if self._held or self._input:
             self._input.append(data)
             self._input_size += len(data)
-            if self._input_size > self.gateway.high_water:
+            if self._input_size > self.reactor.high_water:
                 self._multiplexer.hold(self)
         else:
             self._multiplexer.guard(self.protocol.data_received, data)
@@ -82,7 +82,7 @@ class Stream(Connection):
         if self._held and self.state == OPEN:
             self._held = False
             if self._input:
-                self.gateway.loop.call_soon(self._deliver_kept)
+                self.reactor.loop.call_soon(self._deliver_kept)
 
     def stop_reading(self) -> None:
         self._held = True
@@ -124,7 +124,7 @@ class Stream(Connection):
             self._multiplexer.enqueue(self)
         else:
             self._multiplexer.send(pieces, files)
-        return self.out_size <= self.gateway.high_water
+        return self.out_size <= self.reactor.high_water
 
     def send_queued(self) -> bool:
         """It is this stream's turn: hand its first write over; returns whether there are more."""
@@ -141,13 +141,13 @@ class Stream(Connection):
         return bool(self._queue)
 
     def when_writable(self) -> asyncio.Future[bool]:
-        return self._when(self.out_size <= self.gateway.high_water, False)
+        return self._when(self.out_size <= self.reactor.high_water, False)
 
     def when_flushed(self) -> asyncio.Future[bool]:
         return self._when(not self._queue, True)
 
     def _when(self, met: bool, flushed: bool) -> asyncio.Future[bool]:
-        future: asyncio.Future[bool] = self.gateway.loop.create_future()
+        future: asyncio.Future[bool] = self.reactor.loop.create_future()
         if self.state == CLOSED or met:
             future.set_result(not self._multiplexer.lost)
         else:
@@ -157,7 +157,7 @@ class Stream(Connection):
     def _wake(self, value: bool) -> None:
         waiting, self._waiters = self._waiters, []
         for future, flushed in waiting:
-            met = not self._queue if flushed else self.out_size <= self.gateway.low_water
+            met = not self._queue if flushed else self.out_size <= self.reactor.low_water
             if met or not value:
                 if not future.done():
                     future.set_result(value)
@@ -204,7 +204,7 @@ class Stream(Connection):
         self.out_size = 0
         self.protocol = None  # type: ignore[assignment]  # a cycle less for the collector
         self._wake(False)
-        self.gateway.unregister(self)
+        self.reactor.unregister(self)
         self._multiplexer.ended(self)
 
     def peer_label(self) -> str:
@@ -222,7 +222,7 @@ class Stream(Connection):
         self._queue.clear()
         self.out_size = 0
         if visible:
-            self._multiplexer.close_later(self.gateway.now + self.gateway.write_timeout)
+            self._multiplexer.close_later(self.reactor.now + self.reactor.write_timeout)
         else:
             self._multiplexer.send([encode_end_request(self.request_id)], False)
         self.close()
@@ -337,7 +337,7 @@ class Multiplexer(Protocol):
             self._queued.append(stream)
         if not self._waiting:
             self._waiting = True
-            self.connection.when_writable().add_done_callback(self._on_writable)
+            self.gateway.loop.when_done(self.connection.when_writable(), self._on_writable)
 
     def hold(self, stream: Stream) -> None:
         """Too much has arrived for ``stream``."""

@@ -42,5 +42,6 @@ class FileOffload:
             folder = os.path.realpath(folder).rstrip("/")
             if path.startswith(f"{folder}/"):
                 inside = path[len(folder) :]
-                return self._name, quote(place.rstrip("/") + inside) if self._name == "X-Accel-Redirect" else path
+                # nginx decodes the place; lighttpd and Apache (XSendFileUnescape, on by default) decode the path.
+                return self._name, quote(place.rstrip("/") + inside if self._name == "X-Accel-Redirect" else path)
         return None

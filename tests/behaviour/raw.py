@@ -69,8 +69,8 @@ class Answer:
         assert blank, f"no whole head: {data[:200]!r}"
         lines = [line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")]
         self.headers = [(name.lower(), value) for name, value in lines]
-        assert self.headers[0][0] == "status", "Status comes first"
-        self.status = int(self.headers[0][1][:3])
+        assert self.headers[-1][0] == "status", "Status is the last line"
+        self.status = int(self.headers[-1][1][:3])
 
     def header(self, name: str) -> str | None:
         """The one value of a header."""

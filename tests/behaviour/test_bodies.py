@@ -14,7 +14,7 @@ from tests.unit.wire.fastcgi_front import begin, params, record
 
 pytestmark = pytest.mark.nginx
 
-HEAD_OF_ECHO = b"Status: 200 OK\r\ncontent-type: application/octet-stream\r\n\r\n"
+HEAD_OF_ECHO = b"content-type: application/octet-stream\r\nStatus: 200 OK\r\n\r\n"
 
 GROWTH = 16 * MIB
 """How much the process may grow by an upload or a download of any size."""

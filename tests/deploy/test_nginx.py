@@ -40,6 +40,7 @@ IN_A_SERVER = {
     "websocket.conf": "location / { include ssgi/websocket.conf; proxy_pass http://ssgi_websocket; }",
     "static.conf": "location /static/ { root /srv; include ssgi/static.conf; }",
     "errors.conf": "include ssgi/errors.conf;",
+    "tuning.conf": "include ssgi/tuning.conf;",
     "tls.conf": "ssl_certificate cert.pem; ssl_certificate_key key.pem; include ssgi/tls.conf;",
 }
 
@@ -66,7 +67,7 @@ def check(directory: Path, servers: str, http: str = "") -> str:
 
 def test_every_file_is_covered() -> None:
     shipped = {path.name for path in DEPLOY.glob("*.conf")}
-    assert shipped == {*IN_A_SERVER, "upstreams.conf", "example.conf"}
+    assert shipped == {*IN_A_SERVER, "http.conf", "upstreams.conf", "example.conf"}
 
 
 @pytest.mark.parametrize("name", IN_A_SERVER)

@@ -53,6 +53,7 @@ http {{
     uwsgi_temp_path uwsgi;
     types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; }}
     default_type application/octet-stream;
+    include ssgi/http.conf;
 {http}
 {servers}
 }}

@@ -61,7 +61,8 @@ class Route:
         """The body of its ``server { }``."""
         directive = "proxy_pass http://" if self.protocol == "websocket" else f"{self.protocol}_pass "
         params = stock_file(f"{self.protocol}_params") if self.stock else f"ssgi/{self.protocol}.conf"
-        return f"location / {{ include {params}; {directive}{self._name}; }}"
+        tuning = "" if self.stock else "include ssgi/tuning.conf; "
+        return f"{tuning}location / {{ include {params}; {directive}{self._name}; }}"
 
     def gateway_address(self, gateway: Gateway) -> Address:
         """Where the gateway listens for it."""

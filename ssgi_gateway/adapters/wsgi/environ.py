@@ -48,7 +48,8 @@ def base_environ(multithread: bool, multiprocess: bool, errors: Any) -> dict[str
 
 def build_environ(request: RequestHead, base: dict[str, Any], stream: Any) -> dict[str, Any]:
     """The ``environ`` of one request; ``stream`` is its ``wsgi.input``."""
-    environ: dict[str, Any] = dict(request.variables.items())
+    # PEP 3333 has these names for the server's own; what a web server calls so would be taken for it.
+    environ: dict[str, Any] = {name: value for name, value in request.variables.items() if not name.startswith("wsgi.")}
     environ.update(base)
     scheme = request.scheme
     path = request.path

@@ -95,8 +95,8 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> 
             A request without an Origin comes from no browser and passes, for the policy protects browsers' users.
 
     Raises:
-        RequestRejected: 405 for the method, 426 for the version, 403 for the Origin, 501 where the web server cannot make
-            a tunnel, 400 for the rest.
+        RequestRejected: 405 for the method, 426 for the version, 403 for the Origin, 501 where the web server cannot
+            make a tunnel, 400 for the rest.
     """
     variables = head.variables
     require_upgrade(variables)

@@ -60,8 +60,8 @@ class Answer:
         self.raw = raw
         head, self.separator, self.body = raw.partition(b"\r\n\r\n")
         lines = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")]
-        self.headers = [(name.lower(), value) for name, _, value in lines[1:]]
-        self.status = int(lines[0][2].split()[0]) if raw else 0
+        self.headers = [(name.lower(), value) for name, _, value in lines[:-1]]
+        self.status = int(lines[-1][2].split()[0]) if raw else 0
 
     def header(self, name: str) -> str | None:
         """One header, ``None`` without it."""
@@ -214,7 +214,7 @@ class Served:
         """An accepted WebSocket."""
         client = await self.upgrade(target, subprotocols, variables)
         head = (await client.read_head()).decode("latin-1")
-        assert head.startswith("Status: 101 "), head
+        assert "Status: 101 " in head, head
         return WebSocketClient(client, head)
 
     async def upgrade(

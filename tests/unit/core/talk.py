@@ -42,7 +42,7 @@ LIMIT = 4
 
 def head(status: str, *lines: str) -> bytes:
     """A head as it goes to the web server."""
-    return "".join(f"{line}\r\n" for line in (f"Status: {status}", *lines, "")).encode("latin-1")
+    return "".join(f"{line}\r\n" for line in (*lines, f"Status: {status}", "")).encode("latin-1")
 
 
 class Recorder(Channel):

@@ -220,8 +220,9 @@ def request(method: str = "GET", target: str = "/", body: bytes = b"", length: i
 
 
 def split_answer(answer: bytes) -> tuple[str, dict[str, str], bytes]:
-    """The status line, the headers with lower-case names, the body."""
+    """The line of the status, which is the last, the headers with lower-case names, the body."""
     head, mark, body = answer.partition(b"\r\n\r\n")
     assert mark, f"no whole head in {answer!r}"
-    first, *lines = head.decode("latin-1").split("\r\n")
-    return first, {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}, body
+    lines = head.decode("latin-1").split("\r\n")
+    status = lines.pop(0 if lines[0].startswith("HTTP/") else -1)
+    return status, {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}, body

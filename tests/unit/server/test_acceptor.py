@@ -21,7 +21,7 @@ from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import until
 from tests.unit.server.peer import Bench, Peer, bench, request, split_answer
 
-HELLO = b"Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -15,7 +15,7 @@ from tests.unit.wire.fastcgi_front import begin, params, record, stdin
 from tests.unit.wire.flup_fastcgi import flup_records
 
 PARAMS, STDIN, STDOUT, DATA, END_REQUEST, ABORT_REQUEST = 4, 5, 6, 8, 3, 2
-HELLO = b"Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
 FAILURE_PAGE = b"Internal Server Error\n"
 ROOM = 16384
 BIG = bytes(range(256)) * 16384  # 4 MiB
@@ -239,7 +239,7 @@ async def test_what_the_application_does_not_serve_is_404():
 async def test_bad_inputs_49_a_refusal_on_a_kept_fastcgi_connection_arrives_whole():
     with bench(hello) as b:
         _, peer = b.connect("fastcgi", fastcgi(variables={b"REQUEST_URI": b"/"}))
-        assert (await fastcgi_answer(peer)).startswith(b"Status: 400 Bad Request\r\n")
+        assert (await fastcgi_answer(peer)).partition(b"\r\n\r\n")[0].endswith(b"Status: 400 Bad Request")
         peer.send(fastcgi())  # nginx may have begun it before it sees the refusal
         assert await fastcgi_answer(peer) == HELLO
 
@@ -381,7 +381,7 @@ async def test_a_body_of_unknown_length_that_grows_above_the_limit_is_413_or_bre
             assert stdout(records).endswith(b"begun")
             assert not ended(records)
         else:
-            assert (await fastcgi_answer(peer)).startswith(b"Status: 413 ")
+            assert b"Status: 413 " in await fastcgi_answer(peer)
         assert app.noted == ["aborted"]
 
 
@@ -593,7 +593,7 @@ async def test_an_answer_that_breaks_is_shorter_than_declared_over_scgi(caplog):
 
     with bench(app) as b:
         _, peer = b.connect("scgi", request())
-        assert await peer.read_all() == b"Status: 200 OK\r\nContent-Length: 10\r\n\r\nbegun"
+        assert await peer.read_all() == b"Content-Length: 10\r\nStatus: 200 OK\r\n\r\nbegun"
         assert "5 bytes fewer" in caplog.text
 
 
@@ -923,3 +923,66 @@ async def test_a_request_leaves_nothing_in_the_log(caplog):
         _, peer = b.connect("scgi", request("POST", "/", b"hello"))
         await peer.read_all()
         assert [record.getMessage() for record in caplog.records if record.name.startswith("ssgi_gateway")] == []
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/", b"CONTENT_LENGTH": b"+3"},
+        {b"REQUEST_METHOD": b"", b"REQUEST_URI": b"/"},
+        {b"REQUEST_METHOD": b"POST", b"REQUEST_URI": b"/", b"CONTENT_LENGTH": b"2000"},
+    ],
+)
+async def test_a_request_behind_a_refused_one_does_not_wait_for_more_bytes(refused):
+    with bench(hello, max_body_size=1000) as b:
+        wire = fastcgi(variables=refused) + fastcgi(request_id=2)
+        _, peer = b.connect("fastcgi", wire)
+        received = b""
+        while received.count(b"hello") < 1:
+            received += await peer.read()
+        assert stdout(received, 2).endswith(b"hello")
+        assert b"Status: 4" in stdout(received, 1)
+
+
+async def test_many_requests_behind_each_other_are_served_one_after_the_other_and_share_the_loop():
+    depth = []
+
+    def app(*args):
+        import inspect
+
+        depth.append(len(inspect.stack(0)))
+        args[-1].send("hello")
+
+    with bench(app) as b:
+        b.connect("fastcgi", b"".join(fastcgi(request_id=i) for i in range(1, 401)))
+        await until(lambda: len(depth) == 400)
+        assert len(set(depth)) <= 2  # the first read is the accept's
+
+
+async def test_whether_an_applications_files_pass_holds_for_a_websocket_too():
+    async def app(*args):
+        await args[-1].accept(headers=[("X-Accel-Redirect", "/secret"), ("X-A", "b")])
+
+    with bench(None, app, front_files=False) as b:
+        upgrade = {
+            "HTTP_UPGRADE": "websocket",
+            "HTTP_CONNECTION": "Upgrade",
+            "HTTP_SEC_WEBSOCKET_VERSION": "13",
+            "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        _, peer = b.connect("scgi", request(**upgrade))
+        head = await peer.read_until(b"\r\n\r\n")
+        assert b"X-A: b" in head
+        assert b"X-Accel-Redirect" not in head
+
+
+@pytest.mark.parametrize(("trusted", "shown"), [(False, None), (True, "admin")])
+async def test_a_user_that_the_web_server_names_is_shown_where_a_setting_says_that_it_checks(trusted, shown):
+    seen = []
+    with bench(
+        lambda *args: (seen.append(args[-1].extensions["environ"].get("REMOTE_USER")), args[-1].send("")),
+        trust_remote_user=trusted,
+    ) as b:
+        _, peer = b.connect("scgi", request(REMOTE_USER="admin", AUTH_TYPE="Basic"))
+        await peer.read_all()
+    assert seen == [shown]

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from ssgi_gateway.server.offload import FileOffload
+from ssgi_gateway.wire.percent import quote
 from ssgi_gateway.settings import Settings
 
 
@@ -34,7 +35,7 @@ def test_a_file_within_a_root_is_named_to_the_web_server(folder):
     path = folder / "files" / "a b.txt"
     accel = header_for(path, file_header="X-Accel-Redirect", file_root=(root,))
     assert accel == ("X-Accel-Redirect", "/protected/a%20b.txt")
-    assert header_for(path, file_header="X-Sendfile", file_root=(root,)) == ("X-Sendfile", str(path))
+    assert header_for(path, file_header="X-Sendfile", file_root=(root,)) == ("X-Sendfile", quote(str(path)))
 
 
 @pytest.mark.parametrize("name", ["outside.txt", "files/link", "files-too/c", "files/../outside.txt"])

@@ -27,7 +27,7 @@ from tests.unit.server.test_http import fastcgi, fastcgi_answer, stdout
 from tests.unit.server.test_websocket import closing, frames_of, upgrade
 from tests.unit.wire.websocket_frames import close
 
-HELLO = b"Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
 
 
 def hello(*args):

@@ -61,7 +61,7 @@ def test_nginx_with_fastcgi_split_path_info():
     head = parse(SCRIPT_NAME="/app", PATH_INFO="/x y", DOCUMENT_URI="/app/x y", REQUEST_URI="/app/x%20y")
     assert (head.path, head.root_path) == ("/app/x y", "/app")
     head = parse(SCRIPT_NAME="/app", PATH_INFO="", DOCUMENT_URI="/app", REQUEST_URI="/app")
-    assert (head.path, head.root_path) == ("/app", "/app")
+    assert (head.path, head.root_path) == ("/app", "")  # not to be told from a path: the setting decides
 
 
 def test_apache_mod_proxy_fcgi():
@@ -78,7 +78,8 @@ def test_apache_rewriting_to_a_script():
 
 
 def test_plain_cgi():
-    head = parse(SCRIPT_NAME="/cgi-bin/app", REQUEST_URI="/cgi-bin/app")
+    sent = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "/cgi-bin/app", "REQUEST_URI": "/cgi-bin/app"}
+    head = parse_head(Variables((name.encode(), value.encode()) for name, value in sent.items()), None, True)
     assert (head.path, head.root_path) == ("/cgi-bin/app", "/cgi-bin/app")
     head = parse(SCRIPT_NAME="/cgi-bin/app", PATH_INFO="/x", REQUEST_URI="/cgi-bin/app/x?y")
     assert (head.path, head.root_path, head.query_string) == ("/cgi-bin/app/x", "/cgi-bin/app", "y")
@@ -102,7 +103,7 @@ def test_the_root_path_setting_overrides_also_when_empty(setting, root_path):
 @pytest.mark.parametrize(
     ("script_name", "path", "root_path"),
     [
-        ("/app", "/app", "/app"),
+        ("/app", "/app", ""),
         ("/app", "/app/", "/app"),
         ("/app/", "/app/x", "/app"),
         ("/app", "/application", ""),
@@ -311,3 +312,8 @@ def test_the_path_begins_with_the_root_path(named, at_root):
 def test_a_head_is_made_of_variables_alone():
     head = RequestHead(variables(REQUEST_METHOD="GET"))
     assert head.variables["REQUEST_METHOD"] == "GET"
+
+
+def test_a_method_longer_than_any_is_501():
+    assert parse(REQUEST_METHOD="M" * 64).method == "M" * 64
+    assert rejected(REQUEST_METHOD="M" * 65, REQUEST_URI="/") == 501

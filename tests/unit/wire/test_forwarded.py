@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.wire.forwarded import TrustedPeers, forwarded_variables, parse_forwarded, parse_node, trusted_peers
+from ssgi_gateway.wire.forwarded import (
+    MAX_HOPS,
+    TrustedPeers,
+    forwarded_variables,
+    parse_forwarded,
+    parse_node,
+    trusted_peers,
+)
 
 FRONT = TrustedPeers(("127.0.0.1", "unix"))
 CHAIN = TrustedPeers(("127.0.0.1", "10.0.0.0/8", "2001:db8:1::/48"))
@@ -206,3 +213,27 @@ def test_garbage_is_never_an_error_and_never_more_than_latin_1(headers):
     for value in found.values():
         value.encode("latin-1")
     assert not any("\n" in value or '"' in value for value in found.values())
+
+
+class TestLongLists:
+    """A client may write as much as nginx lets it: what is read is bounded by the servers that are trusted."""
+
+    def test_the_right_end_of_a_long_list_counts(self):
+        header = {"x-forwarded-for": "1," * 50_000 + "203.0.113.9"}.get
+        changes = forwarded_variables(header, trusted_peers(("127.0.0.1",)))
+        assert (changes["REMOTE_ADDR"], changes["REMOTE_PORT"]) == ("203.0.113.9", "")
+
+    def test_no_more_than_so_many_servers_in_a_row_are_believed(self):
+        header = {"x-forwarded-for": ", ".join(["203.0.113.9", *["127.0.0.1"] * MAX_HOPS])}.get
+        assert forwarded_variables(header, trusted_peers(("127.0.0.1",)))["REMOTE_ADDR"] == "127.0.0.1"
+        header = {"x-forwarded-for": ", ".join(["203.0.113.9", *["127.0.0.1"] * (MAX_HOPS - 1)])}.get
+        assert forwarded_variables(header, trusted_peers(("127.0.0.1",)))["REMOTE_ADDR"] == "203.0.113.9"
+
+    def test_a_forwarded_that_no_chain_of_servers_makes_is_not_read(self):
+        assert parse_forwarded("for=1.2.3.4," * 1000) == []
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\x85", "\x1f", "\x0b"])
+def test_only_space_and_tab_are_white_space(space):
+    assert parse_node(f"1.2.3.4{space}") is None
+    assert parse_node(" 1.2.3.4\t") == ("1.2.3.4", "")

@@ -39,6 +39,14 @@ def test_names(data, name):
     assert looks_like(bytearray(data)) == name
 
 
+def test_a_uwsgi_packet():
+    """``uwsgi_pass`` at another protocol's socket: the commonest mistake of those who come from uWSGI."""
+    packet = b"\0\x10\0\0\x0e\0REQUEST_METHOD\x03\0GET"
+    assert [looks_like(packet[:size]) for size in (4, 6, 8, 20, 25)] == ["uwsgi"] * 5
+    assert looks_like(bytes(40)) == ""
+    assert looks_like(b"\0\x10\0\0\x0e\0request") == ""
+
+
 def test_the_words_for_a_message():
     assert hint(b"GET / ", "SCGI") == "; this looks like HTTP, and this address speaks SCGI"
     assert hint(b"70:", "SCGI") == ""

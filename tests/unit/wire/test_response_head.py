@@ -22,9 +22,9 @@ def test_the_smallest_head():
     assert ResponseHead().encode_cgi() == b"Status: 200 OK\r\n\r\n"
 
 
-def test_the_status_comes_first_and_the_order_stays():
+def test_the_status_is_the_last_line_and_the_order_stays():
     head = made(302, [("Location", "/x"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
-    assert head.encode_cgi() == b"Status: 302 Found\r\nLocation: /x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n"
+    assert head.encode_cgi() == b"Location: /x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nStatus: 302 Found\r\n\r\n"
     assert head.encode_fields() == b"Location: /x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
 
 
@@ -34,7 +34,7 @@ def test_the_last_status_wins_and_headers_add_up():
     head.set_status(500)
     head.add([("B", "2")])
     head.set_status(201)
-    assert head.encode_cgi() == b"Status: 201 Created\r\nA: 1\r\nB: 2\r\n\r\n"
+    assert head.encode_cgi() == b"A: 1\r\nB: 2\r\nStatus: 201 Created\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_responses_60_a_value_that_ends_a_line_is_refused(name, value):
     head = made(headers=[("Kept", "1")])
     with pytest.raises(ValueError, match=r"(?i)header.*(x-a|content-type|connection).*CR, LF or NUL"):
         head.add([("New", "2"), (name, value)])
-    assert head.encode_cgi() == b"Status: 200 OK\r\nKept: 1\r\n\r\n"
+    assert head.encode_cgi() == b"Kept: 1\r\nStatus: 200 OK\r\n\r\n"
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a:", "a\r\n", "a\0", "\xe9", "a\t", "(a)", "\u2713", b"a b"])
@@ -135,7 +135,7 @@ def test_mappings_and_generators():
     ],
 )  # fmt: skip
 def test_the_connections_own_headers_and_status_are_dropped(name):
-    assert made(headers=[(name, "close"), ("X-A", "1")]).encode_cgi() == b"Status: 200 OK\r\nX-A: 1\r\n\r\n"
+    assert made(headers=[(name, "close"), ("X-A", "1")]).encode_cgi() == b"X-A: 1\r\nStatus: 200 OK\r\n\r\n"
 
 
 def test_proxy_status_is_an_applications_to_send():
@@ -190,7 +190,7 @@ def test_two_content_lengths_are_refused():
 
 def test_responses_65_content_length_is_left_out_where_it_must_not_be():
     assert made(204, [("Content-Length", "5")]).encode_cgi() == b"Status: 204 No Content\r\n\r\n"
-    assert made(304, [("Content-Length", "5")]).encode_cgi() == b"Status: 304 Not Modified\r\nContent-Length: 5\r\n\r\n"
+    assert made(304, [("Content-Length", "5")]).encode_cgi() == b"Content-Length: 5\r\nStatus: 304 Not Modified\r\n\r\n"
 
 
 # -- events and upgrades ---------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_an_upgrade_keeps_the_handshakes_headers():
     head.add([("Set-Cookie", "a=1"), ("Content-Length", "5"), ("Upgrade", "no")])
     head.switch_protocols([("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", "x=")])
     fields = b"Set-Cookie: a=1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x=\r\n"
-    assert head.encode_cgi() == b"Status: 101 Switching Protocols\r\n" + fields + b"\r\n"
+    assert head.encode_cgi() == fields + b"Status: 101 Switching Protocols\r\n\r\n"
     assert head.encode_fields() == fields
 
 
@@ -249,6 +249,17 @@ def test_whatever_is_said_a_line_stays_a_line(pairs, reason):
         assert head.reason == "OK"
     block = head.encode_cgi()
     assert block.endswith(b"\r\n\r\n")
-    assert block.startswith(b"Status: 200 ")
+    assert block.rpartition(b"\r\n")[0].rpartition(b"\r\n")[0].rpartition(b"\r\n")[2].startswith(b"Status: 200 ")
     assert block.count(b"\r\n") == block.count(b"\r") == block.count(b"\n") == lines + 1
     assert b"\0" not in block
+
+
+@pytest.mark.parametrize("front_files", [True, False])
+def test_the_gateways_own_header_for_a_file_passes_whatever_an_applications_may(front_files):
+    head = ResponseHead(front_files)
+    head.set_content_length(5)
+    head.add([("X-Sendfile", "/secret")] if not front_files else [])
+    head.offload("X-Accel-Redirect", "/protected/a")
+    assert head.encode_fields() == b"X-Accel-Redirect: /protected/a\r\n"
+    with pytest.raises(ValueError, match="X-Sendfile"):
+        head.offload("X-Sendfile", "/a\nb")

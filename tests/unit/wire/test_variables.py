@@ -54,21 +54,62 @@ def test_scgi_14_repeats_are_joined_or_the_last_wins():
     assert list(seen.items()) == [("HTTP_ACCEPT", "a, b, "), ("SERVER_NAME", "two"), ("HTTP_COOKIE", "a=1; b=2")]
 
 
-@pytest.mark.parametrize(("first", "second", "kept"), [("5", "5", "5"), ("5", "", "5"), ("", "5", "5"), ("", "", "")])
+@pytest.mark.parametrize(("first", "second", "kept"), [("5", "5", "5"), ("5", "", ""), ("", "5", "5"), ("", "", "")])
 def test_scgi_13_equal_lengths_are_one(first, second, kept):
     assert variables(("CONTENT_LENGTH", first), ("CONTENT_LENGTH", second))["CONTENT_LENGTH"] == kept
 
 
-@pytest.mark.parametrize("lengths", [("5", "6"), ("5", "05"), ("0", "5"), ("5", "", "6")])
+@pytest.mark.parametrize("lengths", [("5", "6"), ("5", "05"), ("0", "5")])
 def test_scgi_13_different_lengths_are_400(lengths):
     with pytest.raises(RequestRejected, match="CONTENT_LENGTH was sent twice") as refusal:
         variables(*(("CONTENT_LENGTH", length) for length in lengths))
     assert refusal.value.status == 400
 
 
-def test_a_host_sent_twice_is_no_host():
-    seen = variables(("HTTP_HOST", "a"), ("HTTP_HOST", "b"), ("SERVER_NAME", "own"))
-    assert seen.header("host") == "own"
+SINGLE_FIELDS = (
+    "HOST", "AUTHORIZATION", "ORIGIN", "REFERER", "USER_AGENT", "RANGE", "IF_RANGE", "IF_MODIFIED_SINCE",
+    "IF_UNMODIFIED_SINCE", "SEC_WEBSOCKET_KEY", "CONTENT_ENCODING",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SINGLE_FIELDS)
+def test_of_a_field_that_exists_once_the_last_one_wins(name):
+    """nginx: ``include scgi_params; scgi_param HTTP_HOST $http_host;`` where the stock file has a HTTP_HOST already."""
+    seen = variables((f"HTTP_{name}", "example.org"), ("HTTP_X", "1"), (f"HTTP_{name}", "example.org:8443"))
+    assert seen.header(name.replace("_", "-")) == "example.org:8443"
+
+
+def test_fields_that_are_lists_are_joined():
+    seen = variables(("HTTP_IF_NONE_MATCH", '"a"'), ("HTTP_IF_NONE_MATCH", '"b"'), ("HTTP_ACCEPT", "x"))
+    assert seen.header("if-none-match") == '"a", "b"'
+
+
+# -- what Apache renames, and users ----------------------------------------------------------------------------------
+
+
+def test_what_apache_renames_for_a_rewritten_request_is_taken_by_its_name():
+    """``.htaccess``: ``RewriteRule ... [E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]``."""
+    sent = (("REDIRECT_STATUS", "200"), ("REDIRECT_HTTP_AUTHORIZATION", "Basic eDp5"), ("REDIRECT_REMOTE_USER", "me"))
+    seen = variables(("REMOTE_USER", ""), *sent, ("A", "b"))
+    assert seen.header("authorization") == "Basic eDp5"
+    assert seen["REMOTE_USER"] == "me"
+    assert "REDIRECT_HTTP_AUTHORIZATION" not in seen
+    assert list(seen) == ["REDIRECT_STATUS", "HTTP_AUTHORIZATION", "REMOTE_USER", "A"]
+
+
+def test_what_is_there_already_is_not_replaced():
+    sent = (("HTTP_AUTHORIZATION", "own"), ("REDIRECT_HTTP_AUTHORIZATION", "other"))
+    assert variables(*sent).header("authorization") == "own"
+
+
+@pytest.mark.parametrize("name", ["REMOTE_USER", "AUTH_TYPE", "REMOTE_IDENT"])
+def test_a_user_is_shown_only_where_the_web_server_checks_and_names_one(name):
+    """HAProxy and nginx's stock fastcgi_params say whom the client claims to be; Caddy says nobody."""
+    for value, believed, shown in (("admin", False, False), ("admin", True, True), ("", True, False)):
+        seen = variables((name, value), ("A", "b"))
+        seen.settle_user(believed)
+        assert (name in seen) is shown
+        assert seen["A"] == "b"
 
 
 # -- names ---------------------------------------------------------------------------------------------------------

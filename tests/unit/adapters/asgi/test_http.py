@@ -55,7 +55,7 @@ def start(**changes):
 @in_loop
 async def test_start_and_body_are_one_answer():
     answer = await answer_to(saying(start(status=201, headers=[(b"x-a", b"1")]), BODY))
-    assert answer.raw == b"Status: 201 Created\r\nx-a: 1\r\nContent-Length: 4\r\n\r\nbody"
+    assert answer.raw == b"x-a: 1\r\nContent-Length: 4\r\nStatus: 201 Created\r\n\r\nbody"
 
 
 @pytest.mark.portable  # it replaces a method
@@ -70,7 +70,7 @@ async def test_start_and_body_are_one_write(monkeypatch):
 
     monkeypatch.setattr(HttpProtocol, "write", noting)
     await answer_to(saying(START, BODY))
-    assert writes == [(b"Status: 200 OK\r\nContent-Length: 4\r\n\r\n", b"body", True)]
+    assert writes == [(b"Content-Length: 4\r\nStatus: 200 OK\r\n\r\n", b"body", True)]
 
 
 async def as_a_task(awaitable):
@@ -216,7 +216,7 @@ async def test_headers_may_be_an_iterator():
 @pytest.mark.parametrize("message", [{"type": "http.response.start", "status": 200}, start(headers=None)])
 @in_loop
 async def test_headers_may_be_missing(message):
-    assert (await answer_to(saying(message, BODY))).raw == b"Status: 200 OK\r\nContent-Length: 4\r\n\r\nbody"
+    assert (await answer_to(saying(message, BODY))).raw == b"Content-Length: 4\r\nStatus: 200 OK\r\n\r\nbody"
 
 
 @in_loop
@@ -240,7 +240,7 @@ async def test_a_status_may_be_an_enum():
 @in_loop
 async def test_head_has_no_body(method):
     answer = await answer_to(saying(start(headers=[(b"content-length", b"4")]), BODY), method)
-    assert answer.raw == b"Status: 200 OK\r\nContent-Length: 4\r\n\r\n"
+    assert answer.raw == b"Content-Length: 4\r\nStatus: 200 OK\r\n\r\n"
 
 
 @in_loop

@@ -125,16 +125,16 @@ async def test_headers():
     ("respond", "expected"),
     [
         (lambda p: p.response_empty(204, []), b"Status: 204 No Content\r\n\r\n"),
-        (lambda p: p.response_empty(), b"Status: 200 OK\r\nContent-Length: 0\r\n\r\n"),
-        (lambda p: p.response_str(), b"Status: 200 OK\r\nContent-Length: 0\r\n\r\n"),
-        (lambda p: p.response_bytes(), b"Status: 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        (lambda p: p.response_empty(), b"Content-Length: 0\r\nStatus: 200 OK\r\n\r\n"),
+        (lambda p: p.response_str(), b"Content-Length: 0\r\nStatus: 200 OK\r\n\r\n"),
+        (lambda p: p.response_bytes(), b"Content-Length: 0\r\nStatus: 200 OK\r\n\r\n"),
         (
             lambda p: p.response_str(404, [("x-a", "1"), ("x-a", "2")], "\u00fc"),
-            b"Status: 404 Not Found\r\nx-a: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\n\xc3\xbc",
+            b"x-a: 1\r\nx-a: 2\r\nContent-Length: 2\r\nStatus: 404 Not Found\r\n\r\n\xc3\xbc",
         ),
-        (lambda p: p.response_bytes(200, [], b"\x00\xff"), b"Status: 200 OK\r\nContent-Length: 2\r\n\r\n\x00\xff"),
+        (lambda p: p.response_bytes(200, [], b"\x00\xff"), b"Content-Length: 2\r\nStatus: 200 OK\r\n\r\n\x00\xff"),
         (lambda p: p.response_bytes(headers=TEXT, body=bytearray(b"x")),
-         b"Status: 200 OK\r\ncontent-type: text/plain\r\nContent-Length: 1\r\n\r\nx"),
+         b"content-type: text/plain\r\nContent-Length: 1\r\nStatus: 200 OK\r\n\r\nx"),
     ],
     ids=range(7),
 )  # fmt: skip
@@ -184,7 +184,7 @@ async def test_a_stream_without_a_piece_and_head():
     async def app(scope, proto):
         proto.response_stream(200, TEXT)
 
-    assert (await ask(app)).raw == b"Status: 200 OK\r\ncontent-type: text/plain\r\nContent-Length: 0\r\n\r\n"
+    assert (await ask(app)).raw == b"content-type: text/plain\r\nContent-Length: 0\r\nStatus: 200 OK\r\n\r\n"
     answer = await ask(app, "HEAD")
     assert answer.status == 200
     assert answer.body == b""

@@ -13,7 +13,7 @@ from tests.unit.adapters.wsgi_serving import TEXT, Iterable, ask, hello, rest, r
 
 def test_hello(settings):
     answer = ask(hello, settings)
-    assert answer.raw == b"Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
+    assert answer.raw == b"Content-Type: text/plain\r\nContent-Length: 14\r\nStatus: 200 OK\r\n\r\nHello, world!\n"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_nobody_asks_for_a_body_that_cannot_be(settings, method, status):
         return body
 
     answer = ask(app, settings, method)
-    assert answer.raw == f"Status: {status}\r\nContent-Type: text/plain\r\n\r\n".encode()
+    assert answer.raw == f"Content-Type: text/plain\r\nStatus: {status}\r\n\r\n".encode()
     assert len(body.closed) == 1
 
 
@@ -162,7 +162,8 @@ def test_headers_are_sent_as_given(settings):
         return [b"x"]
 
     answer = ask(app, settings)
-    assert answer.raw.startswith(b"Status: 299 Whatever You Like\r\nX-One: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n")
+    assert answer.raw.startswith(b"X-One: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n")
+    assert b"Status: 299 Whatever You Like\r\n\r\n" in answer.raw
 
 
 # -- what may be done wrongly ----------------------------------------------------------------------------------------
@@ -371,7 +372,7 @@ def test_start_response_again_with_exc_info_replaces_the_head(settings):
         return [b"sorry"]
 
     answer = ask(app, settings)
-    assert answer.raw == b"Status: 502 Oops\r\nX-Second: 2\r\nContent-Length: 5\r\n\r\nsorry"
+    assert answer.raw == b"X-Second: 2\r\nContent-Length: 5\r\nStatus: 502 Oops\r\n\r\nsorry"
 
 
 def test_writing_on_after_the_declared_length_is_an_error_where_it_happens(settings):

@@ -489,9 +489,7 @@ def test_fastcgi_40_without_content_length_the_body_runs_to_the_end_of_stdin(var
     assert front.told[1] == ("body", b"abcdef")
 
 
-@pytest.mark.parametrize(
-    "length", [b"+5", b" 5", b"5 ", b"1_0", b"-2", b"0x10", b"3,3", b"1e3", b"9" * 30, b"\xb2"]
-)
+@pytest.mark.parametrize("length", [b"+5", b" 5", b"5 ", b"1_0", b"-2", b"0x10", b"3,3", b"1e3", b"9" * 30, b"\xb2"])
 def test_content_length_that_is_no_number_gets_400(length):
     front = converse(begin() + params(post(length)) + stdin(b"12345") + get())
     assert front.told == [("rejected", 400), *GET_TOLD]

@@ -173,7 +173,7 @@ def flup_asks(gateway, environ):
 @pytest.mark.parametrize("size", [0, 1, 16384, FULL_CONTENT, 1_000_000])
 def test_flup_gets_its_answer(upload, size, early):
     download = bytes(range(256)) * (size // 256) + b"." * (size % 256)
-    gateway = Gateway(b"Status: 201 Created\r\nX-A: b\r\n\r\n", [download, b"", b"the end"], early)
+    gateway = Gateway(b"X-A: b\r\nStatus: 201 Created\r\n\r\n", [download, b"", b"the end"], early)
     environ = {
         "REQUEST_METHOD": "PUT", "PATH_INFO": "/caf\xe9", "HTTP_X_LONG": "v" * 1000,
         "CONTENT_LENGTH": str(len(upload)), "wsgi.input": io.BytesIO(upload),

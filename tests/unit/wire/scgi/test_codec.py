@@ -500,7 +500,7 @@ def test_a_small_answer_is_one_piece():
     codec = started()
     answer = ResponseHead()
     answer.add([("Content-Type", "text/plain")])
-    assert codec.encode(answer, b"hello", True) == [b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello"]
+    assert codec.encode(answer, b"hello", True) == [b"Content-Type: text/plain\r\nStatus: 200 OK\r\n\r\nhello"]
 
 
 def test_a_streamed_answer_is_its_pieces():
@@ -542,7 +542,7 @@ def test_an_upgrade_turns_into_a_tunnel():
     answer = ResponseHead()
     answer.switch_protocols([("Upgrade", "websocket"), ("Connection", "Upgrade")])
     assert codec.encode(answer, None, False) == [
-        b"Status: 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nStatus: 101 Switching Protocols\r\n\r\n"
     ]
     assert codec.encode(None, b"\x81\x02hi", False) == [b"\x81\x02hi"]
     assert codec.supports_upgrade

@@ -296,3 +296,22 @@ class TestAnswer:
         headers = dict(upgrade_headers(Upgrade(KEY, []), "", DeflateParams(client_max_window_bits=12)))
         assert "Sec-WebSocket-Protocol" not in headers
         assert headers["Sec-WebSocket-Extensions"] == "permessage-deflate; client_max_window_bits=12"
+
+
+class TestFronts:
+    @pytest.mark.parametrize("software", ["Apache/2.4.57 (Debian)", "Apache", "lighttpd/1.4.69", "lighttpd/1.4.73"])
+    def test_a_web_server_that_makes_no_tunnel_is_told(self, software):
+        refused = refusal(SERVER_SOFTWARE=software)
+        assert refused.status == 501
+        assert "--websocket" in refused.message
+
+    @pytest.mark.parametrize("software", ["nginx/1.22.1", "lighttpd/1.4.74", "lighttpd/1.4.85", "lighttpd/1.5", ""])
+    def test_one_that_does_is_served(self, software):
+        assert check_upgrade(head(SERVER_SOFTWARE=software)).key == KEY
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\x85", "\x1c"])
+def test_an_origin_with_what_only_looks_like_white_space_is_another(space):
+    origin = f"http://example.com{space}"
+    assert refusal(("http://example.com",), HTTP_ORIGIN=origin).status == 403
+    assert refusal(("http://example.com",), HTTP_ORIGIN=f"{space}http://example.com").status == 403
