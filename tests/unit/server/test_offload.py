@@ -7,8 +7,8 @@ import os
 import pytest
 
 from ssgi_gateway.server.offload import FileOffload
-from ssgi_gateway.wire.percent import quote
 from ssgi_gateway.settings import Settings
+from ssgi_gateway.wire.percent import quote
 
 
 @pytest.fixture
