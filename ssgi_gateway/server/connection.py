@@ -16,6 +16,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.file_slice import FileSlice
 
 from .system import MAX_BUFFERS, addresses, close, receive, send, send_file, send_many, shutdown_write
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ssgi_gateway.server")
 
-OPEN: Final = 0
-FLUSHING: Final = 1  # closes when the output has left
-LINGERING: Final = 2  # half-closed: what still arrives is thrown away
-CLOSED: Final = 3
-
-NEVER: Final = float("inf")
+OPEN: Final = connection_states.OPEN
+FLUSHING: Final = connection_states.FLUSHING
+LINGERING: Final = connection_states.LINGERING
+CLOSED: Final = connection_states.CLOSED
+NEVER: Final = connection_states.NEVER
 
 LINGER_TIME: Final = 5.0
 """Seconds given to a peer to notice an early answer; nginx's lingering_timeout is the same."""

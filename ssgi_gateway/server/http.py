@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.fronts import head_limit
 from ssgi_gateway.wire.websocket.handshake import check_upgrade, negotiate_deflate, upgrade_headers
 
@@ -29,7 +30,6 @@ from ..observe.observer import CLIENT_GONE
 from ..wire.cgi import parse_head
 from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..wire.response_head import ResponseHead
-from . import connection as _connection
 from .multiplex import Multiplexer
 from .protocol import Protocol
 from .system import clock
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 MAX_SAFE_HEAD: Final = 4096
 """nginx's scgi_buffer_size and fastcgi_buffer_size are one page unless set: a larger head fails there."""
 
-NEVER: Final = _connection.NEVER
-OPEN: Final = _connection.OPEN
+NEVER: Final = connection_states.NEVER
+OPEN: Final = connection_states.OPEN
 
 # Phases.
 NEW: Final = 0

@@ -15,14 +15,15 @@ all that ``HttpProtocol`` asks of one, with a codec, a body, an abort and flow c
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError
+from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.fastcgi.demultiplexer import NOBODY, Demultiplexer
 from ssgi_gateway.wire.fastcgi.records import OVERLOADED, encode_end_request
 
-from . import connection as _connection
 from .connection import Connection
 from .protocol import Protocol
 
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Multiplexer", "Stream"]
 
-OPEN: Final = _connection.OPEN
-FLUSHING: Final = _connection.FLUSHING
-CLOSED: Final = _connection.CLOSED
-NEVER: Final = _connection.NEVER
+logger = logging.getLogger("ssgi_gateway.server")
+
+OPEN: Final = connection_states.OPEN
+FLUSHING: Final = connection_states.FLUSHING
+CLOSED: Final = connection_states.CLOSED
+NEVER: Final = connection_states.NEVER
 
 
 class Stream(Connection):
@@ -317,7 +320,7 @@ class Multiplexer(Protocol):
             else:
                 call(data)
         except Exception:
-            _connection.logger.exception("internal error while serving a connection; it was closed")
+            logger.exception("internal error while serving a connection; it was closed")
             self.connection.lost()
 
     def full(self) -> bool:
