@@ -326,7 +326,7 @@ class HttpProtocol(Protocol):
     def _check_head_size(self) -> None:
         """Say which web servers refuse a head of this size, unless this one is known to take it."""
         exchange = self._exchange
-        software = "" if exchange is None else exchange._request.variables.get("SERVER_SOFTWARE", "")
+        software = "" if exchange is None else exchange.request.variables.get("SERVER_SOFTWARE", "")
         problem = head_limit(software, self.codec.protocol, self.codec.head_size)
         if problem:
             self._complain("big head", f"a response's head has {self.codec.head_size} bytes; {problem}")
