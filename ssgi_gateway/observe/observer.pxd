@@ -4,6 +4,8 @@ cdef class Observer:
     cpdef object connection_opened(self, str protocol)
     cpdef object connection_closed(self, str protocol)
     cpdef object connection_refused(self, str protocol)
+    cpdef object connection_handed_over(self, str protocol)
+    cpdef object connection_adopted(self, str protocol)
     cpdef object protocol_error(self, str protocol)
     cpdef object request_started(self, Exchange exchange)
     cpdef object request_called(self, Exchange exchange)

@@ -40,6 +40,12 @@ class Observer:
     def connection_refused(self, protocol: str) -> None:
         """There are too many: this one, which was opened, gets 503 and is closed."""
 
+    def connection_handed_over(self, protocol: str) -> None:
+        """An idle connection goes on in another worker, which is told of it as a new one; here it is closed."""
+
+    def connection_adopted(self, protocol: str) -> None:
+        """A connection comes from another worker; ``connection_opened`` is told as well."""
+
     def protocol_error(self, protocol: str) -> None:
         """A peer broke the rules of its protocol, or asked for what is not served."""
 
@@ -96,6 +102,14 @@ class Observers(Observer):
     def connection_refused(self, protocol: str) -> None:
         for observer in self._all:
             observer.connection_refused(protocol)
+
+    def connection_handed_over(self, protocol: str) -> None:
+        for observer in self._all:
+            observer.connection_handed_over(protocol)
+
+    def connection_adopted(self, protocol: str) -> None:
+        for observer in self._all:
+            observer.connection_adopted(protocol)
 
     def protocol_error(self, protocol: str) -> None:
         for observer in self._all:

@@ -50,6 +50,12 @@ class Recorder(Observer):
     def connection_refused(self, protocol: str) -> None:
         self._words[layout.REFUSED] += 1
 
+    def connection_handed_over(self, protocol: str) -> None:
+        self._words[layout.HANDED_OVER] += 1
+
+    def connection_adopted(self, protocol: str) -> None:
+        self._words[layout.ADOPTED] += 1
+
     def protocol_error(self, protocol: str) -> None:
         self._words[layout.PROTOCOL_ERRORS + PROTOCOL[protocol]] += 1
 

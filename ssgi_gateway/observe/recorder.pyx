@@ -26,6 +26,8 @@ cdef int BEAT = layout.BEAT
 cdef int WEBSOCKETS = layout.WEBSOCKETS
 cdef int ACCEPTED = layout.ACCEPTED
 cdef int REFUSED = layout.REFUSED
+cdef int HANDED_OVER = layout.HANDED_OVER
+cdef int ADOPTED = layout.ADOPTED
 cdef int PROTOCOL_ERRORS = layout.PROTOCOL_ERRORS
 cdef int REQUESTS = layout.REQUESTS
 cdef int CLASSES = len(layout.CLASSES)
@@ -105,6 +107,12 @@ cdef class Recorder(Observer):
 
     cpdef object connection_refused(self, str protocol):
         self._words[REFUSED] += 1
+
+    cpdef object connection_handed_over(self, str protocol):
+        self._words[HANDED_OVER] += 1
+
+    cpdef object connection_adopted(self, str protocol):
+        self._words[ADOPTED] += 1
 
     cpdef object protocol_error(self, str protocol):
         self._words[PROTOCOL_ERRORS + protocol_of(protocol)] += 1

@@ -28,8 +28,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.observe.stacks import MAX_TASKS, describe_task
+from ssgi_gateway.observe.table import SLOW, STUCK
 
 if TYPE_CHECKING:
+    from ssgi_gateway.observe.table import Seat
     from ssgi_gateway.server.duty import Duty
 
 __all__ = ["GRACE", "RequestTimeout", "Stuck"]
@@ -58,8 +60,11 @@ class Stuck:
             other requests have ended.
     """
 
-    def __init__(self, duty: Duty, slow: float, timeout: float, give_up: Callable[[str], None]) -> None:
+    def __init__(
+        self, duty: Duty, slow: float, timeout: float, give_up: Callable[[str], None], seat: Seat | None = None
+    ) -> None:
         self._duty = duty
+        self._seat = seat  # where all of this is counted
         self._slow = slow
         self._timeout = timeout
         self._give_up = give_up
@@ -103,11 +108,16 @@ class Stuck:
     def _end(self, exchange: Any, now: float) -> None:
         logger.error("%s has taken %.1f s: ended", exchange.label(), now - self._duty.exchanges[exchange])
         call = exchange.in_thread()
+        self._count(STUCK if call is None else STUCK + 1)
         exchange.time_out()
         self._duty.exchanges.pop(exchange, None)
         if call is not None:
             self._ended[call] = now + GRACE
             _raise_in_thread(call.thread)
+
+    def _count(self, index: int) -> None:
+        if self._seat is not None:
+            self._seat.words[index] += 1
 
     # -- the loop does not turn ----------------------------------------------------------------------------------
 
@@ -127,6 +137,7 @@ class Stuck:
             return
         logger.error("%s has taken %.1f s and blocks the event loop: interrupted", exchange.label(), now - since)
         self._interrupted = exchange
+        self._count(STUCK + 1)
         raise RequestTimeout(f"the request has taken longer than {self._timeout:g} s")
 
     def _running(self) -> tuple[Any, float]:
@@ -144,6 +155,7 @@ class Stuck:
         if exchange in self._told:
             return
         self._told.add(exchange)
+        self._count(SLOW)
         what = exchange.label() if exchange is not None else "the event loop, for no request,"
         logger.warning("%s has taken %.1f s so far:\n%s", what, seconds, self._stacks(frame))
 

@@ -30,6 +30,7 @@ from ssgi_gateway.observe.table import (
     H_WANTED,
     NAME_TEXT,
     RELOAD_STATES,
+    STUCK,
     VERSION_TEXT,
     Table,
     create,
@@ -180,6 +181,7 @@ class Supervisor:
         """Workers that cannot even be interrupted, and say nothing."""
         for seat in list(self.state.seats.values()):
             if seat.state == states.READY and is_stuck(self.table, seat.number, self.patience):
+                self.table.seat(seat.number).words[STUCK + 2] += 1
                 self._hear(states.WorkerStuck(seat.number))
 
     def _alive(self) -> bool:

@@ -218,7 +218,9 @@ class Care:
         duty_class = engine.module("server.serve", settings.codec).Duty
         self.duty: Duty = duty_class(tracked, self._tick, None)
         self._stuck = (
-            Stuck(self.duty, settings.slow_request, settings.request_timeout, control.give_up) if tracked else None
+            Stuck(self.duty, settings.slow_request, settings.request_timeout, control.give_up, control.seat)
+            if tracked
+            else None
         )
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -96,6 +96,8 @@ class Adoption:
                 os.close(fd)  # another generation served a protocol that this one does not
             else:
                 self.adopted += 1
+                if self.gateway.observer is not None:
+                    self.gateway.observer.connection_adopted(name.decode())
                 admit(self.gateway, fd, make_codec(fd))
         return bool(name)
 
@@ -126,6 +128,8 @@ class Adoption:
             self.gateway.log_peer_error("adoption", f"an idle connection was closed, not passed on: {error.strerror}")
             connection.finish(False)
             return True
+        if self.gateway.observer is not None:
+            self.gateway.observer.connection_handed_over(connection.protocol.spoken())
         os.close(connection.detach())
         self.moved += 1
         return True

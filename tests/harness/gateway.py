@@ -23,10 +23,10 @@ __all__ = ["ROOT", "Gateway", "to_nginx"]
 ROOT = Path(__file__).resolve().parents[2]
 """The repository; the gateway is started in it, so that ``tests.apps...`` and ``examples...`` can be imported."""
 
-PROTOCOLS = ("scgi", "fastcgi", "uwsgi", "websocket")
+PROTOCOLS = ("scgi", "fastcgi", "uwsgi", "websocket", "http")
 
 # A row of the table that the start prints: "  SCGI   127.0.0.1:40001   HTTP, WebSockets   scgi_pass 127.0.0.1:40001;".
-LISTENING = re.compile(r"^ +(SCGI|FastCGI|uwsgi|WebSocket) +(unix:\S+|\[[0-9a-f:]+\]:\d+|[\w.-]+:\d+) ")
+LISTENING = re.compile(r"^ +(SCGI|FastCGI|uwsgi|WebSocket|HTTP) +(unix:\S+|\[[0-9a-f:]+\]:\d+|[\w.-]+:\d+) ")
 
 # What Python says of a mistake that no test would see otherwise.
 NEGLECTED = re.compile(r"ResourceWarning|was never awaited|exception was never retrieved|Task was destroyed")
@@ -43,8 +43,8 @@ class Gateway:
     Args:
         app: the application, ``module:attribute``.
         directory: an existing folder for its log.
-        scgi, fastcgi, uwsgi, websocket: what to listen on, in order: ``"unix"`` and ``"tcp"`` are a socket and a port
-            that are chosen here, anything else is given to the command as it is.
+        scgi, fastcgi, uwsgi, websocket, http: what to listen on, in order: ``"unix"`` and ``"tcp"`` are a socket and
+            a port that are chosen here, anything else is given to the command as it is.
         options: further words of the command line, such as ``"--max-connections", "10"``.
         env: environment variables. One process serves unless ``SSGI_WORKERS`` or ``--workers`` says otherwise: most
             tests measure it.
@@ -62,12 +62,13 @@ class Gateway:
         fastcgi: Sequence[str] = (),
         uwsgi: Sequence[str] = (),
         websocket: Sequence[str] = (),
+        http: Sequence[str] = (),
         options: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._over = False
         self._folder = tempfile.TemporaryDirectory(prefix="gw-")
-        wanted = dict(zip(PROTOCOLS, (scgi, fastcgi, uwsgi, websocket), strict=True))
+        wanted = dict(zip(PROTOCOLS, (scgi, fastcgi, uwsgi, websocket, http), strict=True))
         given = {name: [self._choose(name, i, it) for i, it in enumerate(kinds)] for name, kinds in wanted.items()}
         words = [word for name, addresses in given.items() for it in addresses for word in (f"--{name}", it)]
         command = [
@@ -81,7 +82,7 @@ class Gateway:
             *words,
             *options,
         ]
-        environment = {"PYTHONPATH": str(ROOT), "SSGI_WORKERS": "0", **(env or {})}
+        environment = {"PYTHONPATH": str(ROOT), "SSGI_WORKERS": "0", "SSGI_LOG_FORMAT": "text", **(env or {})}
         self._process = Process(command, directory / "gateway.log", env=environment, cwd=ROOT)
         self._count = sum(map(len, given.values()))
         try:
@@ -91,7 +92,7 @@ class Gateway:
             self._folder.cleanup()
             raise
         told = self._listening()
-        self.scgi, self.fastcgi, self.uwsgi, self.websocket = (
+        self.scgi, self.fastcgi, self.uwsgi, self.websocket, self.http = (
             [it for name, it in told if name == wanted] for wanted in PROTOCOLS
         )
 
