@@ -2,7 +2,7 @@
 
 The server serves ``ssgi_gateway.testing.conformance_app:app``, which needs nothing of this project. Then either::
 
-    SSGI_URL=http://127.0.0.1:8000 pytest --pyargs ssgi_gateway.testing.conformance
+    CONFORMANCE_URL=http://127.0.0.1:8000 pytest --pyargs ssgi_gateway.testing.conformance
 
 (``scgi://unix:/run/app.sock:`` and ``fcgi://127.0.0.1:9000`` as well), or a test module of the server's own, which
 starts it::
@@ -39,9 +39,9 @@ DEADLINE = 20.0
 @pytest.fixture(scope="module")
 def ssgi_url() -> str:
     """Where the server under test is; a module that starts it has a fixture of this name."""
-    url = os.environ.get("SSGI_URL")
+    url = os.environ.get("CONFORMANCE_URL")
     if not url:
-        pytest.skip("say where the server is: SSGI_URL=http://127.0.0.1:8000")
+        pytest.skip("say where the server is: CONFORMANCE_URL=http://127.0.0.1:8000")
     return url
 
 

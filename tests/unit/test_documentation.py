@@ -17,6 +17,7 @@ import pytest
 from ssgi_gateway import ssgi
 from ssgi_gateway.adapters.negotiation import resolve
 from ssgi_gateway.settings.sources import options
+from ssgi_gateway.tools.call.options import option_names
 from tests.builds import HOT
 from tests.harness.nginx import DEPLOY, MAIN, check_configuration, stock_file
 
@@ -196,6 +197,7 @@ def test_every_option_exists(page: Path) -> None:
     flags |= {option.flag.replace("--", "--no-", 1) for option in options() if option.kind is bool}
     others = {"--check", "--editable", "--inplace"}  # of pip, setup.py and our scripts
     others |= {"--json", "--open", "--pid", "--watch", "--worker"}  # of other commands
+    others |= {"--pyargs", *option_names()}  # pytest's; those of `call`
     for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text(page)):
         assert word in flags | others, f"{page.name}: {word}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from functools import partial
 from typing import Any, Final, NoReturn
@@ -11,7 +12,7 @@ from ssgi_gateway.errors import ConfigurationError
 
 from .fronts import FRONTS
 
-__all__ = ["parse"]
+__all__ = ["option_names", "parse", "say"]
 
 EXAMPLES: Final = """\
 examples:
@@ -136,6 +137,11 @@ def parse(words: list[str]) -> Any:
     if given.keep is not None and given.keep < 1:
         raise ConfigurationError("call: --keep wants a number of requests")
     return given
+
+
+def option_names() -> set[str]:
+    """Every long option, for those who check what is written about them."""
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", _parser().format_help()))
 
 
 def _joined(words: list[str]) -> list[str]:
