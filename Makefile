@@ -1,6 +1,6 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test build lint format autobahn bench bench-report fuzz asan clean
+.PHONY: help demo chat test build lint format autobahn bench bench-report fuzz soak asan clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make bench     this project and its peers side by side; writes benchmarks/results/'
 	@echo '               (less of it: make bench ROUNDS=3 SECONDS=3 ONLY=scgi,picows; all: benchmarks/README.md)'
 	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of six targets)'
+	@echo 'make soak      reloads, replacements, crashes under load, for some minutes (only some: ARGS="-k killed")'
 	@echo 'make asan      the compiled build under AddressSanitizer (only the codecs: ASAN_MODULES=wire)'
 	@echo 'make clean     remove what the others made'
 
@@ -48,6 +49,9 @@ bench-report:
 
 fuzz:
 	@scripts/fuzz.sh $(ARGS)
+
+soak:
+	@scripts/soak.sh $(ARGS)
 
 asan:
 	@scripts/asan.sh $(ARGS)

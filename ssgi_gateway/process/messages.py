@@ -32,7 +32,7 @@ __all__ = ["VERSION", "Channel", "pair"]
 VERSION: Final = "1"
 """Of the messages: a template of another version is told apart before it forks anything."""
 
-LONGEST: Final = 60000
+MAX_WORD: Final = 60000
 """Bytes of a message; a traceback may be longer, and its end says most."""
 
 MOST_DESCRIPTORS: Final = 250
@@ -55,7 +55,7 @@ class Channel:
     def send(self, *words: str, descriptors: Sequence[int] = ()) -> bool:
         """Send a message; ``False`` when the other one is gone, or does not read."""
         last = words[-1]
-        data = "\0".join((*words[:-1], last[-LONGEST:])).encode("utf-8", "backslashreplace")
+        data = "\0".join((*words[:-1], last[-MAX_WORD:])).encode("utf-8", "backslashreplace")
         try:
             socket.send_fds(self.socket, [data], list(descriptors), socket.MSG_NOSIGNAL)
         except OSError:
@@ -69,7 +69,7 @@ class Channel:
             ``None`` when none is waiting; no words at the end of the stream.
         """
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.socket, LONGEST * 4, MOST_DESCRIPTORS)
+            data, descriptors, _, _ = socket.recv_fds(self.socket, MAX_WORD * 4, MOST_DESCRIPTORS)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:

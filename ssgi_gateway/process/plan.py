@@ -151,6 +151,8 @@ class _Work:
     def _tick(self, _: Tick) -> None:
         for seat in [seat for seat in self.seats.values() if seat.due <= self.now]:
             self._late(seat)
+        for generation in [it for it in self.generations.values() if it.due <= self.now and it.state == DEAD]:
+            self.generations[generation.number] = generation._replace(due=NEVER)  # from now on as soon as it may
         for generation in [it for it in self.generations.values() if it.due <= self.now and it.state == LOADING]:
             self.act(KillTemplate(generation.number))
             self._template_failed(
@@ -173,6 +175,8 @@ class _Work:
             self._kill(seat)
         elif seat.state == READY:  # it is stuck, and its successor is late
             self._kill(seat)
+        elif seat.state == BACKOFF:
+            self.seats[seat.number] = seat._replace(due=NEVER)  # from now on as soon as it may
 
     def _template_loaded(self, event: TemplateLoaded) -> None:
         if event.generation in self.generations:
@@ -374,7 +378,7 @@ class _Work:
 
     def _start_template(self) -> None:
         goal = self.generations.get(self.state.goal)
-        if goal is None or (goal.state == DEAD and goal.due <= self.now):
+        if goal is None or (goal.state == DEAD and goal.due == NEVER):
             deaths = goal.deaths if goal is not None else 0
             due = self.now + self.state.limits.start
             self.generations[self.state.goal] = Generation(self.state.goal, LOADING, due, deaths)
@@ -386,7 +390,7 @@ class _Work:
             return
         wanted, surge = self.state.wanted, self.state.limits.surge
         for seat in self.of(BACKOFF):
-            if seat.due <= self.now and len(self.of(STARTING, READY)) < wanted + surge:
+            if seat.due == NEVER and len(self.of(STARTING, READY)) < wanted + surge:
                 self._start(seat)
         while True:
             fresh = [seat for seat in self.of(READY) if seat.generation == goal.number and not seat.worn]

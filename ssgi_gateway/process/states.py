@@ -100,7 +100,8 @@ class Seat(NamedTuple):
         generation: which template it came from.
         state: see above.
         since: when it came into this state.
-        due: when something has to happen unless it leaves the state before.
+        due: when something has to happen unless it leaves the state before. In BACKOFF, NEVER says that the time has
+            come and a worker may be forked.
         pid: 0 until it is known.
         worn: why it is to be replaced, empty for no reason: ``requests``, ``memory``, ``age``, ``stuck``.
         deaths: how often in a row workers of this seat died young.

@@ -15,13 +15,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway import engine
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
-from ssgi_gateway.observe.table import Seat, Table
+from ssgi_gateway.observe.table import CALL_SINCE, H_WANTED, STATE, STATES, Seat, Table
 from ssgi_gateway.process import sockets
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.stuck import Stuck
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["application_of", "main"]
 
 logger = logging.getLogger("ssgi_gateway.process")
+
+READY: Final = STATES.index("ready")
 
 GOLDEN: Final = 0.6180339887
 """Multiples of it are as far from each other, modulo 1, as they can be."""
@@ -210,13 +212,16 @@ class Care:
         self._settings = settings.worker
         self._began = time.monotonic()
         self._ticks = 0
+        self._seat = seat
+        self._table = control.seat.table if control.seat is not None else Table(loaded.table)
+        self._seats: list[Seat] = []
         # No two seats have the same limits, and so do not wear out together.
         share = 0.9 + 0.2 * (seat * GOLDEN % 1)
         self._most_requests = int(self._settings.max_requests * share)
         self._longest = self._settings.max_age * share
         tracked = bool(settings.request_timeout or settings.slow_request)
         duty_class = engine.module("server.serve", settings.codec).Duty
-        self.duty: Duty = duty_class(tracked, self._tick, None)
+        self.duty: Duty = duty_class(tracked, self._tick, self._share)
         self._stuck = (
             Stuck(self.duty, settings.slow_request, settings.request_timeout, control.give_up, control.seat)
             if tracked
@@ -232,6 +237,21 @@ class Care:
         """It does no more."""
         if self._stuck is not None:
             self._stuck.stop()
+
+    def _share(self, exchange: Any) -> None:
+        """A call was long: requests that have come meanwhile are for those who have nothing to do."""
+        mover, gateway = self._control.mover, self._control.gateway
+        if mover is not None and not gateway.draining:
+            idle = sum(map(_is_idle, self._others()))
+            if idle:
+                mover.share(idle, getattr(exchange.channel, "connection", None))
+
+    def _others(self) -> list[Seat]:
+        """The seats beside this worker's, as many as there are workers."""
+        if len(self._seats) != self._table.words[H_WANTED] + 1:
+            count = min(self._table.seats, self._table.words[H_WANTED] + 2)
+            self._seats = [self._table.seat(number) for number in range(1, count + 1) if number != self._seat]
+        return self._seats
 
     def _tick(self) -> None:
         if self._stuck is not None:
@@ -253,6 +273,12 @@ class Care:
             self._control.give_up(why)
             self._most_requests, self._longest = 0, 0.0
             self._ticks = -1 << 62  # once is enough
+
+
+def _is_idle(seat: Seat) -> bool:
+    """Whether a worker serves, and calls nobody."""
+    words = seat.words
+    return words[STATE] == READY and words[CALL_SINCE] == 0
 
 
 def resident_memory() -> int:

@@ -11,6 +11,7 @@ descriptor; any worker in service takes it.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .gateway import Gateway
+
+MAX_LOOKED_AT: Final = 256
+"""Connections that are asked whether a request waits, after a long call."""
 
 BURST: Final = 32
 """Connections taken in one turn of the loop."""
@@ -115,6 +119,28 @@ class Adoption:
         elif not self._send(connection):
             self._waiting.append(connection)
             self.gateway.loop.add_writer(self._outgoing.fileno(), self._on_writable)
+
+    def share(self, most: int, present: Connection | None) -> None:
+        """Pass on connections on which requests wait: this process was busy, and others are not.
+
+        Args:
+            most: how many.
+            present: one that is being worked on.
+        """
+        idle = {}
+        for connection in self.gateway.connections:
+            protocol = connection.protocol
+            if connection is not present and not connection.out_size and protocol is not None and protocol.movable():
+                idle[connection.fd] = connection
+                if len(idle) == MAX_LOOKED_AT:
+                    break
+        if not idle:
+            return
+        poll = select.poll()
+        for fd in idle:
+            poll.register(fd, select.POLLIN)
+        for fd, _ in poll.poll(0)[:most]:
+            self.pass_on(idle[fd])
 
     def _send(self, connection: Connection) -> bool:
         """``False``: not now."""

@@ -34,6 +34,7 @@ class Control:
         seat: where this process writes down what it does; ``serve`` makes a table of its own where there is none.
         private: descriptors that children of the application must not have.
         observers: those who look at this server besides the settings' own; set before ``serve``.
+        mover: moves connections to other processes, once ``serve`` has made it.
         gateway: the server's, once ``serve`` has made it.
     """
 
@@ -44,6 +45,7 @@ class Control:
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
         self.private: list[int] = []
+        self.mover: Any = None
         self.observers: list[Any] = []
         self.gateway: Gateway | Any = None
 

@@ -43,7 +43,7 @@ class Duty(Observer):
         self,
         track: bool,
         on_tick: Callable[[], None],
-        on_long: Callable[[], None] | None,
+        on_long: Callable[[Exchange], None] | None,
     ) -> None:
         self._track = track
         self._on_tick = on_tick
@@ -67,7 +67,7 @@ class Duty(Observer):
         """The call has returned."""
         self.call = None
         if self._on_long is not None and clock() - self.since > LONG:
-            self._on_long()
+            self._on_long(exchange)
 
     def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
         """It is over."""

@@ -73,6 +73,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     codecs = {listener.protocol: codec_factory(listener.protocol, gateway) for listener in listeners}
     acceptors = [Acceptor(gateway, it.socket, codecs[it.protocol], control.shared) for it in listeners]
     adoption = Adoption(gateway, *control.adoption, codecs) if control.adoption is not None else None
+    control.mover = adoption
     try:
         await application.startup(gateway.state)
         try:

@@ -483,6 +483,7 @@ def test_any_sequence_of_events(wanted, events, late):
     for event in events:
         before = len(world.ready())
         play(world, event)
+        assert next_due(world.state) > world.now or event[:1] != ("wait",), "a supervisor that is never at rest"
         active = [seat for seat in world.state.seats.values() if seat.state in (states.STARTING, states.READY)]
         assert len(active) <= max(world.state.wanted + world.state.limits.surge, before)
         # Only a stuck one whose successor is late may be the last that goes.
@@ -495,6 +496,7 @@ def test_any_sequence_of_events(wanted, events, late):
         if world.state.replace == "checking":
             world.hear(ReplacementChecked(""))
         if next_due(world.state) != states.NEVER:
+            assert next_due(world.state) > world.now, "a supervisor that is never at rest"
             world.now = next_due(world.state)
             world.hear(Tick())
             world.tell_ends()

@@ -1,0 +1,11 @@
+#!/bin/bash
+# The campaign over processes: everything that changes while requests come, for some minutes. Arguments go to pytest.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_nginx
+need_venv test
+say "twenty reloads and what else may happen to a server, under load"
+export SOAK=1
+exec "$VENV/bin/python" -m pytest tests/process "$@"

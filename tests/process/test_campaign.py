@@ -1,0 +1,72 @@
+"""Everything at once: ``make soak``. Skipped elsewhere; the other files have each thing shortly."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.harness.process import wait_until
+from tests.process.load import SPAN, Load
+
+pytestmark = [pytest.mark.nginx, pytest.mark.slow, pytest.mark.skipif(not os.environ.get("SOAK"), reason="make soak")]
+
+
+def test_everything_that_changes_under_load_on_every_route(tmp_path, fleet):
+    """20 reloads, 5 replacements, more and fewer, recycling, broken and slow applications: nothing is lost."""
+    (tmp_path / "site_app.py").write_text("from tests.apps.counted import app\n")
+    it = fleet(
+        3, "--worker-max-requests", "2000", "--worker-max-memory", "200m", "--pythonpath", str(tmp_path),
+        app="site_app:app",
+    )  # fmt: skip
+    loads = [
+        Load(it.nginx.address("fastcgi"), "POST", 4, base=0),
+        Load(it.nginx.address("fastcgi"), "GET", 4, base=4 * SPAN),
+        Load(it.nginx.address("scgi"), "POST", 4, base=8 * SPAN),
+    ]
+    generation = 1
+    log = it.gateway.process.text
+    try:
+        for round_ in range(20):
+            generation += 1
+            it.reload(generation)
+            if round_ % 4 == 0:
+                before = log().count("the supervisor was replaced in place")
+                it.signal(signal.SIGUSR2)
+                for number in (signal.SIGTTIN, signal.SIGUSR1, signal.SIGTTOU, signal.SIGUSR1):
+                    it.signal(number)
+                wait_until(
+                    lambda b=before: log().count("the supervisor was replaced in place") > b, "a replacement", 60
+                )
+            if round_ == 7:
+                (tmp_path / "site_app.py").write_text("import nothing_like_this\n")
+                it.signal(signal.SIGHUP)
+                generation += 1
+                it.gateway.wait_for_log("No module named 'nothing_like_this'")
+                slow = "import time\ntime.sleep(5)\nfrom tests.apps.counted import app\n"
+                (tmp_path / "site_app.py").write_text(slow)
+            if round_ == 9:
+                (tmp_path / "site_app.py").write_text("from tests.apps.counted import app\n")
+    finally:
+        seen = [load.stop() for load in loads]
+    counts = it.counts.read_bytes()
+    for each in seen:
+        each.check(counts)
+        assert each.total > 1000
+    assert "[error]" not in it.nginx.error_log()
+    assert "internal error" not in log()
+
+
+def test_workers_killed_time_and_again(fleet):
+    it = fleet(4)
+    load = Load(it.nginx.address("scgi"), "POST", clients=8)
+    killed = 20
+    try:
+        for _ in range(killed):
+            [victim, *_] = it.wait_for_workers(4)
+            os.kill(victim, signal.SIGKILL)
+            wait_until(lambda v=victim: v not in it.workers(), "the end of a worker")
+    finally:
+        seen = load.stop()
+    seen.check(it.counts.read_bytes(), forgiven=8 * killed)
