@@ -1,0 +1,1 @@
+"""Configuration for web servers, as it is shipped: files that commands print and people copy. No code."""
