@@ -148,7 +148,7 @@ def raw(site: Nginx, name: str, head: str) -> str:
 
 
 def test_the_files_in_the_package_are_the_shipped_ones() -> None:
-    packaged = ROOT / "ssgi_gateway" / "deploy" / "nginx"
+    packaged = ROOT / "ssgi_gateway" / "tools" / "nginx"
     files = {path.name: path.read_text() for path in Path(DEPLOY).glob("*.conf")}
     assert {path.name: path.read_text() for path in packaged.glob("*.conf")} == files
 
