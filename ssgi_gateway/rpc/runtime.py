@@ -30,13 +30,18 @@ def build_of(res: Any) -> str:
     return COMPILED if type(res).__module__.startswith(COMPILED) else PORTABLE
 
 
+def is_ours(res: Any) -> bool:
+    """Whether ``res`` has the door that this project's adapters use (``core/exchange.py``)."""
+    return type(res).__module__.startswith((f"{PORTABLE}.core.", f"{COMPILED}.core."))
+
+
 def request_facts(res: Any) -> tuple[str, str]:
     """Scheme (``http``, ``https``) and root path of a request.
 
     ``res.extensions`` says it for every server; it is not read where a cheaper way is known, because the mapping would
     be kept as long as the WebSocket.
     """
-    if type(res).__module__.startswith(PORTABLE + "."):
+    if is_ours(res):
         return res.request.scheme, res.request.root_path
     extensions = res.extensions
     scheme = {"ws": "http", "wss": "https"}.get(extensions.get("scheme", "http"), extensions.get("scheme", "http"))
@@ -45,12 +50,8 @@ def request_facts(res: Any) -> tuple[str, str]:
 
 def drain_hook(res: Any) -> Any:
     """What to call to hear of the server's drain: ``res.extensions["on_drain"]``; ``None`` where there is none."""
-    if type(res).__module__.startswith(PORTABLE + "."):
-        facts = importlib.import_module(f"{build_of(res)}.core.facts")
-        try:
-            return facts.channel_of(res).describe().get("on_drain")
-        except (AttributeError, TypeError):
-            pass
+    if is_ours(res):
+        return res.channel.describe().get("on_drain")
     return res.extensions.get("on_drain")
 
 
