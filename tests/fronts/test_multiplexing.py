@@ -19,9 +19,11 @@ from .servers import program, started
 
 KEPT = "no option keep-conn"
 
+REUSE = "option abortonclose\n    http-reuse always"
+
 MULTIPLEXED = {
-    "asking": "option keep-conn\n    option mpxs-conns\n    option get-values",
-    "without asking": "option keep-conn\n    option mpxs-conns",
+    "asking": "option keep-conn\n    option mpxs-conns\n    option get-values\n    option max-reqs 50",
+    "without asking": "option keep-conn\n    option mpxs-conns\n    option max-reqs 50",
 }
 
 
@@ -66,7 +68,7 @@ def codec(request: pytest.FixtureRequest) -> str:
 def test_thirty_requests_at_once_over_few_connections(how: str, codec: str) -> None:
     def change(text: str) -> str:
         assert KEPT in text
-        return text.replace(KEPT, MULTIPLEXED[how])
+        return text.replace(KEPT, MULTIPLEXED[how]).replace("option abortonclose", REUSE)
 
     with haproxy(change, codec) as (address, gateway), ThreadPoolExecutor(30) as pool:
         answers = list(pool.map(lambda i: request(address, "GET", "/do/barrier?key=all&count=30"), range(30)))
@@ -80,9 +82,7 @@ def test_a_client_that_gives_up_costs_no_other_its_answer(codec: str) -> None:
     """Without multiplexing too: HAProxy sends no ABORT_REQUEST and gives the connection to somebody else."""
 
     def change(text: str) -> str:
-        return text.replace(KEPT, "option keep-conn").replace(
-            "option abortonclose", "option abortonclose\n    http-reuse always"
-        )
+        return text.replace(KEPT, "option keep-conn").replace("option abortonclose", REUSE)
 
     with haproxy(change, codec) as (address, _):
         for i in range(10):
