@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ssgi_gateway.server import linux
 from ssgi_gateway.wire.percent import quote
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class FileOffload:
         if not self._name:
             return None
         try:
-            path = os.readlink(f"/proc/self/fd/{fd}")
+            path = linux.path_of(fd)
             if not os.path.samestat(os.stat(path), os.fstat(fd)):
                 return None  # it was moved or deleted since, and another has its name
         except OSError:

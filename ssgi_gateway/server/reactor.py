@@ -10,6 +10,7 @@ import select
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.observe.logs import RateLimitedLog
+from ssgi_gateway.server.linux import HALF_CLOSED
 
 from ..core.tasks import TaskScope
 from ..observe.observer import Observer
@@ -160,13 +161,13 @@ class Reactor:
         """
         poll = select.poll()
         for fd, connection in asked.items():
-            poll.register(fd, select.POLLRDHUP if connection.paused else 0)
+            poll.register(fd, HALF_CLOSED if connection.paused else 0)
         for fd, events in poll.poll(0):
             connection = asked[fd]
             if not connection.paused:
                 connection.read_on()
             elif events & (select.POLLHUP | select.POLLERR) or not self.half_close:
-                # POLLRDHUP is a half-close as well: what lies before it must be read first, unless nobody reads on.
+                # HALF_CLOSED is a half-close as well: what lies before it must be read first, unless nobody reads on.
                 connection.lost()
 
     def stop(self) -> None:

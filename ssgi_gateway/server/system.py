@@ -10,16 +10,27 @@ import os
 import socket
 import struct
 import termios
+import threading
 from time import monotonic
 from typing import Any, Final
 
 RECEIVE_SIZE: Final = 262144
 """Bytes asked for at once: uploads cost a quarter of the calls that 64 KiB would, and an idle connection holds none."""
 
-# One buffer for all connections: a read is over before the next begins, and only what arrived is copied out. os.read
-# makes a buffer of this size each time, and to get its pages from the system costs many times the read.
-_incoming: Final = (bytearray(RECEIVE_SIZE),)
-_view: Final = memoryview(_incoming[0])
+
+class _Incoming(threading.local):
+    """One buffer for all connections of a thread: only what arrived is copied out, before the next read begins.
+
+    os.read makes a buffer of this size each time, and to get its pages from the system costs many times the read. One
+    for all threads would not do, because a read lets the other ones run.
+    """
+
+    def __init__(self) -> None:
+        self.buffers = (bytearray(RECEIVE_SIZE),)
+        self.view = memoryview(self.buffers[0])
+
+
+_incoming: Final = _Incoming()
 
 MAX_BUFFERS: Final = 64
 """Buffers for one gathering write; IOV_MAX is 1024 on Linux, what is left goes in the next turn."""
@@ -59,10 +70,10 @@ def receive(fd: int) -> bytes | None:
         OSError: the connection is broken.
     """
     try:
-        size = os.readv(fd, _incoming)
+        size = os.readv(fd, _incoming.buffers)
     except BlockingIOError:
         return None
-    return bytes(_view[:size])
+    return bytes(_incoming.view[:size])
 
 
 def send(fd: int, data: Any) -> int:

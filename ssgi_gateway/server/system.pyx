@@ -51,8 +51,11 @@ DEF BUFFERS = 64
 RECEIVE_SIZE = SIZE
 MAX_BUFFERS = BUFFERS
 
-cdef char incoming[SIZE]
-"""One buffer for all connections: a read is over before the next begins, and only what arrived is copied out."""
+cdef extern from *:
+    """
+    static _Thread_local char incoming[262144];
+    """
+    char *incoming  # one buffer for all connections of a thread: only what arrived is copied out, before the next read
 
 
 cpdef double clock() noexcept:

@@ -19,11 +19,11 @@ import os
 import pwd
 import socket
 import stat
-import struct
 import time
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.server import linux
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def listen(path: str, backlog: int, mode: int, owner: str) -> tuple[socket.socke
         ConfigurationError: the path is taken, or the system refuses.
     """
     user, group = _owner(owner)
-    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    opened = linux.stream_socket(socket.AF_UNIX)
     try:
         with _locked(os.path.dirname(path)):
             _make_way(path)
@@ -162,7 +162,7 @@ def _make_way(path: str) -> None:
 
 def _served(path: str) -> str:
     """Empty if nobody listens on ``path``; otherwise by whom, for a message."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+    with linux.stream_socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
         except BlockingIOError:
@@ -175,7 +175,7 @@ def _served(path: str) -> str:
             if error.errno == errno.EACCES:
                 return " by another user, or was; this process may not ask"
             raise
-        process = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        process = linux.peer_pid(probe)
     if process == os.getpid():
         return " by this very process"
     return f" by process {process}" if process else " by a process of another namespace"
