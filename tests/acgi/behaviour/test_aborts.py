@@ -1,0 +1,3 @@
+"""`tests/behaviour/test_aborts.py`, through the client."""
+
+from tests.behaviour.test_aborts import *  # noqa: F403

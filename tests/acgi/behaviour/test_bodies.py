@@ -1,0 +1,3 @@
+"""`tests/behaviour/test_bodies.py`, through the client."""
+
+from tests.behaviour.test_bodies import *  # noqa: F403

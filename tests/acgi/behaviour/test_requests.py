@@ -1,0 +1,3 @@
+"""`tests/behaviour/test_requests.py`, through the client."""
+
+from tests.behaviour.test_requests import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""`tests/behaviour/test_websockets.py`, through the client."""
+
+from tests.behaviour.test_websockets import *  # noqa: F403
