@@ -21,6 +21,7 @@ from .schema import schema_of
 
 if TYPE_CHECKING:
     from .app import Swill
+    from .connection import Connection
 
 __all__ = ["FEATURES", "HOOKLESS", "procedures"]
 
@@ -51,10 +52,10 @@ def procedures(app: Swill) -> dict[str, Procedure]:
     async def hello(request: Request[Hello]) -> dict[str, Any]:
         """Find out what the server can do; a connection's first frame."""
         connection = request.connection
-        if connection.features is not None:
+        if connection.greeted:
             raise Error(code=ErrorCode.BAD_REQUEST, message="hello was said already")
+        connection.greeted = True
         said = request.data
-        connection.features = frozenset(said.features) & frozenset(FEATURES)
         answer: dict[str, Any] = {"server": f"ssgi-gateway/{__version__}", "features": list(features(app))}
         if connection.has_session:
             session = await app.sessions.hello(connection, said.session)
@@ -102,7 +103,18 @@ def named(app: Swill, hello: Any, ping: Any, introspect_all: Any, schema: Any, s
             Procedure("swill.introspect", introspect_all, idempotent=True),
             Procedure("swill.schema", schema, idempotent=True),
         ]
+    found[0].prepare = note_features
     return {procedure.name: procedure for procedure in found}
+
+
+def note_features(connection: Connection, item: Any) -> None:
+    """What is pipelined behind hello may use what the client asked for, whenever the answer comes."""
+    if connection.features is None:
+        try:
+            said = msgspec.msgpack.decode(item, type=Hello)
+        except msgspec.MsgspecError:
+            return  # the answer says so
+        connection.features = frozenset(said.features) & frozenset(FEATURES)
 
 
 def features(app: Swill) -> tuple[str, ...]:

@@ -74,6 +74,7 @@ class Connection:
         "closing",
         "data",
         "features",
+        "greeted",
         "id",
         "loop",
         "opened",
@@ -96,6 +97,7 @@ class Connection:
         self.requests: dict[tuple[str, int], Request[Any]] = {}
         self.features: frozenset[str] | None = None
         """What the client asked for by ``swill.hello``; ``None`` before."""
+        self.greeted = False
         self.accepted = False
         self.closing = False
         self.subscriptions = 0
@@ -266,6 +268,8 @@ class Connection:
                 self.send_error(frame.seq, ErrorCode.BAD_REQUEST, str(error))
                 return
         self.requests[key] = request
+        if procedure.prepare is not None:
+            procedure.prepare(self, frame.data)
         if procedure.direct and frame.type == MESSAGE:
             serving.serve_inline(request, frame)
             return

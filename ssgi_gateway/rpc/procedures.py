@@ -46,6 +46,8 @@ class Procedure:
 
     hooks: RequestHooks
     """Set before the first request."""
+    prepare: Callable[[Any, Any], None] | None = None
+    """Called with the connection and the first item, encoded, before the next frame is looked at."""
     direct = False
     """Whether it needs nothing of what ``serving.serve`` does: it is inline, and has no hooks."""
 
