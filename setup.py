@@ -86,6 +86,7 @@ HOT = (
     "server.protocol",
     "server.http",
     "server.websocket",
+    "server.tunnel",
     "server.acceptor",
     "server.adoption",
     "server.duty",

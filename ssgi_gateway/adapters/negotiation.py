@@ -204,7 +204,12 @@ def resolve(app: Any, interface: str = "auto", settings: Settings | None = None)
             f"the {shape.describe(app)} looks like {name.upper()}, which this version does not serve; it serves "
             f"{_listed(INTERFACES)}. If it is one of these after all, say so with --interface"
         )
-    adapted = INTERFACES[name].adapt(app, settings or Settings())
+    settings = settings or Settings()
+    adapted = INTERFACES[name].adapt(app, settings)
+    if name == "wsgi":
+        # WSGI knows no WebSockets; libraries for it do, where they are given the connection and a thread.
+        upgrades = getattr(adapted, "serve_websocket", None) if settings.wsgi_websockets else None
+        return Application(adapted, upgrades)
     serves = INTERFACES[name].protocols
     return Application(adapted if HTTP in serves else None, adapted if WEBSOCKETS in serves else None)
 

@@ -73,6 +73,27 @@ class Channel:
         """Answer 101; returns the channel that carries the frames of ``socket`` from here on."""
         raise NotImplementedError
 
+    def duplicate(self) -> int:
+        """A descriptor of the connection, for who may take it over."""
+        raise NotImplementedError
+
+    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[Channel, bytes]:
+        """Leave the connection of ``socket``, a request to upgrade, to somebody who answers it and goes on with it.
+
+        Args:
+            socket: the WebSocket.
+            theirs: their socket, of a descriptor that ``duplicate`` gave.
+            lock: held while they write.
+
+        Returns:
+            The channel that is left, and what has arrived behind the request.
+        """
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """They are done with it."""
+        raise NotImplementedError
+
     def send_message(self, message: Any) -> bool:
         """Write one WebSocket message; returns whether the peer can take more right now."""
         raise NotImplementedError

@@ -143,6 +143,33 @@ class WebSocket(Exchange):
         self.channel.write(head, body, True)
         return TRUE
 
+    def duplicate(self) -> int:
+        """A descriptor of the connection, for who may take it over; on the loop."""
+        return self.channel.duplicate()
+
+    def take_over(self, theirs: Any, lock: Any) -> bytes:
+        """Leave the connection to a library that answers the handshake and speaks the protocol itself.
+
+        Args:
+            theirs: its socket, of a descriptor that ``duplicate`` gave.
+            lock: held while it writes.
+
+        Returns:
+            What has arrived behind the request.
+
+        Raises:
+            ConnectionAbortedError: the client has left.
+        """
+        if self.status is not PENDING:
+            raise ConnectionAbortedError("the client left before its WebSocket was accepted")
+        self.channel, trailing = self.channel.take_over(self, theirs, lock)
+        self.status = ACCEPTED
+        return trailing
+
+    def give_back(self) -> None:
+        """The library is done with the connection that it has taken over."""
+        self.channel.release()
+
     # -- messages ------------------------------------------------------------------------------------------------
 
     def send(self, payload: Any) -> Awaitable[bool]:

@@ -15,6 +15,7 @@ Where FastCGI has several requests in progress on one connection, each has an ``
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ from ..wire.response_head import ResponseHead
 from .multiplex import Multiplexer
 from .protocol import Protocol
 from .system import clock
+from .tunnel import TunnelProtocol
 from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
@@ -376,6 +378,16 @@ class HttpProtocol(Protocol):
         carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, described)
         carrier.begin(self.codec.trailing_data())
         return carrier
+
+    def duplicate(self) -> int:
+        return os.dup(self.connection.fd)
+
+    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[Channel, bytes]:
+        self._release(101)
+        trailing = self.codec.trailing_data()
+        if self.gateway.observer is not None:
+            self.gateway.observer.websocket_opened(socket)
+        return TunnelProtocol(self.connection, self.gateway, socket, self.describe(), theirs, lock), trailing
 
     # -- between and after exchanges -----------------------------------------------------------------------------
 

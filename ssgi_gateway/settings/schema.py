@@ -410,6 +410,13 @@ class Settings(Group):
         minimum=1,
         section=APPLICATION,
     )
+    wsgi_websockets: int = setting(
+        100,
+        "WSGI: WebSockets at once, a thread each, for libraries that want environ['werkzeug.socket'] (Flask-Sock, "
+        "Flask-SocketIO); further ones get 503. 0 serves requests to upgrade as any others.",
+        unit="threads",
+        section=APPLICATION,
+    )
     asgi_pathsend: bool = setting(
         False,
         "ASGI: offer http.response.pathsend and http.response.zerocopysend, by which files are sent without the "

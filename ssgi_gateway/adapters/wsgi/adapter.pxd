@@ -22,6 +22,7 @@ cdef class ThreadedWsgi:
     cdef object _app
     cdef dict _base
     cdef WorkerPool _pool
+    cdef object _websockets
 
     @cython.locals(pool=WorkerPool, body=RequestBody)
     cdef object _serve(self, HttpResponse res)

@@ -23,6 +23,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters import shape
+from ssgi_gateway.adapters.wsgi.websocket import WebSocketThreads
 from ssgi_gateway.errors import ConfigurationError
 
 from ...core.server_loop import ServerLoop
@@ -38,8 +39,12 @@ if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
     from ...core.response import HttpResponse
+    from ...core.websocket import WebSocket
 
 __all__ = ["InlineWsgi", "ThreadedWsgi", "adapt"]
+
+MAX_WEBSOCKETS: Final = 100
+"""Threads for WebSockets, where no setting says so."""
 
 SPOOL: Final = 1048576
 """Bytes of a request's body kept in memory when it has to be collected; more goes to a temporary file."""
@@ -63,7 +68,8 @@ def adapt(app: Any, settings: Settings) -> InlineWsgi | ThreadedWsgi:
     multiprocess = getattr(settings, "workers", 1) != 1
     if settings.threads:
         pool = WorkerPool(settings.threads, settings.wsgi_queue, settings.flow.high_water)
-        return ThreadedWsgi(app, pool, base_environ(settings.threads > 1, multiprocess, sys.stderr))
+        base = base_environ(settings.threads > 1, multiprocess, sys.stderr)
+        return ThreadedWsgi(app, pool, base, settings.wsgi_websockets)
     return InlineWsgi(app, base_environ(False, multiprocess, sys.stderr))
 
 
@@ -132,12 +138,15 @@ async def collected(res: HttpResponse) -> Any:
 class ThreadedWsgi:
     """A WSGI application in a pool of threads."""
 
-    __slots__ = ("_app", "_base", "_pool")
+    __slots__ = ("_app", "_base", "_pool", "_websockets")
 
-    def __init__(self, app: Callable[..., Any], pool: WorkerPool, base: dict[str, Any]) -> None:
+    def __init__(
+        self, app: Callable[..., Any], pool: WorkerPool, base: dict[str, Any], websockets: int = MAX_WEBSOCKETS
+    ) -> None:
         self._app = app
         self._pool = pool
         self._base = base
+        self._websockets = WebSocketThreads(app, websockets)
 
     async def startup(self, state: dict[str, Any]) -> None:
         """Start the threads, before the first request would."""
@@ -164,6 +173,22 @@ class ThreadedWsgi:
     ) -> Awaitable[None] | None:
         """Hand one request to a thread; what is returned has to be awaited before that."""
         return self._serve(res)
+
+    def serve_websocket(
+        self,
+        type: str,
+        server_address: str,
+        remote_address: str,
+        method: str,
+        path: str,
+        query_string: str,
+        get_header: Any,
+        res: WebSocket,
+    ) -> None:
+        """Hand one request to upgrade to a thread of its own."""
+        request = res.request
+        base = self._base
+        self._websockets.serve(res, res.channel.scope.loop, lambda stream: build_environ(request, base, stream))
 
     def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
         pool = self._pool

@@ -1,0 +1,108 @@
+"""A connection that somebody else reads and writes: a WebSocket library in a thread of a WSGI application.
+
+Here is what is left to the server: the connection's place among the others, so that limits count it and its peer's
+leaving is seen, and the Close frame of a restart, which goes between two of the library's frames.
+"""
+
+from __future__ import annotations
+
+import socket as sockets
+from typing import TYPE_CHECKING, Any, Final
+
+from .protocol import Protocol
+
+if TYPE_CHECKING:
+    import threading
+
+    from ..core.websocket import WebSocket
+    from .connection import Connection
+    from .gateway import Gateway
+
+__all__ = ["TunnelProtocol"]
+
+GOING_AWAY: Final = 1012
+NO_STATUS: Final = 1005
+BROKEN: Final = 1006
+
+
+class TunnelProtocol(Protocol):
+    """One connection that was given away.
+
+    Args:
+        connection: nothing of its output waits.
+        gateway: its own.
+        socket: the WebSocket whose place in core this is.
+        described: what the protocol before it said of the connection.
+        theirs: the library's end, of the same connection.
+        lock: held while the library writes.
+    """
+
+    __slots__ = ("_described", "_lock", "_over", "_socket", "_theirs")
+
+    def __init__(
+        self,
+        connection: Connection,
+        gateway: Gateway,
+        socket: WebSocket,
+        described: dict[str, Any],
+        theirs: sockets.socket,
+        lock: threading.Lock,
+    ) -> None:
+        self._init_base(connection, gateway)
+        self._socket = socket
+        self._described = described
+        self._theirs = theirs
+        self._lock = lock
+        self._over = False
+        connection.deadline = float("inf")
+        connection.stop_reading()
+        connection.register()
+        if gateway.draining:
+            gateway.loop.call_soon(self.shut_down)
+
+    def data_received(self, data: bytes) -> None:
+        """Not here: nobody reads."""
+
+    def eof_received(self) -> None:
+        """Not here: nobody reads."""
+
+    def connection_lost(self) -> None:
+        self._end(BROKEN)
+
+    def deadline_passed(self) -> None:
+        """There is none."""
+
+    def shut_down(self) -> None:
+        if not self._over:
+            self._socket.close(GOING_AWAY, "")
+
+    def send_close(self, code: int, reason: str) -> None:
+        """Say goodbye for the library, and let it see the end of its input, after which it ends."""
+        frame = bytes([0x88, 2]) + code.to_bytes(2, "big")  # RFC 6455 5.5.1, unmasked as a server's are
+        if self._lock.acquire(blocking=False):
+            try:
+                sockets.socket.send(self._theirs, frame, sockets.MSG_DONTWAIT)  # not its own method, which locks
+            except OSError:
+                pass  # its peer is gone, or reads nothing
+            finally:
+                self._lock.release()
+        try:
+            self._theirs.shutdown(sockets.SHUT_RD)
+        except OSError:
+            pass  # it is closed already
+
+    def release(self) -> None:
+        """The library has ended."""
+        if not self._over:
+            self.connection.close()
+            self._end(NO_STATUS)
+
+    def describe(self) -> dict[str, Any]:
+        return self._described
+
+    def _end(self, code: int) -> None:
+        if not self._over:
+            self._over = True
+            if self.gateway.observer is not None:
+                self.gateway.observer.websocket_closed(self._socket, code)
+            self._socket.ended(code, "")
