@@ -1,11 +1,12 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test build lint format autobahn bench bench-report fuzz soak asan clean
+.PHONY: help demo chat test test-apps build lint format autobahn bench bench-report fuzz soak asan clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
 	@echo 'make chat      a chat over Swill at http://localhost:8100 (another port: make chat CHAT_PORT=8200)'
 	@echo 'make test      everything: linter, types, tests (only some: make test ARGS="-k fastcgi")'
+	@echo 'make test-apps published applications, compared with uvicorn and gunicorn behind the same nginx'
 	@echo 'make build     compile the hot modules that have changed'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    let ruff put the code into shape'
@@ -27,6 +28,9 @@ chat:
 
 test:
 	@scripts/test.sh $(ARGS)
+
+test-apps:
+	@scripts/test_apps.sh $(ARGS)
 
 build:
 	@scripts/build.sh
