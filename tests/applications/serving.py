@@ -1,7 +1,7 @@
 """One published application behind one nginx: by the gateway on every route, and by the server it is compared with.
 
-Routes: ``scgi`` (WebSockets in-band), ``fastcgi`` (kept connections, WebSockets by the direct port on the same path) and
-``reference`` (uvicorn or gunicorn behind ``proxy_pass``).
+Routes: ``scgi`` (WebSockets in-band), ``fastcgi`` (kept connections, WebSockets by the direct port on the same path)
+and ``reference`` (uvicorn or gunicorn behind ``proxy_pass``).
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def channels(client: Client) -> list[Any]:
 def wsgidav(client: Client) -> list[Any]:
     http = client.http
     data = b"z" * 400_000
-    said = [
+    return [
         http.put("/a.bin", content=data).status_code,
         http.put("/b.bin", content=chunked()).status_code,
         len(http.get("/b.bin").content),
@@ -139,7 +139,6 @@ def wsgidav(client: Client) -> list[Any]:
         http.delete("/b.bin").status_code,
         http.get("/folder/a.bin").status_code,
     ]
-    return said
 
 
 EVENT = """BEGIN:VCALENDAR

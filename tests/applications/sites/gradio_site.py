@@ -4,8 +4,8 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-import gradio  # noqa: E402
-from fastapi import FastAPI  # noqa: E402
+import gradio
+from fastapi import FastAPI
 
 with gradio.Blocks() as demo:
     name = gradio.Textbox(label="Name")
