@@ -17,7 +17,7 @@ cdef class Channel:
     cpdef object switch(self, object socket, str subprotocol, object headers)
     cpdef object duplicate(self)
     cpdef tuple take_over(self, object socket, object theirs, object lock)
-    cpdef object release(self)
+    cpdef object give_back(self)
     cpdef bint send_message(self, object message) except -1
     cpdef object send_close(self, object code, str reason)
     cpdef object receive_more(self)

@@ -90,7 +90,7 @@ class Channel:
         """
         raise NotImplementedError
 
-    def release(self) -> None:
+    def give_back(self) -> None:
         """They are done with it."""
         raise NotImplementedError
 

@@ -168,7 +168,7 @@ class WebSocket(Exchange):
 
     def give_back(self) -> None:
         """The library is done with the connection that it has taken over."""
-        self.channel.release()
+        self.channel.give_back()
 
     # -- messages ------------------------------------------------------------------------------------------------
 

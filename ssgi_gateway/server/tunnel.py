@@ -91,7 +91,7 @@ class TunnelProtocol(Protocol):
         except OSError:
             pass  # it is closed already
 
-    def release(self) -> None:
+    def give_back(self) -> None:
         """The library has ended."""
         if not self._over:
             self.connection.close()
