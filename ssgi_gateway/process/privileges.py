@@ -13,6 +13,7 @@ import pwd
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.process import system
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
@@ -57,6 +58,7 @@ def drop(settings: Settings) -> None:
         os.setresgid(group, group, group)
     if user != -1:
         os.setresuid(user, user, user)
+        system.stay_visible()
 
 
 def _identity(settings: Settings) -> tuple[int, int, str]:

@@ -400,11 +400,14 @@ class Supervisor:
                 self._hear(states.WorkerStuck(seat))
 
     def _is_served(self, http: bool, websocket: bool, codecs: str, loop: str) -> None:
-        if not websocket and self.listeners.drop("websocket"):
-            print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr, flush=True)
-        if not self.announced:
-            self.announced = True
-            self.announce(self.listeners, http, websocket, codecs, loop)
+        try:
+            if not websocket and self.listeners.drop("websocket"):
+                print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr, flush=True)
+            if not self.announced:
+                self.announced = True
+                self.announce(self.listeners, http, websocket, codecs, loop)
+        except OSError:
+            pass  # a full disk: what was to be read there is lost, and nothing else
 
     # -- actions -------------------------------------------------------------------------------------------------
 

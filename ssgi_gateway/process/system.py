@@ -12,9 +12,10 @@ from typing import Final
 
 from ssgi_gateway.errors import ConfigurationError
 
-__all__ = ["become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say"]
+__all__ = ["become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say", "stay_visible"]
 
-PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
+PR_SET_DUMPABLE: Final = 4  # prctl(2)
+PR_SET_CHILD_SUBREAPER: Final = 36
 
 NOT_FOR_CHILDREN: Final = (
     "LISTEN_FDS",
@@ -84,6 +85,15 @@ def _options(words: list[str]) -> Iterator[str]:
         yield word
         if word in ("-W", "-X", "--check-hash-based-pycs"):
             yield next(left)
+
+
+def stay_visible() -> None:
+    """After a change of the user: let this process read what ``/proc/self`` holds (prctl(2), PR_SET_DUMPABLE).
+
+    The kernel hides it from a process that was root's, lest it show what only root may see. A worker holds nothing of
+    that kind, and without this it could not name itself or find its own descriptors.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def become_subreaper() -> None:

@@ -125,13 +125,13 @@ def _load(channel: Channel) -> Loaded | None:
     os.chdir(start["directory"])
     settings = sources.read(start["given"])
     privileges.raise_oom_score()
-    privileges.drop(settings)
-    enter(settings.chdir)
     from ssgi_gateway import engine
 
     engine.module("server.serve", settings.codec)
     from ssgi_gateway.process import worker  # what a worker needs is loaded once
 
+    privileges.drop(settings)  # before anything of the application's
+    enter(settings.chdir)
     application = None
     if settings.preload:
         application = worker.application_of(settings)

@@ -61,7 +61,7 @@ def ask(path: Path) -> bytes:
     head = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/x\x00"
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(30)
-        client.connect(str(path))
+        wait_until(lambda: not client.connect_ex(str(path)), "the socket")
         client.sendall(b"%d:%s," % (len(head), head))
         answer = b""
         while data := client.recv(65536):
@@ -79,7 +79,6 @@ def test_sockets_with_names(tmp_path):
         cwd=ROOT,
     )
     try:
-        wait_until(path.exists, "the socket")
         answer = ask(path)
         assert answer.endswith(b"\r\n\r\n[]"), server.text()
         assert server.stop() == 0
@@ -101,9 +100,8 @@ def test_a_socket_whose_name_says_nothing_is_refused(tmp_path):
         cwd=ROOT,
     )
     try:
-        wait_until((tmp_path / "s").exists, "the socket")
         with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(tmp_path / "s"))
+            wait_until(lambda: not client.connect_ex(str(tmp_path / "s")), "the socket")
             assert server.wait() == 2
         assert "systemd passed a socket named 'ftp'; say what to speak there: FileDescriptorName=" in server.text()
     finally:

@@ -46,12 +46,12 @@ def test_a_new_version_that_cannot_start_is_found_out_before(tmp_path, fleet):
     settings = tmp_path / "ssgi.toml"
     settings.write_text("workers = 2\n")
     it = fleet(2, "--config", str(settings))
-    before = it.workers()
+    before = it.wait_for_workers(2)
     settings.write_text("workres = 2\n")
     it.signal(signal.SIGUSR2)
     line = it.gateway.wait_for_log("the supervisor is not replaced")
     assert "workres is not a setting; did you mean workers" in line
-    assert it.workers() == before
+    assert it.ready() == before
 
 
 def test_settings_that_are_wrong_do_not_reload(tmp_path, fleet):

@@ -1,0 +1,254 @@
+"""What a machine does to a server: no descriptors, no processes, no disk, a stopped worker, a terminal that closes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ssgi_gateway.process import report
+from tests.harness.client import request
+from tests.harness.gateway import ROOT
+from tests.harness.process import Process, wait_until
+from tests.process.load import Load
+
+pytestmark = [pytest.mark.nginx]
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def ask(path: Path) -> bytes:
+    """A request over SCGI."""
+    head = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/x\x00"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(path))
+        client.sendall(b"%d:%s," % (len(head), head))
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    return answer
+
+
+def serve(folder: Path, *options: str, before: str = "", app: str = "tests.apps.troubles:app") -> Process:
+    """A server with workers, after what ``before`` does to the shell that starts it."""
+    words = f"exec {sys.executable} -m ssgi_gateway serve {app} --scgi unix:{folder}/s {' '.join(options)}"
+    process = Process(["bash", "-c", f"{before}\n{words}"], folder / "log", env={"PYTHONPATH": str(ROOT)}, cwd=ROOT)
+    process.wait_for(lambda: "scgi_pass" in process.text(), "the start")
+    return process
+
+
+def test_few_descriptors(fleet):
+    """64 of them: accepting pauses, and everybody is answered in the end."""
+    it = fleet(2, "--max-connections", "1000")
+    for pid in [it.pid, *it.wait_for_workers(2)]:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 64))
+    load = Load(it.nginx.address("scgi"), "POST", clients=16)
+    held = []
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(150):
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.connect(str(it.gateway.scgi[0]))
+                held.append(client)
+            it.gateway.wait_for_log("no connection could be accepted: Too many open files")
+    finally:
+        seen = load.stop()
+    seen.check(it.counts.read_bytes())
+    assert seen.total >= 16
+
+
+@root
+def test_no_more_processes(tmp_path):
+    """RLIMIT_NPROC: a line, a pause, another try; never an end. Root has no such limit, so workers are another's."""
+    server = serve(tmp_path, "--user", "65533", "--workers", "2", app="tests.apps.small:app")
+    try:
+        wait_until(lambda: len(ready(server.pid)) == 2, "two workers")
+        [template] = [int(pid) for pid in children_named(server.pid, "ssgi template")]
+        resource.prlimit(template, resource.RLIMIT_NPROC, (1, 1))
+        victim = ready(server.pid)[0]
+        os.kill(victim, signal.SIGKILL)
+        server.wait_for(lambda: "Resource temporarily unavailable; trying again" in server.text(), "a fork that fails")
+        assert ask(tmp_path / "s").endswith(b"Hello")
+        resource.prlimit(template, resource.RLIMIT_NPROC, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        wait_until(lambda: len(ready(server.pid)) == 2, "the second worker", 60)
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+def children_named(pid: int, name: str) -> list[str]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in found if Path(f"/proc/{child}/comm").read_text().strip() == name]
+
+
+def ready(pid: int) -> list[int]:
+    return [it[1] for it in report.read(pid)["workers"] if it[3] == "ready"]
+
+
+def test_a_log_on_a_full_disk(tmp_path):
+    """Lines are lost and requests are not."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    words = [sys.executable, "-m", "ssgi_gateway", "serve", "tests.apps.troubles:app", "--scgi", f"unix:{tmp_path}/s"]
+    with open("/dev/full", "w") as full:
+        server = subprocess.Popen(
+            [*words, "--workers", "2", "--slow-request", "0.2", "--access-log", "/dev/full"],
+            cwd=ROOT, stderr=full, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    try:
+        wait_until(lambda: answers(tmp_path / "s"), "the start")
+        server.send_signal(signal.SIGHUP)
+        wait_until(lambda: report.read(server.pid)["reloads"]["ok"] == 1, "a reload")
+        assert ask(tmp_path / "s").count(b"Status: 200") == 1
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(path: Path) -> bool:
+    try:
+        return ask(path).count(b"Status: 200") == 1
+    except OSError:
+        return False
+
+
+def test_a_stopped_worker_holds_nobody_else_up(fleet):
+    it = fleet(2)
+    stopped, _ = it.wait_for_workers(2)
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        pids = {request(it.nginx.address("scgi"), "GET", f"/{number}").body.split()[1] for number in range(1, 30)}
+        assert pids.isdisjoint({str(stopped).encode()})
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("how", ["closed", "interrupted", "resized"])
+def test_a_terminal(tmp_path, how):
+    """^C stops it at once, closing the terminal stops it, another size does nothing."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        words = ["serve", "tests.apps.troubles:app", "--scgi", f"unix:{tmp_path}/s", "--workers", "2"]
+        os.execv(sys.executable, [sys.executable, "-m", "ssgi_gateway", *words])
+    closed = False
+    try:
+        wait_until(lambda: answers(tmp_path / "s"), "the start")
+        wait_until(lambda: len(ready(pid)) == 2, "two workers")
+        if how == "closed":
+            os.close(terminal)
+            closed = True
+        elif how == "interrupted":
+            os.write(terminal, b"\x03")
+        else:
+            os.kill(pid, signal.SIGWINCH)
+            os.kill(pid, signal.SIGTTIN)
+            wait_until(lambda: len(ready(pid)) == 3, "a third worker")
+            os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            if not closed:
+                drained(terminal)
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.01)
+        assert ended, "it still runs"
+        assert os.waitstatus_to_exitcode(status) == 0
+        pid = 0
+    finally:
+        if not closed:
+            os.close(terminal)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+
+
+def drained(terminal: int) -> None:
+    """Read what was written to the terminal, so that nobody waits for it."""
+    os.set_blocking(terminal, False)
+    with contextlib.suppress(OSError):
+        os.read(terminal, 65536)
+
+
+@root
+def test_rights_are_dropped_by_everybody_but_the_supervisor(tmp_path):
+    server = serve(
+        tmp_path, "--user", "nobody", "--workers", "1", "--pid-file", f"{tmp_path}/pid", app="tests.apps.small:app"
+    )
+    try:
+        wait_until(lambda: ready(server.pid), "a worker")
+        assert int((tmp_path / "pid").read_text()) == server.pid
+        assert uids(server.pid) == {0}
+        for child in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
+            assert uids(int(child)) == {65534}
+        assert ask(tmp_path / "s").endswith(b"Hello")
+        assert server.stop() == 0
+        assert not (tmp_path / "pid").exists()
+        assert not (tmp_path / "s").exists()
+    finally:
+        server.kill()
+
+
+def uids(pid: int) -> set[int]:
+    line = Path(f"/proc/{pid}/status").read_text().partition("\nUid:")[2].partition("\n")[0]
+    return set(map(int, line.split()))
+
+
+def test_an_application_that_forks_does_not_hold_its_client(fleet):
+    """The end of a streamed answer is the server's, whatever its child goes on doing."""
+    it = fleet(1, app="tests.apps.forks:app")
+    began = time.monotonic()
+    answer = request(it.nginx.address("scgi"), "GET", "/")
+    assert answer.body.startswith(b"forked")
+    assert time.monotonic() - began < 20  # the child sleeps for 60
+    os.kill(int(answer.body.split()[1]), signal.SIGKILL)
+
+
+def test_preload_refuses_threads(tmp_path):
+    (tmp_path / "threads.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), name='poller', daemon=True).start()\n"
+        "from tests.apps.small import app\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "ssgi_gateway", "serve", "threads:app", "--scgi", f"unix:{tmp_path}/s", "--preload",
+         "--pythonpath", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--preload: the application started 1 threads while it was imported: poller" in done.stderr
+
+
+def test_preload_serves_and_reloads(fleet):
+    it = fleet(2, "--preload")
+    assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
+    it.reload(2)
+    assert request(it.nginx.address("scgi"), "GET", "/2").status == 200
+
+
+def test_a_link_is_resolved_anew(tmp_path, fleet):
+    """``--chdir current``: a reload finds the release that the link leads to now."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "release.py").write_text(
+            f"def app(kind, server, remote, method, path, query, get_header, res): res.send('{name}')\n"
+        )
+    (tmp_path / "current").symlink_to("one")
+    it = fleet(1, "--chdir", str(tmp_path / "current"), app="release:app")
+    assert request(it.nginx.address("scgi"), "GET", "/").body == b"one"
+    (tmp_path / "next").symlink_to("two")
+    os.replace(tmp_path / "next", tmp_path / "current")
+    it.reload(2)
+    assert request(it.nginx.address("scgi"), "GET", "/").body == b"two"
