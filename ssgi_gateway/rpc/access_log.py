@@ -72,6 +72,10 @@ class AccessLog:
         )
 
     def _write(self, fields: dict[str, Any]) -> None:
+        if not logger.hasHandlers():  # nobody has configured it: the lines go where a server's go
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            logger.addHandler(handler)
         fields = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **fields}
         if self._json:
             line = json.dumps(fields, default=str)

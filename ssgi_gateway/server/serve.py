@@ -45,8 +45,8 @@ HEAP: Final = 1 << 20
 (``system.RECEIVE_SIZE``) and what is made of them."""
 
 
-DRAIN_NOTICE: Final = 1.0
-"""Seconds that handlers of ``on_drain`` have before WebSockets are closed."""
+NOTICE: Final = 0.8
+"""The part of the drain in which handlers of ``on_drain`` may finish what is open; then WebSockets are closed."""
 
 
 async def serve(listeners: Sequence[Listener], application: Application, settings: Settings, control: Control) -> None:
@@ -228,7 +228,7 @@ async def drain(gateway: Gateway, bound: float, spread: float) -> None:
     """
     try:
         async with asyncio.timeout(bound):
-            await announce_drain(gateway)
+            await announce_drain(gateway, NOTICE * bound)
             sockets = []
             for connection in tuple(gateway.connections):
                 protocol = connection.protocol
@@ -250,14 +250,14 @@ async def drain(gateway: Gateway, bound: float, spread: float) -> None:
         )  # fmt: skip
 
 
-async def announce_drain(gateway: Gateway) -> None:
-    """Tell applications that asked for it (``on_drain``), and give them a moment to do something about it."""
+async def announce_drain(gateway: Gateway, bound: float) -> None:
+    """Tell applications that asked for it (``on_drain``), and wait for what they do about it, at most ``bound`` seconds."""
     if gateway.drain_handlers:
         before = set(gateway.scope.tasks)
         gateway.tell_drain()
         started = set(gateway.scope.tasks) - before
         if started:
-            await asyncio.wait(started, timeout=DRAIN_NOTICE)
+            await asyncio.wait(started, timeout=bound)
 
 
 async def cut_off(gateway: Gateway) -> None:
