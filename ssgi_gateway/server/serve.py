@@ -251,7 +251,7 @@ async def drain(gateway: Gateway, bound: float, spread: float) -> None:
 
 
 async def announce_drain(gateway: Gateway, bound: float) -> None:
-    """Tell applications that asked for it (``on_drain``), and wait for what they do about it, at most ``bound`` seconds."""
+    """Tell applications that asked for it (``on_drain``), and wait at most ``bound`` seconds for what they do."""
     if gateway.drain_handlers:
         before = set(gateway.scope.tasks)
         gateway.tell_drain()
