@@ -69,6 +69,8 @@ class Status:
         except ConfigurationError as error:
             raise ConfigurationError(f"--status: {error}") from None
         self._listener = listeners.listen(address, settings, "http")
+        place = f"http://{self.address}/" if address.kind == "tcp" else self.address
+        print(f"ssgi-gateway: status page at {place}", file=sys.stderr, flush=True)
 
     @property
     def address(self) -> str:

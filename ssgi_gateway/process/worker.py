@@ -89,6 +89,7 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
         channel.send("failed", "1", text)
         status = 1
     _leave()
+    channel.close()
     return status
 
 

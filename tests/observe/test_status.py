@@ -1,0 +1,168 @@
+"""``--status``: probes, metrics and the page's data tell the truth, whatever the workers do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness.process import wait_until
+
+
+def test_what_is_served(watched):
+    it = watched()
+    assert it.ask("/live") == (200, "live\n")
+    assert it.ask("/ready") == (200, "ready\n")
+    assert it.ask("/nothing")[0] == 404
+    for _ in range(5):
+        assert it.get() == (200, "hello")
+    assert it.get("/fail")[0] == 500
+    assert it.metric("ssgi_requests_total", protocol="http", status="2xx") == 5
+    assert it.metric("ssgi_requests_total", protocol="http", status="5xx") == 1
+    assert it.metric("ssgi_request_duration_seconds_count", protocol="http") == 6
+    assert it.metric("ssgi_response_bytes_total") >= 25
+    said = it.said()
+    assert said["requests"]["http"]["2xx"] == 5
+    assert [worker["state"] for worker in said["workers"]] == ["ready"]
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_prometheus_own_tool_finds_nothing_to_say(watched):
+    it = watched("--workers", "2")
+    it.get()
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=it.ask("/metrics")[1], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_all_workers_in_endless_loops(watched):
+    """Busy is not dead: probes that asked the workers would have everybody killed."""
+    it = watched("--workers", "2", "--deadline-drain", "0.5")
+    wait_until(lambda: it.metric("ssgi_workers", state="ready") == 2, "both workers")
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            it.get("/loop", timeout=1.0)
+    wait_until(lambda: it.ask("/ready")[0] == 503, "not ready")
+    began = time.monotonic()
+    assert it.ask("/live") == (200, "live\n")
+    assert time.monotonic() - began < 1
+    assert "stuck" in it.ask("/ready")[1]
+    assert [worker["call"] for worker in it.said()["workers"]] == ["GET /loop"] * 2
+
+
+def test_counters_never_go_back(watched):
+    """Over crashes, reloads, more and fewer workers and a replaced supervisor; the sum is what the clients counted."""
+    it = watched("--workers", "2", "--deadline-drain", "5")
+    answered, last = 0, 0.0
+
+    def look() -> None:
+        nonlocal answered, last
+        for _ in range(3):
+            if it.get()[0] == 200:
+                answered += 1
+        now = it.metric("ssgi_requests_total", status="2xx")
+        assert now >= last, "a counter went back"
+        last = now
+
+    def workers():
+        return {worker["pid"] for worker in it.said()["workers"] if worker["state"] == "ready"}
+
+    look()
+    before = workers()
+    os.kill(min(before), signal.SIGKILL)
+    wait_until(lambda: look() or (len(workers()) == 2 and workers() != before), "a worker in its place")
+    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGHUP):
+        reloads = it.said()["reloads"]["ok"]
+        before = workers()
+        it.gateway.process.send_signal(number)
+        if number == signal.SIGHUP:
+            wait_until(lambda: look() or it.said()["reloads"]["ok"] > reloads, "a reload")  # noqa: B023 - at once
+        elif number == signal.SIGTTIN:
+            wait_until(lambda: look() or len(workers()) == 3, "a third worker")
+        elif number == signal.SIGTTOU:
+            wait_until(lambda: look() or len(workers()) == 2, "two workers")
+        else:
+            it.gateway.wait_for_log("was replaced in place")
+            look()
+    # A worker that was killed may have answered what it had no time to write down; here nothing was in progress.
+    assert it.metric("ssgi_requests_total", status="2xx") == answered
+    assert it.metric("ssgi_worker_exits_total", reason="crash") == 1
+    assert it.metric("ssgi_reloads_total", result="ok") == 2
+    assert it.metric("ssgi_last_reload_success") == 1
+
+
+def test_the_status_process_may_die(watched):
+    it = watched("--workers", "1")
+    children = f"/proc/{it.gateway.pid}/task/{it.gateway.pid}/children"
+
+    def status_process() -> int:
+        for pid in Path(children).read_text().split():
+            if "ssgi_gateway.process.status" in Path(f"/proc/{pid}/cmdline").read_text():
+                return int(pid)
+        return 0
+
+    wait_until(lambda: it.ask("/live")[0] == 200, "the status process")
+    time.sleep(5.1)  # one that dies sooner is not started again
+    killed = status_process()
+    os.kill(killed, signal.SIGKILL)
+    assert it.get() == (200, "hello")
+    wait_until(lambda: status_process() not in (0, killed), "another one")
+    assert it.ask("/ready") == (200, "ready\n")
+
+
+def test_it_has_no_rights_and_ends_with_the_server(watched):
+    it = watched("--workers", "1")
+    assert it.ask("/live")[0] == 200
+    children = Path(f"/proc/{it.gateway.pid}/task/{it.gateway.pid}/children").read_text().split()
+    [pid] = [it for it in children if "process.status" in Path(f"/proc/{it}/cmdline").read_text()]
+    lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    assert lines["NoNewPrivs"] == "1"
+    if os.geteuid() == 0:
+        assert lines["Uid"].split() == ["65534"] * 4
+        assert lines["Groups"].strip() == ""
+    it.gateway.stop()
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the status process")
+
+
+def test_a_failed_reload_is_told(watched, tmp_path):
+    (tmp_path / "mended.py").write_text("from tests.observe.apps import app\n")
+    it = watched("--workers", "1", "--pythonpath", str(tmp_path), app="mended:app")
+    (tmp_path / "mended.py").write_text("raise RuntimeError('it is broken')\n")
+    it.gateway.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: it.metric("ssgi_reloads_total", result="failed") == 1, "the failed reload")
+    assert it.metric("ssgi_last_reload_success") == 0
+    assert "it is broken" in it.said()["reload"]["words"]
+    assert it.ask("/ready")[0] == 200
+    assert it.get() == (200, "hello")
+
+
+def test_only_the_own_page_may_look_at_the_numbers(watched):
+    """Any page that a browser shows could ask a WebSocket of this machine."""
+    it = watched()
+    host, _, port = it.status.partition(":")
+    for origin, status in (("https://evil.example", b"403"), (f"http://{it.status}", b"101")):
+        with socket.create_connection((host, int(port))) as peer:
+            peer.sendall(
+                f"GET / HTTP/1.1\r\nHost: {it.status}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                f"Origin: {origin}\r\n\r\n".encode()
+            )
+            assert peer.recv(100).split(b" ")[1] == status
+
+
+def test_a_table_cannot_be_cut_short(watched):
+    it = watched()
+    from ssgi_gateway.observe.reading import table_of
+
+    path = table_of(it.gateway.pid)
+    with open(path, "r+b") as file, pytest.raises(PermissionError):
+        file.truncate(0)
+    assert json.loads(it.ask("/status")[1])["ready"]

@@ -1,0 +1,88 @@
+"""``top``, ``status`` and ``stacks`` at a pseudo terminal, and without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.harness.gateway import ROOT
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "ssgi_gateway", *words]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_status(watched):
+    it = watched("--workers", "2")
+    it.get()
+    pid = str(it.gateway.pid)
+    done = run("status", "--pid", pid)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 workers ready" in done.stdout
+    assert "1 requests" in done.stdout
+    said = json.loads(run("status", "--pid", pid, "--json").stdout)
+    assert said["pid"] == it.gateway.pid
+
+
+def test_mistakes_are_one_line():
+    for pid in ("1", str(os.getpid())):
+        done = run("status", "--pid", pid)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert f"process {pid} is no server" in done.stderr
+
+
+def test_top_at_a_terminal(watched):
+    it = watched("--workers", "2")
+    pid, fd = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        os.environ.update(TERM="xterm", COLUMNS="100", LINES="30")
+        os.execv(sys.executable, command("top", "--pid", str(it.gateway.pid), "--interval", "0.2"))
+    screen = b""
+    end = time.monotonic() + 30
+    while time.monotonic() < end and (b"requests a second" not in screen or b"\x1b[32m" not in screen):
+        it.get()
+        if select.select([fd], [], [], 0.1)[0]:
+            screen += os.read(fd, 65536)
+    os.write(fd, b"q")
+    while True:
+        try:
+            data = os.read(fd, 65536)
+        except OSError:
+            break
+        screen += data
+        if not data:
+            break
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    text = screen.decode()
+    assert "tests.observe.apps:app" in text
+    assert text.endswith("\x1b[?1049l\x1b[?25h"), "the terminal is as it was"
+
+
+def test_stacks_show_where_a_worker_hangs(watched):
+    it = watched("--workers", "1", "--deadline-drain", "0.5")
+    with pytest.raises(TimeoutError):
+        it.get("/loop", timeout=1.0)
+    text = run("stacks", "--pid", str(it.gateway.pid)).stdout
+    assert "GET /loop" in text
+    assert "apps.py" in text
+    assert "blocks it" in text
+
+
+def test_stacks_show_tasks(watched):
+    it = watched("--workers", "1")
+    text = run("stacks", "--pid", str(it.gateway.pid)).stdout
+    assert "Task " in text
+    assert "control.stopped()" in text
