@@ -4,7 +4,8 @@
 
     module            a module, dotted; ``--pythonpath`` and then the current directory are searched first
     :attribute        an attribute of it, dotted to reach further
-    ()                at the end: the attribute is a factory, called without arguments; its result is used
+    ()                at the end: the attribute is a factory, which is called; its result is used
+    (1, root="/x")    the same, with arguments: Python's literals, positional and by name
 
 Whoever mistypes one of these is told what was looked for, where, and what there is instead. A module that is not
 there and a module that fails while it is imported are different mistakes, and the second one shows its own traceback,
@@ -13,6 +14,7 @@ without this project's frames. This module does not know what an application is.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import os
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["failure", "load"]
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
-_IMPORT_STRING = re.compile(rf"(?P<module>{_NAME}):(?P<attribute>{_NAME})(?P<call>\(\))?")
+_IMPORT_STRING = re.compile(rf"(?P<module>{_NAME}):(?P<attribute>{_NAME})(?P<call>\(.*\))?", re.DOTALL)
 
 _OWN_FRAMES = (os.path.dirname(__file__), importlib.__file__, "<frozen importlib")
 """Frames that tell nobody anything: this package's and the import machinery's."""
@@ -40,7 +42,8 @@ def load(import_string: str, directory: str | os.PathLike[str] | None = None, py
     """The object that ``import_string`` names.
 
     Args:
-        import_string: ``module:attribute``, ``module:attribute.attribute`` or ``module:factory()``.
+        import_string: ``module:attribute``, ``module:attribute.attribute``, ``module:factory()`` or
+            ``module:factory("literal", name=1)``.
         directory: put first on ``sys.path``; the current directory when not given.
         pythonpath: put before it, in this order.
 
@@ -51,9 +54,27 @@ def load(import_string: str, directory: str | os.PathLike[str] | None = None, py
     match = _IMPORT_STRING.fullmatch(import_string.strip())
     if match is None:
         raise ConfigurationError(_explain_malformed(import_string))
+    args, named = _arguments(match["call"] or "()", import_string)
     module = _import(match["module"], _search(os.path.abspath(directory or os.getcwd()), pythonpath))
     found = _attribute(module, match["attribute"])
-    return _call(found, f"{match['module']}:{match['attribute']}") if match["call"] else found
+    return _call(found, f"{match['module']}:{match['attribute']}", args, named) if match["call"] else found
+
+
+def _arguments(call: str, import_string: str) -> tuple[list[Any], dict[str, Any]]:
+    """What stands between the parentheses; parsed and never evaluated, so only literals can."""
+    try:
+        parsed = ast.parse(f"factory{call}", mode="eval").body
+        if not isinstance(parsed, ast.Call) or not isinstance(parsed.func, ast.Name):
+            raise ValueError
+        args = [ast.literal_eval(argument) for argument in parsed.args]
+        if any(keyword.arg is None for keyword in parsed.keywords):
+            raise ValueError
+        return args, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in parsed.keywords}
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        raise ConfigurationError(
+            f"{import_string!r}: the arguments of a factory are Python's literals, as in module:factory('a', size=1); "
+            "anything else belongs into a function of a module of your own"
+        ) from None
 
 
 def _search(directory: str, pythonpath: Sequence[str]) -> list[str]:
@@ -79,10 +100,6 @@ def _explain_malformed(import_string: str) -> str:
         return f"{import_string!r} names a file; name the module: {dotted}:{attribute or 'app'}"
     if not colon or not attribute:
         return f"{import_string!r} does not say which object of the module; write {module}:app or {module}:create()"
-    if re.search(r"\(.+\)$", attribute):
-        return (
-            f"{import_string!r}: a factory is called without arguments; write {module}:{attribute.partition('(')[0]}()"
-        )
     return f"{import_string!r} is not an import string; {wanted}"
 
 
@@ -149,7 +166,7 @@ def _defined_in(home: str | None, value: Any) -> bool:
     return callable(value) and home in (getattr(value, "__module__", None), type(value).__module__)
 
 
-def _call(factory: Any, name: str) -> Any:
+def _call(factory: Any, name: str, args: list[Any], named: dict[str, Any]) -> Any:
     if not callable(factory):
         raise ConfigurationError(
             f"{name} is {_kind(factory)} and cannot be called; write {name} without () if it is the application"
@@ -160,14 +177,16 @@ def _call(factory: Any, name: str) -> Any:
         pass  # some callables of C have none
     else:
         try:
-            signature.bind()
-        except TypeError:
+            signature.bind(*args, **named)
+        except TypeError as error:
+            if args or named:
+                raise ConfigurationError(f"{name}{signature} cannot be called like that: {error}") from None
             raise ConfigurationError(
                 f"{name}{signature} cannot be called without arguments; write {name} without () if it is the "
-                "application, or name a factory that takes none"
+                f"application, or give it its arguments, as in {name}('literal', name=1)"
             ) from None
     try:
-        made = factory()
+        made = factory(*args, **named)
     except (Exception, SystemExit) as error:
         raise ConfigurationError(failure(f"the factory {name}() failed", error)) from error
     if inspect.iscoroutine(made):

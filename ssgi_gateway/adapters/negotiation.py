@@ -297,8 +297,32 @@ def _chosen(protocol: str, choice: Any, adapters: _Adapters) -> SSGICallable | N
     return adapters.adapt(name, handler)
 
 
+OWN_SERVERS: Final = {
+    "aiohttp": "aiohttp's Application is no ASGI or WSGI application; it brings its own server (aiohttp.web.run_app, "
+    "or gunicorn with aiohttp's worker)",
+    "robyn": "Robyn brings its own server (app.start()); its applications have no interface that other servers know",
+    "tornado": "Tornado's Application brings its own server (app.listen()); it is no ASGI or WSGI application",
+    "twisted": "Twisted's resources are served by Twisted (twist web); they are no ASGI or WSGI applications",
+}
+"""By the package of their class, applications that no server but their own can serve."""
+
+
+def _refuse_own_servers(app: Any) -> None:
+    """Say what is the matter with an application that can be served by its own package only."""
+    for kind in inspect.getmro(app if inspect.isclass(app) else type(app)):
+        package = (kind.__module__ or "").partition(".")[0]
+        if package in OWN_SERVERS and not hasattr(app, "__rsgi__") and not shape.accepts(app, 3):
+            raise ConfigurationError(OWN_SERVERS[package])
+
+
 def _recognise(app: Any) -> str:
     """The interface's name, or the reason why it cannot be told."""
+    _refuse_own_servers(app)
+    if inspect.isclass(app) and shape.accepts(app, 1) and inspect.iscoroutinefunction(vars(app).get("__call__")):
+        raise ConfigurationError(
+            f"the {shape.describe(app)} looks like ASGI 2, which was replaced in 2019: wrap it in "
+            "asgiref.compatibility.guarantee_single_callable, and serve what that returns"
+        )
     if not callable(app) and not hasattr(app, "__rsgi__"):
         raise ConfigurationError(f"{_shown(app)} is no application: it cannot be called and has no get_supported")
     name = shape.recognise(app)

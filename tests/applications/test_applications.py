@@ -20,7 +20,8 @@ pytest.importorskip("websockets.sync.client")
 from tests.applications import uses
 from tests.applications.serving import REFERENCE, ROUTES, Served, served
 
-pytestmark = pytest.mark.nginx
+# What the libraries of others warn of, and leave open, is theirs.
+pytestmark = [pytest.mark.nginx, pytest.mark.filterwarnings("ignore")]
 
 ALL = os.environ.get("SSGI_ALL_APPLICATIONS") == "1"
 """Whether an application that is not installed is a failure."""

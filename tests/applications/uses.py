@@ -107,7 +107,8 @@ def django(client: Client) -> list[Any]:
     form = {"csrfmiddlewaretoken": token[1], "username": "admin", "password": "pw", "next": "/admin/"}  # type: ignore[index]
     http.cookies.set("csrftoken", page.cookies["csrftoken"], domain="127.0.0.1")
     login = http.post("/admin/login/", data=form, headers={"origin": client.url, "referer": client.url})
-    home = http.get("/admin/", cookies={"sessionid": login.cookies["sessionid"]})
+    http.cookies.set("sessionid", login.cookies["sessionid"], domain="127.0.0.1")
+    home = http.get("/admin/")
     return [
         page.status_code,
         (login.status_code, login.headers["location"]),

@@ -14,11 +14,14 @@ cdef class WorkerPool:
     cdef Py_ssize_t _size
     cdef Py_ssize_t _submitted
     cdef list _threads
+    cdef object _watched
+    cdef bint _watching
 
     cpdef bint overloaded(self) except -1
     cpdef object submit(self, object job)
     cpdef object post_deferred(self, object item)
     cpdef object post(self, object item)
+    cdef object _watch(self)
     cdef object _look_later(self)
     cdef object _wake_loop(self)
     cdef bint _wake(self) except -1

@@ -18,6 +18,7 @@ The worker that slept last is woken first, for its stack is still in the cache.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections import deque
@@ -29,12 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerPool"]
 
+logger = logging.getLogger("ssgi_gateway.app")
+
 BRISK: Final = 0.0001
 """Seconds, by the clock: a worker that goes from one such call to the next is as good as two that share a lock. What
 waits for a database, even a near one, takes longer."""
 
 LOOK_AGAIN: Final = 0.001
 """Seconds."""
+
+BUSY_TIME: Final = 5
+"""Seconds in which no request is taken from the queue, after which there is a line in the log."""
 
 STOP_TIME: Final = 2.0
 """Seconds given to each thread at the end; those are idle then, or stuck."""
@@ -68,6 +74,8 @@ class WorkerPool:
         "_size",
         "_submitted",
         "_threads",
+        "_watched",
+        "_watching",
         "high_water",
         "loop",
     )
@@ -88,6 +96,8 @@ class WorkerPool:
         self._brisk = False
         self._shares = _shares_one_lock()
         self._threads: list[threading.Thread] = []
+        self._watching = False  # the loop is going to look whether the queue has moved
+        self._watched: Any = None  # what was first in the queue before that
 
     def start(self, loop: ServerLoop) -> None:
         """Start the threads, once. They are daemons: one that is stuck does not keep the process."""
@@ -118,9 +128,33 @@ class WorkerPool:
         """Have ``job.run()`` called in a thread."""
         self._jobs.append(job)
         self._submitted += 1
+        if not self._watching and len(self._jobs) > len(self._idle):
+            self._watch()
         if not self._handing and self.loop is not None:
             self._handing = True
             self.loop.call_soon(self._hand_over)
+
+    def _watch(self) -> None:
+        """Look again in a while whether the queue has moved."""
+        if self.loop is not None and self._jobs:
+            self._watching = True
+            self._watched = self._jobs[0]
+            self.loop.call_later(BUSY_TIME, self._look_at_queue)
+
+    def _look_at_queue(self) -> None:
+        """Say so if nothing was taken from the queue: otherwise a site stands still without a word."""
+        watched, self._watched = self._watched, None
+        self._watching = False
+        if self._jobs and self._jobs[0] is watched:
+            logger.warning(
+                "all %d threads of the application have been busy for %d s, and %d requests wait for one: what the "
+                "threads wait for is too slow, or there are too few of them (--threads)",
+                self._size,
+                BUSY_TIME,
+                len(self._jobs),
+            )
+        if self._jobs:
+            self._watch()
 
     def _hand_over(self) -> None:
         """Wake workers for what has arrived in this turn of the loop."""

@@ -88,7 +88,12 @@ def test_a_submodule(project):
         ("sample.py", "name the module: sample:app"),
         ("sub/sample.py:web", "name the module: sub.sample:web"),
         ("./sample.py:web", "name the module: sample:web"),
-        ("sample:create('x')", "called without arguments; write sample:create()"),
+        ("sample:create(open('x'))", "the arguments of a factory are Python's literals"),
+        ("sample:create(x)", "the arguments of a factory are Python's literals"),
+        ("sample:create(*[1])", "the arguments of a factory are Python's literals"),
+        ("sample:create(**{'a': 1})", "the arguments of a factory are Python's literals"),
+        ("sample:create()()", "the arguments of a factory are Python's literals"),
+        ("sample:create(1", "is not an import string"),
         ("sam ple:app", "not an import string"),
         ("sample:app:more", "not an import string"),
         ("sample:app()x", "not an import string"),
@@ -210,3 +215,27 @@ def test_factories_that_cannot_be_used(project, source, said):
 def test_a_factory_without_a_signature_is_called(project):
     project(sample="create = dict")
     assert load("sample:create()") == {}
+
+
+# -- factories with arguments ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "made"),
+    [
+        ("create('/x')", ("/x", 1)),
+        ("create('/x', size=2)", ("/x", 2)),
+        ("create(root=['a', {'b': None}], size=-1.5)", (["a", {"b": None}], -1.5)),
+        ("create( '/x(:y)' , )", ("/x(:y)", 1)),
+    ],
+)
+def test_a_factory_is_called_with_literals(project, call, made):
+    project(sample="def create(root, size=1): return (root, size)")
+    assert load(f"sample:{call}") == made
+
+
+def test_arguments_that_do_not_fit(project):
+    project(sample="def create(root, size=1): return (root, size)")
+    assert "cannot be called like that: got an unexpected keyword argument 'depth'" in refused(
+        "sample:create(1, depth=2)"
+    )
