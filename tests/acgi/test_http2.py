@@ -97,8 +97,11 @@ def test_a_request_and_its_answer_however_it_is_cut():
         events = []
         for start in range(0, len(frames), size):
             events += peer.codec.receive(frames[start : start + size], 0)
-        wanted = [InformationalReceived, AnswerReceived, BodyArrived, BodyArrived, AnswerEnded]
-        assert [type(event) for _, event in events] == wanted
+        told = [type(event) for _, event in events]
+        # What comes with one read is one piece.
+        wanted = [InformationalReceived, AnswerReceived, *[BodyArrived] * told.count(BodyArrived), AnswerEnded]
+        assert told == wanted
+        assert b"".join(event.data for _, event in events if type(event) is BodyArrived) == b"abc"
         assert not peer.codec.streams
 
 

@@ -7,6 +7,7 @@ A Content-Length is held to: a shorter body is an error, what is longer is cut. 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError
@@ -109,7 +110,8 @@ class CgiAnswer:
         return [] if self._quiet else [AnswerEnded()]
 
     def _head(self, head: bytes, events: list[Any]) -> None:
-        status, headers = _read_head(head)
+        status, fields = (_read_again if len(head) <= 1024 else _read_head)(head)
+        headers = list(fields)
         self.had_status = status > 0
         if not status:
             status = 302 if any(name == b"location" for name, _ in headers) else 200
@@ -139,7 +141,7 @@ class CgiAnswer:
             events.append(BodyArrived(data))
 
 
-def _read_head(head: bytes) -> tuple[int, Headers]:
+def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
     """The status, 0 where the head names none, and the headers."""
     status = 0
     headers: Headers = []
@@ -162,4 +164,8 @@ def _read_head(head: bytes) -> tuple[int, Headers]:
             status = int(match[1])
         else:
             headers.append((name, value))
-    return status, headers
+    return status, tuple(headers)
+
+
+_read_again = lru_cache(maxsize=64)(_read_head)
+"""Answers of one application often begin alike."""

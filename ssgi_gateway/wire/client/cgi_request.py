@@ -35,13 +35,24 @@ def cgi_variables(request: Request, length: int, scgi: bool) -> Pairs:
         pairs.append((b"SCGI", b"1"))
     pairs.append((b"REQUEST_METHOD", request.method.encode()))
     pairs += _of_target(request.target)
-    pairs += _of_url(_authority(request), _scheme(request))
+    pairs += _of_headers(tuple(request.headers), request.url.authority, _scheme(request), request.upgrade)
+    return _overridden(pairs, request.cgi) if request.cgi else pairs
+
+
+@lru_cache(maxsize=64)
+def _of_headers(
+    fields: tuple[tuple[bytes, bytes], ...], authority: str, scheme: str, upgrade: bool
+) -> tuple[tuple[bytes, bytes], ...]:
+    """What a client that asks one gateway says each time; large headers are kept, too, but only 64 sets of them."""
+    host = authority.encode()
     headers: dict[bytes, bytes] = {}
     content_type = None
-    for name, value in request.headers:
+    for name, value in fields:
+        if name == b"host":
+            host = value
         if name == b"content-type":
             content_type = value
-        elif name in _NOT_SENT or name.startswith(b"proxy-") or (name == b"connection" and not request.upgrade):
+        elif name in _NOT_SENT or name.startswith(b"proxy-") or (name == b"connection" and not upgrade):
             continue
         else:
             variable = _variable(name)
@@ -49,10 +60,8 @@ def cgi_variables(request: Request, length: int, scgi: bool) -> Pairs:
             known = headers.get(variable)
             separator = b"; " if name == b"cookie" else b", "
             headers[variable] = value if known is None else known + separator + value
-    if content_type is not None:
-        pairs.append((b"CONTENT_TYPE", content_type))
-    pairs += headers.items()
-    return _overridden(pairs, request.cgi) if request.cgi else pairs
+    typed = [] if content_type is None else [(b"CONTENT_TYPE", content_type)]
+    return (*_of_url(host, scheme), *typed, *headers.items())
 
 
 def _scheme(request: Request) -> str:
@@ -60,13 +69,6 @@ def _scheme(request: Request) -> str:
     named = request.cgi.get("REQUEST_SCHEME")
     secure = request.url.scheme == "https" or request.cgi.get("HTTPS") == "on"
     return named or ("https" if secure else "http")
-
-
-def _authority(request: Request) -> bytes:
-    for name, value in request.headers:
-        if name == b"host":
-            return value
-    return request.url.authority.encode()
 
 
 @lru_cache(maxsize=512)

@@ -63,15 +63,26 @@ class FastcgiClient:
         trace: called for each record with its direction, type and content, for those who want to watch.
     """
 
-    __slots__ = ("_aborted", "_answer", "_buffer", "_busy", "_ended_by_peer", "_held", "_values", "stderr", "trace")
+    __slots__ = (
+        "_aborted",
+        "_answer",
+        "_buffer",
+        "_busy",
+        "_ended_by_peer",
+        "_held",
+        "_left",
+        "_values",
+        "stderr",
+        "trace",
+    )
 
     def __init__(self, trace: Callable[[str, int, bytes], None] | None = None) -> None:
         self._buffer = b""
         self._answer = CgiAnswer("")
         self._busy = False
         self._aborted = False
-        self._ended_by_peer = False
         self._held: AnswerReceived | None = None
+        self._left = 0  # of a STDOUT record that is being read
         self._values: list[tuple[bytes, bytes]] | None = None
         self.stderr = b""
         self.trace = trace
@@ -134,13 +145,17 @@ class FastcgiClient:
             raise RemoteProtocolError("the application closed the connection without END_REQUEST")
         events: list[Any] = []
         view = self._buffer + data if self._buffer else data
-        start = 0
+        start = self._go_on(view, events) if self._left else 0
         while len(view) - start >= HEADER_SIZE:
             version, kind, request_id, size, padding = HEADER.unpack_from(view, start)
             if version != VERSION:
                 raise RemoteProtocolError(f"a FastCGI record of version {version}")
             end = start + HEADER_SIZE + size
             if end + padding > len(view):
+                if kind == STDOUT and request_id == REQUEST_ID and self._busy and not padding and self.trace is None:
+                    # What there is of a large record need not wait for the rest of it.
+                    self._left = size
+                    start = self._go_on(view, events, start + HEADER_SIZE)
                 break
             content = view[start + HEADER_SIZE : end]
             start = end + padding
@@ -149,6 +164,15 @@ class FastcgiClient:
             self._record(kind, request_id, content, events)
         self._buffer = view[start:]
         return events
+
+    def _go_on(self, view: bytes, events: list[Any], start: int = 0) -> int:
+        """The content of a STDOUT record as far as it is there; gives where the next one begins."""
+        content = view[start : start + self._left]
+        self._left -= len(content)
+        start += len(content)
+        if content and not self._aborted:
+            self._stdout(content, events)
+        return start
 
     def _record(self, kind: int, request_id: int, content: bytes, events: list[Any]) -> None:
         if kind == GET_VALUES_RESULT and request_id == 0:

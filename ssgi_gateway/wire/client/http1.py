@@ -9,6 +9,7 @@ repeated lengths. So the same bytes give the same events, however they are cut. 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError
@@ -28,6 +29,8 @@ __all__ = ["Http1Client"]
 MOST_HEAD: Final = 65536
 """Bytes of a head, and of trailers."""
 MOST_FIELDS: Final = 256
+SMALL_HEAD: Final = 1024
+"""Bytes of a head that is worth remembering."""
 MOST_EXTENSION: Final = 4096
 """Bytes that a chunk may cost beside its data."""
 MOST_INFORMATIONAL: Final = 100
@@ -193,53 +196,42 @@ class Http1Client:
             raise RemoteProtocolError(f"a head of more than {MOST_HEAD} bytes")
         head = bytes(buffer[:end])
         del buffer[:end]
-        if _BAD_HEAD.search(head):
-            raise RemoteProtocolError("a bare CR or LF, a folded line or a control character in a head")
-        if head.count(b"\r\n") > MOST_FIELDS + 2:
-            raise RemoteProtocolError(f"a head of more than {MOST_FIELDS} fields")
-        head, lengths, codings = _answer_if_abandoned(head)
-        parser = self._parser = self._make_parser(self._method)
-        status, version, keep, headers = parser.read_head(head)
+        judge = _judge_again if end <= SMALL_HEAD else _judge
+        status, version, keep, fields, length, chunked, head = judge(head, self._make_parser)
+        headers = list(fields)
         if status < 200 and status != 101:
             self._informational += 1
             if self._informational > MOST_INFORMATIONAL:
                 raise RemoteProtocolError(f"more than {MOST_INFORMATIONAL} informational answers")
             events.append(InformationalReceived(status, headers))
             return True
-        self.keep = self.keep and keep and not (lengths and codings)
-        self._frame(status, version, headers, lengths, codings, events)
+        self.keep = self.keep and keep
+        more, tunnel = self._frame(status, length, chunked)
+        if self._state == CHUNKED:
+            self._parser = self._make_parser(self._method)
+            self._parser.read_head(head)
+        events.append(AnswerReceived(status, headers, version, more, tunnel))
         return True
 
-    def _frame(
-        self,
-        status: int,
-        version: str,
-        headers: Headers,
-        lengths: set[bytes],
-        codings: list[bytes],
-        events: list[Any],
-    ) -> None:
-        """How the body is delimited: RFC 9112 6.3, in its order."""
-        length = parse_length(lengths.pop().decode("latin-1")) if lengths else -1
-        tunnel = status == 101 or (self._method == "CONNECT" and status < 300)
-        more = False
-        if tunnel:
+    def _frame(self, status: int, length: int, chunked: bool) -> tuple[bool, bool]:
+        """How the body is delimited, RFC 9112 6.3 in its order; whether one follows, whether a tunnel does."""
+        if status == 101 or (self._method == "CONNECT" and status < 300):
             self._state = TUNNEL
             self.keep = False
-        elif self._method == "HEAD" or status in (204, 304):
+            return False, True
+        if self._method == "HEAD" or status in (204, 304) or (length == 0 and not chunked):
             self._state = DONE
-        elif codings:
-            self._state, more = CHUNKED, True
+            return False, False
+        if chunked:
+            self._state = CHUNKED
             self._overhead = MOST_HEAD
-        elif length >= 0:
-            self._state, more = (LENGTH, True) if length else (DONE, False)
+        elif length > 0:
+            self._state = LENGTH
             self._left = length
         else:
-            self._state, more = CLOSE, True
+            self._state = CLOSE
             self.keep = False
-        if self._state != CHUNKED:
-            self._parser = None
-        events.append(AnswerReceived(status, headers, version, more, tunnel))
+        return True, False
 
     def _take_chunks(self, events: list[Any]) -> None:
         data = bytes(self._buffer)
@@ -269,7 +261,32 @@ class Http1Client:
             raise RemoteProtocolError("the peer closed the connection before its answer was complete")
 
 
-def _answer_if_abandoned(head: bytes) -> tuple[bytes, set[bytes], list[bytes]]:
+_Judged = tuple[int, str, bool, tuple[tuple[bytes, bytes], ...], int, bool, bytes]
+
+
+def _judge(head: bytes, make_parser: Callable[[str], Parser]) -> _Judged:
+    """A head: status, version, whether the connection is kept, fields, length or -1, whether chunked, and itself.
+
+    Raises:
+        RemoteProtocolError: it is none.
+    """
+    if _BAD_HEAD.search(head):
+        raise RemoteProtocolError("a bare CR or LF, a folded line or a control character in a head")
+    if head.count(b"\r\n") > MOST_FIELDS + 2:
+        raise RemoteProtocolError(f"a head of more than {MOST_FIELDS} fields")
+    head, lengths, codings = _settled(head)
+    status, version, keep, headers = make_parser("GET").read_head(head)
+    length = parse_length(lengths.pop().decode("latin-1")) if lengths else -1
+    # A length beside a coding may be an attempt at smuggling (RFC 9112 6.3): this connection is not used again.
+    keep = keep and not (codings and length >= 0)
+    return status, version, keep, tuple(headers), length, bool(codings), head
+
+
+_judge_again = lru_cache(maxsize=64)(_judge)
+"""Within a second a server's heads are often the same, byte by byte."""
+
+
+def _settled(head: bytes) -> tuple[bytes, set[bytes], list[bytes]]:
     """The head with one length at most, its lengths, its codings.
 
     RFC 9112 6.3: equal lengths are one, different ones are an error, and a transfer coding overrides them.

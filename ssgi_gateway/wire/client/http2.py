@@ -88,6 +88,7 @@ class Http2Client:
         "_max_frame",
         "_next",
         "_out",
+        "_pieces",
         "_pings",
         "_receive_window",
         "_reset_count",
@@ -114,6 +115,7 @@ class Http2Client:
         self._sending: deque[Http2Stream] = deque()
         self._acks = self._empty = self._reset_count = self._pings = 0
         self._reset_second = -1.0
+        self._pieces: list[tuple[BodyArrived, list[bytes]]] = []
         self.streams: dict[int, Http2Stream] = {}
         self.max_streams = 100  # RFC 9113 6.5.2 recommends no less; until the peer says so
         self.ready = self.going = False
@@ -277,6 +279,7 @@ class Http2Client:
             self._out.append(frames.encode_goaway(0, fault.code, str(fault)))
             raise
         self._buffer = data[start:]
+        self._join()
         return events
 
     def _frame(
@@ -346,10 +349,25 @@ class Http2Client:
         if whole > len(payload):
             self.taken(stream, whole - len(payload))  # padding is taken by nobody
         if payload:
-            events.append((number, BodyArrived(payload)))
+            self._body(number, payload, events)
         if end:
             self._over(stream)
             events.append((number, AnswerEnded()))
+
+    def _body(self, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
+        """What comes for a stream with one read is one event: a turn of the application costs more than a copy."""
+        if events and events[-1][0] == number and type(events[-1][1]) is BodyArrived:
+            self._pieces[-1][1].append(payload)
+        else:
+            body = BodyArrived(payload)
+            self._pieces.append((body, [payload]))
+            events.append((number, body))
+
+    def _join(self) -> None:
+        for body, pieces in self._pieces:
+            if len(pieces) > 1:
+                body.data = b"".join(pieces)
+        self._pieces.clear()
 
     def _on_headers(self, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
         if flags & frames.PADDED:
