@@ -17,6 +17,8 @@ cdef class Gateway(Reactor):
     cdef public object settings
     cdef public dict state
     cdef public bint strict
+    cdef public int unexamined
+    cdef set _found
     cdef public str request_id_header
     cdef public object websocket_app
     cdef public double head_timeout

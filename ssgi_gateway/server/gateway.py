@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextvars import copy_context
 from time import gmtime
 from typing import TYPE_CHECKING, Any, Final
@@ -33,10 +34,20 @@ def date_line() -> bytes:
     return f"{text}\r\n".encode()
 
 
+logger = logging.getLogger("ssgi_gateway.server")
+
+MAX_EXAMINED: Final = 100
+"""So many requests are looked at for signs of a wrong configuration (``observe.diagnosis``)."""
+
+CARRIERS: Final = frozenset(("scgi", "fastcgi", "uwsgi"))
+"""Protocols whose variables are the web server's own words."""
+
+
 class Gateway(Reactor):
     """The shared half of every connection of a server."""
 
     __slots__ = (
+        "_found",
         "adoption",
         "body_timeout",
         "date",
@@ -57,6 +68,7 @@ class Gateway(Reactor):
         "state",
         "strict",
         "trust_remote_user",
+        "unexamined",
         "websocket_app",
     )
 
@@ -86,6 +98,8 @@ class Gateway(Reactor):
         self.drain_handlers: dict[Any, list[tuple[Any, tuple[Any, ...], Any]]] = {}  # by exchange
         self.date = DateLine()  # for those protocols whose answers need one
         self.date.line = date_line()
+        self.unexamined = MAX_EXAMINED  # requests that are still looked at
+        self._found: set[str] = set()
         self.adoption: Adoption | None = None  # takes idle connections during a drain; None: they are closed
         # Copied out of the settings because the way of a request reads them.
         self.root_path = settings.root_path
@@ -114,6 +128,18 @@ class Gateway(Reactor):
         for exchange, handlers in told.items():
             for handler, args, context in handlers:
                 exchange.notify(handler, args, context)
+
+    def examine(self, variables: Any, protocol: str) -> None:
+        """One of the first requests: log what it gives away about the web server's configuration, each kind once."""
+        self.unexamined -= 1
+        if protocol not in CARRIERS:
+            return
+        from ssgi_gateway.observe.diagnosis import diagnose  # a start has no use for it
+
+        for finding in diagnose(dict(variables.items()), protocol):
+            if finding.kind not in self._found:
+                self._found.add(finding.kind)
+                logger.warning("the web server's configuration: %s", finding)
 
     def sweep(self) -> None:
         """As ``Reactor.sweep``; and it is later now."""

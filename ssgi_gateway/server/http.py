@@ -272,6 +272,8 @@ class HttpProtocol(Protocol):
         if gateway.draining and gateway.adoption is None:
             self.codec.shut_down()
         self._started += 1
+        if gateway.unexamined:
+            gateway.examine(variables, self.codec.protocol)
         variables.settle_user(gateway.trust_remote_user)
         request = parse_head(variables, gateway.root_path, gateway.started_by_front)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
