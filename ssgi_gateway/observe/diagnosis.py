@@ -54,7 +54,7 @@ FIXES: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "host-without-port": (
         "links and redirects of the application lose the port",
         {
-            NGINX: 'write "HTTP_HOST $http_host if_not_empty" in place of $host, as ssgi-gateway config nginx does',
+            NGINX: 'write "HTTP_HOST $http_host if_not_empty", or $host$ssgi_port as ssgi-gateway config nginx does',
             HAPROXY: "do not rewrite the Host header",
         },
     ),

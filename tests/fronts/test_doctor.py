@@ -96,7 +96,7 @@ HAPROXY = ("haproxy", "fastcgi", "same-path")
 
 # the route, the mistake, what is found, a word of the fix
 MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
-    (IN_BAND, replaced("HTTP_HOST $http_host if_not_empty", "HTTP_HOST $host"), "host-without-port", "$http_host"),
+    (IN_BAND, replaced("$host$ssgi_port if_not_empty", "$host"), "host-without-port", "$http_host"),
     (IN_BAND, replaced("$request_uri;", "$document_uri;"), "uri-decoded", "$request_uri"),
     (IN_BAND, without("REQUEST_URI"), "no-request-uri", "REQUEST_URI"),
     (IN_BAND, without("REMOTE_ADDR"), "no-remote-address", "$remote_addr"),

@@ -6,45 +6,22 @@ behind them are in ``docs/wire.md``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from ssgi_gateway.server.address import Address
 
-from .site import Site, Version, comment, connectable, indent, join
+from .site import Site, comment, connectable, indent, join
 
-__all__ = ["PARAMETERS", "render"]
+__all__ = ["parameters", "render"]
 
-PARAMETERS: Final = (
-    ("REQUEST_METHOD", "$request_method", ""),
-    ("REQUEST_URI", "$request_uri", "raw: the gateway decodes it, once"),
-    ("DOCUMENT_URI", "$document_uri", ""),
-    ("QUERY_STRING", "$query_string", ""),
-    ("CONTENT_TYPE", "$content_type", ""),
-    ("DOCUMENT_ROOT", "$document_root", ""),
-    ("SERVER_PROTOCOL", "$server_protocol", ""),
-    ("SERVER_SOFTWARE", "nginx/$nginx_version", ""),
-    ("REQUEST_SCHEME", "$scheme", ""),
-    ("HTTPS", "$https if_not_empty", ""),
-    ("REMOTE_ADDR", "$remote_addr", ""),
-    ("REMOTE_PORT", "$remote_port", ""),
-    ("SERVER_ADDR", "$server_addr", ""),
-    ("SERVER_PORT", "$server_port", ""),
-    ("SERVER_NAME", "$server_name", ""),
-)
-"""What every protocol's parameters have in common."""
-
-FIRST: Final = {
-    "scgi": (("SCGI", "1", ""),),
-    "fastcgi": (("GATEWAY_INTERFACE", "CGI/1.1", ""),),
-    "uwsgi": (),
-}
-
-LENGTH: Final = ("CONTENT_LENGTH", "$content_length", "empty for a chunked upload: the body runs to its own end")
+SHIPPED: Final = Path(__file__).parents[1] / "nginx"
+"""The files to be included, which are where the parameters stand; here they become part of one file."""
 
 
 def render(site: Site) -> str:
     """The file."""
-    return join(_head(site), _upstreams(site), _map(site), _redirect(site), _server(site))
+    return join(_head(site), _upstreams(site), _maps(), _redirect(site), _server(site))
 
 
 def _head(site: Site) -> str:
@@ -77,13 +54,8 @@ def _upstreams(site: Site) -> str:
     return text
 
 
-def _map(site: Site) -> str:
-    if site.websockets != "same-path":
-        return ""
-    return (
-        "# nginx cannot tunnel WebSockets over FastCGI: an upgrade goes to the gateway's direct port.\n"
-        "map $http_upgrade $ssgi_upgrade {\n    default      0;\n    ~*websocket  1;\n}"
-    )
+def _maps() -> str:
+    return shipped("http.conf")
 
 
 def _redirect(site: Site) -> str:
@@ -143,10 +115,10 @@ location {url} {{
 
 
 def _application(site: Site) -> str:
-    inside = join(_upgrade_check(site), parameters(site.protocol, site.version), TUNING[site.protocol])
+    inside = join(_upgrade_check(site), parameters(site.protocol), TUNING[site.protocol])
     if site.mount:
         # The application hears where it is mounted: SCRIPT_NAME is the mount, PATH_INFO the rest of the path.
-        inside = join(f"{site.protocol}_param SCRIPT_NAME {site.mount};", inside)
+        inside = join(inside, f"{site.protocol}_param SCRIPT_NAME {site.mount};")
     inside = join(inside, f"{site.protocol}_pass ssgi_gateway;")
     said = {
         "scgi": "HTTP and WebSockets: the gateway answers 101 and nginx makes a tunnel of the connection.",
@@ -170,40 +142,17 @@ if ($ssgi_upgrade) {
 }"""
 
 
-def parameters(protocol: str, version: Version = ()) -> str:
+def shipped(name: str) -> str:
+    """The directives of a shipped file with their comments, without the page of comments at its head."""
+    return (SHIPPED / name).read_text(encoding="utf-8").partition("\n\n")[2].strip("\n")
+
+
+def parameters(protocol: str) -> str:
     """The ``scgi_param``, ``fastcgi_param`` or ``uwsgi_param`` lines."""
-    listed = [*FIRST[protocol], *PARAMETERS]
-    if protocol != "scgi":
-        listed.insert(5, LENGTH)
-    width = max(len(name) for name, _, _ in listed)
-    lines = []
-    for name, value, why in listed:
-        lines.append(f"{protocol}_param {name:<{width}} {value};" + (f"  # {why}" if why else ""))
-    lines.append(_host(protocol, version))
-    lines.append(
-        "# Set, not passed on: what a client writes there itself does not reach the application.\n"
-        f"{protocol}_param HTTP_X_FORWARDED_FOR $remote_addr;\n"
-        f"{protocol}_param HTTP_X_FORWARDED_PROTO $scheme;\n"
-        f'{protocol}_param HTTP_X_FORWARDED_HOST "" if_not_empty;\n'
-        f'{protocol}_param HTTP_FORWARDED "" if_not_empty;'
-    )
-    lines.append(
-        '# A client\'s "Proxy:" header is not HTTP_PROXY (httpoxy, CVE-2016-5385). Empty: not sent at all.\n'
-        f'{protocol}_param HTTP_PROXY "" if_not_empty;'
-    )
-    return "\n".join(lines)
-
-
-def _host(protocol: str, version: Version) -> str:
-    if version >= (1, 29, 5):
-        return (
-            "# With the port, and checked by nginx; also right for a request in absolute form and over HTTP/3.\n"
-            f"{protocol}_param HTTP_HOST $host$is_request_port$request_port;"
-        )
-    return (
-        "# As the client said it, with the port. Compare it with names of your own (Django: ALLOWED_HOSTS).\n"
-        f"{protocol}_param HTTP_HOST $http_host if_not_empty;"
-    )
+    if protocol != "uwsgi":
+        return shipped(f"{protocol}.conf")
+    lines = shipped("fastcgi.conf").replace("the end of FCGI_STDIN", "its own end").splitlines()
+    return "\n".join(line.replace("fastcgi_param", "uwsgi_param") for line in lines if "GATEWAY_INTERFACE" not in line)
 
 
 _TUNING: Final = """\
@@ -245,26 +194,5 @@ def _websockets(site: Site) -> str:
     if not site.has_direct:
         return ""
     place = "@ssgi_websocket" if site.websockets == "same-path" else site.websocket_path
-    host = "$host$is_request_port$request_port" if site.version >= (1, 29, 5) else "$http_host"
-    return f"""# WebSockets, on the gateway's direct port, over HTTP/1.1 as browsers do.
-location {place} {{
-    default_type text/plain;
-    if ($server_protocol != "HTTP/1.1") {{
-        return 426 "426 Upgrade Required\\nWebSockets are served here, over HTTP/1.1\\n";
-    }}
-    proxy_http_version 1.1;
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection "upgrade";
-    proxy_set_header Host {host};
-    # Set, not appended to: what a client wrote there itself is not passed on.
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_set_header X-Forwarded-Host {host};
-    proxy_set_header X-Forwarded-Port $server_port;
-    proxy_set_header Forwarded "";
-    proxy_set_header Proxy "";
-    proxy_connect_timeout 5s;
-    proxy_read_timeout 300s;
-    proxy_send_timeout 300s;
-    proxy_pass http://ssgi_websocket;
-}}"""
+    inside = join(shipped("websocket.conf"), "proxy_pass http://ssgi_websocket;")
+    return f"# WebSockets, on the gateway's direct port.\nlocation {place} {{\n{indent(inside)}\n}}"
