@@ -146,7 +146,7 @@ def listens(port: int) -> bool:
 
 
 def _nginx(executable: str, text: str, site: Site, folder: Path) -> list[str]:
-    (folder / "nginx.conf").write_text(main_configuration(text))
+    (folder / "nginx.conf").write_text(main_configuration(text, shared=False))
     return [executable, "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log", "-g", "daemon off;"]
 
 

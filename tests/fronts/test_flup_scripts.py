@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from ssgi_gateway.server.address import Address
+from ssgi_gateway.tools.doctor.sockets import is_served
 from tests.harness.gateway import ROOT
 from tests.harness.process import Process, wait_until
 
@@ -49,7 +51,7 @@ def start(folder: Path, server: str, arguments: str, *, changed: bool = True) ->
     script.write_text(SCRIPT.format(package=package, server=server, arguments=arguments))
     command = [sys.executable, str(script)] if changed else [sys.executable, "-m", "ssgi_gateway.flup", str(script)]
     process = Process(command, folder / "output.log", env={"PYTHONPATH": str(ROOT)}, cwd=folder)
-    process.wait_for(lambda: (folder / "app.sock").exists(), "the script listening")
+    process.wait_for(lambda: is_served(Address("unix", path=f"{folder}/app.sock")), "the script listening")
     return process
 
 

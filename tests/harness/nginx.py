@@ -53,8 +53,7 @@ http {{
     uwsgi_temp_path uwsgi;
     types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; }}
     default_type application/octet-stream;
-    include ssgi/http.conf;
-{http}
+{shared}{http}
 {servers}
 }}
 """
@@ -78,13 +77,14 @@ class Server:
         return f"server {{\nlisten 127.0.0.1:{port}{parameters};\n{self.body}\n}}\n"
 
 
-def main_configuration(http: str, servers: str = "", *, workers: int = 1) -> str:
+def main_configuration(http: str, servers: str = "", *, workers: int = 1, shared: bool = True) -> str:
     """A complete nginx.conf; everything it writes stays in the folder given with ``-p``.
 
     Args:
         http: lines of the ``http { }`` block.
         servers: its ``server { }`` blocks.
         workers: worker processes.
+        shared: include http.conf of the shipped files, which most configurations want.
     """
     # No more than we may have: asking for more is an alert in the log.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -93,6 +93,7 @@ def main_configuration(http: str, servers: str = "", *, workers: int = 1) -> str
         user="user root;\n" if os.geteuid() == 0 else "",
         workers=workers,
         descriptors=descriptors,
+        shared="    include ssgi/http.conf;\n" if shared else "",
         http=http,
         servers=servers,
     )

@@ -121,7 +121,9 @@ def _probing(addresses: Sequence[tuple[str, Address]], settings: Settings, secre
             "seconds of an examination. (What requests give away the running gateway logs itself.)"
         )
     words = [word for protocol, address in addresses for word in (f"--{protocol}", str(address))]
-    words += ["--socket-mode", f"{settings.socket_mode:o}", "--deadline-drain", "1"]
+    # Whatever the gateway is set to believe, the doctor wants to see what the web server says.
+    words += ["--socket-mode", f"{settings.socket_mode:o}", "--deadline-drain", "1", "--trust-remote-user"]
+    words += ["--workers", "0"]
     words += ["--socket-owner", settings.socket_owner] if settings.socket_owner else []
     words += ["--root-path", settings.root_path] if settings.root_path is not None else []
     command = [sys.executable, "-m", "ssgi_gateway", "serve", "ssgi_gateway.tools.doctor.probe:app", *words]

@@ -151,7 +151,7 @@ def _authorization(examination: Examination) -> Iterator[Finding]:
     if environ.get("REMOTE_USER") == "doctor":
         yield examination.finding(
             "user-unchecked", "any password made the user 'doctor' of a request",
-            "whoever asks can be any user, where the application believes REMOTE_USER",
+            "whoever asks can be any user, once the gateway is told --trust-remote-user",
             {
                 NGINX: f'{examination.protocol}_param REMOTE_USER "";',
                 HAPROXY: "set-param REMOTE_USER %[var(txn.user)] and set-param AUTH_TYPE %[var(txn.auth_type)]",
