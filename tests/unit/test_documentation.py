@@ -19,7 +19,7 @@ from ssgi_gateway.adapters.negotiation import resolve
 from ssgi_gateway.settings.sources import options
 from ssgi_gateway.tools.call.options import option_names
 from tests.builds import HOT
-from tests.harness.nginx import DEPLOY, MAIN, check_configuration, stock_file
+from tests.harness.nginx import DEPLOY, check_configuration, main_configuration, stock_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "ssgi_gateway"
@@ -261,5 +261,5 @@ def test_nginx_accepts_what_is_shown(code: str, tmp_path: Path) -> None:
     for name in ("scgi_params", "fastcgi_params"):
         (tmp_path / name).symlink_to(stock_file(name))
     http, server = (code, "") if code.startswith("upstream") else (UPSTREAM, f"server {{ listen 127.0.0.1:1; {code} }}")
-    (tmp_path / "nginx.conf").write_text(MAIN.format(user="", workers=1, descriptors=1024, http=http, servers=server))
+    (tmp_path / "nginx.conf").write_text(main_configuration(http, server))
     assert "[warn]" not in check_configuration(tmp_path, tmp_path / "nginx.conf")
