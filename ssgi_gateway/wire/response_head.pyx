@@ -211,7 +211,7 @@ cdef class ResponseHead:
 
     def pairs(self):
         """The header lines as pairs, names in lower case; see the portable class."""
-        lines = [line.partition(b": ") for line in self.encode_fields().split(b"\r\n")[:-1]]
+        lines = [line.partition(b": ") for line in self.encode_fields().split(b"\r\n") if line]
         return [(name.lower(), value) for name, _, value in lines]
 
     cdef bytes assemble(self, bint whole):
