@@ -17,7 +17,9 @@ import pytest
 from ssgi_gateway import ssgi
 from ssgi_gateway.adapters.negotiation import resolve
 from ssgi_gateway.settings.sources import options
+from ssgi_gateway.tools import config
 from ssgi_gateway.tools.call.options import option_names
+from ssgi_gateway.tools.doctor import command as doctor
 from tests.builds import HOT
 from tests.harness.nginx import DEPLOY, check_configuration, main_configuration, stock_file
 
@@ -198,6 +200,7 @@ def test_every_option_exists(page: Path) -> None:
     others = {"--check", "--editable", "--inplace"}  # of pip, setup.py and our scripts
     others |= {"--json", "--open", "--pid", "--watch", "--worker"}  # of other commands
     others |= {"--pyargs", *option_names()}  # pytest's; those of `call`
+    others |= {name for made in (config.parser(), doctor.parser_of_options()) for name in made._option_string_actions}
     for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text(page)):
         assert word in flags | others, f"{page.name}: {word}"
 

@@ -48,7 +48,7 @@ examples:
 
 def main(words: list[str]) -> int:
     """``ssgi-gateway doctor``; ``words`` are the arguments behind it."""
-    given = read(_parser(), words)
+    given = read(parser_of_options(), words)
     if given.script:
         return report(list(script.examine(Path(given.script))), given.json)
     settings = gateway_settings(given.config)
@@ -68,7 +68,8 @@ def main(words: list[str]) -> int:
     return report(found, given.json)
 
 
-def _parser() -> ArgumentParser:
+def parser_of_options() -> ArgumentParser:
+    """The options."""
     made = parser("ssgi-gateway doctor", "Say what is wrong between the web server and the gateway, and what mends it.")
     made.epilog = USAGE
     add = made.add_argument
