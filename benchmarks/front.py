@@ -37,6 +37,7 @@ http {{
     scgi_temp_path scgi;
     uwsgi_temp_path uwsgi;
     keepalive_requests 1000000000;
+    include {deploy}/http.conf;
 {upstreams}
     server {{
         listen 127.0.0.1:{port};
@@ -101,6 +102,7 @@ def configuration(servers: Iterable[Server], sockets: Path, port: int, stock: st
         words = PASS[server.route].format(name=server.name, deploy=DEPLOY, stock=stock)
         locations.append(f"        location /{server.name} {{ {words} }}\n")
     return MAIN.format(
+        deploy=DEPLOY,
         user="user root;\n" if os.geteuid() == 0 else "",
         port=port,
         upstreams="".join(upstreams),

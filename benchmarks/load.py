@@ -46,6 +46,28 @@ def requests(target: Target, seconds: int, connections: int) -> dict[str, float]
     return parse_wrk(run(command, seconds + MARGIN))
 
 
+def paced(target: Target, seconds: int, rate: int) -> dict[str, float]:
+    """Requests one after the other, so many a second, on one connection to nginx; their number."""
+    ask = _head("GET", target.path, "")
+    count, failed = 0, 0
+    with socket.create_connection(("127.0.0.1", target.port), MARGIN) as it:
+        it.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.monotonic()
+        while (now := time.monotonic()) < began + seconds:
+            due = began + count / rate
+            if due > now:
+                time.sleep(due - now)
+            it.sendall(ask)
+            head, body, length = _response_head(it)
+            while len(body) < (length or 0) and (more := it.recv(65536)):
+                body += more
+            failed += " 200 " not in _line(head)
+            count += 1
+    if failed * 1000 > count:
+        raise BenchmarkError(f"{failed} of {count} requests failed")
+    return {"count": count, "rate": count / seconds, "errors": failed}
+
+
 def parse_wrk(text: str) -> dict[str, float]:
     """The figures in wrk's words.
 

@@ -98,6 +98,14 @@ class Process:
                     total += time.clock_gettime(_cpu_clock(pid)) + (int(fields[13]) + int(fields[14])) / TICKS
         return total
 
+    def cpu_of_each(self) -> dict[int, float]:
+        """Seconds of CPU that each process has used so far."""
+        used = {}
+        for pid in self.pids():
+            with contextlib.suppress(OSError):  # it has just ended
+                used[pid] = time.clock_gettime(_cpu_clock(pid))
+        return used
+
     def memory(self) -> dict[str, int]:
         """Bytes that all of it has resident (``rss``), and with shared pages counted in parts (``pss``); processes."""
         pids = self.pids()

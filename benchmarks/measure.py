@@ -282,6 +282,56 @@ def start(it: Turn) -> dict[str, float]:
     return {"time": statistics.median(times), "cpu": statistics.median(used), "count": STARTS, **memory}
 
 
+def steady(it: Turn) -> dict[str, float]:
+    """Few requests, at an even pace; microseconds of CPU for each, of all workers together."""
+
+    def drive(seconds: int) -> dict[str, float]:
+        return load.paced(it.target, seconds, PACE)
+
+    with it.start() as process:
+        it.ready(process)
+        _all_there(process)
+        return it.loaded(process, drive, WARM, it.options.seconds, 1e6)
+
+
+def shares(it: Turn) -> dict[str, float]:
+    """As many requests as can be; how much more the busiest worker does than the laziest."""
+    with it.start() as process:
+        it.ready(process)
+        _all_there(process)
+        before = process.cpu_of_each()
+        figures = load.requests(it.target, it.options.seconds, it.options.connections)
+        used = sorted((cpu - before.get(pid, 0.0) for pid, cpu in process.cpu_of_each().items()), reverse=True)
+        process.check()
+    busy = used[: it.work.workers]
+    return {**figures, "spread": busy[0] / max(busy[-1], 1e-9)}
+
+
+def fleet(it: Turn) -> dict[str, float]:
+    """Many workers that were started and asked once: memory of all, and the CPU their start took."""
+    with it.start() as process:
+        it.ready(process)
+        _all_there(process)
+        memory = process.memory()
+        return {"bytes": memory["pss"], "cpu": process.cpu() * 1e3, "count": 1, **memory}
+
+
+def _all_there(process: Process) -> None:
+    """Wait until a start with several workers is over: nobody comes, and hardly any CPU is used."""
+    used, quiet = -1.0, 0
+    for _ in range(200):
+        now = process.cpu()
+        quiet = quiet + 1 if now - used < 0.002 else 0
+        used = now
+        if quiet == 5:
+            return
+        time.sleep(0.1)
+    raise BenchmarkError("it never came to rest after its start")
+
+
+PACE = 300
+"""Requests a second of ``steady``: so few that a worker sleeps before each, as on most servers for most of the day."""
+
 KINDS: dict[str, Callable[[Turn], dict[str, float]]] = {
     "requests": requests,
     "messages": messages,
@@ -289,4 +339,7 @@ KINDS: dict[str, Callable[[Turn], dict[str, float]]] = {
     "download": download,
     "idle": idle,
     "start": start,
+    "steady": steady,
+    "shares": shares,
+    "fleet": fleet,
 }

@@ -1,7 +1,7 @@
 """Who takes part: this project in its builds and interfaces, its peers, and C programs that show the limit.
 
-Every server is one worker with its defaults, except that access logs are off and that a setting is named in ``title``
-where one was needed. The words of a command may hold
+Every server is one worker, unless its title says more, with its defaults, except that access logs are off and that a
+setting is named in ``title`` where one was needed. The words of a command may hold
 
 ``{python}``, ``{bin}``      this environment's interpreter, and the folder of its programs
 ``{native}``                 the folder of the compiled C programs
@@ -103,19 +103,17 @@ LIMITS = (
 )  # fmt: skip
 
 
-def uwsgi(name: str, title: str, works: tuple[str, ...], route: str, option: str) -> Server:
+def uwsgi(name: str, title: str, works: tuple[str, ...], route: str, option: str, *options: str) -> Server:
     """UWSGI; without --die-on-term a SIGTERM would make it start anew."""
-    command = ("{bin}/uwsgi", "--module", "{module}:{function}", "--disable-logging", "--die-on-term")
+    command = ("{bin}/uwsgi", "--module", "{module}:{function}", "--disable-logging", "--die-on-term", *options)
     unix = (option, "{socket}", "--chmod-socket=666")
     return Server(name, title, PEER, works, route, command, unix, (), "on_wsgi", ("uWSGI",))
 
 
-def gunicorn(name: str, title: str, *options: str) -> Server:
+def gunicorn(name: str, title: str, *options: str, works: tuple[str, ...] = (*HTTP, "start")) -> Server:
     """Gunicorn; its access log is off by default."""
     command = ("{bin}/gunicorn", "--no-control-socket", *options, "{module}:{function}")
-    return Server(
-        name, title, PEER, (*HTTP, "start"), "http", command, ("--bind", "unix:{socket}"), (), "on_wsgi", ("gunicorn",)
-    )
+    return Server(name, title, PEER, works, "http", command, ("--bind", "unix:{socket}"), (), "on_wsgi", ("gunicorn",))
 
 
 def uvicorn(name: str, title: str, works: tuple[str, ...], module: str, *options: str) -> Server:
@@ -143,6 +141,27 @@ def own(name: str, title: str, works: tuple[str, ...], program: str, *packages: 
     """A peer that is a library: its server is a program of ours in ``apps``."""
     return Server(name, title, PEER, works, "http", ("{python}", program), (), ("{port}",), "", packages)
 
+
+FLEET = ("steady", "fleet", "fleet-start")
+FLEETS = (
+    gateway("gateway-scgi-w1", "ssgi-gateway, SCGI, 1 worker", ("steady",), "scgi", "on_ssgi", *COMPILED,
+            "--workers", "1"),
+    gateway("gateway-scgi-w8", "ssgi-gateway, SCGI, 8 workers", FLEET, "scgi", "on_ssgi", *COMPILED, "--workers", "8"),
+    gateway("gateway-scgi-w4", "ssgi-gateway, SCGI, 4 workers", ("shares",), "scgi", "on_ssgi", *COMPILED,
+            "--workers", "4"),
+    gateway("gateway-fastcgi-w4", "ssgi-gateway, FastCGI, 4 workers", ("shares",), "fastcgi", "on_ssgi", *COMPILED,
+            "--workers", "4"),
+    uwsgi("uwsgi-scgi-w8", "uWSGI, SCGI, 8 workers", FLEET, "scgi", "--scgi-socket", "--master", "--processes", "8"),
+    uwsgi("uwsgi-scgi-w4", "uWSGI, SCGI, 4 workers", ("shares",), "scgi", "--scgi-socket", "--master", "--processes",
+          "4"),
+    gunicorn("gunicorn-w8", "Gunicorn, sync, 8 workers", "--workers", "8", works=FLEET),
+    gunicorn("gunicorn-w4", "Gunicorn, sync, 4 workers", "--workers", "4", works=("shares",)),
+    uvicorn("uvicorn-w8", "Uvicorn, 8 workers", FLEET, "on_asgi", "--workers", "8"),
+    uvicorn("uvicorn-w4", "Uvicorn, 4 workers", ("shares",), "on_asgi", "--workers", "4"),
+    granian("granian-rsgi-w8", "Granian, RSGI, 8 workers", FLEET, "rsgi", "on_rsgi", "--workers", "8"),
+    granian("granian-rsgi-w4", "Granian, RSGI, 4 workers", ("shares",), "rsgi", "on_rsgi", "--workers", "4"),
+)  # fmt: skip
+"""Several workers."""
 
 ECHO = tuple(work for work in SOCKETS if work != "idle")
 ROOMY = ("--backlog", "16384", "--backpressure", "16384")
@@ -177,7 +196,7 @@ PEERS = (
     own("websockets", "websockets, uvloop", DIRECT, "serve_websockets.py", "websockets", "uvloop"),
 )  # fmt: skip
 
-SERVERS = (*OURS, *LIMITS, *PEERS)
+SERVERS = (*OURS, *FLEETS, *LIMITS, *PEERS)
 BY_NAME = {server.name: server for server in SERVERS}
 
 REQUIREMENTS = (

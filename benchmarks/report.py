@@ -39,6 +39,9 @@ SHOWN = {
     "download": ("bandwidth", "busy", "rss", "pss"),
     "idle": ("rate", "rss", "pss", "processes"),
     "start": ("rss", "pss", "processes"),
+    "steady": ("busy", "pss", "processes"),
+    "shares": ("rate", "p50", "p99"),
+    "fleet": ("rss", "pss", "processes"),
 }
 """Which of them each kind of work has."""
 

@@ -57,7 +57,22 @@ INTERFACES = (
     Row("ASGI WebSocket echo 32 B direct / Granian ASGI", "websocket-32", "gateway-asgi-direct", "granian-asgi", 0.5),
 )  # fmt: skip
 
+FLEETS = (
+    Row("8 workers at 300 requests a second, CPU a request / one worker", "steady", "gateway-scgi-w8",
+        "gateway-scgi-w1", 1.3),
+    Row("8 workers at 300 requests a second, CPU a request / uWSGI", "steady", "gateway-scgi-w8", "uwsgi-scgi-w8",
+        None),
+    Row("8 workers, memory of all / Uvicorn", "fleet", "gateway-scgi-w8", "uvicorn-w8", None, "bytes"),
+    Row("8 workers, memory of all / uWSGI", "fleet", "gateway-scgi-w8", "uwsgi-scgi-w8", None, "bytes"),
+    Row("8 workers, CPU of the start / Uvicorn", "fleet-start", "gateway-scgi-w8", "uvicorn-w8", None),
+    Row("4 workers over SCGI, busiest by laziest / uWSGI", "shares", "gateway-scgi-w4", "uwsgi-scgi-w4", None,
+        "spread"),
+    Row("4 workers over FastCGI kept, busiest by laziest / Gunicorn", "shares", "gateway-fastcgi-w4", "gunicorn-w4",
+        None, "spread"),
+)  # fmt: skip
+
 GROUPS = {
     "The core, one worker, the same small answer": CORE,
     "Other interfaces, CPU of the server a request or message": INTERFACES,
+    "Several workers": FLEETS,
 }

@@ -19,6 +19,7 @@ class Work:
         about: what a reader has to know.
         direct: the load goes to the server itself, over TCP, and not through nginx.
         size: bytes of a message.
+        workers: processes that serve.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Work:
     about: str
     direct: bool = False
     size: int = 0
+    workers: int = 1
 
 
 WORKS = (
@@ -51,6 +53,14 @@ WORKS = (
          "Growth of the proportional set size (PSS) of all the server's processes.", direct=True),
     Work("start", "From start to the first answer", "start", "hello", "time", "ms",
          "From starting the command until nginx hands out its answer, with warm file caches."),
+    Work("steady", "300 requests a second, one or eight workers", "steady", "hello", "cpu", "µs of CPU a request",
+         "A worker sleeps before each request: what counts is how many wake up for it."),
+    Work("shares", "Four workers, as many requests as can be", "shares", "hello", "spread", "busiest / laziest worker",
+         "CPU of the worker that did most, by that of the one that did least.", workers=4),
+    Work("fleet", "Eight workers", "fleet", "hello", "bytes", "bytes of memory",
+         "Proportional set size (PSS) of all processes after the start and one request.", workers=8),
+    Work("fleet-start", "The start of eight workers", "fleet", "hello", "cpu", "ms of CPU",
+         "CPU of all processes until the start is over.", workers=8),
 )  # fmt: skip
 
 BY_NAME = {work.name: work for work in WORKS}
