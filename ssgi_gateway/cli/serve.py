@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.cli.banner import banner
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.observe import log_setup
 from ssgi_gateway.process import sockets
-from ssgi_gateway.server.control import Control
 from ssgi_gateway.settings.sources import plain_words, read, unknown_variables
 
 if TYPE_CHECKING:
+    from ssgi_gateway.server.control import Control
     from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
 
@@ -68,6 +67,8 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     """In this process, without a supervisor; ``quiet`` where standard error is the site's error log."""
     from ssgi_gateway import engine
     from ssgi_gateway.adapters import loading, negotiation
+    from ssgi_gateway.observe import log_setup
+    from ssgi_gateway.server.control import Control
 
     sockets.enter(settings.chdir)
     addresses = sockets.addresses(settings)

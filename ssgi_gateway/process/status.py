@@ -6,7 +6,6 @@ and in any case it can gain no rights. It is the project's own server with an ap
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import importlib
@@ -26,6 +25,8 @@ from ssgi_gateway.server import listeners
 from ssgi_gateway.server.address import Address
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ssgi_gateway.observe.reading import Reader
     from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
@@ -229,6 +230,8 @@ class StatusApplication:
 
     async def startup(self, _: dict[str, Any]) -> None:
         """Begin to look whether the parent is there."""
+        import asyncio  # the supervisor, which starts this program, has no use for it
+
         self._watch = asyncio.create_task(self._watch_parent())
 
     async def shutdown(self) -> None:
@@ -237,6 +240,8 @@ class StatusApplication:
             self._watch.cancel()
 
     async def _watch_parent(self) -> None:
+        import asyncio
+
         while os.getppid() == self._parent:  # noqa: ASYNC110 - no event tells of a parent's end
             await asyncio.sleep(PERIOD)
         self.when_orphaned()
@@ -266,6 +271,8 @@ class StatusApplication:
         ws.run_async(self._feed, ws)
 
     async def _feed(self, ws: Any) -> None:
+        import asyncio
+
         while await ws.send(self._json()):  # noqa: ASYNC110 - time is what is waited for
             await asyncio.sleep(PERIOD)
 

@@ -40,8 +40,8 @@ from ssgi_gateway.process.messages import VERSION, Channel, pair
 from ssgi_gateway.process.report import Report
 from ssgi_gateway.process.system import kill, say
 from ssgi_gateway.process.template import CONTROL
-from ssgi_gateway.process.wanted import wanted_workers
 from ssgi_gateway.settings import sources
+from ssgi_gateway.settings.values import AUTO
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
@@ -120,7 +120,7 @@ class Supervisor:
         self.listeners = listeners
         self.announce = announce
         self.directory = os.getcwd()
-        self.state = states.State(wanted_workers(settings.workers), limits(settings))
+        self.state = states.State(wanted_workers(settings), limits(settings))
         self.patience = patience(settings)
         self.next_look = time.monotonic() if self.patience else states.NEVER
         self.templates: dict[int, Template] = {}
@@ -273,7 +273,7 @@ class Supervisor:
             return
         self.patience = patience(settings)
         self.next_look = time.monotonic() if self.patience else states.NEVER
-        self._hear(states.Hup(wanted_workers(settings.workers), limits(settings)))
+        self._hear(states.Hup(wanted_workers(settings), limits(settings)))
 
     def _reopen_logs(self) -> None:
         for channel in self.workers.values():
@@ -611,6 +611,15 @@ ACTIONS: Final[Mapping[type, Callable[[Supervisor, Any], None]]] = {
     states.Exec: Supervisor._exec,
     states.Exit: Supervisor._exit,
 }
+
+
+def wanted_workers(settings: Settings) -> int:
+    """How many workers the settings want."""
+    if settings.workers != AUTO:
+        return settings.workers
+    from ssgi_gateway.process.wanted import cpus  # pathlib and all that belongs to it
+
+    return cpus()
 
 
 def limits(settings: Settings) -> states.Limits:
