@@ -52,6 +52,7 @@ HOT = (
     "core.spare_task",
     "core.tasks",
     "core.headers",
+    "core.waiters",
     "core.body",
     "core.extensions",
     "core.exchange",

@@ -15,6 +15,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ssgi_gateway import engine
@@ -154,26 +155,17 @@ def _adapt_ssgi(app: Any, settings: Settings) -> SSGICallable:
     return app  # type: ignore[no-any-return]
 
 
-def _adapt_asgi(app: Any, settings: Settings) -> SSGICallable:
-    adapted: SSGICallable = engine.module("adapters.asgi.adapter", settings.codec).adapt(app, settings)
-    return adapted
-
-
-def _adapt_rsgi(app: Any, settings: Settings) -> SSGICallable:
-    adapted: SSGICallable = engine.module("adapters.rsgi.adapter", settings.codec).adapt(app, settings)
-    return adapted
-
-
-def _adapt_wsgi(app: Any, settings: Settings) -> SSGICallable:
-    adapted: SSGICallable = engine.module("adapters.wsgi.adapter", settings.codec).adapt(app, settings)
+def _adapt_other(package: str, app: Any, settings: Settings) -> SSGICallable:
+    """By the adapter below ``adapters/``, of the build in use."""
+    adapted: SSGICallable = engine.module(f"adapters.{package}.adapter", settings.codec).adapt(app, settings)
     return adapted
 
 
 INTERFACES: dict[str, Interface] = {
     "ssgi": Interface(SSGI_VERSION, _adapt_ssgi),
-    "asgi": Interface("2.5", _adapt_asgi),
-    "rsgi": Interface("1.6", _adapt_rsgi),
-    "wsgi": Interface("1.0", _adapt_wsgi, (HTTP,)),
+    "asgi": Interface("2.5", partial(_adapt_other, "asgi")),
+    "rsgi": Interface("1.6", partial(_adapt_other, "rsgi")),
+    "wsgi": Interface("1.0", partial(_adapt_other, "wsgi"), (HTTP,)),
 }
 """What this server implements, the preferred one first."""
 

@@ -1,3 +1,5 @@
+from .waiters cimport resolve
+
 cdef Py_ssize_t TOGETHER
 
 

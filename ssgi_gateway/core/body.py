@@ -10,6 +10,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from .waiters import resolve
+
 if TYPE_CHECKING:
     from .server_loop import ServerLoop
 
@@ -102,6 +104,4 @@ class RequestBody:
     def _wake(self) -> None:
         if self._waiters is not None:
             waiters, self._waiters = self._waiters, None
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            resolve(waiters, None)

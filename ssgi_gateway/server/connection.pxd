@@ -1,5 +1,6 @@
 cimport cython
 
+from ..core.waiters cimport resolve
 from .protocol cimport Protocol
 from .reactor cimport Reactor
 from .system cimport close, receive, send, send_many, shutdown_write
@@ -8,8 +9,6 @@ cdef int OPEN, FLUSHING, LINGERING, CLOSED
 cdef double NEVER, LINGER_TIME
 cdef Py_ssize_t LINGER_BYTES, MAX_JOINED
 
-
-cdef object _resolve(list waiters, bint value)
 
 
 cdef class Connection:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.file_slice import FileSlice
 
+from ..core.waiters import resolve
 from .system import MAX_BUFFERS, addresses, close, receive, send, send_file, send_many, shutdown_write
 
 if TYPE_CHECKING:
@@ -289,9 +290,9 @@ class Connection:
             self.moved = self.reactor.now
             self.write_deadline = NEVER
             self.reactor.loop.remove_writer(self.fd)
-            _resolve(self._take_flushed(), True)
+            resolve(self._take_flushed(), True)
         if self._drained and self.out_size <= self.reactor.low_water:
-            _resolve(self._take_drained(), True)
+            resolve(self._take_drained(), True)
         if not out and self.state == FLUSHING:
             self._flushed_to_the_end()
 
@@ -422,8 +423,8 @@ class Connection:
         self.protocol = None  # type: ignore[assignment]  # a cycle less for the collector
         self._out = None
         self.out_size = 0
-        _resolve(self._take_drained(), False)
-        _resolve(self._take_flushed(), False)
+        resolve(self._take_drained(), False)
+        resolve(self._take_flushed(), False)
         if self._registered:
             self._registered = False
             self.reactor.unregister(self)
@@ -486,9 +487,3 @@ class Connection:
     def _take_flushed(self) -> list[asyncio.Future[bool]] | None:
         waiters, self._flushed = self._flushed, None
         return waiters
-
-
-def _resolve(waiters: list[asyncio.Future[bool]] | None, value: bool) -> None:
-    for waiter in waiters or ():
-        if not waiter.done():
-            waiter.set_result(value)

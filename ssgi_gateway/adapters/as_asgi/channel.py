@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.core.body import RequestBody
 from ssgi_gateway.core.channel import Channel
 from ssgi_gateway.core.tasks import TaskScope
+from ssgi_gateway.core.waiters import resolve
 from ssgi_gateway.wire.file_slice import FileSlice
 from ssgi_gateway.wire.response_head import ResponseHead
 from ssgi_gateway.wire.websocket.close_codes import encode_close_payload
@@ -290,9 +291,7 @@ class AsgiWebSocketChannel(BridgeChannel):
 
 
 def _resolve(waiters: list[asyncio.Future[bool]], value: bool) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(value)
+    resolve(waiters, value)
     waiters.clear()
 
 

@@ -8,5 +8,4 @@ cdef class AsgiApplication:
     cdef double _grace
     cdef bint _files
     cdef object _lifespan
-    cdef object _on_debug
     cdef dict _state

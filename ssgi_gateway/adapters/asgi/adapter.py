@@ -2,7 +2,7 @@
 
 Offered extensions: ``websocket.http.response``, ``tls`` where the web server passes TLS variables, and, where the
 settings ask for them (``asgi_pathsend``, ``file_header``), ``http.response.pathsend`` and
-``http.response.zerocopysend``. ``http.response.debug`` only where a test asks for it.
+``http.response.zerocopysend``.
 
 What an application may get wrong, and what comes of it. "Error" is an exception in the application, out of its
 ``send``; if it goes through the application, the last three rows say what the client gets.
@@ -126,23 +126,20 @@ class AsgiApplication:
     Args:
         app: an ASGI 3 application.
         grace: seconds an application may go on after its client has left, before it is cancelled; 0 for ever.
-        on_debug: called with the ``info`` of each ``http.response.debug``, which is then offered. For tests.
         files: whether ``http.response.pathsend`` and ``http.response.zerocopysend`` are offered.
     """
 
-    __slots__ = ("_app", "_files", "_grace", "_lifespan", "_on_debug", "_state")
+    __slots__ = ("_app", "_files", "_grace", "_lifespan", "_state")
 
     def __init__(
         self,
         app: Callable[..., Any],
         grace: float = GRACE,
-        on_debug: Callable[[dict[str, Any]], object] | None = None,
         files: bool = True,
     ) -> None:
         self._app = app
         self._grace = grace
         self._files = files
-        self._on_debug = on_debug
         self._lifespan: Lifespan | None = None
         self._state: dict[str, Any] = {}
 
@@ -164,8 +161,6 @@ class AsgiApplication:
             scope = http_scope(res, self._state, self._files)
             if self._files:
                 res.hint = SWALLOWED
-            if self._on_debug is not None:
-                return DebugCall(call, self._on_debug).run(self._app, scope)
             return self._app(scope, call.receive, call.send)  # type: ignore[no-any-return]
         return WebSocketCall(res, self._grace).run(self._app, websocket_scope(res, self._state))
 
@@ -189,24 +184,3 @@ class AsgiApplication:
 
     def __repr__(self) -> str:
         return f"<AsgiApplication {self._app!r}>"
-
-
-class DebugCall:
-    """A call whose ``http.response.debug`` events go to a test (ASGI extension "Debug")."""
-
-    __slots__ = ("_call", "_on_debug")
-
-    def __init__(self, call: HttpCall, on_debug: Callable[[dict[str, Any]], object]) -> None:
-        self._call = call
-        self._on_debug = on_debug
-
-    async def run(self, app: Callable[..., Any], scope: dict[str, Any]) -> None:
-        """Call the application with the extension offered."""
-        scope["extensions"]["http.response.debug"] = {}
-        await app(scope, self._call.receive, self._send)
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.debug":
-            self._on_debug(message["info"])
-        else:
-            await self._call.send(message)

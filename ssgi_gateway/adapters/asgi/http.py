@@ -18,6 +18,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.awaitables import TRUE
+from ...core.waiters import resolve
 from .files import send_file, send_path
 
 if TYPE_CHECKING:
@@ -240,9 +241,7 @@ class HttpCall:
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        resolve(waiters, None)
 
 
 DUE: Final = {

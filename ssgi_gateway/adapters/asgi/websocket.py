@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ...core.awaitables import TRUE
+from ...core.waiters import resolve
 from .http import COMPLETED, check_bytes
 
 if TYPE_CHECKING:
@@ -187,9 +188,7 @@ class WebSocketCall:
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        resolve(waiters, None)
 
 
 DUE: Final = {

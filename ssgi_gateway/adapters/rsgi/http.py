@@ -14,6 +14,7 @@ from ssgi_gateway.adapters.open_file import OpenFile
 from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
 
 from ...core.awaitables import TRUE
+from ...core.waiters import resolve
 from ...wire.response_head import ResponseHead
 from .call import RsgiCall
 
@@ -229,9 +230,7 @@ class RsgiHttpProtocol(RsgiCall):
 
     def _tell_watchers(self) -> None:
         watchers, self._watchers = self._watchers, None
-        for watcher in watchers or ():
-            if not watcher.done():
-                watcher.set_result(None)
+        resolve(watchers, None)
 
 
 def _open(res: HttpResponse, path: str, start: int, end: int | None) -> tuple[OpenFile, int, bytes | None]:

@@ -842,18 +842,14 @@ async def test_a_thousand_dropped_clients_leave_nothing_behind():
 
 
 @in_loop
-async def test_debug_is_offered_to_tests_only():
-    infos, offered = [], []
+async def test_debug_is_not_offered():
+    """ASGI's extension "Debug" is for test clients, which add it themselves."""
+    offered = []
 
     async def app(scope, receive, send):
         offered.append("http.response.debug" in scope["extensions"])
-        if offered[-1]:
-            await send({"type": "http.response.debug", "info": {"template": "a.html"}})
         await send(START)
         await send(BODY)
 
-    async with serving(AsgiApplication(app, on_debug=infos.append)) as served:
-        assert (await served.request()).body == b"body"
     assert (await answer_to(app)).body == b"body"
-    assert infos == [{"template": "a.html"}]
-    assert offered == [True, False]
+    assert offered == [False]

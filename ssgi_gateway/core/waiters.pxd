@@ -1,0 +1,1 @@
+cpdef object resolve(list waiters, object value)
