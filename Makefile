@@ -1,6 +1,6 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test test-apps build lint format autobahn bench bench-report fuzz soak asan clean
+.PHONY: help demo chat test test-apps build lint format autobahn bench bench-report clients transfers fuzz soak asan clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
@@ -12,6 +12,8 @@ help:
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make autobahn  the WebSocket conformance suite, where a Python 2.7 is found; writes docs/autobahn.md'
 	@echo '               (more of it, in minutes: make autobahn ARGS="--sets basic limits deflate")'
+	@echo 'make transfers the client moves a gigabyte each way over each protocol'
+	@echo 'make clients   the client beside aiohttp, httpx and niquests; writes benchmarks/results/client.md'
 	@echo 'make bench     this project and its peers side by side; writes benchmarks/results/'
 	@echo '               (less of it: make bench ROUNDS=3 SECONDS=3 ONLY=scgi,picows; all: benchmarks/README.md)'
 	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of six targets)'
@@ -47,6 +49,12 @@ autobahn:
 bench:
 	@scripts/bench.sh $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	    $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+transfers:
+	@TRANSFER_BYTES=1000000000 scripts/test.sh tests/acgi/test_transfers.py
+
+clients:
+	@scripts/bench.sh client $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 bench-report:
 	@scripts/bench.sh report $(ARGS)

@@ -25,6 +25,11 @@ if [ ! -x "$VENV/bin/python" ]; then
     "$python" -m venv "$VENV"
 fi
 
+if [ "${1:-}" = client ]; then
+    shift
+    "$VENV/bin/pip" install --quiet aiohttp httpx h2 hpack httptools jh2 niquests uvloop --editable .
+    exec "$VENV/bin/python" -m benchmarks.client "$@"
+fi
 if [ "${1:-}" != report ]; then
     "$VENV/bin/python" -m benchmarks install
     set -- run "$@"

@@ -7,6 +7,7 @@ the specification allows (4.2). No sockets, no clock.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import Overloaded, RemoteProtocolError
@@ -53,6 +54,14 @@ _REFUSALS: Final = {
     1: "it cannot multiplex (FCGI_CANT_MPX_CONN)",
     3: "it is no responder (FCGI_UNKNOWN_ROLE)",
 }
+
+
+@lru_cache(maxsize=64)
+def _params(pairs: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, ...]:
+    """PARAMS records; a client that asks one page time and again says the same each time."""
+    content = b"".join([encode_pair(name, value) for name, value in pairs])
+    records = encode_stream(PARAMS, REQUEST_ID, b"", content)
+    return (b"".join(records), encode_record(PARAMS, REQUEST_ID))
 
 
 class FastcgiClient:
@@ -109,9 +118,8 @@ class FastcgiClient:
         self.stderr = b""
         if pairs is None:
             pairs = cgi_variables(request, length, scgi=False)
-        params = b"".join([encode_pair(name, value) for name, value in pairs])
-        pieces = [_BEGIN, *encode_stream(PARAMS, REQUEST_ID, b"", params), encode_record(PARAMS, REQUEST_ID)]
-        return b"".join(pieces)
+        params = _params(tuple(pairs))
+        return b"".join([_BEGIN, *params])
 
     def encode(self, data: Any, more: bool) -> list[Any]:
         """STDIN records; the empty one ends the body."""

@@ -5,6 +5,7 @@ https://python.ca/scgi/protocol.txt. No sockets, no clock.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .cgi_answer import CgiAnswer
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from .request import Request
 
 __all__ = ["ScgiClient"]
+
+
+@lru_cache(maxsize=64)
+def _netstring(pairs: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """A client that asks one page time and again says the same each time."""
+    block = b"".join([b"%b\0%b\0" % pair for pair in pairs])
+    return b"%d:%b," % (len(block), block)
 
 
 class ScgiClient:
@@ -42,8 +50,7 @@ class ScgiClient:
         self._used = True
         if pairs is None:
             pairs = cgi_variables(request, length, scgi=True)
-        block = b"".join([b"%b\0%b\0" % pair for pair in pairs])
-        return b"%d:%b," % (len(block), block)
+        return _netstring(tuple(pairs))
 
     def receive(self, data: bytes) -> list[Any]:
         """Take bytes, ``b""`` for the end of the stream; gives the events they make.
