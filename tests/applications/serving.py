@@ -53,8 +53,19 @@ location / {
 
 ERRORS = re.compile(r'^Traceback \(most recent call last\)|"level": "error"|^\S* ?ERROR|\bERROR\b', re.M)
 
-# What depends on the moment, the server or the front, and not on the application.
-VARYING = {"date", "server", "connection", "transfer-encoding", "keep-alive", "etag", "last-modified", "expires"}
+# What depends on the moment, the server or the front, and not on the application. An answer that is complete gets its
+# length here, which uvicorn leaves to the application.
+VARYING = {
+    "content-length",
+    "date",
+    "server",
+    "connection",
+    "transfer-encoding",
+    "keep-alive",
+    "etag",
+    "last-modified",
+    "expires",
+}
 
 
 class Client:
@@ -75,6 +86,9 @@ class Client:
 
 def seen(answer: httpx.Response, *, body: bool = True) -> tuple[Any, ...]:
     """What has to be the same on every route."""
+    length = answer.headers.get("content-length")
+    if length is not None and answer.request.method != "HEAD" and "content-encoding" not in answer.headers:
+        assert int(length) == len(answer.content)
     headers = sorted((k.lower(), v) for k, v in answer.headers.multi_items() if k.lower() not in VARYING)
     headers = [(k, v.partition("=")[0] if k == "set-cookie" else v) for k, v in headers]
     return (answer.status_code, headers, answer.content if body else len(answer.content) > 0)
@@ -103,6 +117,11 @@ class Served:
             client.close()
 
 
+def check_end(status: int) -> None:
+    """The gateway has to end well, whatever the application has left open."""
+    assert status == 0
+
+
 @contextmanager
 def served(folder: Path, app: str, interface: str, reference: str, options: tuple[str, ...] = ()) -> Iterator[Served]:
     """Serve ``tests.applications.sites.<app>`` by both.
@@ -111,7 +130,7 @@ def served(folder: Path, app: str, interface: str, reference: str, options: tupl
         folder: for sockets, logs, and what the application stores.
         app: module and attribute below ``sites``.
         interface: what the gateway serves it as.
-        reference: ``uvicorn`` or ``gunicorn``, with the attribute it serves where that is another.
+        reference: ``uvicorn``, ``gunicorn`` or ``granian``.
         options: further words of the gateway's command line.
     """
     where = f"tests.applications.sites.{app}"
@@ -119,17 +138,19 @@ def served(folder: Path, app: str, interface: str, reference: str, options: tupl
     socket = folder / "r"
     if reference == "uvicorn":
         command = [sys.executable, "-m", "uvicorn", where, "--uds", str(socket), "--forwarded-allow-ips", "*"]
+    elif reference == "granian":
+        command = [sys.executable, "-m", "granian", "--interface", "rsgi", "--uds", str(socket), where]
     else:
         command = [sys.executable, "-m", "gunicorn", "--threads", "50", "--bind", f"unix:{socket}", where]
     with ExitStack() as stack:
         other = Process(command, folder / "reference.log", env=environment, cwd=ROOT)
         stack.callback(other.kill)
-        gateway = stack.enter_context(
-            Gateway(
-                where, folder, scgi=("unix",), fastcgi=("unix",), websocket=("unix",),
-                options=("--interface", interface, *options), env=environment,
-            )
+        gateway = Gateway(
+            where, folder, scgi=("unix",), fastcgi=("unix",), websocket=("unix",),
+            options=("--interface", interface, *options), env=environment,
         )  # fmt: skip
+        # Not as a context manager, which fails for what Python complains of: that is the application's here.
+        stack.callback(lambda: check_end(gateway.process.stop()))
         other.wait_for(socket.exists, f"{reference} listening", 120)
         names = {name: f"unix:{gateway.address(name, 'unix')}" for name in ("scgi", "fastcgi", "websocket")}
         http = HTTP.format(scgi=names["scgi"], fastcgi=names["fastcgi"], direct=names["websocket"], reference=socket)

@@ -69,7 +69,7 @@ APPLICATIONS = {
     "flask-socketio": Application(
         "flask_socketio_site:app", "wsgi", ("flask_socketio", "websocket"), uses.socketio, "gunicorn"
     ),
-    "emmett": Application("emmett_site:app", "rsgi", ("emmett",), uses.emmett),
+    "emmett": Application("emmett_site:app", "rsgi", ("emmett",), uses.emmett, "granian"),
 }
 
 REASONS: dict[tuple[str, str], str] = {}

@@ -1,16 +1,16 @@
 """Mercurial's hgweb over a repository with one change."""
 
 import os
+import subprocess
+import sys
 
-from mercurial import commands, hg, hgweb
-from mercurial import ui as uis
+from mercurial import hgweb
 
-folder = os.path.join(os.environ["APP_FOLDER"], f"repository{os.getpid()}").encode()
-ui = uis.ui.load()
-ui.setconfig(b"ui", b"username", b"me")
-repository = hg.repository(ui, folder, create=True)
-with open(os.path.join(folder, b"file"), "wb") as file:
+folder = os.path.join(os.environ["APP_FOLDER"], f"repository{os.getpid()}")
+os.makedirs(folder)
+with open(os.path.join(folder, "file"), "wb") as file:
     file.write(b"x" * 100_000)
-commands.add(ui, repository, os.path.join(folder, b"file"))
-commands.commit(ui, repository, message=b"one", date=b"0 0")
-app = hgweb.hgweb(folder)
+command = os.path.join(os.path.dirname(sys.executable), "hg")
+for words in (["init"], ["add", "file"], ["commit", "-u", "me", "-d", "0 0", "-m", "one"]):
+    subprocess.run([command, *words], cwd=folder, check=True)
+app = hgweb.hgweb(folder.encode())
