@@ -90,7 +90,8 @@ def seen(answer: httpx.Response, *, body: bool = True) -> tuple[Any, ...]:
     if length is not None and answer.request.method != "HEAD" and "content-encoding" not in answer.headers:
         assert int(length) == len(answer.content)
     headers = sorted((k.lower(), v) for k, v in answer.headers.multi_items() if k.lower() not in VARYING)
-    headers = [(k, v.partition("=")[0] if k == "set-cookie" else v) for k, v in headers]
+    own = f"http://{answer.request.url.netloc.decode()}"
+    headers = [(k, v.partition("=")[0] if k == "set-cookie" else v.replace(own, "OWN")) for k, v in headers]
     return (answer.status_code, headers, answer.content if body else len(answer.content) > 0)
 
 
