@@ -1,6 +1,6 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test test-apps build lint format autobahn bench bench-report clients transfers fuzz soak asan clean
+.PHONY: help demo chat test test-apps build lint format autobahn bench bench-report clients transfers fuzz soak asan wheels clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of six targets)'
 	@echo 'make soak      reloads, replacements, crashes under load, for some minutes (only some: ARGS="-k killed")'
 	@echo 'make asan      the compiled build under AddressSanitizer (only the codecs: ASAN_MODULES=wire)'
+	@echo 'make wheels    wheels with the compiled codecs in dist/, for every Python that is found, each tried'
 	@echo 'make clean     remove what the others made'
 
 # exec: a signal to make reaches the script, and not only a shell between the two.
@@ -67,6 +68,9 @@ soak:
 
 asan:
 	@scripts/asan.sh $(ARGS)
+
+wheels:
+	@scripts/wheels.sh
 
 clean:
 	rm -rf .venv benchmarks/.venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

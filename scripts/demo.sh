@@ -52,6 +52,7 @@ http {
     scgi_temp_path scgi;
     uwsgi_temp_path uwsgi;
 
+    include ssgi/http.conf;
     include upstreams.conf;
     server {
         listen 127.0.0.1:$port $listen;
@@ -63,6 +64,7 @@ http {
         ssl_certificate_key "$RUN/certificate/key.pem";
         include ssgi/tls.conf;
         include ssgi/errors.conf;
+        include ssgi/tuning.conf;
 
         set \$board "$ROOT/examples/board";
         include "$ROOT/examples/board/nginx-locations.conf";
