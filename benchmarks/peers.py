@@ -59,10 +59,12 @@ DIRECT = ("websocket-32", "websocket-16k", "idle")
 SOCKETS = (*DIRECT, "websocket-nginx")
 
 
-def gateway(name: str, title: str, works: tuple[str, ...], route: str, module: str, *options: str) -> Server:
-    """This project; the route says which listener it gets."""
+def gateway(
+    name: str, title: str, works: tuple[str, ...], route: str, module: str, *options: str, listener: str = ""
+) -> Server:
+    """This project; the route says which listener it gets, unless it is named."""
     command = ("{bin}/ssgi-gateway", "serve", "{module}:{function}", "--workers", "0", *options)
-    listener = "--websocket" if route == "http" else f"--{route}"
+    listener = listener or ("--websocket" if route == "http" else f"--{route}")
     unix, tcp = (listener, "unix:{socket}"), (listener, "127.0.0.1:{port}")
     return Server(name, title, GATEWAY, works, route, command, unix, tcp, module, ("ssgi-gateway",))
 
@@ -81,6 +83,12 @@ OURS = (
     # What this project's own access log costs; the other rows are without it, as those of all peers.
     gateway("gateway-scgi-log", "ssgi-gateway, SCGI, access log on", ("hello",), "scgi", "on_ssgi", *COMPILED,
             "--access-log", "{socket}.log"),
+    gateway("gateway-scgi-json", "ssgi-gateway, SCGI, access log in JSON", ("hello",), "scgi", "on_ssgi", *COMPILED,
+            "--access-log", "{socket}.log", "--access-log-format", "json"),
+    gateway("gateway-scgi-unseen", "ssgi-gateway, SCGI, no metrics", ("hello",), "scgi", "on_ssgi", *COMPILED,
+            "--no-metrics"),
+    gateway("gateway-http-asgi", "ssgi-gateway, ASGI over HTTP", HTTP, "http", "on_asgi", *ASGI, listener="--http"),
+    gateway("gateway-http-rsgi", "ssgi-gateway, RSGI over HTTP", HTTP, "http", "on_rsgi", *RSGI, listener="--http"),
     gateway("gateway-asgi", "ssgi-gateway, ASGI over FastCGI", ("hello", "upload", "download"), "fastcgi", "on_asgi",
             *ASGI),
     gateway("gateway-starlette", "ssgi-gateway, ASGI over FastCGI", ("json",), "fastcgi", "on_starlette", *ASGI),

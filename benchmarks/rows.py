@@ -41,12 +41,16 @@ CORE = (
     Row("idle WebSocket, bytes a connection / Uvicorn", "idle", "gateway-direct", "uvicorn", 0.25, "bytes"),
     Row("start to first answer, time / Uvicorn", "start", "gateway-scgi", "uvicorn", 0.6, "time"),
     Row("portable build, SCGI, CPU a request / aioscgi", "hello", "portable-scgi", "aioscgi", 0.4),
-    Row("access log on, CPU a request / off", "hello", "gateway-scgi-log", "gateway-scgi", None),
+    Row("metrics on, CPU a request / off", "hello", "gateway-scgi", "gateway-scgi-unseen", 1.02),
+    Row("access log on, CPU a request / off", "hello", "gateway-scgi-log", "gateway-scgi", 1.12),
+    Row("access log in JSON, CPU a request / off", "hello", "gateway-scgi-json", "gateway-scgi", 1.12),
 )  # fmt: skip
 
 INTERFACES = (
     Row("raw ASGI hello over FastCGI kept / Uvicorn over HTTP kept", "hello", "gateway-asgi", "uvicorn", 0.5),
     Row("raw ASGI hello over FastCGI kept / Granian ASGI", "hello", "gateway-asgi", "granian-asgi", 0.65),
+    Row("raw ASGI hello over HTTP kept / Uvicorn", "hello", "gateway-http-asgi", "uvicorn", 0.6),
+    Row("raw ASGI hello over HTTP kept / Granian ASGI", "hello", "gateway-http-asgi", "granian-asgi", 0.8),
     Row("raw RSGI hello over FastCGI kept / Granian RSGI", "hello", "gateway-rsgi", "granian-rsgi", 0.5),
     Row("raw WSGI hello over SCGI, inline / uWSGI over SCGI", "hello", "gateway-wsgi-inline", "uwsgi-scgi", 0.95),
     Row("raw WSGI hello, 8 threads / Granian WSGI, 8 threads", "hello", "gateway-wsgi-threads", "granian-wsgi-threads",
