@@ -61,7 +61,9 @@ class AccessLog(Observer):
         self._lines: list[str] = []
         self._size = 0
         self._second = -1
-        self._stamp = ""
+        self._stamp = ""  # of the combined format
+        self._date = ""  # of JSON, without the fraction
+        self._names = [f',"{name}":' for name in self._fields]  # as they stand before the values
 
     def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
         """One line for one exchange."""
@@ -96,13 +98,22 @@ class AccessLog(Observer):
         return f"{line}\n"
 
     def _object(self, exchange: Exchange, status: int, seconds: float) -> str:
-        parts = [f'"{name}":{_quoted(self._value(name, exchange, status, seconds))}' for name in self._fields]
-        return f"{{{','.join(parts)}}}\n"
+        parts = []
+        for index, name in enumerate(self._fields):
+            parts.append(self._names[index])
+            value = self._value(name, exchange, status, seconds)
+            if type(value) is str:
+                parts.append(_quoted(value))
+            elif type(value) is float:
+                parts.append(f"{value:.6f}")
+            else:
+                parts.append("true" if value is True else "false" if value is False else str(value))
+        return f"{{{''.join(parts)[1:]}}}\n"
 
     def _value(self, name: str, exchange: Exchange, status: int, seconds: float) -> Any:  # noqa: C901 - a table
         request = exchange.request
         if name == "ts":
-            return _timestamp()
+            return self._timestamp()
         if name == "id":
             return exchange.request_id()
         if name == "remote":
@@ -154,32 +165,32 @@ class AccessLog(Observer):
         self.sink.close()
 
     def _now(self) -> str:
-        now = int(time.time())
-        if now != self._second:
-            self._second = now
-            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(now))
+        self._look_at_clock()
         return self._stamp
+
+    def _timestamp(self) -> str:
+        now = self._look_at_clock()
+        return f"{self._date}.{int((now - self._second) * 1000):03}Z"
+
+    def _look_at_clock(self) -> float:
+        """The time; once a second also as text."""
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(now))
+            self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        return now
 
 
 def _host(remote: str) -> str:
     return remote.rpartition(":")[0].strip("[]") or remote
 
 
-def _timestamp() -> str:
-    now = time.time()
-    whole = int(now)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((now - whole) * 1000):03}Z"
-
-
-def _quoted(value: Any) -> str:
-    """A value as JSON has it; strings are latin-1 as received, and nearly all need no escaping."""
-    if isinstance(value, str):
-        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-            return f'"{value}"'
-        return json.dumps(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+def _quoted(text: str) -> str:
+    """``text`` as JSON has it; strings are latin-1 as received, and nearly all need no escaping."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return json.dumps(text)
 
 
 def _escaped(text: str) -> str:

@@ -16,6 +16,8 @@ from typing import Final
 
 __all__ = ["failure_page", "wants_page"]
 
+COMPILED: Final = "build/mirror/"
+"""How file names of the compiled build begin: it was compiled there."""
 LINES: Final = 5
 """Source lines before and behind the one that failed."""
 LONGEST: Final = 400
@@ -181,6 +183,7 @@ def _escaped(text: str) -> str:
 
 def without_own_frames(exc: BaseException, own: tuple[str, ...]) -> BaseException:
     """``exc`` with those frames left out at the begin of its traceback that are not the application's."""
+    own += (COMPILED,)
     trace: TracebackType | None = exc.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(own):
         trace = trace.tb_next

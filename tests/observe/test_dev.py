@@ -203,10 +203,12 @@ def cpu(pid: int) -> float:
 def test_control_c_at_any_moment(tmp_path, moment):
     """At a terminal it reaches everybody at once."""
     (tmp_path / "site_app.py").write_text(APP)
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     pid, fd = pty.fork()
     if not pid:
         os.chdir(tmp_path)
         os.execv(sys.executable, [sys.executable, "-m", "ssgi_gateway", "dev", "site_app:app", "--http", "127.0.0.1:0"])
+    signal.signal(signal.SIGINT, before)
     time.sleep(moment)
     os.write(fd, b"\x03")
     end = time.monotonic() + 30
