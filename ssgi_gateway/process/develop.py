@@ -59,6 +59,12 @@ class _Control(Control):
         super().__init__()
         self._told = told
 
+    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:
+        # ^C at a terminal reaches this process and its parent, which then says SIGTERM: both are the same.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        self.listen_to_questions(loop)
+
     @property
     def alone(self) -> bool:
         return False  # the next worker is for those who wait
