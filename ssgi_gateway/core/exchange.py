@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ssgi_gateway.core import forks
 from ssgi_gateway.core.request_id import choose
 
 from .awaitables import is_pending
@@ -255,6 +256,14 @@ class Exchange:
         """The peer left, or the answer cannot be finished."""
         raise NotImplementedError
 
+    def hurry(self, waiting: bool) -> None:
+        """The server is going to stop: end what would hold it for ever, in order.
+
+        Args:
+            waiting: also what has waited for long enough for an answer to begin.
+        """
+        raise NotImplementedError
+
     def answer_nothing(self) -> None:
         """Answer for an application that has not and no longer can."""
         logger.error(
@@ -314,6 +323,8 @@ class Exchange:
             self.answer_nothing()
 
     def _log(self, exc: BaseException | None) -> None:
+        if exc is not None:
+            forks.fail_child(exc)  # a child that the application has forked is none of ours to serve
         if self.finished() and is_departure(exc):
             # Reading from a client that left: the application was told and let it pass.
             logger.debug("%s: %s", self.label(), exc)

@@ -286,6 +286,25 @@ class HttpResponse(Exchange):
             for handler, args, context in handlers:
                 self.notify(handler, args, context)
 
+    def hurry(self, waiting: bool) -> None:
+        """End an event stream, and with ``waiting`` a request of which nothing was answered yet (a long poll).
+
+        The application hears what it hears when a client leaves; the client gets an orderly end, and comes again.
+        """
+        head, text = None, None
+        if self._state == OPEN and waiting:
+            head, text = ResponseHead(), b"The server is restarting; try again.\n"
+            head.set_status(503)
+            head.add([("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")])
+            head.set_content_length(len(text))
+            self._head = head
+            if self.request.method == "HEAD":
+                text = None
+        elif self._state != STREAMING or self._head is None or not self._head.event_stream:
+            return
+        self.abort()
+        self.channel.write(head, text, True)
+
     # -- for adapters --------------------------------------------------------------------------------------------
 
     def set_head(self, head: ResponseHead | None) -> None:

@@ -321,6 +321,12 @@ class WebSocket(Exchange):
         """The peer left before the upgrade was decided."""
         self.ended(1006, "")
 
+    def hurry(self, waiting: bool) -> None:
+        """Refuse an upgrade about which nobody has decided; what is open is closed by its protocol."""
+        if waiting and self.status is PENDING:
+            self.reject(503, None, [("Retry-After", "1")])
+            self.cancel()
+
     def time_out(self) -> None:
         """504 while nothing else was answered."""
         tasks = tuple(self._holders or ())

@@ -117,8 +117,8 @@ class _Server:
         class Flup(Control):
             """SIGHUP ends ``run``, too."""
 
-            def begin(self, loop: Any, cancel: Callable[[], object]) -> None:
-                super().begin(loop, cancel)
+            def begin(self, loop: Any, cancel: Callable[[], object], bound: float) -> None:
+                super().begin(loop, cancel, bound)
                 loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
             def _hang_up(self) -> None:

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway import engine
@@ -27,7 +28,8 @@ from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.stuck import Stuck
 from ssgi_gateway.process.system import entitle
 from ssgi_gateway.server.address import Address
-from ssgi_gateway.server.control import Control
+from ssgi_gateway.server.control import Control, post
+from ssgi_gateway.server.ending import Ending
 from ssgi_gateway.server.listeners import Listener
 
 if TYPE_CHECKING:
@@ -157,19 +159,24 @@ class WorkerControl(Control):
     def alone(self) -> bool:
         return self._last
 
-    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:
+    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
         self._loop = loop
         self._cancel = cancel
         if self.care is not None:
             self.care.start(loop)
-        for number in (signal.SIGTERM, signal.SIGQUIT):
-            loop.add_signal_handler(number, self._on_signal)
+        self.ending = Ending(bound)
+        handle = partial(post, loop, self._on_signal)
+        self.ending.listen(handle, handle, (signal.SIGTERM, signal.SIGQUIT))
         loop.add_reader(self._channel.fileno(), self._on_message)
         self.listen_to_questions(loop)
 
     def ready(self) -> None:
         served = (self._application.http, self._application.websocket)
         self._channel.send("ready", *("1" if it is not None else "0" for it in served), *self._names)
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._channel.close()
 
     def give_up(self, why: str) -> None:
         """Ask to be replaced."""
@@ -178,7 +185,7 @@ class WorkerControl(Control):
         else:
             self._channel.send("worn", why)
 
-    def _on_signal(self) -> None:
+    def _on_signal(self, name: str) -> None:
         if self.stopping:
             self._cancel()
         else:

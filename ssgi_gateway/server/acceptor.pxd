@@ -4,10 +4,11 @@ from ..wire.codec cimport Codec
 from .connection cimport Connection
 from .gateway cimport Gateway
 from .http cimport HttpProtocol
-from .system cimport accept
+from .system cimport accept, clock
 
 cdef int BURST
-cdef double RETRY
+cdef Py_ssize_t MAX_PENDING
+cdef double RETRY, SHARE
 
 
 @cython.locals(connection=Connection, protocol=HttpProtocol)
@@ -22,5 +23,7 @@ cdef class Acceptor:
     cdef public object make_codec
     cdef public bint shared
 
+    @cython.locals(fd=int, number=int, until=double)
     cpdef object on_readable(self)
-    cdef bint _accept(self) except -1
+    cpdef object serve(self, int fd)
+    cdef int _accept(self) except -2

@@ -9,7 +9,7 @@ from ssgi_gateway.server.exclusive import exclusively
 
 from .connection import Connection
 from .http import HttpProtocol
-from .system import accept, source
+from .system import accept, clock, source
 
 if TYPE_CHECKING:
     import socket
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 BURST: Final = 64
 """Connections taken in one turn of the loop; the kernel keeps the others, and tells us again."""
+
+SHARE: Final = 0.005
+"""Seconds of such a turn, after which the others have theirs."""
+
+MAX_PENDING: Final = 65536
+"""Connections that are taken from a listener at its end; no queue of the kernel is longer (net.core.somaxconn)."""
 
 RETRY: Final = 0.5
 """Seconds without accepting after the system ran out of something (accept(2): EMFILE, ENFILE, ENOBUFS, ENOMEM ...); a
@@ -32,9 +38,14 @@ def admit(gateway: Gateway, fd: int, codec: Any) -> None:
     protocol = HttpProtocol.__new__(HttpProtocol)
     protocol.init(connection, gateway, codec)
     connection.opened(codec.protocol)
-    if len(gateway.connections) >= gateway.max_connections:
-        protocol.overloaded()
+    gateway.latest = connection
+    if len(gateway.connections) < gateway.max_connections or gateway.make_room():
+        connection.begin()
+        return
+    protocol.overloaded()
     connection.begin()
+    if connection.state == 0 and protocol.movable():
+        connection.finish(False)  # it has no request, and there is no room to wait for one
 
 
 class Acceptor:
@@ -67,36 +78,55 @@ class Acceptor:
             if self.shared:
                 exclusively(self.gateway.loop, self.listener.fileno())
 
-    def stop(self, queue: bool = True) -> None:
+    def stop(self, queue: bool = True) -> list[int]:
         """Accept no more.
 
         Args:
             queue: take what the kernel has accepted for us already; otherwise it is for others.
+
+        Returns:
+            The descriptors that were taken, for ``serve``. Nothing is served before all are: busy clients would fill
+            the queue again as fast as it is emptied.
         """
         if self._accepting:
             self._accepting = False
             self.gateway.loop.remove_reader(self.listener.fileno())
-        while queue and self._accept():
-            pass
+        pending: list[int] = []
+        while queue and len(pending) < MAX_PENDING and (fd := self._accept()) >= 0:
+            pending.append(fd)
+        return pending
 
     def on_readable(self) -> None:
         """At least one connection is waiting."""
-        for _ in range(BURST):
-            if not self._accept():
+        until = 0.0
+        for number in range(BURST):
+            if not self._accepting:
+                return  # stopped meanwhile, or in a forked child
+            fd = self._accept()
+            if fd < 0:
+                return
+            self.serve(fd)
+            if number == 1:  # mostly there is one, and then no clock is looked at
+                until = clock() + SHARE
+            elif number and clock() > until:
                 return
 
-    def _accept(self) -> bool:
-        """Serve the next connection; ``False`` when there is none."""
-        gateway = self.gateway
+    def serve(self, fd: int) -> None:
+        """Serve the connection ``fd``, which was accepted."""
+        admit(self.gateway, fd, self.make_codec(fd))
+
+    def abandon(self) -> None:
+        """In a forked child: give up the copy of the listener."""
+        self._accepting = False
+        self.listener.close()
+
+    def _accept(self) -> int:
+        """The descriptor of the next connection; -1 when there is none, or none can be had."""
         try:
-            fd = accept(self._source)
+            return accept(self._source)
         except OSError as error:
             self._exhausted(error)
-            return False
-        if fd < 0:
-            return False
-        admit(gateway, fd, self.make_codec(fd))
-        return True
+            return -1
 
     def _exhausted(self, error: OSError) -> None:
         self.gateway.log_peer_error(

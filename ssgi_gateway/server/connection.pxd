@@ -3,7 +3,7 @@ cimport cython
 from ..core.waiters cimport resolve
 from .protocol cimport Protocol
 from .reactor cimport Reactor
-from .system cimport close, receive, send, send_many, shutdown_write
+from .system cimport close, receive, release, send, send_many, shutdown_write
 
 cdef int OPEN, FLUSHING, LINGERING, CLOSED
 cdef double NEVER, LINGER_TIME

@@ -20,7 +20,7 @@ from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.file_slice import FileSlice
 
 from ..core.waiters import resolve
-from .system import MAX_BUFFERS, addresses, close, receive, send, send_file, send_many, shutdown_write
+from .system import MAX_BUFFERS, addresses, close, receive, release, send, send_file, send_many, shutdown_write
 
 if TYPE_CHECKING:
     from .protocol import Protocol
@@ -268,6 +268,8 @@ class Connection:
 
     def on_writable(self) -> None:
         """The kernel takes more."""
+        if self.state == CLOSED:
+            return
         out = self._out
         try:
             sent = self._send_queued()
@@ -445,6 +447,18 @@ class Connection:
         if self.spoken and self.reactor.observer is not None:
             self.reactor.observer.connection_closed(self.spoken)
         return self.fd
+
+    def abandon(self) -> None:
+        """In a forked child: give up the copy of a connection that is the parent's.
+
+        Nothing is told to anybody, to the event loop least of all: its registrations are the parent's as well.
+        """
+        if self.state != CLOSED:
+            self.state = CLOSED
+            self._resting = True
+            self._registered = self._reading = self._writing = False
+            self._out = None
+            release(self.fd)
 
     def peer_label(self) -> str:
         """``" from host:port"`` for a log line; nothing for a unix socket, whose peers have no name."""

@@ -7,10 +7,13 @@ subclass (``process.worker``), whose listeners are everybody's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import signal
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.server.ending import Ending
 
 if TYPE_CHECKING:
     import socket
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.observe.table import Seat
     from ssgi_gateway.server.gateway import Gateway
 
-__all__ = ["Control"]
+__all__ = ["Control", "post"]
 
 logger = logging.getLogger("ssgi_gateway.server")
 
@@ -36,6 +39,7 @@ class Control:
         observers: those who look at this server besides the settings' own; set before ``serve``.
         mover: moves connections to other processes, once ``serve`` has made it.
         gateway: the server's, once ``serve`` has made it.
+        ending: what handles the signals, once the event loop runs.
     """
 
     shared = False
@@ -48,26 +52,28 @@ class Control:
         self.mover: Any = None
         self.observers: list[Any] = []
         self.gateway: Gateway | Any = None
+        self.ending: Ending | None = None
 
-    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:
+    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
         """The event loop runs: listen for signals. Called by ``run``.
 
         Args:
             loop: the loop.
             cancel: ends the server without waiting for anything.
+            bound: seconds from the first signal to the end of the process, whatever hangs.
         """
 
-        def stop(name: str) -> None:
-            if self.stopping:
-                logger.warning("%s again: not waiting any longer", name)
-                cancel()
-            else:
-                logger.info("%s: draining", name)
-                self.stop()
+        def first(name: str) -> None:
+            logger.info("%s: draining", name)
+            self.stop()
 
+        def again(name: str) -> None:
+            logger.warning("%s again: not waiting any longer", name)
+            cancel()
+
+        self.ending = Ending(bound)
+        self.ending.listen(partial(post, loop, first), partial(post, loop, again))
         self.listen_to_questions(loop)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop, number.name)
 
     def listen_to_questions(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let ``ssgi-gateway stacks`` ask what is going on here."""
@@ -77,6 +83,8 @@ class Control:
 
     def stop(self) -> None:
         """Begin the drain; again is fine."""
+        if self.ending is not None:
+            self.ending.should_exit = True
         self._stopping.set()
 
     @property
@@ -89,9 +97,20 @@ class Control:
         """Whether nobody else serves: what waits in the listeners' queues is then for this process."""
         return True
 
+    def abandon(self) -> None:
+        """In a forked child: close the descriptors that this control has. Called by ``serve``."""
+        for end in self.adoption or ():
+            end.close()
+
     async def stopped(self) -> None:
         """Wait for ``stop``. Called by ``serve``."""
         await self._stopping.wait()
 
     def ready(self) -> None:
         """The application has started and connections are accepted. Called by ``serve``; nothing happens here."""
+
+
+def post(loop: asyncio.AbstractEventLoop, callback: Callable[[str], object], name: str) -> None:
+    """Have the loop call ``callback(name)``; from a signal's handler, which may come when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, name)

@@ -2,6 +2,9 @@ from .reactor cimport Reactor
 
 
 cdef class Gateway(Reactor):
+    cdef Py_ssize_t _found
+    cdef list _idle
+    cdef double _walked
     cdef public object adoption
     cdef public bint development
     cdef public dict drain_handlers
@@ -10,6 +13,7 @@ cdef class Gateway(Reactor):
     cdef public bint started_by_front
     cdef public bint trust_remote_user
     cdef public object http_app
+    cdef public object latest
     cdef public Py_ssize_t max_body_size
     cdef public Py_ssize_t max_connections
     cdef public object offload
@@ -25,3 +29,6 @@ cdef class Gateway(Reactor):
     cdef public double body_timeout
     cdef public double keep_alive
     cdef public object date
+
+    cpdef bint make_room(self) except -1
+    cpdef object abandon(self)

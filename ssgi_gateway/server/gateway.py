@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 
     from ..observe.observer import Observer
     from .adoption import Adoption
+    from .connection import Connection
 
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+WALK: Final = 16
+"""A walk over all connections finds at least one in so many that can be closed, or is not repeated before a sweep."""
+
+
+def _deadline(connection: Connection) -> float:
+    return connection.deadline
 
 
 def date_line() -> bytes:
@@ -48,6 +56,8 @@ class Gateway(Reactor):
 
     __slots__ = (
         "_found",
+        "_idle",
+        "_walked",
         "adoption",
         "body_timeout",
         "date",
@@ -58,6 +68,7 @@ class Gateway(Reactor):
         "head_timeout",
         "http_app",
         "keep_alive",
+        "latest",
         "max_body_size",
         "max_connections",
         "offload",
@@ -94,6 +105,7 @@ class Gateway(Reactor):
         self.settings = settings
         self.offload = FileOffload(settings)
         self.state: dict[str, Any] = {}
+        self.latest: Connection | None = None  # accepted last: the only one that can be open and not registered
         self.draining = False
         self.drain_handlers: dict[Any, list[tuple[Any, tuple[Any, ...], Any]]] = {}  # by exchange
         self.date = DateLine()  # for those protocols whose answers need one
@@ -114,6 +126,37 @@ class Gateway(Reactor):
         self.head_timeout = settings.deadlines.head
         self.body_timeout = settings.deadlines.body
         self.keep_alive = settings.deadlines.keep_alive
+        self._idle: list[Connection] = []  # what ``make_room`` may close
+        self._found = 0
+        self._walked = -1.0
+
+    def make_room(self) -> bool:
+        """There are as many connections as may be: close the one that has been idle longest; ``False`` if none is.
+
+        Connections that say nothing, and kept ones between two requests, are not to keep out one that has a request. To
+        look for them is a walk over all connections, so what one walk has found serves many; and where it finds few,
+        the next one has to wait for the clock.
+        """
+        while True:
+            if not self._idle:
+                if self.now == self._walked and self._found * WALK < len(self.connections):
+                    return False
+                self._walked = self.now
+                self._idle = [it for it in self.connections if it.protocol is not None and it.protocol.movable()]
+                self._idle.sort(key=_deadline, reverse=True)
+                self._found = len(self._idle)
+                if not self._idle:
+                    return False
+            connection = self._idle.pop()
+            if connection.state == 0 and connection.protocol.movable():
+                connection.finish(False)
+                return True
+
+    def abandon(self) -> None:
+        """In a forked child: give up the copies of all connections."""
+        if self.latest is not None:
+            self.latest.abandon()
+        Reactor.abandon(self)  # compiled, there is no super() without arguments
 
     def on_drain(self, exchange: Any, handler: Any, *args: Any) -> None:
         """``res.extensions["on_drain"]``: the handler runs in a copy of the context in which this is called."""

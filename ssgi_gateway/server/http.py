@@ -155,6 +155,10 @@ class HttpProtocol(Protocol):
         else:
             self.connection.finish(False)  # not before the last answer has left
 
+    def hurry(self, waiting: bool) -> None:
+        if self._exchange is not None:
+            self._exchange.hurry(waiting)
+
     def overloaded(self) -> None:
         """There are too many connections: answer 503 if the request is there already, and close in any case."""
         limit = self.gateway.max_connections
@@ -303,7 +307,8 @@ class HttpProtocol(Protocol):
         try:
             exchange.run(app, kind, self.gateway.strict)
         finally:
-            observer.request_called(exchange)
+            if self.gateway.observer is not None:  # it is, in a child that the application has forked
+                observer.request_called(exchange)
 
     def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         codec = self.codec

@@ -14,3 +14,4 @@ cdef class Protocol(Channel):
     cpdef object deadline_passed(self)
     cpdef object shut_down(self)
     cpdef bint movable(self) except -1
+    cpdef object hurry(self, bint waiting)

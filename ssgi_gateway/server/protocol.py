@@ -67,6 +67,9 @@ class Protocol(Channel):
         """The wire protocol's name, of what is ``movable``."""
         return ""
 
+    def hurry(self, waiting: bool) -> None:
+        """The drain goes on: end event streams, and with ``waiting`` also requests that were not answered at all."""
+
     def when_writable(self) -> asyncio.Future[bool]:
         return self.connection.when_writable()
 

@@ -19,4 +19,5 @@ cdef class Reactor:
 
     cpdef object log_peer_error(self, str kind, str message)
     cpdef object register(self, object connection)
+    cpdef object abandon(self)
     cpdef object unregister(self, object connection)

@@ -113,6 +113,13 @@ class Reactor:
         if self._emptied is not None and not self.connections and not self._emptied.done():
             self._emptied.set_result(None)
 
+    def abandon(self) -> None:
+        """In a forked child: give up the copies of all connections."""
+        self.observer = None  # what it writes to may be shared memory
+        connections, self.connections = self.connections, set()
+        for connection in connections:
+            connection.abandon()
+
     def when_empty(self) -> asyncio.Future[None]:
         """A future that is done when no connection is left."""
         self._emptied = self.loop.create_future()

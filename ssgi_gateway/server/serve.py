@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.core import forks
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.sink import Sink
 from ssgi_gateway.observe.table import Seat, own_table
@@ -29,12 +32,13 @@ from .acceptor import Acceptor
 from .adoption import Adoption
 from .duty import Duty  # noqa: F401 - for workers; half a build is found out by importing this module
 from .gateway import Gateway
+from .protocol import Protocol
 from .reactor import SWEEP
 from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
-    from ssgi_gateway.settings import Settings
+    from ssgi_gateway.settings import Deadlines, Settings
 
     from .listeners import Listener
 
@@ -43,6 +47,16 @@ logger = logging.getLogger("ssgi_gateway.server")
 HEAP: Final = 1 << 20
 """Bytes of the largest block that is to come from the heap. Twice as much stays there: room for a few reads
 (``system.RECEIVE_SIZE``) and what is made of them."""
+
+RESERVE: Final = 2.0
+"""Seconds before the drain's bound at which requests are cut off, at most a quarter of it: for tasks that clean up, and
+for the shutdown hooks."""
+
+TOGETHER: Final = 32
+"""Connections that were queued when the drain began, served in one turn of the loop."""
+
+HOOK_TIME: Final = 1.0
+"""Seconds that the hooks of an application have at least, however late it is."""
 
 
 NOTICE: Final = 0.8
@@ -74,8 +88,11 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     acceptors = [Acceptor(gateway, it.socket, codecs[it.protocol], control.shared) for it in listeners]
     adoption = Adoption(gateway, *control.adoption, codecs) if control.adoption is not None else None
     control.mover = adoption
+    held = forks.hold(partial(abandon, gateway, acceptors, control), system.share)
+    until = 0.0
     try:
-        await application.startup(gateway.state)
+        if not await started(application, gateway, control):
+            return
         try:
             for acceptor in acceptors:
                 acceptor.start()
@@ -87,15 +104,19 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
             await control.stopped()
             if seat is not None:
                 seat.state = "retiring"
-            stop_listening(gateway, acceptors, listeners, control.alone, adoption)
+            until = gateway.loop.time() + settings.deadlines.drain
+            await stop_listening(gateway, acceptors, listeners, control.alone, adoption)
             spread = 0.0 if control.alone else settings.websockets.close_spread
-            await drain(gateway, settings.deadlines.drain, spread)
+            await drain(gateway, settings.deadlines, until, spread)
         finally:
-            if not gateway.draining:
-                stop_listening(gateway, acceptors, listeners, control.alone, adoption)
+            gateway.draining = True
+            for acceptor, listener in zip(acceptors, listeners, strict=True):
+                acceptor.stop(queue=False)
+                listener.close()
             await cut_off(gateway)
-            await application.shutdown()
+            await shut_down(application, gateway, until)
     finally:
+        forks.release(held)
         if adoption is not None:
             adoption.close()
         gateway.stop()
@@ -106,6 +127,36 @@ def own_seat(settings: Settings, control: Control) -> Seat | None:
     if control.seat is not None or control.shared or not settings.metrics:
         return control.seat
     return own_table(settings.app).seat(1)
+
+
+def abandon(gateway: Gateway, acceptors: Sequence[Acceptor], control: Control) -> None:
+    """In a forked child: give up what is the parent's, and let nothing of the event loop go on there."""
+    control.abandon()
+    for acceptor in acceptors:
+        acceptor.abandon()
+    gateway.abandon()
+    with contextlib.suppress(RuntimeError):  # in asyncio's debug mode another thread may not say so, nor need it
+        gateway.loop.call_soon(forks.exit_child)
+
+
+async def started(application: Application, gateway: Gateway, control: Control) -> bool:
+    """Run the startup hooks; ``False`` when the server was stopped meanwhile, for then nothing is in progress."""
+    loop = asyncio.get_running_loop()
+    starting = loop.create_task(application.startup(gateway.state))
+    stopped = loop.create_task(control.stopped())
+    try:
+        await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            return True
+        logger.info("stopped while the application was starting")
+        return False
+    finally:
+        for task in (starting, stopped):
+            task.cancel()
+        await asyncio.wait((starting, stopped), timeout=HOOK_TIME)
+        if starting.done() and not starting.cancelled():
+            starting.exception()  # it was stopped, and need not say why it could not start
 
 
 def observers(settings: Settings, seat: Seat | None) -> list[Observer]:
@@ -202,13 +253,14 @@ CODECS: Final = {"scgi": _scgi, "fastcgi": _fastcgi, "uwsgi": _uwsgi, "websocket
 """For each of ``wire.protocols.PROTOCOLS``."""
 
 
-def stop_listening(
+async def stop_listening(
     gateway: Gateway, acceptors: Sequence[Acceptor], listeners: Sequence[Listener], alone: bool, adoption: Any
 ) -> None:
     """Take nothing new; what waits for us so far is served, here if there is nobody else."""
     gateway.draining = True
+    pending: list[tuple[Acceptor, int]] = []
     for acceptor, listener in zip(acceptors, listeners, strict=True):
-        acceptor.stop(queue=alone)
+        pending += [(acceptor, fd) for fd in acceptor.stop(queue=alone)]
         listener.close()
     if adoption is not None:
         adoption.stop()
@@ -216,19 +268,34 @@ def stop_listening(
             adoption.empty()
         else:
             gateway.adoption = adoption
+    pending.reverse()
+    try:
+        while pending:
+            for _ in range(min(TOGETHER, len(pending))):
+                acceptor, fd = pending.pop()
+                acceptor.serve(fd)
+            await asyncio.sleep(0)
+    finally:
+        for _, fd in pending:
+            system.close(fd)
 
 
-async def drain(gateway: Gateway, bound: float, spread: float) -> None:
+async def drain(gateway: Gateway, deadlines: Deadlines, until: float, spread: float) -> None:
     """Let what is in progress end.
 
     Args:
         gateway: whose connections they are.
-        bound: seconds it may take.
+        deadlines: ``drain`` is the bound of everything, ``stream`` and ``poll`` those of what would go on for ever.
+        until: the loop's time at which the bound is.
         spread: seconds over which WebSockets are closed, so that their clients do not come back all at once.
     """
+    timers = [
+        gateway.loop.call_later(deadlines.stream, to_all, gateway, end_stream),
+        gateway.loop.call_later(deadlines.poll, to_all, gateway, end_poll),
+    ]
     try:
-        async with asyncio.timeout(bound):
-            await announce_drain(gateway, NOTICE * bound)
+        async with asyncio.timeout_at(until - min(RESERVE, deadlines.drain / 4)):
+            await announce_drain(gateway, NOTICE * deadlines.drain)
             sockets = []
             for connection in tuple(gateway.connections):
                 protocol = connection.protocol
@@ -246,8 +313,29 @@ async def drain(gateway: Gateway, bound: float, spread: float) -> None:
     except TimeoutError:
         logger.warning(
             "%d connections and %d tasks were still busy after %.0f s; they were cut off",
-            len(gateway.connections), len(gateway.scope.tasks), bound,
+            len(gateway.connections), len(gateway.scope.tasks), deadlines.drain,
         )  # fmt: skip
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+def to_all(gateway: Gateway, how: Callable[[Protocol], object]) -> None:
+    """Do something to every connection there is."""
+    for connection in tuple(gateway.connections):
+        protocol = connection.protocol
+        if protocol is not None:  # the end of another connection may have been the end of this one
+            how(protocol)
+
+
+def end_stream(protocol: Protocol) -> None:
+    """End it if it is an event stream."""
+    protocol.hurry(False)
+
+
+def end_poll(protocol: Protocol) -> None:
+    """End it if it is an event stream, or if its request was not answered at all."""
+    protocol.hurry(True)
 
 
 async def announce_drain(gateway: Gateway, bound: float) -> None:
@@ -267,7 +355,21 @@ async def cut_off(gateway: Gateway) -> None:
     for task in tuple(gateway.scope.tasks):
         task.cancel()
     if gateway.scope.tasks:
-        await asyncio.wait(tuple(gateway.scope.tasks), timeout=1.0)
+        await asyncio.wait(tuple(gateway.scope.tasks), timeout=RESERVE / 2)
+
+
+async def shut_down(application: Application, gateway: Gateway, until: float) -> None:
+    """Run the shutdown hooks, for what is left of the drain, and for a second at least."""
+    loop = asyncio.get_running_loop()
+    ending = loop.create_task(application.shutdown())
+    try:
+        await asyncio.wait((ending,), timeout=max(until - loop.time(), HOOK_TIME))
+    finally:
+        if ending.cancel():
+            logger.error("the application's shutdown was not done in time; it was cancelled")
+            await asyncio.wait((ending,), timeout=HOOK_TIME / 4)
+    if ending.done() and not ending.cancelled():
+        ending.result()
 
 
 def keep_heap() -> None:
@@ -286,14 +388,14 @@ def run(
 ) -> int:
     """Serve in this process until ``control`` says so; returns the exit status.
 
-    Without one, until SIGTERM or SIGINT; a second signal does not wait for the drain.
+    Without one, until SIGTERM or SIGINT; ``Ending`` says what a signal does, and what becomes of what does not end.
     """
     control = control or Control()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         serving = loop.create_task(serve(listeners, application, settings, control))
-        control.begin(loop, serving.cancel)
+        control.begin(loop, serving.cancel, settings.deadlines.drain)
         try:
             await serving
         except asyncio.CancelledError:

@@ -5,3 +5,4 @@ cpdef Py_ssize_t send(int fd, object data) except -1
 cpdef Py_ssize_t send_many(int fd, list buffers) except -1
 cpdef shutdown_write(int fd)
 cpdef close(int fd)
+cpdef release(int fd)

@@ -139,17 +139,40 @@ def addresses(fd: int) -> tuple[Any, Any]:
 
 def shutdown_write(fd: int) -> None:
     """Tell the peer that nothing more will come, and go on reading."""
+    _shut_down(fd, socket.SHUT_WR)
+
+
+def _shut_down(fd: int, how: int) -> None:
     connection = socket.socket(fileno=fd)
     try:
-        connection.shutdown(socket.SHUT_WR)
+        connection.shutdown(how)
     except OSError:
         pass  # the peer is gone already; reading will say so
     finally:
         connection.detach()
 
 
+_shared = False
+
+
+def share() -> None:
+    """This process has forked: from now on a child may hold copies of any descriptor."""
+    global _shared
+    _shared = True
+
+
 def close(fd: int) -> None:
-    """Give the descriptor back."""
+    """End the connection, and give the descriptor back.
+
+    To close it ends the connection only when no other process has it; once this one has forked, it is shut down first.
+    """
+    if _shared:
+        _shut_down(fd, socket.SHUT_RDWR)
+    release(fd)
+
+
+def release(fd: int) -> None:
+    """Give the descriptor back; the connection goes on where another process has it."""
     try:
         os.close(fd)
     except OSError:

@@ -27,7 +27,7 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t msg_controllen
         int msg_flags
     ssize_t c_sendmsg "sendmsg"(int, const msghdr *, int)
-    int SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_NOSIGNAL, SHUT_WR
+    int SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR
 
 cdef extern from "<time.h>" nogil:
     struct timespec:
@@ -173,6 +173,22 @@ cpdef shutdown_write(int fd):
     c_shutdown(fd, SHUT_WR)
 
 
+cdef bint shared = False
+
+
+cpdef share():
+    """This process has forked: from now on a child may hold copies of any descriptor."""
+    global shared
+    shared = True
+
+
 cpdef close(int fd):
-    """Give the descriptor back."""
+    """End the connection, and give the descriptor back; see the portable twin."""
+    if shared:
+        c_shutdown(fd, SHUT_RDWR)
+    c_close(fd)
+
+
+cpdef release(int fd):
+    """Give the descriptor back; the connection goes on where another process has it."""
     c_close(fd)

@@ -3,9 +3,11 @@
 Rules:
 
 * Never is a file removed that is not a socket, nor a socket that somebody serves.
-* Looking whether a socket is served and replacing it are one step: they happen under a lock (flock(2)) on the
-  directory, which leaves no file behind, and the new socket listens before the lock is released.
-* The file has its final permissions from the moment it exists (umask), and its owner before it listens.
+* Looking whether a socket is served and replacing it are one step: they happen under a lock (flock(2)), and the new
+  socket listens before it is released. The lock is on a file beside the socket that only this user can open, so nobody
+  else can hold it; it is removed with the lock. At the end nobody waits for it.
+* The file has its final permissions from the moment it exists (umask), and its owner before it listens. Both are set on
+  the file that was made, by a descriptor: in a directory of somebody else the name may be another's a moment later.
 * It is removed only by the process that made it, and only if the path still leads to the same file.
 """
 
@@ -59,7 +61,7 @@ def listen(path: str, backlog: int, mode: int, owner: str) -> tuple[socket.socke
     user, group = _owner(owner)
     opened = linux.stream_socket(socket.AF_UNIX)
     try:
-        with _locked(os.path.dirname(path)):
+        with _locked(path, LOCK_PATIENCE):
             _make_way(path)
             identity = _bind(opened, path, mode, user, group)
             opened.listen(backlog)
@@ -79,14 +81,30 @@ def _bind(opened: socket.socket, path: str, mode: int, user: int, group: int) ->
     finally:
         os.umask(before)
     try:
-        if user != -1 or group != -1:
-            os.chown(path, user, group, follow_symlinks=False)
-        if stat.S_IMODE(os.lstat(path).st_mode) != mode:
-            os.chmod(path, mode)  # a default ACL of the directory came before the umask (acl(5))
-        return _identity(path)
+        made = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return _finish(made, path, mode, user, group)
+        finally:
+            os.close(made)
     except BaseException:
         os.unlink(path)
         raise
+
+
+def _finish(made: int, path: str, mode: int, user: int, group: int) -> tuple[int, ...]:
+    """Give the file ``made`` its owner and its permissions, unless it is not what we have made."""
+    status = os.fstat(made)
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+        raise ConfigurationError(
+            f"cannot listen on unix:{path}: it was replaced while it was being made; choose a directory in which only "
+            "this user may write"
+        )
+    name = f"/proc/self/fd/{made}"  # leads to the file itself, whatever has its name by now (proc(5))
+    if user != -1 or group != -1:
+        os.chown(name, user, group)
+    if stat.S_IMODE(os.fstat(made).st_mode) != mode:
+        os.chmod(name, mode)  # a default ACL of the directory came before the umask (acl(5))
+    return _identity_of(os.fstat(made))
 
 
 class Cleanup:
@@ -109,36 +127,73 @@ class Cleanup:
             return  # a forked worker shares the socket; the file is its parent's
         # Under the lock nobody can put another socket there between the look and the removal. Whatever fails here
         # leaves a stale file at worst, which the next start replaces.
-        with contextlib.suppress(OSError, ConfigurationError), _locked(os.path.dirname(self.path)):
+        with contextlib.suppress(OSError, ConfigurationError), _locked(self.path, 0.0):
             if _identity(self.path) == self.identity:
                 os.unlink(self.path)
 
 
 def _identity(path: str) -> tuple[int, ...]:
     """Which file this is. Inode numbers are used again, so the time of its creation counts, too."""
-    status = os.lstat(path)
+    return _identity_of(os.lstat(path))
+
+
+def _identity_of(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 @contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    """Nobody else opens or removes a socket in ``directory`` meanwhile, as long as they ask as well."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _locked(path: str, patience: float) -> Iterator[None]:
+    """Nobody else opens or removes the socket ``path`` meanwhile, as long as they ask as well.
+
+    Args:
+        path: the socket's.
+        patience: seconds to wait for somebody else who does.
+
+    Raises:
+        ConfigurationError: that was not enough.
+        OSError: there can be no lock in this directory.
+    """
+    directory, name = os.path.split(path)
+    lock = os.path.join(directory, f".{name}.lock")
+    deadline = time.monotonic() + patience
+    while (descriptor := _take(lock)) < 0:
+        if time.monotonic() >= deadline:
+            raise ConfigurationError(
+                f"another process has held the lock {lock} for {patience:.0f} s; see with: lslocks"
+            )
+        time.sleep(0.01)
     try:
-        deadline = time.monotonic() + LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ConfigurationError(
-                        f"another process has held a lock on {directory} for {LOCK_PATIENCE:.0f} s; see with: lslocks"
-                    ) from None
-                time.sleep(0.01)
         yield
     finally:
+        with contextlib.suppress(OSError):
+            os.unlink(lock)
         os.close(descriptor)
+
+
+def _take(lock: str) -> int:
+    """The descriptor of the locked file ``lock``; -1 when it cannot be had now."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.ELOOP) or not os.path.lexists(lock):
+            raise
+        os.unlink(lock)  # another user's, who may have left it or not: his lock is none of ours
+        return -1
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            os.unlink(lock)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had it before has removed the file, and another may have made a new one meanwhile.
+            if os.path.samestat(os.fstat(descriptor), os.lstat(lock)):
+                return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return -1
 
 
 def _make_way(path: str) -> None:

@@ -212,7 +212,18 @@ class Deadlines(Group):
         unit="seconds",
     )
     drain: float = setting(
-        30.0, "After SIGTERM: requests in progress have this long; what remains is cancelled.", unit="seconds"
+        30.0,
+        "After SIGTERM everything has this long, shutdown hooks and threads included: then the process ends. Requests "
+        "in progress are cut off a little earlier, so that there is time for what follows them.",
+        unit="seconds",
+    )
+    poll: float = setting(
+        10.0,
+        "After SIGTERM: requests of which nothing has been answered by then (long polls) get 503 with Retry-After.",
+        unit="seconds",
+    )
+    stream: float = setting(
+        2.0, "After SIGTERM: event streams (text/event-stream) have this long to end by themselves.", unit="seconds"
     )
     start: float = setting(
         60.0, "The application must have started after this; a worker that has not is killed.", unit="seconds",

@@ -5,7 +5,7 @@ cdef class ResponseHead:
     cdef public bint dated
     cdef list _lines
     cdef bint _front_files
-    cdef bint _event_stream
+    cdef public bint event_stream
     cdef bint _unbuffered
 
     cpdef object set_status(self, object status)

@@ -137,12 +137,12 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "_event_stream",
         "_front_files",
         "_lines",
         "_unbuffered",
         "content_length",
         "dated",
+        "event_stream",
         "reason",
         "status",
     )
@@ -154,7 +154,7 @@ class ResponseHead:
         self.dated = False  # it has a Date
         self._lines: list[str] = []
         self._front_files = front_files
-        self._event_stream = False
+        self.event_stream = False
         self._unbuffered = False  # the application has an opinion on X-Accel-Buffering
 
     def set_status(self, status: int | str) -> None:
@@ -197,7 +197,7 @@ class ResponseHead:
         items = getattr(headers, "items", None)
         pairs: Iterable[Any] = headers if items is None else items()
         lines: list[str] = []
-        noted = (self.content_length, self._event_stream, self._unbuffered)
+        noted = (self.content_length, self.event_stream, self._unbuffered)
         try:
             for name, value in pairs:
                 if type(name) is not str:
@@ -210,7 +210,7 @@ class ResponseHead:
                 if kind == NOTHING or self._notes(kind, value):
                     lines.append(f"{prefix}{value}\r\n")
         except BaseException:
-            self.content_length, self._event_stream, self._unbuffered = noted
+            self.content_length, self.event_stream, self._unbuffered = noted
             raise
         self._lines += lines
 
@@ -257,7 +257,7 @@ class ResponseHead:
         fields = "".join(self._lines)
         if self.content_length >= 0 and self.status not in (101, 204):
             fields = f"{fields}Content-Length: {self.content_length}\r\n"
-        if self._event_stream and not self._unbuffered:
+        if self.event_stream and not self._unbuffered:
             fields += "X-Accel-Buffering: no\r\n"
         return fields
 
@@ -270,7 +270,7 @@ class ResponseHead:
             self.set_content_length(length)
             return False
         if kind == CONTENT_TYPE:
-            self._event_stream = value.partition(";")[0].strip(" \t").lower() == "text/event-stream"
+            self.event_stream = value.partition(";")[0].strip(" \t").lower() == "text/event-stream"
         elif kind == ACCEL_BUFFERING:
             self._unbuffered = True
         elif kind == DATE:

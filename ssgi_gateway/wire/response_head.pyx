@@ -151,7 +151,7 @@ cdef class ResponseHead:
         """Append headers, all of them or, on an error, none; see the portable class."""
         cdef list lines = []
         cdef Py_ssize_t length = self.content_length
-        cdef bint event_stream = self._event_stream
+        cdef bint event_stream = self.event_stream
         cdef bint unbuffered = self._unbuffered
         cdef Line line
         cdef object pair, items
@@ -177,7 +177,7 @@ cdef class ResponseHead:
                     continue
             lines.append(line.text)
         self.content_length = length
-        self._event_stream = event_stream
+        self.event_stream = event_stream
         self._unbuffered = unbuffered
         if self._lines is None:
             self._lines = lines
@@ -222,7 +222,7 @@ cdef class ResponseHead:
         cdef int first = 20
         cdef Py_ssize_t left
         cdef Py_ssize_t size = 0
-        cdef bint buffering = self._event_stream and not self._unbuffered
+        cdef bint buffering = self.event_stream and not self._unbuffered
         cdef char *to
         if whole:
             reason = PyUnicode_AsLatin1String(self.reason)

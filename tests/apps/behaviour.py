@@ -348,6 +348,20 @@ async def do_stream(res: SSGIHttpResponse, query: Query) -> None:
     res.send()
 
 
+async def do_duplex(res: SSGIHttpResponse, query: Query) -> None:
+    """Answers while it receives, and never ends; notes ``started`` and ``aborted``."""
+    note_abort(res, query)
+    gone = asyncio.Event()
+    res.on_aborted(gone.set)
+    res.send(pattern(100_000), has_more=True)
+    try:
+        await res.get_chunk()
+    except ConnectionAbortedError:
+        return
+    res.send(pattern(100_000), has_more=True)
+    await gone.wait()
+
+
 async def do_chunks(res: SSGIHttpResponse, query: Query) -> None:
     """``pattern(size)`` in ``send_chunk`` calls, with ``total=1`` of a known total; notes each ``result``."""
     size = number(query, "size", 1 << 20)

@@ -19,6 +19,7 @@ cdef class WebSocketCall:
     cdef int _stage
     cdef list _waiters
 
+    cdef object _check_denial(self)
     cdef object _deny(self, object message)
     cdef object _over(self, int stage)
     cpdef object _ended(self, object ws, object code, object reason)

@@ -13,18 +13,22 @@ after the messages that came before it. Messages wait in the WebSocket's own bou
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ...core.awaitables import TRUE
 from ...core.waiters import resolve
+from ...wire.response_head import ResponseHead
 from .http import COMPLETED, check_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...core.websocket import WebSocket
+
+logger = logging.getLogger("ssgi_gateway.app")
 
 PENDING: Final = 0
 OPEN: Final = 1
@@ -82,6 +86,10 @@ class WebSocketCall:
                 self._deadline.cancel()
         if self._ws.status is WebSocketStatus.ACCEPTED:
             self._ws.close(1000)
+        elif self._stage == DENYING and self._closed is None:
+            # It has begun an answer in place of the upgrade and not ended it: what there is of it is the answer.
+            logger.error("ASGI: the application returned without the last 'websocket.http.response.body'")
+            self._deny({"type": "websocket.http.response.body"})
 
     # -- what the application hears ------------------------------------------------------------------------------
 
@@ -144,7 +152,8 @@ class WebSocketCall:
             self._ws.close(message.get("code") or 1000, message.get("reason") or "")
             self._over(stage)
         elif kind == "websocket.http.response.start" and stage == PENDING:
-            self._denial = (message["status"], message.get("headers") or ())
+            self._denial = (message["status"], list(message.get("headers") or ()))
+            self._check_denial()
             self._stage = DENYING
         elif kind == "websocket.http.response.body" and stage == DENYING:
             self._deny(message)
@@ -155,6 +164,12 @@ class WebSocketCall:
     async def _wait_writable(self, waiting: Any) -> None:
         if not await waiting:
             raise ConnectionAbortedError(WEBSOCKET_CLOSED)
+
+    def _check_denial(self) -> None:
+        """What is wrong with its head is told where it was said, and the answer is then another one."""
+        head = ResponseHead()
+        head.set_status(self._denial[0])
+        head.add(self._denial[1])
 
     def _deny(self, message: dict[str, Any]) -> None:
         """A piece of the answer in place of the upgrade; SSGI gives it as a whole."""

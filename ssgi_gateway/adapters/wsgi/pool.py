@@ -25,6 +25,8 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.core import forks
+
 if TYPE_CHECKING:
     from ...core.server_loop import ServerLoop
 
@@ -42,8 +44,8 @@ LOOK_AGAIN: Final = 0.001
 BUSY_TIME: Final = 5
 """Seconds in which no request is taken from the queue, after which there is a line in the log."""
 
-STOP_TIME: Final = 2.0
-"""Seconds given to each thread at the end; those are idle then, or stuck."""
+STOP_TIME: Final = 1.0
+"""Seconds given to all threads together at the end; those are idle then, or stuck."""
 
 
 def _shares_one_lock() -> bool:
@@ -113,8 +115,9 @@ class WorkerPool:
         self._jobs.extend([None] * len(self._threads))
         while self._wake():
             pass
+        until = perf_counter() + STOP_TIME
         for thread in self._threads:
-            thread.join(STOP_TIME)
+            thread.join(max(until - perf_counter(), 0.0))
         self._threads = []
         self.loop = None
 
@@ -244,6 +247,8 @@ class WorkerPool:
             if job is None:
                 return
             job.run()
+            if forks.in_child():
+                forks.exit_child()  # the application has forked here, and the child has come back
             job = None  # while it waits for the next one nothing of this one is kept
             ended = perf_counter()
             self._brisk = ended - began < BRISK

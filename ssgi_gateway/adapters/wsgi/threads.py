@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
 from ssgi_gateway.adapters.wsgi.input import StreamingInput
+from ssgi_gateway.core import forks
 
 from ...core.awaitables import TRUE
 from .call import WsgiCall, add_length, to_bytes, whole_input
@@ -114,6 +115,7 @@ class ThreadedCall(WsgiCall):
         try:
             self._res.channel.scope.loop.fresh().run(self._serve)
         except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
+            forks.fail_child(error)
             self._error = error
             self._post()
         finally:

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from ssgi_gateway.server.acceptor import BURST, Acceptor
+from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
 from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import until
 from tests.unit.server.peer import Bench, Peer, bench, request, split_answer
+from tests.unit.server.test_http import fastcgi, fastcgi_answer
 
 HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +32,9 @@ def hello(*args):
 
 
 @contextlib.contextmanager
-def accepting(b: Bench, family: str = "tcp", directory: Path | None = None) -> Iterator[tuple[Acceptor, object]]:
+def accepting(
+    b: Bench, family: str = "tcp", directory: Path | None = None, codec: type = ScgiCodec
+) -> Iterator[tuple[Acceptor, object]]:
     """A started acceptor, and a function that connects to it."""
     if family == "tcp":
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -48,13 +52,14 @@ def accepting(b: Bench, family: str = "tcp", directory: Path | None = None) -> I
         end.setblocking(False)
         return Peer(end)
 
-    acceptor = Acceptor(b.gateway, listener, lambda fd: ScgiCodec(b.settings.limits))
+    acceptor = Acceptor(b.gateway, listener, lambda fd: codec(b.settings.limits))
     acceptor.start()
     try:
         yield acceptor, connect
     finally:
         b.gateway.draining = True
-        acceptor.stop()
+        for fd in acceptor.stop():
+            os.close(fd)
         listener.close()
         for end in peers:
             end.close()
@@ -139,12 +144,60 @@ async def test_connections_above_the_limit_get_503_and_the_others_go_on(caplog):
         assert await again.read_all() == HELLO
 
 
+def ended(peer: Peer) -> bool:
+    """Whether the gateway has closed this connection, on which nothing was to be read."""
+    try:
+        return not peer.socket.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["silent", "kept"])
+async def test_those_that_have_no_request_keep_nobody_out(kept):
+    codec = FastcgiCodec if kept else ScgiCodec
+    with bench(hello, max_connections=5) as b, accepting(b, codec=codec) as (_, connect):
+
+        async def ask(peer: Peer) -> None:
+            peer.send(fastcgi() if kept else request())
+            assert (await fastcgi_answer(peer) if kept else await peer.read_all()) == HELLO
+
+        idle = []
+        for _ in range(40):
+            idle.append(connect())
+            if kept:
+                await ask(idle[-1])
+        await until(lambda: sum(map(ended, idle)) == 35)
+        await ask(connect())
+
+
+async def test_a_newcomer_that_says_nothing_is_not_kept_when_all_others_are_busy():
+    gate = asyncio.Event()
+
+    async def app(*args):
+        await gate.wait()
+        args[-1].send("hello")
+
+    with bench(app, max_connections=3) as b, accepting(b) as (_, connect):
+        served = [connect() for _ in range(3)]
+        for peer in served:
+            peer.send(request())
+        await until(lambda: len(b.gateway.connections) == 3)
+        silent = connect()
+        assert await silent.read_all() == b""
+        gate.set()
+        for peer in served:
+            assert await peer.read_all() == HELLO
+
+
 async def test_stop_takes_what_the_kernel_has_accepted_for_us():
     with bench(hello) as b, accepting(b) as (acceptor, connect):
         peers = [connect() for _ in range(BURST + 10)]
         for peer in peers:
             peer.send(request())
-        acceptor.stop()
+        pending = acceptor.stop()
+        assert len(pending) >= 10, "and nothing was served before all were taken"
+        for fd in pending:
+            acceptor.serve(fd)
         for peer in peers:
             assert await peer.read_all() == HELLO
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
 
 from ssgi_gateway.observe.logs import BURST
@@ -79,6 +80,19 @@ async def test_only_what_waits_is_in_the_books():
         assert b.gateway.connections == set()
         connection, _ = b.connect("scgi")
         assert b.gateway.connections == {connection}
+
+
+async def test_in_a_forked_child_all_connections_are_given_up_and_nobody_is_told():
+    with bench(hello) as b:
+        kept, peer = b.connect("fastcgi")
+        parents = os.dup(kept.fd)
+        b.gateway.loop.remove_reader(kept.fd)  # no child comes to wait in this loop
+        b.gateway.abandon()
+        assert b.gateway.connections == set()
+        assert kept.state == 3
+        peer.send(b"still there")
+        assert os.read(parents, 100) == b"still there"
+        os.close(parents)
 
 
 async def test_when_empty_waits_for_the_last_connection():

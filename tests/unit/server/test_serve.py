@@ -257,8 +257,11 @@ async def test_bad_inputs_97_what_is_stuck_is_cut_off_at_the_bound(caplog):
     cancelled = []
     aborted = []
 
+    began = []
+
     async def app(*args):
         args[-1].on_aborted(aborted.append, True)
+        began.append(True)
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
@@ -267,7 +270,7 @@ async def test_bad_inputs_97_what_is_stuck_is_cut_off_at_the_bound(caplog):
 
     async with serving(app, drain=0.2) as server:
         peer = await server.connect("scgi", request())
-        await until(lambda: asyncio.all_tasks() and aborted == [] and len(asyncio.all_tasks()) >= 3)
+        await until(lambda: began)
         await server.stop()
         assert cancelled == [True]
         assert aborted == [True]
@@ -276,9 +279,10 @@ async def test_bad_inputs_97_what_is_stuck_is_cut_off_at_the_bound(caplog):
 
 
 async def test_cancelled_it_does_not_wait_and_leaves_nothing():
-    cancelled = []
+    began, cancelled = [], []
 
     async def app(*args):
+        began.append(True)
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
@@ -287,7 +291,7 @@ async def test_cancelled_it_does_not_wait_and_leaves_nothing():
 
     async with serving(app) as server:
         peer = await server.connect("scgi", request())
-        await until(lambda: len(asyncio.all_tasks()) >= 3)
+        await until(lambda: began)
         server.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await server.task

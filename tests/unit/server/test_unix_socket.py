@@ -285,13 +285,97 @@ def test_of_many_that_start_at_once_one_wins(path, monkeypatch):
 
 def test_a_lock_that_is_never_released_is_an_error_in_the_end(path, tmp_path, monkeypatch):
     monkeypatch.setattr(unix_socket, "LOCK_PATIENCE", 0.05)
-    holder = os.open(tmp_path, os.O_RDONLY)
+    holder = os.open(tmp_path / ".app.sock.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(holder, fcntl.LOCK_EX)
-        assert f"another process has held a lock on {tmp_path}" in refused(path)
+        assert f"another process has held the lock {tmp_path}/.app.sock.lock" in refused(path)
     finally:
         os.close(holder)
     assert not os.path.exists(path)
+
+
+def test_a_lock_leaves_nothing_behind(listen, path, tmp_path):
+    _, cleanup = listen()
+    assert os.listdir(tmp_path) == ["app.sock"]
+    cleanup()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_another_server_has_left_of_its_lock_is_taken(listen, path, tmp_path):
+    (tmp_path / ".app.sock.lock").touch(0o600)
+    listen()
+    assert os.listdir(tmp_path) == ["app.sock"]
+
+
+@as_root
+@pytest.mark.parametrize("where", ["the directory", "a file in the place of ours"])
+def test_no_other_user_can_hold_a_lock_against_us(listen, path, tmp_path, where):
+    tmp_path.chmod(0o777)
+    for parent in (*tmp_path.parents,)[:3]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    held = str(tmp_path) if where == "the directory" else f"{tmp_path}/.app.sock.lock"
+    ready, holding = os.pipe()
+    staying, stayed = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(stayed)
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            flags = os.O_RDONLY if where == "the directory" else os.O_RDWR | os.O_CREAT
+            fcntl.flock(os.open(held, flags, 0o666), fcntl.LOCK_EX)
+            os.write(holding, b".")
+            os.read(staying, 1)
+        finally:
+            os._exit(0)
+    try:
+        assert os.read(ready, 1) == b"."
+        _, cleanup = listen()
+        began = time.monotonic()
+        cleanup()
+        assert time.monotonic() - began < unix_socket.LOCK_PATIENCE / 2, "it was waited for"
+        assert not os.path.exists(path)
+    finally:
+        os.close(stayed)
+        os.waitpid(child, 0)
+        for descriptor in (ready, holding, staying):
+            os.close(descriptor)
+
+
+def test_at_the_end_no_lock_is_waited_for(listen, path, tmp_path):
+    _, cleanup = listen()
+    holder = os.open(tmp_path / ".app.sock.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        began = time.monotonic()
+        cleanup()
+        assert time.monotonic() - began < unix_socket.LOCK_PATIENCE / 2
+        assert os.path.exists(path), "a stale file is left, which the next start replaces"
+    finally:
+        os.close(holder)
+
+
+@pytest.mark.parametrize("kind", ["a link", "another socket"])
+def test_a_name_that_is_replaced_while_it_is_made_harms_no_other_file(path, tmp_path, monkeypatch, kind):
+    """As root in a directory of somebody else: neither mode nor owner of what they put there is changed."""
+    victim = tmp_path / "victim"
+    with socket.socket(socket.AF_UNIX) as other:
+        if kind == "a link":
+            victim.touch(0o600)
+        else:
+            other.bind(str(victim))
+            victim.chmod(0o600)
+
+        class Replaced(socket.socket):
+            def bind(self, address):
+                super().bind(address)
+                os.rename(path, tmp_path / "moved")
+                (os.symlink if kind == "a link" else os.link)(victim, path)
+
+        monkeypatch.setattr(unix_socket.socket, "socket", Replaced)
+        assert "it was replaced while it was being made" in refused(path, mode=0o666)
+        assert stat.S_IMODE(os.lstat(victim).st_mode) == 0o600
 
 
 # -- removing --------------------------------------------------------------------------------------------------------

@@ -465,12 +465,28 @@ async def test_returning_without_a_decision_is_a_403(caplog):
 
 
 @in_loop
-async def test_returning_in_the_middle_of_a_denial_is_a_403(caplog):
+async def test_returning_in_the_middle_of_a_denial_is_what_there_is_of_it(caplog):
     async def app(scope, receive, send):
         await send(DENY)
 
-    assert (await denied(app)).status == 403
-    assert "neither accepted nor rejected" in caplog.text
+    assert (await denied(app)).status == 401
+    assert "without the last 'websocket.http.response.body'" in caplog.text
+
+
+@in_loop
+@pytest.mark.parametrize("wrong", [{"status": 1000}, {"status": "x"}, {"headers": [(b"a b", b"1")]}])
+async def test_a_denial_with_a_wrong_head_is_an_error_at_once_and_a_500(wrong):
+    raised = []
+
+    async def app(scope, receive, send):
+        try:
+            await send(DENY | wrong)
+        except (ValueError, TypeError) as error:
+            raised.append(error)
+            raise
+
+    assert (await denied(app)).status == 500
+    assert len(raised) == 1
 
 
 @in_loop

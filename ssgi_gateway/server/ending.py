@@ -1,0 +1,127 @@
+"""How a serving process ends: two signals, and one bound for everything that comes after the first.
+
+The first SIGTERM or SIGINT begins the drain, and a clock with it. Whatever is not done at its end is left undone,
+because the process then ends: threads that are stuck, an event loop that somebody blocks, hooks that wait for nobody,
+tasks that ignore their cancellation, the interpreter's own wait for threads. A second signal leaves a second.
+
+The clock is a thread, for it has to go on when the event loop does not; it is started by the signal, so that a process
+that serves has none. Exit statuses: 0 when all ended by itself or was cut off in order, ``UNFINISHED`` when the clock
+had to end it; the log says what was still running.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Final
+
+from ssgi_gateway.core import forks
+
+__all__ = ["UNFINISHED", "Ending"]
+
+logger = logging.getLogger("ssgi_gateway.server")
+
+UNFINISHED: Final = 1
+"""The exit status of a process that did not end by itself within its bound."""
+
+AT_ONCE: Final = 1.0
+"""Seconds from a second signal to the end."""
+
+LAST_WORDS: Final = 0.5
+"""Seconds for the last line of the log and the standard streams' buffers; whoever reads them may be stuck, too."""
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+MAX_NAMED: Final = 5
+"""Threads that the last line names."""
+
+
+class Ending:
+    """The signals of one process, and its bound.
+
+    Args:
+        bound: seconds from the first signal to the end.
+
+    Attributes:
+        should_exit: a signal has come. sse-starlette, which makes the event streams of FastAPI and MCP applications,
+            looks for an object with this attribute behind the handler of SIGTERM (uvicorn's ``Server`` is one), and
+            then lets its streams end in their own way.
+    """
+
+    def __init__(self, bound: float) -> None:
+        self.should_exit = False
+        self._bound = bound
+        self._end = 0.0
+        self._said = False
+        self._first: Callable[[str], object] | None = None
+        self._again: Callable[[str], object] | None = None
+
+    def listen(
+        self, first: Callable[[str], object], again: Callable[[str], object], signals: Sequence[int] = SIGNALS
+    ) -> None:
+        """Handle ``signals`` from now on; on the main thread.
+
+        Args:
+            first: called with the first signal's name, between any two instructions of the main thread.
+            again: likewise, for each further one.
+            signals: their numbers.
+        """
+        self._first, self._again = first, again
+        for number in signals:
+            signal.signal(number, self.handle_exit)
+            forks.signals.add(number)
+
+    def handle_exit(self, number: int, frame: FrameType | None) -> None:
+        """The handler of both signals."""
+        name = signal.Signals(number).name
+        told = self._again if self.should_exit else self._first
+        self.limit(AT_ONCE if self.should_exit else self._bound)
+        self.should_exit = True
+        if told is not None:
+            told(name)
+
+    def limit(self, seconds: float) -> None:
+        """End the process at the latest so many seconds from now; called again, the earlier end counts."""
+        end = time.monotonic() + seconds
+        if not self._end:
+            self._end = end
+            # Not threading.Thread: its start takes locks that the code which was interrupted may hold.
+            _thread.start_new_thread(self._watch, ())
+        else:
+            self._end = min(self._end, end)
+
+    def _watch(self) -> None:
+        while (left := self._end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+        _thread.start_new_thread(self._last_words, ())
+        until = time.monotonic() + LAST_WORDS
+        while not self._said and time.monotonic() < until:
+            time.sleep(0.01)
+        os._exit(UNFINISHED)
+
+    def _last_words(self) -> None:
+        logger.critical("still running at the end of the time there is for it, and ended so; busy: %s", busy_threads())
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        self._said = True
+
+
+def busy_threads() -> str:
+    """What the threads of this process are doing, for a log line."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    found = [
+        f"{names[ident]} in {frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        for ident, frame in sys._current_frames().items()
+        if ident in names
+    ]
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return ", ".join(found[:MAX_NAMED]) + more
