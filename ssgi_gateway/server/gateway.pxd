@@ -2,7 +2,7 @@ from .reactor cimport Reactor
 
 
 cdef class Gateway(Reactor):
-    cdef Py_ssize_t _found
+    cdef Py_ssize_t _idle_found
     cdef list _idle
     cdef double _walked
     cdef public object adoption

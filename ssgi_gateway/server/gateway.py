@@ -57,6 +57,7 @@ class Gateway(Reactor):
     __slots__ = (
         "_found",
         "_idle",
+        "_idle_found",
         "_walked",
         "adoption",
         "body_timeout",
@@ -127,7 +128,7 @@ class Gateway(Reactor):
         self.body_timeout = settings.deadlines.body
         self.keep_alive = settings.deadlines.keep_alive
         self._idle: list[Connection] = []  # what ``make_room`` may close
-        self._found = 0
+        self._idle_found = 0
         self._walked = -1.0
 
     def make_room(self) -> bool:
@@ -139,12 +140,12 @@ class Gateway(Reactor):
         """
         while True:
             if not self._idle:
-                if self.now == self._walked and self._found * WALK < len(self.connections):
+                if self.now == self._walked and self._idle_found * WALK < len(self.connections):
                     return False
                 self._walked = self.now
                 self._idle = [it for it in self.connections if it.protocol is not None and it.protocol.movable()]
                 self._idle.sort(key=_deadline, reverse=True)
-                self._found = len(self._idle)
+                self._idle_found = len(self._idle)
                 if not self._idle:
                     return False
             connection = self._idle.pop()
