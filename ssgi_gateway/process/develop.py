@@ -59,7 +59,7 @@ class _Control(Control):
         super().__init__()
         self._told = told
 
-    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object]) -> None:
+    def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
         # ^C at a terminal reaches this process and its parent, which then says SIGTERM: both are the same.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
