@@ -79,7 +79,8 @@ def _settings(given: Namespace) -> Settings:
         "log_format": "text" if settings.log_format == "auto" else settings.log_format,
         # That it drains and starts again is said here already.
         "log_level": "warning" if settings.log_level == "info" else settings.log_level,
-        "deadlines": Deadlines(**{**vars(settings.deadlines), "drain": 0.0}),
+        # Long enough for a connection that was just accepted, and short beside the half second that a reload may take.
+        "deadlines": Deadlines(**{**vars(settings.deadlines), "drain": 0.25}),
     }
     if not any(getattr(settings, protocol) for protocol in PROTOCOLS):
         port = os.environ.get("PORT", "")

@@ -58,6 +58,11 @@ class _Control(Control):
     def __init__(self, told: int) -> None:
         super().__init__()
         self._told = told
+        self.ending = asyncio.Event()  # for streams that would hold the drain up
+
+    def stop(self) -> None:
+        super().stop()
+        self.ending.set()
 
     def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
         # ^C at a terminal reaches this process and its parent, which then says SIGTERM: both are the same.
@@ -221,23 +226,30 @@ def work(settings: Settings, listeners: Sequence[Listener], telling: int, failur
     """What a worker does: the application if it can be loaded, and the page that says why not otherwise."""
     log_setup.configure(settings)
     serve = engine.module("server.serve", settings.codec)
+    control = _Control(telling)
     if not failure:
         try:
             loaded = loading.load(settings.app, pythonpath=settings.pythonpath)
             application = negotiation.resolve(loaded, settings.interface, settings)
             log_setup.enable()
-            return int(serve.run(settings, application, listeners, _Control(telling)))
+            return int(serve.run(settings, application, listeners, control))
         except Exception as error:
             print(error, file=sys.stderr, flush=True)
             cause = error.__cause__ if isinstance(error, ConfigurationError) else error
-            application = failure_application(cause and without_own_frames(cause, OWN), str(error))
+            application = failure_application(cause and without_own_frames(cause, OWN), str(error), control.ending)
     else:
-        application = failure_application(None, failure)
-    return int(serve.run(settings, application, listeners, _Control(telling)))
+        application = failure_application(None, failure, control.ending)
+    return int(serve.run(settings, application, listeners, control))
 
 
-def failure_application(exc: BaseException | None, words: str) -> Application:
-    """An application that answers everything with what went wrong, and keeps the pages that wait for a change."""
+def failure_application(exc: BaseException | None, words: str, ending: asyncio.Event) -> Application:
+    """An application that answers everything with what went wrong, and keeps the pages that wait for a change.
+
+    Args:
+        exc: what was raised, if anything was.
+        words: the same for terminals.
+        ending: set when the worker ends, and the pages should ask again.
+    """
     title = words.splitlines()[0] if words else "The application could not be loaded"
     page = failure_page(title, exc, "Save a change, and this page comes again by itself.", waiting=True)
 
@@ -246,14 +258,19 @@ def failure_application(exc: BaseException | None, words: str) -> Application:
         accept = get_header("accept")
         if accept == "text/event-stream":
             response.send_headers([("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")])
-            response.send(": until a file changes\n\n", True)
-            return asyncio.Event().wait()
+            return _hold(response, ending)
         response.send_status(500)
         kind = "text/html" if wants_page(accept) else "text/plain"
         response.send_headers([("Content-Type", f"{kind}; charset=utf-8"), ("Cache-Control", "no-store")])
         return response.send(page if kind == "text/html" else words.encode("utf-8", "backslashreplace") + b"\n")
 
     return Application(answer, None)
+
+
+async def _hold(response: Any, ending: asyncio.Event) -> None:
+    await response.send(": until a file changes\n\n", True)
+    await ending.wait()
+    response.send()
 
 
 def children() -> list[int]:
