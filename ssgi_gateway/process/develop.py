@@ -58,11 +58,11 @@ class _Control(Control):
     def __init__(self, told: int) -> None:
         super().__init__()
         self._told = told
-        self.ending = asyncio.Event()  # for streams that would hold the drain up
+        self.leaving = asyncio.Event()  # for streams that would hold the drain up
 
     def stop(self) -> None:
         super().stop()
-        self.ending.set()
+        self.leaving.set()
 
     def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
         # ^C at a terminal reaches this process and its parent, which then says SIGTERM: both are the same.
@@ -236,9 +236,9 @@ def work(settings: Settings, listeners: Sequence[Listener], telling: int, failur
         except Exception as error:
             print(error, file=sys.stderr, flush=True)
             cause = error.__cause__ if isinstance(error, ConfigurationError) else error
-            application = failure_application(cause and without_own_frames(cause, OWN), str(error), control.ending)
+            application = failure_application(cause and without_own_frames(cause, OWN), str(error), control.leaving)
     else:
-        application = failure_application(None, failure, control.ending)
+        application = failure_application(None, failure, control.leaving)
     return int(serve.run(settings, application, listeners, control))
 
 
