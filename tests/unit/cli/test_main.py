@@ -354,7 +354,7 @@ from ssgi_gateway import engine
 from ssgi_gateway.cli.main import main
 
 class Module:
-    def run(settings, application, listeners):
+    def run(settings, application, listeners, control):
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
         time.sleep(60)
 
