@@ -23,7 +23,7 @@ async def app(scope, receive, send):
         return
     if scope["type"] == "websocket":
         await receive()
-        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close" if scope["path"] == "/refuse" else "websocket.accept"})
         while (message := await receive())["type"] != "websocket.disconnect":
             await send({"type": "websocket.send", "text": message["text"].upper()})
         return
@@ -123,9 +123,8 @@ def test_output(target, tmp_path):
     head = call(*target, "/", "-I").stdout
     assert head.startswith(b"HTTP/1.1 200\r\n")
     assert head.endswith(b"\r\n\r\n")
-    done = call(*target, "/a/name.json", "-O", "-s", PWD=str(tmp_path))
-    assert done.returncode == 0
-    os.unlink("name.json")
+    assert call(*target, "/a/name.json", "-O", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "name.json").read_text())["path"] == "/a/name.json"
 
 
 def test_an_error_status_with_f(target):
@@ -177,8 +176,9 @@ def test_websockets_in_band(tmp_path):
     with gateway("tests.acgi.test_call:app", tmp_path, "scgi") as address:
         done = call("--scgi", address, "/ws", "--ws", stdin=b"one\ntwo\n")
         assert (done.returncode, done.stdout) == (0, b"ONE\nTWO\n")
-        done = call("--scgi", address, "/", "--ws", "-H", "Sec-WebSocket-Version: 12")
-        assert done.returncode != 0
+        done = call("--scgi", address, "/refuse", "--ws")
+        assert done.returncode == 22
+        assert b"refused with 403" in done.stderr
 
 
 def test_websockets_over_the_direct_port(tmp_path):
