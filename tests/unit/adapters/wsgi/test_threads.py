@@ -7,10 +7,15 @@ import gc
 import operator
 import os
 import socket
+import sys
 import threading
+import types
 
 import pytest
 
+from ssgi_gateway.adapters.wsgi import pool
+from ssgi_gateway.adapters.wsgi.adapter import adapt
+from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import Settings
 from tests.unit.adapters.serving import DEADLINE, Served, wait_for
 from tests.unit.adapters.wsgi_serving import BIG, TEXT, Iterable, ask, hello, run, served
@@ -396,3 +401,37 @@ def test_a_thousand_clients_that_leave_leave_nothing_behind(settings, tmp_path, 
         return [kept, descriptors, len(asyncio.all_tasks()), threads]
 
     run(test(), 4 * DEADLINE)
+
+
+def test_the_log_says_when_all_threads_are_busy(caplog, monkeypatch):
+    monkeypatch.setattr(pool, "BUSY_TIME", 0.05)
+
+    async def test():
+        gate, calls = threading.Event(), []
+
+        def app(environ, start_response):
+            calls.append(environ["PATH_INFO"])
+            assert gate.wait(10)
+            return hello(environ, start_response)
+
+        async with served(app, Settings(threads=1)) as server:
+            first = await server.open("GET", "/first")
+            await wait_for(lambda: calls, "the first call")
+            second = await server.open("GET", "/second")
+            await wait_for(lambda: "all 1 threads" in caplog.text, "the line")
+            gate.set()
+            for client in (first, second):
+                assert (await client.answer()).status == 200
+                await client.leave()
+            assert "and 1 requests wait for one" in caplog.text
+
+    run(test())
+
+
+def test_threads_that_gevent_has_patched_are_refused(monkeypatch):
+    patched = types.ModuleType("gevent.monkey")
+    patched.is_module_patched = lambda name: name == "threading"
+    monkeypatch.setitem(sys.modules, "gevent.monkey", patched)
+    with pytest.raises(ConfigurationError, match="patched Python's threads"):
+        adapt(hello, Settings(threads=8))
+    adapt(hello, Settings(threads=0))
