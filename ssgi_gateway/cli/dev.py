@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +21,10 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.request_lines import has_colours
 from ssgi_gateway.process import sockets
 from ssgi_gateway.process.develop import Development
-from ssgi_gateway.settings import Deadlines, Settings
+from ssgi_gateway.settings import Deadlines, Settings, WebSocketSettings
 from ssgi_gateway.settings.sources import add_options, read
+from ssgi_gateway.tools.front_nginx import PORT as HTTPS_PORT
+from ssgi_gateway.tools.front_nginx import front
 from ssgi_gateway.wire.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -28,13 +32,20 @@ if TYPE_CHECKING:
 
 __all__ = ["dev"]
 
-DEFAULT: Final = "127.0.0.1:8000"
+PORT: Final = 8000
 
 
 def dev(words: list[str]) -> int:
     """The command; ``words`` are the arguments behind it."""
     given = _parse(words)
-    settings = _settings(given)
+    folder = tempfile.mkdtemp(prefix="ssgi-dev-") if given.nginx else ""
+    try:
+        return _run(given, _settings(given, folder), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(given: Namespace, settings: Settings, folder: str) -> int:
     sockets.enter(settings.chdir)
     # ^C before there is anything to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -48,6 +59,9 @@ def dev(words: list[str]) -> int:
                 raise ConfigurationError(f"--watch: there is no folder {folder}")
         development = Development(settings, opened, folders, _say)
         urls = [f"http://{listener.address}/" for listener in opened if listener.protocol == "http"]
+        if given.nginx:
+            socket = next(str(it.address.path) for it in opened if it.protocol == "scgi")
+            urls = [stack.enter_context(front(settings.app, socket, folder, development.others, _port() or HTTPS_PORT))]
         _print_banner(settings, urls, opened, folders)
         if given.open and urls:
             development.opened = lambda: _open(urls[0])
@@ -59,7 +73,7 @@ def _parse(words: list[str]) -> Namespace:
         "ssgi-gateway dev",
         "Serve an application while it is being written: it is loaded again whenever a file changes.",
     )
-    parser.usage = "ssgi-gateway dev APP [--open] [--watch DIR] [OPTION ...]"
+    parser.usage = "ssgi-gateway dev APP [--open] [--nginx] [--watch DIR] [OPTION ...]"
     own = parser.add_argument_group("development")
     own.add_argument("--open", action="store_true", help="Open a browser when the application is ready.")
     own.add_argument(
@@ -72,7 +86,7 @@ def _parse(words: list[str]) -> Namespace:
     return arguments.read(parser, words)
 
 
-def _settings(given: Namespace) -> Settings:
+def _settings(given: Namespace, folder: str) -> Settings:
     settings = read(vars(given))
     changes: dict[str, Any] = {
         "development": True,
@@ -82,12 +96,20 @@ def _settings(given: Namespace) -> Settings:
         # Long enough for a connection that was just accepted, and short beside the half second that a reload may take.
         "deadlines": Deadlines(**{**vars(settings.deadlines), "drain": 0.25}),
     }
-    if not any(getattr(settings, protocol) for protocol in PROTOCOLS):
-        port = os.environ.get("PORT", "")
-        if port and not (port.isascii() and port.isdigit()):
-            raise ConfigurationError(f"PORT in the environment is {port!r}, not a number")
-        changes["http"] = (f"127.0.0.1:{port}" if port else DEFAULT,)
+    if folder:
+        changes["scgi"] = (f"unix:{folder}/scgi.sock",)
+        changes["websockets"] = WebSocketSettings(**{**vars(settings.websockets), "origins": ("same",)})
+    elif not any(getattr(settings, protocol) for protocol in PROTOCOLS):
+        changes["http"] = (f"127.0.0.1:{_port() or PORT}",)
     return Settings(**{**vars(settings), **changes})
+
+
+def _port() -> int:
+    """``PORT`` of the environment, which platforms set; 0 if it is not there."""
+    port = os.environ.get("PORT", "")
+    if port and not (port.isascii() and port.isdigit()):
+        raise ConfigurationError(f"PORT in the environment is {port!r}, not a number")
+    return int(port or 0)
 
 
 # -- what is said ------------------------------------------------------------------------------------------------

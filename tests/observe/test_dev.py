@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -236,3 +237,33 @@ def test_port_of_the_environment(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "PORT in the environment is 'many'" in done.stderr
+
+
+@pytest.mark.nginx
+def test_nginx_in_front(tmp_path):
+    """The shipped configuration, TLS and HTTP/2, with the application behind it over SCGI."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "site_app.py").write_text(APP.replace("VERSION", "behind nginx"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    output = tmp_path / "output"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ssgi_gateway", "dev", "site_app:app", "--nginx"], cwd=tmp_path / "site",
+            stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PORT": str(port), "XDG_CACHE_HOME": str(tmp_path)},
+        )  # fmt: skip
+    try:
+        wait_until(lambda: "ready in" in output.read_text(), "the first worker")
+        certificate = tmp_path / "ssgi-gateway" / "localhost" / "cert.pem"
+        url = f"https://localhost:{port}/"
+        assert url in output.read_text()
+        said = subprocess.run(
+            ["curl", "-sS", "--cacert", str(certificate), "-w", " over HTTP/%{http_version}", url],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert said.stdout == "behind nginx over HTTP/2"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()

@@ -198,7 +198,7 @@ def test_every_option_exists(page: Path) -> None:
     flags = {option.flag for option in options()} | {"--config", "--help", "--version"}
     flags |= {option.flag.replace("--", "--no-", 1) for option in options() if option.kind is bool}
     others = {"--check", "--editable", "--inplace"}  # of pip, setup.py and our scripts
-    others |= {"--json", "--open", "--pid", "--watch", "--worker"}  # of other commands
+    others |= {"--json", "--nginx", "--open", "--pid", "--watch", "--worker"}  # of other commands
     others |= {"--build", "--build-arg", "--scale"}  # of docker compose
     others |= {"--pyargs", *option_names()}  # pytest's; those of `call`
     others |= {name for made in (config.parser(), doctor.parser_of_options()) for name in made._option_string_actions}
