@@ -310,6 +310,11 @@ class Multiplexer(Protocol):
     def shut_down(self) -> None:
         self.close_later(NEVER)
 
+    def hurry(self, waiting: bool) -> None:
+        for stream in tuple(self._streams.values()):
+            if stream.protocol is not None:
+                stream.protocol.hurry(waiting)
+
     # -- what streams say ----------------------------------------------------------------------------------------
 
     def guard(self, call: Any, data: bytes | None) -> None:

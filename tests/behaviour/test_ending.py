@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.raw import Answer, Peer, scgi
+from tests.behaviour.raw import Answer, Peer, exchange, scgi
 from tests.behaviour.test_lifecycle import SLACK
 from tests.harness import Gateway, connect
 
@@ -98,6 +98,7 @@ def test_the_drain_begins_and_ends_however_many_requests_come(start: Callable[..
 
 def test_what_was_queued_when_the_drain_began_is_answered(start: Callable[..., Gateway]) -> None:
     gateway = start(app=f"{MODULE}:app")
+    assert Answer(exchange(gateway.address("scgi", "unix"), scgi({"REQUEST_URI": "/hello"}))).status == 200  # it is up
     gateway.process.send_signal(signal.SIGSTOP)
     peers = [Peer(gateway.address("scgi", kind), scgi({"REQUEST_URI": "/hello"})) for kind in ("unix", "tcp") * 40]
     gateway.process.send_signal(signal.SIGTERM)
