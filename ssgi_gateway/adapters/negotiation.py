@@ -89,6 +89,15 @@ class Application:
             except Exception:
                 logger.exception("after_loop() of %s raised", _shown(part))
 
+    def tell_workers(self, count: int) -> None:
+        """How many processes serve: every ``workers_known(count)``, for what must not be kept in one of several.
+
+        Raises:
+            ConfigurationError: an application cannot run in so many.
+        """
+        for part in self._parts:
+            _call_hook(part, "workers_known", count)
+
     async def startup(self, state: dict[str, Any]) -> None:
         """Before the first request: run every ``startup(state)`` there is.
 

@@ -189,16 +189,18 @@ class Swill(Module):
             return upgrade.open_connection(self, remote_address, path, query_string, get_header, res)
         return http.answer(self, remote_address, method, path, query_string, get_header, res)
 
-    async def startup(self, state: dict[str, Any]) -> None:
-        """Before the first request; refuses backends that several workers cannot share.
+    def workers_known(self, count: int) -> None:
+        """How many processes serve; refuses backends that they cannot share.
 
         Raises:
             ConfigurationError: what to write instead.
         """
-        workers = state.get("workers") or state.get("ssgi.workers") or 1
         for part in (self.sessions, self.pubsub):
             if part is not None:
-                part.check(workers)
+                part.check(count)
+
+    async def startup(self, state: dict[str, Any]) -> None:
+        """Before the first request."""
         self.draining = False
         await self._start_backends()
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
@@ -15,6 +18,7 @@ from ssgi_gateway.rpc import RpcError
 from ssgi_gateway.rpc.client import Client
 from tests.apps.swill_features import Note
 from tests.harness import Gateway
+from tests.harness.gateway import ROOT
 
 from .raw import RawWebSocket
 from .services import Nats, Redis
@@ -239,12 +243,15 @@ def test_a_slow_subscriber_is_ended(serve: Callable[..., Gateway]) -> None:
     asyncio.run(run())
 
 
-def test_several_workers_do_not_start_with_memory() -> None:
-    from ssgi_gateway.errors import ConfigurationError
-    from ssgi_gateway.rpc import MemoryPubSub, MemorySessions
-
-    with pytest.raises(ConfigurationError, match=r"LocalPubSub\(\) on one machine, swill.RedisPubSub\(url\)"):
-        MemoryPubSub().check(2)
-    with pytest.raises(ConfigurationError, match=r"RedisSessions\(url\)"):
-        MemorySessions().check(2)
-    MemoryPubSub().check(1)
+def test_several_workers_do_not_start_with_memory(tmp_path: Path) -> None:
+    """They say what to write instead, and the same application starts with one."""
+    words = [sys.executable, "-m", "ssgi_gateway", "serve", APP, "--websocket", "127.0.0.1:0", "--workers", "2"]
+    for env, hint in (
+        ({"SWILL_PUBSUB": "memory"}, "pubsub=swill.LocalPubSub() on one machine, swill.RedisPubSub(url)"),
+        ({"SWILL_PUBSUB": "none", "SWILL_SESSIONS": "memory"}, "sessions=swill.RedisSessions(url)"),
+    ):
+        done = subprocess.run(
+            words, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 2, done.stderr
+        assert hint in done.stderr

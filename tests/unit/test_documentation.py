@@ -200,6 +200,7 @@ def test_every_option_exists(page: Path) -> None:
     others = {"--check", "--editable", "--inplace"}  # of pip, setup.py and our scripts
     others |= {"--json", "--nginx", "--open", "--pid", "--watch", "--worker"}  # of other commands
     others |= {"--build", "--build-arg", "--scale"}  # of docker compose
+    others |= {"--lang", "--class"}  # of `rpc generate`
     others |= {"--pyargs", *option_names()}  # pytest's; those of `call`
     others |= {name for made in (config.parser(), doctor.parser_of_options()) for name in made._option_string_actions}
     for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text(page)):
