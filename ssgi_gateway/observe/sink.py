@@ -21,7 +21,7 @@ from typing import Final
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.logs import RateLimitedLog
 
-__all__ = ["MAX_WAITING", "Sink"]
+__all__ = ["MAX_WAITING", "Sink", "open_file"]
 
 PIPE_PIECE: Final = 4000
 FILE_PIECE: Final = 1 << 20
@@ -52,7 +52,6 @@ class Sink:
         self._size = 0
         self.dropped = 0
         self._complaints = RateLimitedLog(__name__)
-        self._given = fd >= 0
         self._fd = -1
         self._socket: socket.socket | None = None
         self._piece = FILE_PIECE
@@ -61,10 +60,7 @@ class Sink:
     def _open(self) -> int:
         if self._path == "-":
             return os.dup(sys.stdout.fileno())
-        try:
-            return os.open(self._path, FLAGS, 0o640)
-        except OSError as error:
-            raise ConfigurationError(f"{self._option}: {self._path} cannot be opened: {error.strerror}") from None
+        return open_file(self._path, self._option)
 
     def _use(self, fd: int) -> None:
         mode = os.fstat(fd).st_mode
@@ -139,7 +135,7 @@ class Sink:
             fd: the new one, where somebody with more rights has opened it; it is taken over.
         """
         if fd < 0:
-            if self._path == "-" or self._given or not self._was_moved():
+            if self._path == "-" or not self._was_moved():
                 return
             try:
                 fd = self._open()
@@ -171,3 +167,15 @@ class Sink:
         if left:
             self._drop(left, "nobody reads")
         self._give_back()
+
+
+def open_file(path: str, option: str) -> int:
+    """A log file, to append to.
+
+    Raises:
+        ConfigurationError: it cannot be opened; the message names ``option``.
+    """
+    try:
+        return os.open(path, FLAGS, 0o640)
+    except OSError as error:
+        raise ConfigurationError(f"{option}: {path} cannot be opened: {error.strerror}") from None

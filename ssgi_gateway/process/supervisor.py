@@ -70,6 +70,8 @@ GRACE: Final = 7.0
 COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})
 """Signals of which two are more than one."""
 
+LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+
 MAX_SEATS: Final = 128
 """Workers whose numbers are seen; those with a higher number are served by as well."""
 
@@ -120,6 +122,7 @@ class Supervisor:
         self.listeners = listeners
         self.announce = announce
         self.directory = os.getcwd()
+        self.access_log = settings.access_log
         self.state = states.State(wanted_workers(settings), limits(settings))
         self.patience = patience(settings)
         self.next_look = time.monotonic() if self.patience else states.NEVER
@@ -276,8 +279,23 @@ class Supervisor:
         self._hear(states.Hup(wanted_workers(settings), limits(settings)))
 
     def _reopen_logs(self) -> None:
+        """After a rotation: workers may have no right to do this themselves."""
+        fd = self._open_log()
         for channel in self.workers.values():
-            channel.send("logs")
+            channel.send("logs", descriptors=[] if fd < 0 else [fd])
+        if fd >= 0:
+            os.close(fd)
+
+    def _open_log(self) -> int:
+        """The access log's file; -1 where there is none, or it cannot be opened, which is then said."""
+        path = self.access_log
+        if path in ("", "-"):
+            return -1
+        try:
+            return os.open(os.path.join(self.directory, path), LOG_FLAGS, 0o640)
+        except OSError as error:
+            say("warning", f"--access-log: {path} cannot be opened: {error.strerror}")
+            return -1
 
     # -- children ------------------------------------------------------------------------------------------------
 
@@ -435,7 +453,12 @@ class Supervisor:
             "listeners": [(it.protocol, str(it.address)) for it in self.listeners],
         }
         descriptors = [self.table.fd, *(it.fileno() for it in (*self.adoption, *(it.socket for it in self.listeners)))]
+        log = self._open_log()
+        if log >= 0:
+            descriptors.append(log)
         ours.send("start", VERSION, json.dumps(about), descriptors=descriptors)
+        if log >= 0:
+            os.close(log)
 
     def _kill_template(self, action: states.KillTemplate) -> None:
         template = self.templates.get(action.generation)

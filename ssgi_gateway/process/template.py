@@ -50,6 +50,7 @@ class Loaded(NamedTuple):
         adoption: the descriptors of the pair that idle connections go through.
         table: the descriptor of the table that workers write down in what they do.
         names: of the codecs and the event loop in use.
+        log: the descriptor of the access log, opened with the supervisor's rights; -1 for none.
     """
 
     settings: Settings
@@ -58,6 +59,7 @@ class Loaded(NamedTuple):
     adoption: tuple[int, int]
     table: int
     names: tuple[str, str]
+    log: int = -1
 
 
 def main() -> int:
@@ -137,8 +139,17 @@ def _load(channel: Channel) -> Loaded | None:
         application = worker.application_of(settings)
         _refuse_threads()
     opened = [(protocol, address, fd) for (protocol, address), fd in zip(start["listeners"], descriptors[3:])]  # noqa: B905
+    behind = descriptors[3 + len(start["listeners"]) :]
     names = (engine.describe(settings.codec), engine.event_loop())
-    return Loaded(settings, application, opened, (descriptors[1], descriptors[2]), descriptors[0], names)
+    return Loaded(
+        settings,
+        application,
+        opened,
+        (descriptors[1], descriptors[2]),
+        descriptors[0],
+        names,
+        behind[0] if behind else -1,
+    )
 
 
 def _refuse_threads() -> None:

@@ -124,6 +124,7 @@ def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> i
         ends = tuple(stack.enter_context(socket.socket(fileno=fd)) for fd in loaded.adoption)
         control = WorkerControl(channel, (ends[0], ends[1]), application, loaded.names)
         control.seat = place
+        control.log = loaded.log
         care = Care(loaded, seat, control)
         control.care = care
         control.observers.append(care.duty)
@@ -201,7 +202,10 @@ class WorkerControl(Control):
                 return
             if words[0] == "end":
                 self._cancel()
-            elif words[0] != "logs":
+            elif words[0] == "logs":
+                for fd in message[1]:
+                    self.reopen_log(fd)
+            else:
                 self._retire(last=words[0] == "last")
 
     def _retire(self, last: bool) -> None:

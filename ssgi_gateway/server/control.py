@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from ssgi_gateway.server.ending import Ending
 if TYPE_CHECKING:
     import socket
 
+    from ssgi_gateway.observe.sink import Sink
     from ssgi_gateway.observe.table import Seat
     from ssgi_gateway.server.gateway import Gateway
 
@@ -38,6 +40,8 @@ class Control:
         private: descriptors that children of the application must not have.
         observers: those who look at this server besides the settings' own; set before ``serve``.
         mover: moves connections to other processes, once ``serve`` has made it.
+        log: the descriptor of the access log, where somebody with more rights has opened it; -1 otherwise.
+        sink: where the access log goes, once ``serve`` has opened it.
         gateway: the server's, once ``serve`` has made it.
         ending: what handles the signals, once the event loop runs.
     """
@@ -45,6 +49,8 @@ class Control:
     shared = False
     adoption: tuple[socket.socket, socket.socket] | None = None
     seat: Seat | None = None
+    log = -1
+    sink: Sink | None = None
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
@@ -80,6 +86,13 @@ class Control:
         from ssgi_gateway.observe.stacks import Stacks
 
         Stacks(loop)
+
+    def reopen_log(self, fd: int) -> None:
+        """Go on in this file, after a rotation."""
+        if self.sink is None:
+            os.close(fd)
+        else:
+            self.sink.follow(fd)
 
     def stop(self) -> None:
         """Begin the drain; again is fine."""

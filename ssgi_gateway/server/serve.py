@@ -78,7 +78,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     """
     seat = own_seat(settings, control)
     hooks = load_hooks(settings)
-    observer = together([*control.observers, *observers(settings, seat), *([] if hooks is None else [hooks])])
+    observer = together([*control.observers, *observers(settings, seat, control), *([] if hooks is None else [hooks])])
     http_app, websocket_app = application.http, application.websocket
     if hooks is not None:
         hooks.start()
@@ -161,7 +161,7 @@ async def started(application: Application, gateway: Gateway, control: Control) 
             starting.exception()  # it was stopped, and need not say why it could not start
 
 
-def observers(settings: Settings, seat: Seat | None) -> list[Observer]:
+def observers(settings: Settings, seat: Seat | None, control: Control) -> list[Observer]:
     """Who looks at this server.
 
     Raises:
@@ -171,7 +171,7 @@ def observers(settings: Settings, seat: Seat | None) -> list[Observer]:
     if settings.access_log:
         style, fields = settings.access_log_format, settings.access_log_fields
         check_fields(fields)
-        sink = Sink(settings.access_log, "--access-log")
+        control.sink = sink = Sink(settings.access_log, "--access-log", control.log)
         found.append(AccessLog(sink, style, fields, seat, 0 if seat is None else seat.number))
     elif settings.development:
         found.append(RequestLines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -62,7 +63,7 @@ class Watched:
 @pytest.fixture
 def codec() -> str:
     """Which build serves; a module that has to see both has a fixture of its own."""
-    return "auto"
+    return os.environ.get("SSGI_CODEC", "auto")
 
 
 @pytest.fixture

@@ -250,7 +250,8 @@ def test_nginx_in_front(tmp_path):
     with output.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ssgi_gateway", "dev", "site_app:app", "--nginx"], cwd=tmp_path / "site",
-            stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PORT": str(port), "XDG_CACHE_HOME": str(tmp_path)},
+            stdout=log, stderr=subprocess.STDOUT,
+            env={**os.environ, "PORT": str(port), "XDG_CACHE_HOME": str(tmp_path)},
         )  # fmt: skip
     try:
         wait_until(lambda: "ready in" in output.read_text(), "the first worker")

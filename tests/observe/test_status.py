@@ -166,3 +166,23 @@ def test_a_table_cannot_be_cut_short(watched):
     with open(path, "r+b") as file, pytest.raises(PermissionError):
         file.truncate(0)
     assert json.loads(it.ask("/status")[1])["ready"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give rights away")
+def test_the_access_log_is_rotated_without_rights(watched, tmp_path):
+    """Workers are nobody, and the folder is root's: the supervisor opens the file, and again after SIGUSR1."""
+    folder = tmp_path / "log"
+    folder.mkdir(mode=0o755)
+    path = folder / "access.log"
+    it = watched("--workers", "2", "--user", "nobody", "--access-log", str(path))
+    assert it.get() == (200, "hello")
+    wait_until(lambda: "GET / " in path.read_text(), "the first line")
+    path.rename(folder / "access.log.1")
+    it.gateway.process.send_signal(signal.SIGUSR1)
+    wait_until(path.exists, "the new file")
+
+    def is_there() -> bool:
+        it.get("/?after")
+        return "?after" in path.read_text()
+
+    wait_until(is_there, "a line in the new file")
