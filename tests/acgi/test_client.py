@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 
 import pytest
 
@@ -11,7 +12,7 @@ from ssgi_gateway import client
 from ssgi_gateway.client.websocket import HandshakeRefused, open_websocket
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.wire.client.request import parse_url
-from tests.acgi.servers import raw_server
+from tests.acgi.servers import handlers_ended, raw_server
 
 
 def run(coroutine):
@@ -49,6 +50,7 @@ class Scripted:
 
     async def __aexit__(self, *_):
         self.server.close()
+        await handlers_ended()
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -367,3 +369,10 @@ def test_a_websocket_that_is_refused(web):
             assert (refused.value.status, refused.value.body) == (200, b"hello\n")
 
     run(main())
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """What a test leaves is found in it, and not in the next one."""
+    yield
+    gc.collect()
