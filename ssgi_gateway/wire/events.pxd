@@ -17,12 +17,6 @@ cdef class RequestAborted(Event):
 cdef class RequestsInterleaved(Event):
     cdef public bytes rest
 
-cdef class LogReceived(Event):
-    cdef public str text
-
-cdef class AnswerEnded(Event):
-    cdef public int status
-
 cdef class MessageReceived(Event):
     cdef public object message
 

@@ -88,30 +88,6 @@ class RequestsInterleaved(Event):
         return (self.rest,)
 
 
-class LogReceived(Event):
-    """What a FastCGI application wrote to the web server's error log (STDERR); for a client's codec."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def fields(self) -> tuple[object, ...]:
-        return (self.text,)
-
-
-class AnswerEnded(Event):
-    """The whole answer has arrived, for a client's codec; ``status`` is the application's exit status (FastCGI 5.5)."""
-
-    __slots__ = ("status",)
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-    def fields(self) -> tuple[object, ...]:
-        return (self.status,)
-
-
 class MessageReceived(Event):
     """A whole WebSocket message: ``str`` for text, ``bytes`` for binary."""
 
