@@ -129,9 +129,11 @@ def _load(channel: Channel) -> Loaded | None:
     privileges.raise_oom_score()
     from ssgi_gateway import engine
 
-    engine.module("server.serve", settings.codec)
+    serving = engine.module("server.serve", settings.codec)
     from ssgi_gateway.process import worker  # what a worker needs is loaded once
 
+    if any(protocol == "scgi" for protocol, _ in start["listeners"]):
+        serving.ScgiCodec(settings.limits)  # the portable one loads a library when it is first made
     privileges.drop(settings)  # before anything of the application's
     enter(settings.chdir)
     application = None
