@@ -133,8 +133,8 @@ def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> i
             return int(run(settings, application, opened, control))
         finally:
             care.stop()
-            for listener in opened:
-                listener.close()  # it may have been stopped before it listened
+            for each in opened:
+                each.close()  # it may have been stopped before it listened
 
 
 class WorkerControl(Control):
