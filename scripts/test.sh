@@ -14,6 +14,7 @@ need openssl openssl
 need strace strace
 need npm npm
 need curl curl
+need wrk wrk
 need systemd-analyze systemd
 need_compiler
 # Both builds are to be tested: one that does not compile is an error here, and no reason to skip half of the tests.

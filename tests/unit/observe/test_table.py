@@ -1,0 +1,195 @@
+"""The shared table: seats that outlive their workers, sums that never go back, what readers see."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from ssgi_gateway.observe import table as layout
+from ssgi_gateway.observe.exposition import exposition
+from ssgi_gateway.observe.reading import Reader, Snapshot, as_json, find, opened, table_of
+from ssgi_gateway.observe.recorder import Recorder, bucket
+from ssgi_gateway.observe.table import Table, create
+from tests.unit.server.peer import bench, request
+from tests.unit.server.test_observing import UPGRADE
+
+
+@pytest.fixture
+def table():
+    fd = create(4)
+    made = Table(fd)
+    yield made
+    os.close(fd)
+
+
+def snapshot(table: Table) -> Snapshot:
+    reader = Reader(table.fd)
+    try:
+        return reader.snapshot()
+    finally:
+        reader.close()
+
+
+def hello(*args):
+    args[-1].send("hello")
+
+
+def echo(*args):
+    args[-1].accept()
+    args[-1].on_receive(lambda ws, message: ws.send(message))
+
+
+async def test_what_a_recorder_writes(table):
+    seat = table.seat(2)
+    seat.begin(os.getpid(), 3)
+    seat.state = "ready"
+    recorder = Recorder(seat, 0.5)
+    with bench(hello, echo, observer=recorder) as b:
+        for _ in range(3):
+            _, peer = b.connect("scgi", request("POST", "/a", b"four"))
+            await peer.read_all()
+        _, peer = b.connect("websocket", UPGRADE)
+        await peer.read_until(b"\r\n\r\n")
+        peer.send(b"\x82\x82\0\0\0\0ab")
+        await peer.read(4)
+        now = snapshot(table)
+        [worker] = now.workers
+        assert (worker.number, worker.pid, worker.generation, worker.state) == (2, os.getpid(), 3, "ready")
+        assert worker.websockets == 1
+        assert worker.connections["websocket"] == 1
+        assert worker.process.memory > 1 << 20
+        peer.send(b"\x88\x82\0\0\0\0\x03\xe8")
+        await peer.read_all()
+        await b.wait(1)
+        now = snapshot(table)
+        assert now.requests("scgi", "2xx") == 3
+        assert now.requests("websocket", "1xx") == 1
+        assert now.total[layout.BYTES_IN] == 12
+        assert now.total[layout.BYTES_OUT] == 15
+        assert now.total[layout.MESSAGES_IN] == now.total[layout.MESSAGES_OUT] == 1
+        assert now.total[layout.CLOSES] == 1
+        assert now.total[layout.ACCEPTED] == 3
+        assert sum(now.durations("scgi")[0]) == 3
+        assert sum(now.total[layout.LAG : layout.LAG + len(layout.LAG_BOUNDS) + 1]) >= 1
+        [worker] = now.workers
+        assert worker.websockets == worker.in_progress == sum(worker.connections.values()) == 0
+        assert worker.beat < 5
+    assert snapshot(table).workers == [], "who has left is seen no more"
+    assert snapshot(table).requests("scgi", "2xx") == 3, "what he did is"
+
+
+async def test_the_call_that_runs_now_is_named(table):
+    seen = []
+    seat = table.seat(1)
+    seat.begin(1)
+
+    def app(*args):
+        seen.append(snapshot(table).workers[0])
+        args[-1].send("")
+
+    with bench(app, observer=Recorder(seat, 0.5)) as b:
+        for target in ("/short", "/" + "long" * 100, "/a%00b?q"):
+            _, peer = b.connect("scgi", request(target=target))
+            await peer.read_all()
+    assert [it.call for it in seen[:2]] == ["GET /short", ("GET /" + "long" * 100)[: layout.CALL_SIZE]]
+    assert all(it.running >= 0 and it.in_progress == 1 for it in seen)
+
+
+@pytest.mark.parametrize(
+    ("status", "name"), [(200, "2xx"), (302, "3xx"), (404, "4xx"), (500, "5xx"), (999, "5xx"), (499, "499")]
+)
+async def test_classes_of_status(table, status, name):
+    recorder = Recorder(table.seat(1), 0.5)
+
+    def app(*args):
+        args[-1].send_status(status)
+        args[-1].send("")
+
+    with bench(app, observer=recorder) as b:
+        _, peer = b.connect("scgi", request())
+        await peer.read_all()
+    assert snapshot(table).requests("scgi", name) == 1
+
+
+def test_buckets():
+    assert [bucket(layout.BOUNDS, it) for it in (0, 0.0005, 0.00051, 10, 10.1, 1e9)] == [0, 0, 1, 13, 14, 14]
+
+
+def test_a_seat_that_is_given_up_is_not_forgotten(table):
+    for number in (1, 2):
+        seat = table.seat(number)
+        seat.begin(100 + number)
+        seat.words[layout.REQUESTS + 1] = number * 10
+        seat.words[layout.DURATIONS] = (1 << 63) - 1  # no sum of seats may carry into its neighbour
+    before = snapshot(table)
+    table.fold(2)
+    after = snapshot(table)
+    assert before.requests("scgi", "2xx") == after.requests("scgi", "2xx") == 30
+    assert [worker.number for worker in after.workers] == [1]
+
+
+def test_the_header(table):
+    table.set_text(layout.NAME_TEXT, "böard:app" * 100)
+    table.words[layout.H_WANTED] = 3
+    table.count_exit("memory")
+    table.reload("running")
+    assert snapshot(table).reload_state == "running"
+    table.reload("failed", "no module named nothing")
+    now = as_json(snapshot(table))
+    assert now["name"].startswith("böard:app")
+    assert now["wanted"] == 3
+    assert now["exits"]["memory"] == 1
+    assert now["reload"] == {"state": "failed", "words": "no module named nothing"}
+    assert not now["ready"]
+
+
+def test_it_can_be_found_and_is_sealed(table):
+    path = table_of(os.getpid())
+    assert path
+    assert os.getpid() in find()
+    with opened(path) as reader:
+        assert reader.snapshot().pid == os.getpid()
+    for change in (0, 1 << 30):
+        with pytest.raises(PermissionError):
+            os.ftruncate(table.fd, change)
+
+
+def test_a_table_of_another_version_is_refused_in_words(table):
+    table.words[layout.H_VERSION] = 99
+    with pytest.raises(ValueError, match="layout 99, this program reads 1: use the one that is installed"):
+        Reader(table.fd)
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(8192))
+    with open(tmp_path / "file", "rb") as file, pytest.raises(ValueError, match="no table"):
+        Reader(file.fileno())
+
+
+def test_the_text_for_prometheus(table):
+    seat = table.seat(1)
+    seat.begin(os.getpid())
+    seat.words[layout.DURATIONS : layout.DURATIONS + 3] = memoryview(
+        bytes([5, *[0] * 7, 3, *[0] * 7, 1, *[0] * 7])
+    ).cast("Q")
+    text = exposition(snapshot(table))
+    counts = re.findall(r'_bucket\{protocol="scgi",le="[^"]+"\} (\d+)', text)
+    assert counts == ["5", "8"] + ["9"] * 13, "buckets hold what is below them"
+    assert 'ssgi_request_duration_seconds_count{protocol="scgi"} 9' in text
+    names = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert all(name.endswith("_total") == (kind == "counter") for name, kind in names)
+    assert text.count("# HELP") == len(names)
+
+
+def test_sixty_four_seats_are_read_at_once():
+    """How long it takes is a row of the figures in docs/observability.md."""
+    fd = create(64)
+    table = Table(fd)
+    for number in range(1, 65):
+        table.seat(number).begin(os.getpid())
+        table.seat(number).words[layout.REQUESTS] = number
+    assert snapshot(table).requests("scgi", "1xx") == sum(range(65))
+    os.close(fd)
