@@ -110,4 +110,7 @@ def _after_in_child() -> None:
     signals.clear()
     _unblock()
     for give_up, _ in holders:
-        give_up()
+        try:
+            give_up()
+        except Exception:
+            traceback.print_exc()  # the others give up theirs all the same

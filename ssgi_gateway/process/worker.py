@@ -177,10 +177,6 @@ class WorkerControl(Control):
         served = (self._application.http, self._application.websocket)
         self._channel.send("ready", *("1" if it is not None else "0" for it in served), *self._names)
 
-    def abandon(self) -> None:
-        super().abandon()
-        self._channel.close()
-
     def give_up(self, why: str) -> None:
         """Ask to be replaced."""
         if why == "stuck":

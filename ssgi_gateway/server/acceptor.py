@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,7 +119,8 @@ class Acceptor:
     def abandon(self) -> None:
         """In a forked child: give up the copy of the listener."""
         self._accepting = False
-        self.listener.close()
+        with contextlib.suppress(OSError):
+            self.listener.close()
 
     def _accept(self) -> int:
         """The descriptor of the next connection; -1 when there is none, or none can be had."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -112,8 +113,9 @@ class Control:
 
     def abandon(self) -> None:
         """In a forked child: close the descriptors that this control has. Called by ``serve``."""
-        for end in self.adoption or ():
-            end.close()
+        for fd in self.private:
+            os.close(fd)
+        self.private = []
 
     async def stopped(self) -> None:
         """Wait for ``stop``. Called by ``serve``."""

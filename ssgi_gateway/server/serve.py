@@ -18,7 +18,6 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.sink import Sink
 from ssgi_gateway.observe.table import Seat, own_table
 from ssgi_gateway.server.control import Control
-from ssgi_gateway.server.forks import close_in_children
 
 from ..observe.access_log import FIELDS, AccessLog
 from ..observe.hooks import HookObserver
@@ -133,12 +132,12 @@ def own_seat(settings: Settings, control: Control) -> Seat | None:
 
 def abandon(gateway: Gateway, acceptors: Sequence[Acceptor], control: Control) -> None:
     """In a forked child: give up what is the parent's, and let nothing of the event loop go on there."""
-    control.abandon()
+    with contextlib.suppress(RuntimeError):  # in asyncio's debug mode another thread may not say so, nor need it
+        gateway.loop.call_soon(forks.exit_child)
     for acceptor in acceptors:
         acceptor.abandon()
     gateway.abandon()
-    with contextlib.suppress(RuntimeError):  # in asyncio's debug mode another thread may not say so, nor need it
-        gateway.loop.call_soon(forks.exit_child)
+    control.abandon()
 
 
 async def started(application: Application, gateway: Gateway, control: Control) -> bool:
@@ -404,7 +403,6 @@ def run(
             pass
 
     keep_heap()
-    close_in_children([listener.socket for listener in listeners], control.private)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         loop = runner.get_loop()
         application.before_loop(loop)
