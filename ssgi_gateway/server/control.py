@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
