@@ -20,9 +20,9 @@ COMPILED: Final = "build/mirror/"
 """How file names of the compiled build begin: it was compiled there."""
 LINES: Final = 5
 """Source lines before and behind the one that failed."""
-LONGEST: Final = 400
+MAX_TEXT: Final = 400
 """Characters of a value."""
-MOST: Final = 40
+MAX_ROWS: Final = 40
 """Variables of a frame, and frames of a traceback's middle that are shown."""
 
 STYLE: Final = """
@@ -112,13 +112,13 @@ def _chapter(exc: BaseException, words: str) -> str:
 
 
 def _frames(frames: list[tuple[FrameType, int]]) -> str:
-    left_out = max(0, len(frames) - MOST)
+    left_out = max(0, len(frames) - MAX_ROWS)
     if left_out:
-        frames = frames[: MOST // 2] + frames[-MOST // 2 :]
+        frames = frames[: MAX_ROWS // 2] + frames[-MAX_ROWS // 2 :]
     last = len(frames) - 1
     texts = [_frame(frame, line, index == last) for index, (frame, line) in enumerate(frames)]
     if left_out:
-        texts.insert(MOST // 2, f'<p class="soft">{left_out} more</p>')
+        texts.insert(MAX_ROWS // 2, f'<p class="soft">{left_out} more</p>')
     return "".join(texts)
 
 
@@ -161,10 +161,10 @@ def _syntax(exc: SyntaxError) -> str:
 
 def _variables(frame: FrameType) -> str:
     names = [name for name in frame.f_locals if not name.startswith("__")]
-    rows = [f"<tr><td>{_escaped(name)}</td><td>{_value(frame.f_locals[name])}</td></tr>" for name in names[:MOST]]
+    rows = [f"<tr><td>{_escaped(name)}</td><td>{_value(frame.f_locals[name])}</td></tr>" for name in names[:MAX_ROWS]]
     if not rows:
         return ""
-    more = f'<tr><td class="soft">{len(names) - MOST} more</td></tr>' if len(names) > MOST else ""
+    more = f'<tr><td class="soft">{len(names) - MAX_ROWS} more</td></tr>' if len(names) > MAX_ROWS else ""
     return f'<details class="vars"><summary>variables</summary><table>{"".join(rows)}{more}</table></details>'
 
 
@@ -173,7 +173,7 @@ def _value(value: object) -> str:
         text = repr(value)
     except Exception as error:
         text = f"(its repr raised {type(error).__name__})"
-    return _escaped(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
+    return _escaped(text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}...")
 
 
 def _escaped(text: str) -> str:

@@ -22,7 +22,7 @@ __all__ = ["Process", "Reader", "Snapshot", "Worker", "as_json", "find", "opened
 TRIES: Final = 100
 """How often a reading is begun anew because a seat was being folded meanwhile: that takes microseconds."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
-LONGEST_BEAT: Final = 3.0
+MAX_BEAT: Final = 3.0
 """Seconds without a beat after which a worker counts as stuck: six ticks were missed."""
 
 
@@ -106,7 +106,7 @@ class Snapshot:
             number=number,
             pid=pid,
             generation=words[layout.GENERATION],
-            state="stuck" if state == "ready" and silent > LONGEST_BEAT else state,
+            state="stuck" if state == "ready" and silent > MAX_BEAT else state,
             age=max(0.0, time.time() - words[layout.STARTED] / 1e9),
             beat=silent,
             running=max(0, now - since) / 1e9 if since else 0.0,

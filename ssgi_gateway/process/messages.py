@@ -35,7 +35,7 @@ VERSION: Final = "1"
 MAX_WORD: Final = 60000
 """Bytes of a message; a traceback may be longer, and its end says most."""
 
-MOST_DESCRIPTORS: Final = 250
+MAX_DESCRIPTORS: Final = 250
 """SCM_MAX_FD is 253."""
 
 
@@ -69,7 +69,7 @@ class Channel:
             ``None`` when none is waiting; no words at the end of the stream.
         """
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.socket, MAX_WORD * 4, MOST_DESCRIPTORS)
+            data, descriptors, _, _ = socket.recv_fds(self.socket, MAX_WORD * 4, MAX_DESCRIPTORS)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:

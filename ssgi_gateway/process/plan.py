@@ -76,8 +76,9 @@ from ssgi_gateway.process.states import (
     WorkerStuck,
     WorkerWorn,
 )
+from ssgi_gateway.settings.values import MAX_WORKERS
 
-__all__ = ["MOST", "next_due", "plan"]
+__all__ = ["next_due", "plan"]
 
 YOUNG = 10.0
 """A worker that served for less than these seconds died young: the next one is not forked at once."""
@@ -89,8 +90,6 @@ HURRY = 2.0
 """Seconds between "now" and SIGKILL."""
 GOOD = "exit status 0"
 """How a worker ends when nothing went wrong."""
-MOST = 512
-"""Workers."""
 
 
 def plan(state: State, event: Event, now: float) -> tuple[State, list[Action]]:
@@ -327,7 +326,7 @@ class _Work:
         self._want((self.state.wanted or self.state.before_winch) - 1)
 
     def _want(self, wanted: int) -> None:
-        wanted = max(1, min(MOST, wanted))
+        wanted = max(1, min(MAX_WORKERS, wanted))
         self.change(wanted=wanted, before_winch=0)
         self.act(Log("info", f"workers wanted: {wanted}"))
 

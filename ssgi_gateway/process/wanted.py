@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from ssgi_gateway.settings.values import AUTO, MOST_WORKERS
+from ssgi_gateway.settings.values import AUTO, MAX_WORKERS
 
 __all__ = ["cpus", "wanted_workers"]
 
@@ -27,7 +27,7 @@ def cpus(root: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> 
     """
     count = len(os.sched_getaffinity(0))
     quota = _quota(root, membership)
-    return max(1, min(count, MOST_WORKERS, int(quota) if quota >= 1 else 1 if quota else count))
+    return max(1, min(count, MAX_WORKERS, int(quota) if quota >= 1 else 1 if quota else count))
 
 
 def _quota(root: Path, membership: Path) -> float:

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["AUTO", "MOST_WORKERS", "convert", "did_you_mean", "show"]
+__all__ = ["AUTO", "MAX_WORKERS", "convert", "did_you_mean", "show"]
 
 AUTO: Final = -1
 """The number of workers that stands for ``auto``."""
-MOST_WORKERS: Final = 512
+MAX_WORKERS: Final = 512
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TRUE: Final = ("1", "true", "yes", "on")
@@ -103,8 +103,8 @@ def _workers(raw: Any) -> int:
         count = _integer(raw)
     except ValueError:
         raise ValueError(f"{raw!r} is not a number of processes; write a whole number, or auto") from None
-    if not 0 <= count <= MOST_WORKERS:
-        raise ValueError(f"{count} processes cannot be; write 0 to {MOST_WORKERS}, or auto")
+    if not 0 <= count <= MAX_WORKERS:
+        raise ValueError(f"{count} processes cannot be; write 0 to {MAX_WORKERS}, or auto")
     return count
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["call"]
 
-MOST_REDIRECTS = 50
+MAX_REDIRECTS = 50
 IN_MEMORY = 1 << 20
 
 
@@ -210,7 +210,7 @@ class _Call:
         url = self._url
         clock = Clock(given.max_time)
         conversation = self._conversation()
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             status, location = self._exchange(conversation, method, body, url, clock)
             if location is None or not given.location:
                 return STATUS if given.fail and status >= 400 else 0
@@ -227,7 +227,7 @@ class _Call:
                     conversation = self._conversation()
             elif urlsplit(url).netloc not in ("localhost", urlsplit(self._url).netloc):
                 raise CallFailed(REDIRECTS, f"the redirect leads away from this gateway: {url}")
-        raise CallFailed(REDIRECTS, f"more than {MOST_REDIRECTS} redirects")
+        raise CallFailed(REDIRECTS, f"more than {MAX_REDIRECTS} redirects")
 
     def _exchange(
         self, conversation: Conversation, method: str, body: Body, url: str, clock: Clock

@@ -17,7 +17,7 @@ from .events import AnswerEnded, AnswerReceived, BodyArrived, Headers, Informati
 
 __all__ = ["CgiAnswer"]
 
-MOST_HEAD: Final = 65536
+MAX_HEAD: Final = 65536
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(rb"([1-9][0-9]{2})(?:[ \t]|$)")
@@ -73,12 +73,12 @@ class CgiAnswer:
             match = _END.search(buffer, max(0, self._searched - 3))
             if match is None and not buffer.startswith((b"\n", b"\r\n")):
                 self._searched = len(buffer)
-                if len(buffer) > MOST_HEAD:
-                    raise RemoteProtocolError(f"a head without an end within {MOST_HEAD} bytes")
+                if len(buffer) > MAX_HEAD:
+                    raise RemoteProtocolError(f"a head without an end within {MAX_HEAD} bytes")
                 return events
             end, start = (0, 1 + (buffer[0] == 13)) if match is None else (match.start(), match.end())
-            if end > MOST_HEAD:
-                raise RemoteProtocolError(f"a head of more than {MOST_HEAD} bytes")
+            if end > MAX_HEAD:
+                raise RemoteProtocolError(f"a head of more than {MAX_HEAD} bytes")
             head = bytes(buffer[:end])
             self.head_size = start
             del buffer[:start]

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["FastcgiClient"]
 
 REQUEST_ID: Final = 1
-MOST_STDERR: Final = 65536
+MAX_STDERR: Final = 65536
 """Bytes of STDERR that are kept; what is more is dropped."""
 
 _STATUS: Final = struct.Struct(">IB3x")
@@ -191,7 +191,7 @@ class FastcgiClient:
             if content and not self._aborted:
                 self._stdout(content, events)
         elif kind == STDERR:
-            self.stderr += content[: MOST_STDERR - len(self.stderr)]
+            self.stderr += content[: MAX_STDERR - len(self.stderr)]
         elif kind == END_REQUEST:
             self._end(content, events)
 

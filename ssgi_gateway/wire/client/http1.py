@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Http1Client"]
 
-MOST_HEAD: Final = 65536
+MAX_HEAD: Final = 65536
 """Bytes of a head, and of trailers."""
-MOST_FIELDS: Final = 256
+MAX_FIELDS: Final = 256
 SMALL_HEAD: Final = 1024
 """Bytes of a head that is worth remembering."""
-MOST_EXTENSION: Final = 4096
+MAX_EXTENSION: Final = 4096
 """Bytes that a chunk may cost beside its data."""
-MOST_INFORMATIONAL: Final = 100
+MAX_INFORMATIONAL: Final = 100
 """1xx answers before the final one; nobody sends more than a few."""
 
 HEAD: Final = 0
@@ -189,11 +189,11 @@ class Http1Client:
             raise RemoteProtocolError(f"this is no HTTP/1 answer: {bytes(buffer[:40])!r}")
         end = buffer.find(b"\r\n\r\n") + 4
         if end < 4:
-            if len(buffer) > MOST_HEAD or b"\n\n" in buffer:
-                raise RemoteProtocolError(f"a head without an end within {MOST_HEAD} bytes")
+            if len(buffer) > MAX_HEAD or b"\n\n" in buffer:
+                raise RemoteProtocolError(f"a head without an end within {MAX_HEAD} bytes")
             return False
-        if end > MOST_HEAD:
-            raise RemoteProtocolError(f"a head of more than {MOST_HEAD} bytes")
+        if end > MAX_HEAD:
+            raise RemoteProtocolError(f"a head of more than {MAX_HEAD} bytes")
         head = bytes(buffer[:end])
         del buffer[:end]
         judge = _judge_again if end <= SMALL_HEAD else _judge
@@ -201,8 +201,8 @@ class Http1Client:
         headers = list(fields)
         if status < 200 and status != 101:
             self._informational += 1
-            if self._informational > MOST_INFORMATIONAL:
-                raise RemoteProtocolError(f"more than {MOST_INFORMATIONAL} informational answers")
+            if self._informational > MAX_INFORMATIONAL:
+                raise RemoteProtocolError(f"more than {MAX_INFORMATIONAL} informational answers")
             events.append(InformationalReceived(status, headers))
             return True
         self.keep = self.keep and keep
@@ -224,7 +224,7 @@ class Http1Client:
             return False, False
         if chunked:
             self._state = CHUNKED
-            self._overhead = MOST_HEAD
+            self._overhead = MAX_HEAD
         elif length > 0:
             self._state = LENGTH
             self._left = length
@@ -240,9 +240,9 @@ class Http1Client:
         assert parser is not None
         pieces, chunks = parser.read_chunks(data)
         size = sum(map(len, pieces))
-        self._overhead += MOST_EXTENSION * chunks - (len(data) - size)
+        self._overhead += MAX_EXTENSION * chunks - (len(data) - size)
         if self._overhead < 0:
-            raise RemoteProtocolError(f"chunk extensions or trailers of more than {MOST_EXTENSION} bytes")
+            raise RemoteProtocolError(f"chunk extensions or trailers of more than {MAX_EXTENSION} bytes")
         if pieces:
             events.append(BodyArrived(pieces[0] if len(pieces) == 1 else b"".join(pieces)))
         if parser.trailers is not None:
@@ -272,8 +272,8 @@ def _judge(head: bytes, make_parser: Callable[[str], Parser]) -> _Judged:
     """
     if _BAD_HEAD.search(head):
         raise RemoteProtocolError("a bare CR or LF, a folded line or a control character in a head")
-    if head.count(b"\r\n") > MOST_FIELDS + 2:
-        raise RemoteProtocolError(f"a head of more than {MOST_FIELDS} fields")
+    if head.count(b"\r\n") > MAX_FIELDS + 2:
+        raise RemoteProtocolError(f"a head of more than {MAX_FIELDS} fields")
     head, lengths, codings = _settled(head)
     status, version, keep, headers = make_parser("GET").read_head(head)
     length = parse_length(lengths.pop().decode("latin-1")) if lengths else -1

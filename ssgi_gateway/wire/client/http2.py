@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["Http2Client", "is_available"]
 
 CONNECTION_WINDOW: Final = 1 << 24
-LARGEST_WINDOW: Final = (1 << 31) - 1
+MAX_WINDOW: Final = (1 << 31) - 1
 DEFAULT_WINDOW: Final = 65535
 OUR_FRAME: Final = 16384
 """The largest frame we take: the default, as nobody sends larger ones."""
-LARGEST_SENT: Final = 65536
-MOST_HEAD: Final = 65536
-MOST_FIELDS: Final = 256
-MOST_CONTINUATIONS: Final = 16
-MOST_ACKS: Final = 100
+MAX_SENT: Final = 65536
+MAX_HEAD: Final = 65536
+MAX_FIELDS: Final = 256
+MAX_CONTINUATIONS: Final = 16
+MAX_ACKS: Final = 100
 """PING and SETTINGS whose answers the peer has not read yet."""
-MOST_EMPTY: Final = 1000
+MAX_EMPTY: Final = 1000
 """DATA frames without data, one after the other."""
-MOST_RESETS: Final = 200
+MAX_RESETS: Final = 200
 """Streams the peer resets in a second."""
 LAST_STREAM: Final = (1 << 31) - 1
 
@@ -63,7 +63,7 @@ def _compression() -> tuple[Any, Any]:
     except ImportError:
         from hpack import Decoder, Encoder
     decoder = Decoder()
-    decoder.max_header_list_size = MOST_HEAD
+    decoder.max_header_list_size = MAX_HEAD
     decoder.max_allowed_table_size = 4096
     return Encoder(), decoder
 
@@ -125,7 +125,7 @@ class Http2Client:
                 {
                     frames.ENABLE_PUSH: 0,
                     frames.INITIAL_WINDOW_SIZE: WINDOW,
-                    frames.MAX_HEADER_LIST_SIZE: MOST_HEAD,
+                    frames.MAX_HEADER_LIST_SIZE: MAX_HEAD,
                 }
             ),
             frames.encode_window_update(0, CONNECTION_WINDOW - DEFAULT_WINDOW),
@@ -167,7 +167,7 @@ class Http2Client:
         stream = self.streams[number] = Http2Stream(number, request.method, self._initial_window)
         end = not request.has_body
         block = self._encoder.encode(_field_section(request))
-        self._out.append(frames.encode_headers(number, block, end, min(self._max_frame, LARGEST_SENT)))
+        self._out.append(frames.encode_headers(number, block, end, min(self._max_frame, MAX_SENT)))
         stream.sent_end = end
         return stream
 
@@ -202,7 +202,7 @@ class Http2Client:
     def _pump(self) -> None:
         """Round robin: a frame of each stream that has something, within both windows."""
         sending = self._sending
-        size = min(self._max_frame, LARGEST_SENT)
+        size = min(self._max_frame, MAX_SENT)
         blocked: list[Http2Stream] = []
         while sending:
             stream = sending.popleft()
@@ -329,8 +329,8 @@ class Http2Client:
             raise _Fault(frames.FLOW_CONTROL_ERROR, "more data than the connection's window")
         end = bool(flags & frames.END_STREAM)
         self._empty = 0 if payload or end else self._empty + 1
-        if self._empty > MOST_EMPTY:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"{MOST_EMPTY} DATA frames without data")
+        if self._empty > MAX_EMPTY:
+            raise _Fault(frames.ENHANCE_YOUR_CALM, f"{MAX_EMPTY} DATA frames without data")
         stream = self._known(number)
         if stream is None or stream.ended:
             self.taken(None, whole)  # of an abandoned stream
@@ -385,8 +385,8 @@ class Http2Client:
             raise _Fault(frames.PROTOCOL_ERROR, "a CONTINUATION of nothing")
         number, first, fragments, count = self._block
         fragments.append(payload)
-        if count == MOST_CONTINUATIONS or sum(map(len, fragments)) > MOST_HEAD:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"a header block of more than {MOST_HEAD} bytes, or too many frames")
+        if count == MAX_CONTINUATIONS or sum(map(len, fragments)) > MAX_HEAD:
+            raise _Fault(frames.ENHANCE_YOUR_CALM, f"a header block of more than {MAX_HEAD} bytes, or too many frames")
         self._block = (number, first, fragments, count + 1)
         if flags & frames.END_HEADERS:
             self._block = None
@@ -403,8 +403,8 @@ class Http2Client:
         stream = self.streams.get(number)
         if stream is None or stream.ended:
             return
-        if len(headers) > MOST_FIELDS + 1:
-            self._malformed(stream, f"more than {MOST_FIELDS} fields", events)
+        if len(headers) > MAX_FIELDS + 1:
+            self._malformed(stream, f"more than {MAX_FIELDS} fields", events)
             return
         end = bool(flags & frames.END_STREAM)
         try:
@@ -443,8 +443,8 @@ class Http2Client:
         if now - self._reset_second >= 1:
             self._reset_second, self._reset_count = now, 0
         self._reset_count += 1
-        if self._reset_count > MOST_RESETS:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"more than {MOST_RESETS} resets in a second")
+        if self._reset_count > MAX_RESETS:
+            raise _Fault(frames.ENHANCE_YOUR_CALM, f"more than {MAX_RESETS} resets in a second")
         if stream is None:
             return
         del self.streams[number]
@@ -462,13 +462,13 @@ class Http2Client:
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
         if number == 0:
             self._send_window += increment
-            if not increment or self._send_window > LARGEST_WINDOW:
+            if not increment or self._send_window > MAX_WINDOW:
                 raise _Fault(frames.FLOW_CONTROL_ERROR, "a WINDOW_UPDATE by nothing, or by too much")
             return
         stream = self._known(number)
         if stream is not None:
             stream.send_window += increment
-            if not increment or stream.send_window > LARGEST_WINDOW:
+            if not increment or stream.send_window > MAX_WINDOW:
                 self._malformed(stream, "a WINDOW_UPDATE by nothing, or by too much", events, frames.FLOW_CONTROL_ERROR)
 
     def _on_settings(self, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
@@ -480,7 +480,7 @@ class Http2Client:
             if key == frames.MAX_CONCURRENT_STREAMS:
                 self.max_streams = value
             elif key == frames.INITIAL_WINDOW_SIZE:
-                if value > LARGEST_WINDOW:
+                if value > MAX_WINDOW:
                     raise _Fault(frames.FLOW_CONTROL_ERROR, "an initial window that is too large")
                 change, self._initial_window = value - self._initial_window, value
                 for stream in self.streams.values():
@@ -507,8 +507,8 @@ class Http2Client:
     def _answer(self, frame: bytes) -> None:
         """What the peer can make us write, however little it reads."""
         self._acks += 1
-        if self._acks > MOST_ACKS:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"more than {MOST_ACKS} PING or SETTINGS at once")
+        if self._acks > MAX_ACKS:
+            raise _Fault(frames.ENHANCE_YOUR_CALM, f"more than {MAX_ACKS} PING or SETTINGS at once")
         self._out.append(frame)
 
     def _on_goaway(self, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:

@@ -14,7 +14,7 @@ __all__ = ["Http2Stream"]
 
 WINDOW: Final = 1 << 20
 """Bytes a peer may send on one stream before the application has taken any."""
-MOST_INFORMATIONAL: Final = 100
+MAX_INFORMATIONAL: Final = 100
 
 _FORBIDDEN: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
@@ -83,7 +83,7 @@ class Http2Stream:
             raise RemoteProtocolError("an answer without a status" if not status else f"a status of {status}")
         if status < 200:
             self._informational += 1
-            if end or self._informational > MOST_INFORMATIONAL:
+            if end or self._informational > MAX_INFORMATIONAL:
                 raise RemoteProtocolError("an informational answer that ends the stream, or too many of them")
             return InformationalReceived(status, fields)
         self.answered = True

@@ -1,7 +1,7 @@
 cimport cython
 
 cdef int SIZE, DATA, DATA_END, TRAILER, ENDED
-cdef Py_ssize_t LONGEST_LINE, OVERHEAD
+cdef Py_ssize_t MAX_LINE, OVERHEAD
 
 
 cdef class ChunkedBody:

@@ -19,7 +19,7 @@ from ssgi_gateway.errors import RemoteProtocolError
 
 __all__ = ["ChunkedBody"]
 
-LONGEST_LINE: Final = 8192
+MAX_LINE: Final = 8192
 """Bytes of a chunk's first line, extensions and all, and of a trailer."""
 OVERHEAD: Final = 65536
 """Bytes of extensions and trailers that are granted to any body; beyond, there may be as many as there are of body."""
@@ -98,11 +98,11 @@ class ChunkedBody:
     def _take_line(self, data: bytes, at: int, end: int) -> int:
         """A line of the framing, which may come in pieces."""
         # The LF alone is looked for, so that one which no CR stands before ends the line as well and is seen.
-        stop = data.find(b"\n", at, min(end, at + LONGEST_LINE))
+        stop = data.find(b"\n", at, min(end, at + MAX_LINE))
         piece = data[at : stop + 1 if stop >= 0 else end]
         line = self._line + piece if self._line else piece
-        if len(line) > LONGEST_LINE:
-            raise RemoteProtocolError(f"a line of a chunked body has more than {LONGEST_LINE} bytes")
+        if len(line) > MAX_LINE:
+            raise RemoteProtocolError(f"a line of a chunked body has more than {MAX_LINE} bytes")
         if stop < 0:
             self._line = line
             return end

@@ -10,7 +10,7 @@ from .head cimport RequestHead1, read_head
 
 cdef int HEAD, BODY, CHUNKS, WHOLE, OVER
 cdef Py_ssize_t MAX_WAITING, MAX_JOINED
-cdef int MOST_EMPTY_LINES
+cdef int MAX_EMPTY_LINES
 cdef RequestEnded ENDED
 cdef bytes CONTINUE, _UPGRADE
 cdef tuple _FORWARDED

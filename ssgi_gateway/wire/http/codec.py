@@ -42,7 +42,7 @@ __all__ = ["HttpCodec", "address_variables"]
 
 MAX_WAITING: Final = 65536
 """Bytes that may wait behind a request; above, the connection should not be read."""
-MOST_EMPTY_LINES: Final = 8
+MAX_EMPTY_LINES: Final = 8
 """Empty lines before a request are ignored (RFC 9112 2.2), but not for ever."""
 MAX_JOINED: Final = 16384
 """A body up to this size is copied behind its head: one buffer is cheaper to send than two."""
@@ -63,7 +63,7 @@ _FORWARDED: Final = (
 )  # fmt: skip
 
 _lines: dict[str, bytes] = {}  # status lines: an application has few
-_MOST_LINES: Final = 256
+_MAX_LINES: Final = 256
 
 
 class HttpCodec(Codec):
@@ -176,7 +176,7 @@ class HttpCodec(Codec):
         while buffer.startswith(b"\r\n", start):
             start += 2
             self._empty_lines += 1
-            if self._empty_lines > MOST_EMPTY_LINES:
+            if self._empty_lines > MAX_EMPTY_LINES:
                 raise self._over(RequestRejected(400, "nothing but empty lines"))
         if start:
             self._buffer = buffer = buffer[start:]
@@ -368,7 +368,7 @@ def status_line(status: int, reason: str) -> bytes:
     line = _lines.get(reason)
     if line is None or line[9:12] != b"%d" % status:
         line = f"HTTP/1.1 {status} {reason}\r\n".encode("latin-1")
-        if len(_lines) >= _MOST_LINES:
+        if len(_lines) >= _MAX_LINES:
             _lines.clear()
         _lines[reason] = line
     return line

@@ -32,7 +32,7 @@ __all__ = ["CHUNKED", "RequestHead1", "interpret", "netstring", "read_head"]
 CHUNKED: Final = -1
 """The length of a body that says itself where it ends."""
 
-MOST_DIGITS: Final = 18
+MAX_DIGITS: Final = 18
 """Of a Content-Length: an exabyte, and within 63 bits."""
 
 _control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -182,7 +182,7 @@ def body_length(fields: dict[bytes, bytes], minor: int) -> int:
         return CHUNKED
     if length is None:
         return 0
-    if not length.isdigit() or len(length) > MOST_DIGITS:
+    if not length.isdigit() or len(length) > MAX_DIGITS:
         raise RequestRejected(400, f"Content-Length is {length[:40]!r}")
     return int(length)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssgi_gateway.process import states
-from ssgi_gateway.process.plan import MOST, next_due, plan
+from ssgi_gateway.process.plan import next_due, plan
 from ssgi_gateway.process.states import (
     Check,
     Exec,
@@ -46,6 +46,7 @@ from ssgi_gateway.process.states import (
     WorkerStuck,
     WorkerWorn,
 )  # fmt: skip
+from ssgi_gateway.settings.values import MAX_WORKERS
 
 
 class Actions(list):
@@ -345,9 +346,9 @@ def test_more_and_fewer(world):
         world.hear(Ttou())
     world.settle()
     assert len(world.ready()) == 1
-    world.state = world.state._replace(wanted=MOST)
+    world.state = world.state._replace(wanted=MAX_WORKERS)
     world.hear(Ttin())
-    assert world.state.wanted == MOST
+    assert world.state.wanted == MAX_WORKERS
 
 
 @pytest.mark.parametrize("event", [Ttin(), Hup(2, Limits())])
