@@ -64,6 +64,7 @@ async def handlers_ended():
     def is_handler(task):
         return any(word in task.get_coro().__qualname__ for word in ("handle", "_accept_connection"))
 
+    await asyncio.sleep(0)  # what has connected is accepted
     while any(map(is_handler, asyncio.all_tasks())):  # noqa: ASYNC110 - tasks of asyncio's own
         await asyncio.sleep(0)
 
@@ -99,5 +100,5 @@ async def raw_server(behaviour):
     try:
         yield port
     finally:
+        await handlers_ended()  # asyncio's server does not like to be closed while it accepts
         server.close()
-        await handlers_ended()

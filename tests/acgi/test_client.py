@@ -49,8 +49,8 @@ class Scripted:
         return f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
 
     async def __aexit__(self, *_):
-        self.server.close()
         await handlers_ended()
+        self.server.close()
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
