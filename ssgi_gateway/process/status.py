@@ -193,12 +193,24 @@ def main() -> int:
 
 
 def import_all() -> None:
-    """What is needed later on, for nobody may perhaps not read it."""
+    """What is needed later on, for nobody may perhaps not read it: all that is imported where it is first used."""
     from ssgi_gateway import engine
     from ssgi_gateway.observe import status_page
+    from ssgi_gateway.wire.websocket import handshake
 
-    for name in ("observe.exposition", "observe.reading", "wire.forwarded", "wire.http.head", "wire.http1"):
+    for name in (
+        "observe.exposition",
+        "observe.reading",
+        "wire.websocket.deflate",
+        "wire.forwarded",
+        "wire.hints",
+        "wire.http.head",
+        "wire.http1",
+    ):
         importlib.import_module(f"ssgi_gateway.{name}")
+    for name in ("base64", "concurrent.futures.thread", "hashlib", "linecache", "traceback", "unicodedata", "zlib"):
+        importlib.import_module(name)
+    handshake.accept_token("dGhlIHNhbXBsZSBub25jZQ==")
     engine.module("wire.http.codec", "auto")
     engine.module("server.serve", "auto").loop_factory()
     status_page.page()
