@@ -214,6 +214,8 @@ def request(method: str = "GET", target: str = "/", body: bytes = b"", length: i
         "REQUEST_METHOD": method,
         "REQUEST_URI": target,
         "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_PORT": "80",  # without these two a line in the log says that the web server forgot them
+        "REMOTE_ADDR": "192.0.2.1",
     } | more
     block = "".join(f"{name}\0{value}\0" for name, value in variables.items()).encode("latin-1")
     return b"%d:%b,%b" % (len(block), block, body)

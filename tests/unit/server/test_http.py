@@ -20,8 +20,8 @@ FAILURE_PAGE = b"Internal Server Error\n"
 ROOM = 16384
 BIG = bytes(range(256)) * 16384  # 4 MiB
 
-GET = {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/"}
-POST = {b"REQUEST_METHOD": b"POST", b"REQUEST_URI": b"/"}
+GET = {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/", b"SERVER_PORT": b"80", b"REMOTE_ADDR": b"192.0.2.1"}
+POST = {**GET, b"REQUEST_METHOD": b"POST"}
 
 
 def fastcgi(*body: bytes, variables: dict[bytes, bytes] = GET, kept: bool = True, request_id: int = 1) -> bytes:
