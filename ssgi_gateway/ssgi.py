@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 SSGI_VERSION = "1.0"
-"""What ``SSGIFramework.get_supported`` is told under the name ``"ssgi"``."""
+"""What ``SSGIFramework.get_supported`` is given under the name ``"ssgi"``."""
 
 T = TypeVar("T")
 
@@ -243,7 +243,7 @@ class SSGIHttpResponse(Protocol):
     def run_async(self, handler: Callable[..., Coroutine[Any, Any, T]] | Awaitable[T], *args: Any) -> asyncio.Task[T]:
         """Run a coroutine function with ``args``, or an awaitable, beside the call; the request lives at least as long.
 
-        The server keeps a strong reference and logs a failure nobody looked at.
+        The server keeps a strong reference and logs a failure that was not retrieved.
         """
         ...
 

@@ -7,7 +7,7 @@
     ()                at the end: the attribute is a factory, which is called; its result is used
     (1, root="/x")    the same, with arguments: Python's literals, positional and by name
 
-Whoever mistypes one of these is told what was looked for, where, and what there is instead. A module that is not
+The error for a mistyped one says what was looked for, where, and what there is instead. A module that is not
 there and a module that fails while it is imported are different mistakes, and the second one shows its own traceback,
 without this project's frames. This module does not know what an application is.
 """
@@ -35,7 +35,7 @@ _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _IMPORT_STRING = re.compile(rf"(?P<module>{_NAME}):(?P<attribute>{_NAME})(?P<call>\(.*\))?", re.DOTALL)
 
 _OWN_FRAMES = (os.path.dirname(__file__), importlib.__file__, "<frozen importlib")
-"""Frames that tell nobody anything: this package's and the import machinery's."""
+"""Frames that explain nothing: this package's and the import machinery's."""
 
 
 def load(import_string: str, directory: str | os.PathLike[str] | None = None, pythonpath: Sequence[str] = ()) -> Any:

@@ -40,7 +40,7 @@ class Interface(NamedTuple):
     """One interface that applications may have.
 
     Args:
-        version: what ``get_supported`` is told.
+        version: what ``get_supported`` is given.
         adapt: turns an application of this interface into an SSGI callable; raises ``ConfigurationError``.
         protocols: which of ``http`` and ``websockets`` it can serve.
     """

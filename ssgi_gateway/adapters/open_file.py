@@ -1,7 +1,7 @@
 """A file that is going to be an answer, and whose descriptor is ours.
 
 Whatever happens to the answer, the descriptor is given back with the object at the latest: a task that is cancelled
-before it has begun runs no ``finally``, and what a thread opens for somebody who no longer waits has no other owner.
+before it has begun runs no ``finally``, and what a thread opens for a caller that no longer waits has no other owner.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which interface an application has, told by its shape.
+"""Which interface an application has, judged by its shape.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The command line for whoever needs help with it: ``--help``, ``--version``, mistakes.
+"""The command line for those who need help with it: ``--help``, ``--version``, mistakes.
 
 It has no option of its own but ``--version``; those of ``serve`` are the settings (``settings.sources.add_options``).
 Command lines with nothing to say about are read by ``settings.sources.plain_words``, and this module is not loaded.
@@ -124,7 +124,7 @@ def read(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespac
 
 
 def _refuse(unknown: list[str], parser: argparse.ArgumentParser) -> NoReturn:
-    """Name the first option that nobody knows and what is like it; its value may have been left over, too."""
+    """Name the first unknown option and what is like it; its value may have been left over, too."""
     wrong = next((word for word in unknown if word.startswith("-")), None)
     if wrong is None:
         parser.error(f"{unknown[0]!r} is one argument too many")

@@ -134,7 +134,7 @@ def _print_banner(settings: Settings, urls: list[str], opened: list[Any], folder
 
 
 def _open(url: str) -> None:
-    """A browser, which nobody waits for."""
+    """A browser, without waiting for it."""
     with contextlib.suppress(OSError):
         subprocess.Popen(
             [sys.executable, "-m", "webbrowser", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

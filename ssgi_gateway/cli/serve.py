@@ -30,7 +30,7 @@ __all__ = ["parse", "serve"]
 
 def serve(words: list[str]) -> int:
     """``ssgi-gateway serve``; ``words`` are the arguments behind it."""
-    # Until somebody has handlers of his own SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
+    # Until there are other handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = parse(words)
     for warning in unknown_variables(os.environ):

@@ -214,7 +214,7 @@ class Pool:
         self.pid = os.getpid()
         self.opener: Callable[[ClientReactor, str], Any] | None = None
 
-    # -- the books -------------------------------------------------------------------------------------------------
+    # -- accounting ------------------------------------------------------------------------------------------------
 
     @property
     def open(self) -> int:

@@ -1,7 +1,7 @@
 """Awaitables an application may ignore at no cost.
 
 ``send`` is called once for most requests and its result is thrown away by nearly all of them: so what it returns
-is a constant, and the future behind "when the peer can take more" is made only when somebody awaits it.
+is a constant, and the future behind "when the peer can take more" is made only when it is awaited.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Exchange:
         except BaseException as exc:
             self.fail(exc)  # sys.exit() as well: a request does not end the server
             return
-        # From here on a task that ends may find that nobody is left to answer.
+        # From here on the end of a task may leave nothing that could answer.
         self._called = True
         if is_pending(result):
             self.supervise(result, None, context)
@@ -210,7 +210,7 @@ class Exchange:
         self._deadline = None
         self.cancel()
 
-    # -- for whoever has waited too long -------------------------------------------------------------------------
+    # -- deadlines -------------------------------------------------------------------------------------------------
 
     def runs(self, task: Any) -> bool:
         """Whether ``task`` is one of this exchange's."""
@@ -318,7 +318,7 @@ class Exchange:
                 self.answer_failure(task.exception())
 
     def _answer_if_abandoned(self) -> None:
-        """Answer if nobody else can."""
+        """Answer if nothing else can."""
         if self._called and not self._holders:
             self.answer_nothing()
 
@@ -326,7 +326,7 @@ class Exchange:
         if exc is not None:
             forks.fail_child(exc)  # a child that the application has forked is none of ours to serve
         if self.finished() and is_departure(exc):
-            # Reading from a client that left: the application was told and let it pass.
+            # Reading from a client that disconnected: the application got the error and let it pass.
             logger.debug("%s: %s", self.label(), exc)
         else:
             logger.error(
@@ -334,7 +334,7 @@ class Exchange:
             )
 
     def notify(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
-        """Call a handler; its failure is logged and hurts nobody else.
+        """Call a handler; its failure is logged and affects nothing else.
 
         Args:
             handler: sync or async.

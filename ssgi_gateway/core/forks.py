@@ -1,4 +1,4 @@
-"""What a child that somebody forks must not have of this process.
+"""What a forked child must not keep of this process.
 
 Applications fork: ``multiprocessing``, the first job of a ``ProcessPoolExecutor``, ``os.fork`` itself. The child gets a
 copy of every descriptor, and as long as it holds one of a connection, that connection does not end for its peer when it

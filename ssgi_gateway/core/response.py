@@ -280,7 +280,7 @@ class HttpResponse(Exchange):
             self.body.abort()
         handlers, self._handlers = self._handlers, None
         if handlers is None:
-            # Nobody asked to be told: then the tasks are told, the way asyncio tells a task.
+            # No handler is registered: then the tasks are cancelled, which is how asyncio ends one.
             self.cancel()
         else:
             for handler, args, context in handlers:
@@ -347,7 +347,7 @@ class HttpResponse(Exchange):
         return self._head
 
     def _commit(self, size: int, has_more: bool) -> ResponseHead:
-        """Fix the head; a whole answer gets its Content-Length, so that a cut can be told from an end."""
+        """Fix the head; a whole answer gets its Content-Length, so that a truncated answer can be recognized."""
         head = self._response_head()
         status = head.status
         # RFC 9110 6.4.1: no content for HEAD, 204 and 304.
@@ -412,7 +412,7 @@ class HttpResponse(Exchange):
             self._state = ENDED
             self._handlers = None
             if self.body is not None:
-                self.body.abort()  # what has not come yet will not be kept: whoever waits for it has waited enough
+                self.body.abort()  # what has not arrived will not be kept; readers that wait for it get an error
         if self._suppressed:
             data = None
         return self.channel.write(head, data, end)

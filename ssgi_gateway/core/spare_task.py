@@ -4,7 +4,7 @@ An ``async def`` application that answers without waiting has no use for a task 
 ``asyncio.current_task()`` has to be one. To make a task is a good part of what a small ASGI request costs. So one is
 made in advance. It is the current task while a coroutine takes its first step. If that is the coroutine's last, the
 task is lent to the next one. If the coroutine waits, the task takes it over where it stands, and is from then on its
-task, as it was before: whoever asked for the current task in the first step has the right one.
+task, as it was before: code that asked for the current task in the first step has the right one.
 
 Nothing of asyncio is replaced for that. The task is made as any other, by its class, on its loop, and its coroutine is
 a ``Relay``. The relay waits by asyncio's protocol for futures that are not its own ("Extending", Futures): it is what
@@ -37,7 +37,7 @@ EXITED: Final = "the application called sys.exit()"
 
 IDLE: Final = 0  # in reserve
 LENT: Final = 1  # the current task of a coroutine that takes its first step
-TAKEN: Final = 2  # the coroutine waits for something; the task has not been told yet
+TAKEN: Final = 2  # the coroutine waits for something; not yet reported to the task
 RUNNING: Final = 3  # the task runs the coroutine
 ENDED: Final = 4  # the coroutine has ended; the task has not, or has just
 
@@ -86,11 +86,11 @@ class Relay:
         self.loop = loop
         self.state = IDLE
         self.coroutine: Coroutine[Any, Any, Any] | None = None
-        self.pending: Any = None  # what the coroutine waits for; the task has not been told yet
+        self.pending: Any = None  # what the coroutine waits for; not yet reported to the task
         self.result_: Any = None
         self.error: BaseException | None = None
         self.wakeup: Callable[[Relay], object] | None = None  # the task's callback, while it waits for this
-        self.marked = False  # somebody has set an attribute of the task
+        self.marked = False  # an attribute of the task was set
 
     # -- as a coroutine ------------------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ class Relay:
         """The task asks what it waited for: nothing, it goes on by ``send``."""
 
     def cancel(self, msg: Any = None) -> bool:
-        """The task was cancelled by the coroutine's first step: it will be told when it goes on."""
+        """The task was cancelled by the coroutine's first step, and gets the CancelledError when it goes on."""
         return False
 
 

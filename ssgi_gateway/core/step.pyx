@@ -1,6 +1,6 @@
 """Running a coroutine without a task: the compiled twin of ``step.py``.
 
-``coroutine.send`` tells of the end by an exception, which is a tenth of what a small ASGI request costs. C can ask
+``coroutine.send`` reports the end by an exception, which is a tenth of what a small ASGI request costs. C can ask
 without one.
 """
 

@@ -64,7 +64,7 @@ class TaskScope:
         done: Callable[[asyncio.Task[Any]], object],
         context: Context | None = None,
     ) -> asyncio.Task[Any] | None:
-        """As ``spawn``, where nobody wants the task of what ends at once.
+        """As ``spawn``, without a task for what ends at once.
 
         Returns:
             The task; ``None`` if ``awaitable`` has ended already, and then ``done`` is not called.

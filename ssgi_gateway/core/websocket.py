@@ -73,7 +73,7 @@ class WebSocket(Exchange):
         self._queue_limit = queue_limit
         self._queue_size = queue_size
         self._queued = 0  # bytes of memory that the queue's messages take
-        self._stopped = False  # the server was told that no more messages can be taken
+        self._stopped = False  # the server has stopped reading, because no more messages can be taken
         self._taker: Any = None
         self._receiver: Any = None
         self._args: tuple[Any, ...] = ()
@@ -322,7 +322,7 @@ class WebSocket(Exchange):
         self.ended(1006, "")
 
     def hurry(self, waiting: bool) -> None:
-        """Refuse an upgrade about which nobody has decided; what is open is closed by its protocol."""
+        """Refuse an upgrade that is still pending; an open WebSocket is closed by its protocol."""
         if waiting and self.status is PENDING:
             self.reject(503, None, [("Retry-After", "1")])
             self.cancel()
@@ -336,7 +336,7 @@ class WebSocket(Exchange):
             task.cancel()
 
     def answer_nothing(self) -> None:
-        """A pending WebSocket that nobody can answer any more is refused."""
+        """Refuse a pending WebSocket that cannot be answered any more."""
         logger.error("%s: the application neither accepted nor rejected the WebSocket", self.label())
         self.reject(403)
 
@@ -411,7 +411,7 @@ class WebSocket(Exchange):
         self.close(1011)
 
     def fail(self, exc: BaseException | None) -> None:
-        """The call raised: after an accept this ends the connection, for nobody may be left to serve it."""
+        """The call raised: after an accept this ends the connection, because nothing may be left to serve it."""
         self._log(exc)
         if self.status is PENDING or self.status is ACCEPTED:
             self.answer_failure(exc)

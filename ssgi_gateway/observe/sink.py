@@ -51,7 +51,7 @@ class Sink:
         self._waiting: list[bytes] = []  # pieces of whole lines
         self._size = 0
         self.dropped = 0
-        self._complaints = RateLimitedLog(__name__)
+        self._write_errors = RateLimitedLog(__name__)
         self._fd = -1
         self._socket: socket.socket | None = None
         self._piece = FILE_PIECE
@@ -124,7 +124,7 @@ class Sink:
 
     def _drop(self, count: int, why: str) -> None:
         self.dropped += count
-        self._complaints.warning(
+        self._write_errors.warning(
             "dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost", time.monotonic()
         )
 
@@ -140,7 +140,7 @@ class Sink:
             try:
                 fd = self._open()
             except ConfigurationError as error:
-                self._complaints.warning("rotation", f"{error}; the old file stays in use", time.monotonic())
+                self._write_errors.warning("rotation", f"{error}; the old file stays in use", time.monotonic())
                 return
         self.flush()
         self._give_back()

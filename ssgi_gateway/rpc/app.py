@@ -279,7 +279,7 @@ class Swill(Module):
             listener(connection, code)
 
     def forget(self, connection: Connection) -> None:
-        """Take a connection off the books."""
+        """Unregister a connection."""
         self.connections.pop(connection.id, None)
         if connection.has_session:
             self.sessions.release(connection)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .gateway import Gateway
 
 BURST: Final = 64
-"""Connections taken in one turn of the loop; the kernel keeps the others, and tells us again."""
+"""Connections taken in one turn of the loop; the kernel keeps the others and reports them again."""
 
 SHARE: Final = 0.005
 """Seconds of such a turn, after which the others have theirs."""

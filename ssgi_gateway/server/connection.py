@@ -93,7 +93,7 @@ class Connection:
         self._flushed: list[asyncio.Future[bool]] | None = None
 
     def opened(self, spoken: str) -> None:
-        """Tell whoever looks that there is a connection which speaks ``spoken``; its end is told by ``close``."""
+        """Report a connection of the protocol ``spoken`` to the observer; ``close`` reports its end."""
         if self.reactor.observer is not None:
             self.spoken = spoken
             self.reactor.observer.connection_opened(spoken)
@@ -141,7 +141,7 @@ class Connection:
         """Read all there is: the kernel has reported an error, and it does so once.
 
         What arrived before the error comes first, and the error only when that was read. uvloop (as libuv) calls the
-        reader once and then ends the registration: who reads once after an error, as after anything else, never hears
+        reader once and then ends the registration: one read after an error, as after anything else, would never learn
         of the peer's end.
         """
         while self.state != CLOSED and self._reading and self._read():
@@ -163,7 +163,7 @@ class Connection:
         self._resting = False
 
     def start_reading(self) -> None:
-        """Be told when something arrives."""
+        """Call ``on_readable`` when something arrives."""
         if not self._reading and self.state != CLOSED:
             self.register()
             self._reading = True
@@ -179,7 +179,7 @@ class Connection:
 
     @property
     def paused(self) -> bool:
-        """Whether the peer's leaving would go unseen because nobody reads."""
+        """Whether the end of the connection would go unnoticed because it is not read."""
         return self._registered and not self._reading and self.state == OPEN
 
     def register(self) -> None:

@@ -1,4 +1,4 @@
-"""What whoever started a server tells it, and what he hears of it.
+"""How the code that started a server controls it, and what the server reports to it.
 
 ``serve`` runs until ``stop`` was called. A process that serves alone needs nothing else; a worker among others has a
 subclass (``process.worker``), whose listeners are everybody's.

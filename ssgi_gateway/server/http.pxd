@@ -61,4 +61,4 @@ cdef class HttpProtocol(Protocol):
     @cython.locals(gateway=Gateway)
     cdef object _update_interest(self)
     cdef object _refuse(self, object refusal)
-    cdef object _complain(self, str kind, str message)
+    cdef object _log_peer_error(self, str kind, str message)

@@ -137,10 +137,12 @@ class HttpProtocol(Protocol):
         gateway = self.gateway
         if self._exchange is None:
             if self._phase == HEAD:
-                self._complain("slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s")
+                self._log_peer_error(
+                    "slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s"
+                )
             self.connection.finish(False)
         elif self._body is not None and self._body.wanted:
-            self._complain("slow body", f"nothing of a request's body came for {gateway.body_timeout:.0f} s")
+            self._log_peer_error("slow body", f"nothing of a request's body came for {gateway.body_timeout:.0f} s")
             self.connection.lost()
 
     def shut_down(self) -> None:
@@ -187,7 +189,7 @@ class HttpProtocol(Protocol):
                 self._refuse(refusal)
                 refused = self.connection.protocol is self and self.connection.state == OPEN
             except RemoteProtocolError as error:
-                self._complain("protocol error", str(error))
+                self._log_peer_error("protocol error", str(error))
                 if self.gateway.observer is not None:
                     self.gateway.observer.protocol_error(self.codec.protocol)
                 self._flush()
@@ -244,7 +246,7 @@ class HttpProtocol(Protocol):
     def _body_received(self, data: bytes) -> None:
         body = self._body
         if body is None or (self._exchange is None and self._head is None):
-            return  # answered early: nobody will read this
+            return  # answered early: this will not be read
         limit = self.gateway.max_body_size
         if limit and body.received + len(data) > limit:
             raise RequestRejected(413, f"the request's body is longer than the limit of {limit} bytes")
@@ -338,7 +340,7 @@ class HttpProtocol(Protocol):
         software = "" if exchange is None else exchange.request.variables.get("SERVER_SOFTWARE", "")
         problem = head_limit(software, self.codec.protocol, self.codec.head_size)
         if problem:
-            self._complain("big head", f"a response's head has {self.codec.head_size} bytes; {problem}")
+            self._log_peer_error("big head", f"a response's head has {self.codec.head_size} bytes; {problem}")
 
     def offload_file(self, fd: int) -> tuple[str, str] | None:
         found: tuple[str, str] | None = self.gateway.offload.header_for(fd)
@@ -399,7 +401,7 @@ class HttpProtocol(Protocol):
     # -- between and after exchanges -----------------------------------------------------------------------------
 
     def _release(self, status: int) -> Exchange | None:
-        """The exchange is over: forget it, and tell of it where somebody looks.
+        """The exchange is over: release it, and report it to the observer if there is one.
 
         Args:
             status: what was answered for the application; 0 where it answered itself.
@@ -416,7 +418,7 @@ class HttpProtocol(Protocol):
         """The answer is complete: the connection is kept, or closed once everything has left it."""
         body, self._body = self._body, None
         if body is not None:
-            body.abort()  # what has not arrived by now never will; who still waits for it is told
+            body.abort()  # what has not arrived by now never will; readers get an error
         keep = self.codec.finish()
         output = self.codec.take_output()  # an abort's end mark
         if output:
@@ -449,7 +451,7 @@ class HttpProtocol(Protocol):
         self.gateway.loop.call_soon(self.gateway.adoption.pass_on, self.connection)  # type: ignore[union-attr]  # looked
 
     def _update_interest(self) -> None:
-        """Nothing more can be done now: say what is waited for, and read only if somebody wants it."""
+        """Nothing more can be done now: set the deadline for what is waited for, and read only if it is wanted."""
         connection = self.connection
         if connection.protocol is not self or connection.state != OPEN:
             return
@@ -487,7 +489,7 @@ class HttpProtocol(Protocol):
 
     def _refuse(self, refusal: RequestRejected) -> None:
         """Answer for the application: the request cannot be served and never reached it, or grew too long."""
-        self._complain("refused request", f"{refusal.status}: {refusal.message}")
+        self._log_peer_error("refused request", f"{refusal.status}: {refusal.message}")
         if refusal.status < 500 and self.gateway.observer is not None:
             self.gateway.observer.protocol_error(self.codec.protocol)
         self._head = None
@@ -511,5 +513,5 @@ class HttpProtocol(Protocol):
             # A kept FastCGI connection stays: nginx may send its next request there before it sees a close.
             self._end()
 
-    def _complain(self, kind: str, message: str) -> None:
+    def _log_peer_error(self, kind: str, message: str) -> None:
         self.gateway.log_peer_error(kind, f"{self.codec.protocol}{self.connection.peer_label()}: {message}")

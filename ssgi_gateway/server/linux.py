@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["HALF_CLOSED", "path_of", "peer_pid", "stream_socket"]
 
 HALF_CLOSED: Final = select.POLLRDHUP
-"""What poll(2) is asked for, to hear of a peer that has closed its sending side while nobody reads."""
+"""What poll(2) is asked for, to learn that a peer has closed its sending side while its connection is not read."""
 
 
 def stream_socket(family: int) -> socket.socket:

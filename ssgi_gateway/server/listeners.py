@@ -6,10 +6,10 @@
     127.0.0.1:9000       localhost:9000    TCP, IPv4 or a name; port 0 lets the kernel choose
     [::1]:9000           [::]:9000         TCP, IPv6 only, as in nginx
     :9000                                  TCP on every address, IPv6 and IPv4
-    fd:3                                   a listening socket that somebody opened for us
+    fd:3                                   a listening socket that was inherited
 
 A unix socket is created with its final permissions, given to its owner, and only then listens: before that nobody
-can connect. A socket file that nobody serves is replaced, one that is served or is something else never is. Looking
+can connect. A socket file that is not served is replaced, one that is served or is something else never is. Looking
 and replacing happen under a lock on the directory, so that of two servers that start at once one gets the address and
 the other an error. At the end the file is removed if it is still ours. This module does not know what is served.
 """
@@ -50,7 +50,7 @@ class Listener:
         address: where it really listens, the kernel's choice of port included.
         protocol: ``scgi``, ``fastcgi`` or ``websocket``.
         cleanup: removes what the listener has left in the file system; must run before the socket is closed.
-        inherited: somebody else opened it, and may still hold it.
+        inherited: another process opened it, and may still hold it.
     """
 
     __slots__ = ("address", "cleanup", "inherited", "protocol", "socket")

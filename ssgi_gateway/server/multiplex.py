@@ -56,7 +56,7 @@ class Stream(Connection):
         self.init(multiplexer.gateway, -1)
         self.request_id = request_id
         self._multiplexer = multiplexer
-        self._held = False  # nobody wants what arrives
+        self._held = False  # what arrives is not wanted
         self._input: list[bytes] = []
         self._input_size = 0
         self._queue: deque[tuple[list[Any], bool]] = deque()  # writes, and whether there are files in them
@@ -407,7 +407,7 @@ class Multiplexer(Protocol):
         return stream
 
     def _receive_strays(self, data: bytes) -> None:
-        """Management records, the rest of what was answered, and what nobody asked for."""
+        """Management records, the rest of what was answered, and what was not asked for."""
         codec = self._codec
         codec.receive(data)
         while codec.next_event() is not None:

@@ -142,7 +142,7 @@ class Reactor:
             self.sweep()
 
     def sweep(self) -> None:
-        """Look for deadlines that have passed, and for peers that left while nobody was reading."""
+        """Look for deadlines that have passed, and for peers that disconnected while they were not read."""
         now = self.loop.time()
         late = now - self.now - SWEEP
         self.now = now
@@ -174,7 +174,7 @@ class Reactor:
             if not connection.paused:
                 connection.read_on()
             elif events & (select.POLLHUP | select.POLLERR) or not self.half_close:
-                # HALF_CLOSED is a half-close as well: what lies before it must be read first, unless nobody reads on.
+                # HALF_CLOSED is a half-close as well: what lies before it must be read first.
                 connection.lost()
 
     def stop(self) -> None:

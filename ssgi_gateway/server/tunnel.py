@@ -1,4 +1,4 @@
-"""A connection that somebody else reads and writes: a WebSocket library in a thread of a WSGI application.
+"""A connection that is read and written elsewhere: a WebSocket library in a thread of a WSGI application.
 
 Here is what is left to the server: the connection's place among the others, so that limits count it and its peer's
 leaving is seen, and the Close frame of a restart, which goes between two of the library's frames.
@@ -61,10 +61,10 @@ class TunnelProtocol(Protocol):
             gateway.loop.call_soon(self.shut_down)
 
     def data_received(self, data: bytes) -> None:
-        """Not here: nobody reads."""
+        """Not here: this process does not read."""
 
     def eof_received(self) -> None:
-        """Not here: nobody reads."""
+        """Not here: this process does not read."""
 
     def connection_lost(self) -> None:
         self._end(BROKEN)

@@ -2,7 +2,7 @@
 
 Rules:
 
-* Never is a file removed that is not a socket, nor a socket that somebody serves.
+* Never is a file removed that is not a socket, nor a socket that is served.
 * Looking whether a socket is served and replacing it are one step: they happen under a lock (flock(2)), and the new
   socket listens before it is released. The lock is on a file beside the socket that only this user can open, so nobody
   else can hold it; it is removed with the lock. At the end nobody waits for it.
@@ -197,7 +197,7 @@ def _take(lock: str) -> int:
 
 
 def _make_way(path: str) -> None:
-    """Remove a socket that nobody serves.
+    """Remove a socket that is not served.
 
     Raises:
         ConfigurationError: it is served, or no socket.
@@ -216,7 +216,7 @@ def _make_way(path: str) -> None:
 
 
 def _served(path: str) -> str:
-    """Empty if nobody listens on ``path``; otherwise by whom, for a message."""
+    """Empty if ``path`` is not served; otherwise by which process, for a message."""
     with linux.stream_socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)

@@ -1,4 +1,4 @@
-"""A WebSocket's frames on a connection: messages to the application, pings and closes by the book.
+"""A WebSocket's frames on a connection: messages to the application, pings and closes as RFC 6455 has them.
 
 The clock is the server's: one deadline, which means the next ping, the answer to a ping, or the answer to a Close,
 as the state says. What moves in either direction is a sign of life, and the time for an answer begins when the question

@@ -32,7 +32,7 @@ class Field(NamedTuple):
 
     Args:
         default: the first value; immutable.
-        metadata: the documentation, as ``setting`` and ``group`` were told it.
+        metadata: the documentation, as given to ``setting`` and ``group``.
         kind: the type of the value.
     """
 
@@ -259,7 +259,7 @@ LOGS = "logs and metrics"
 
 
 class Settings(Group):
-    """Everything ``ssgi-gateway serve`` can be told."""
+    """Every setting of ``ssgi-gateway serve``."""
 
     app: str = setting(
         "",

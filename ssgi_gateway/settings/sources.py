@@ -63,7 +63,7 @@ class Option(NamedTuple):
         kind: the type of the field.
         default: the first value.
         section: the heading it belongs under.
-        metadata: what ``settings.schema.setting`` was told.
+        metadata: what ``settings.schema.setting`` was given.
     """
 
     path: tuple[str, ...]

@@ -141,7 +141,7 @@ def parse_head(variables: Variables, root_path: str | None = None, started_by_fr
     """Read the variables of a request.
 
     Args:
-        variables: as a codec told them.
+        variables: as a codec reported them.
         root_path: the setting; ``None`` leaves it to the web server.
         started_by_front: see ``find_root_path``.
 

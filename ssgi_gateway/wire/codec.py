@@ -73,7 +73,7 @@ class Codec:
         return [file]
 
     def abort_response(self) -> bytes:
-        """What to write before the connection is closed in the middle of an answer, lest that look whole."""
+        """What to write before closing in the middle of an answer, so that the answer does not look complete."""
         return b""
 
     def take_output(self) -> bytes:

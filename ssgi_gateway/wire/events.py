@@ -1,6 +1,6 @@
 """What the codecs say. One vocabulary for every wire protocol.
 
-An event tells what arrived, in the past tense. ``next_event()`` returns one of these, or ``NEED_DATA``.
+An event says what arrived, in the past tense. ``next_event()`` returns one of these, or ``NEED_DATA``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .cgi import Variables
 
 NEED_DATA: Final = None
-"""Not an event: everything received so far has been told, more bytes are wanted."""
+"""Not an event: everything received so far has been reported, more bytes are wanted."""
 
 
 class Event:

@@ -2,8 +2,8 @@
 
 The rules of this module:
 
-* It is asked only about requests whose peer is trusted. What any client can write is told apart from what the trusted
-  peer wrote by reading each list from its right end, where the nearest server appends.
+* It is asked only about requests whose peer is trusted. What the trusted peer wrote is distinguished from what any
+  client can write by reading each list from its right end, where the nearest server appends.
 * ``X-Forwarded-*`` stands before ``Forwarded``: web servers set the former by habit and pass on the latter unread, so a
   client could write it. A front that sets ``Forwarded`` has to remove the others.
 * Garbage is never believed and never an error. A client address that cannot be read is an unknown one (empty), not the

@@ -6,7 +6,7 @@ A framework's author can offer SSGI without asking anybody to change servers::
     app = ssgi_gateway.adapters.as_asgi(ssgi_app)
 
 Responses and WebSockets are this project's own, over another channel, so that every rule of SSGI holds: what ``send``
-means, when a head is committed, who is told of an abort. What differs is what ASGI cannot say:
+means, when a head is committed, who learns of an abort. What differs is what ASGI cannot say:
 
 * A WebSocket is rejected with a response where the server has ``websocket.http.response``, otherwise with 403.
 * A reason phrase of the application's own is lost.

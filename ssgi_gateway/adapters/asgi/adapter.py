@@ -33,7 +33,7 @@ returns without a response                     500, an error in the log
 returns in the middle of one                   the connection breaks, an error in the log
 is no coroutine function                       the same as returning: 500, or what it did before it returned
 never answers                                  the client waits; once it has left, it may go on
-goes on in the middle of an answer             once the client has left, told, then cancelled
+goes on in the middle of an answer             once the client has disconnected, informed, then cancelled
 is cancelled                                   500 if nothing was sent, else the connection breaks
 raises before the head is out                  500, the traceback in the log
 raises after it                                the connection breaks, the traceback in the log
@@ -61,8 +61,8 @@ raises before it has accepted                  500, the traceback in the log
 raises later                                   closed with 1011, the traceback in the log
 =============================================  ====================================================================
 
-A client that leaves is told, not shot: ``receive`` and ``send`` say so at once, and an application that listens to
-neither is cancelled ``GRACE`` seconds later. Nothing here catches a ``CancelledError``.
+A client that disconnects does not end the application: ``receive`` and ``send`` report it at once, and an application
+that calls neither is cancelled ``GRACE`` seconds later. Nothing here catches a ``CancelledError``.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
 __all__ = ["ASGI_VERSION", "GRACE", "AsgiApplication", "adapt"]
 
 ASGI_VERSION: Final = "2.5"
-"""What ``get_supported`` is told: the version of the HTTP and WebSocket message format."""
+"""What ``get_supported`` is given: the version of the HTTP and WebSocket message format."""
 
 SWALLOWED: Final = (
     "; a middleware may have swallowed http.response.pathsend, which it has to pass on or hide: without "

@@ -219,7 +219,7 @@ class HttpCall:
             raise RuntimeError(f"ASGI: {kind!r} was sent {DUE[self._stage]}")
 
     def _ended(self) -> None:
-        """The response is complete: whoever still waits for the request has waited long enough."""
+        """The response is complete: a ``receive`` that still waits for the request is ended."""
         self._stage = ENDED
         if self._body is not None and not self._body.ended:
             self._body.abort()

@@ -111,7 +111,7 @@ class Lifespan:
         return (f"lifespan.{self._due}.complete", f"lifespan.{self._due}.failed") if self._due else ()
 
     async def _dismiss(self) -> None:
-        """End the application's part; what it still raises was told already, by its ``failed``."""
+        """End the application's part; what it still raises was reported already, by its ``failed``."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

@@ -7,7 +7,7 @@ key                 what it is here
                     it has U+FFFD, because ASGI promises text that can be encoded. ``raw_path`` has the bytes
 ``headers``         byte pairs, names in lower case; what the web server says of its own body framing is not there
 ``client``          ``(host, port)``, port 0 where the web server does not tell it; ``None`` for a unix socket
-``server``          ``(host, port)``, the scheme's own port where none is told; ``(path, None)`` for a unix socket
+``server``          ``(host, port)``, the scheme's own port where none is given; ``(path, None)`` for a unix socket
 ``scheme``          the client's, as the web server in front saw it
 ``state``           a shallow copy of what the lifespan put there, for each request its own
 ``extensions``      what this server implements; ``tls`` when the web server passes TLS variables

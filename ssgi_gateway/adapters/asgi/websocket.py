@@ -77,7 +77,7 @@ class WebSocketCall:
         ws.when_closed(self._ended, (), None)
 
     async def run(self, app: Callable[..., Any], scope: dict[str, Any]) -> None:
-        """Call the application. When it returns, nobody is left to serve the WebSocket."""
+        """Call the application. When it returns, nothing is left to serve the WebSocket."""
         try:
             await app(scope, self.receive, self.send)
         finally:
@@ -195,7 +195,7 @@ class WebSocketCall:
             # where it says goodbye, and not by an error in the middle of a broadcast.
             self._listening = self._waiters is not None and len(self._waiters) > 0 and self._stage == OPEN
             self._wake()
-            if not self._left and self._grace:  # told first, cancelled if it does not care
+            if not self._left and self._grace:  # informed first, cancelled if it does not react
                 self._deadline = self._ws.channel.scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:

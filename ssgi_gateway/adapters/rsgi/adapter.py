@@ -36,7 +36,7 @@ lets an RSGIProtocolClosed through             nothing, if its client has left
 is no coroutine function                       taken: then a response costs no task
 =============================================  ====================================================================
 
-A client that leaves is told, not shot: what the application calls next says so, ``client_disconnect`` resolves, and
+A client that disconnects does not end the application: what it calls next raises, ``client_disconnect`` resolves, and
 an application that asks for neither is cancelled ``GRACE`` seconds later.
 """
 

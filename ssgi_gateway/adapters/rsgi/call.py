@@ -1,6 +1,6 @@
 """One call of an RSGI application: how it is run, and what its end means.
 
-Its coroutine is run as the exchange would run it, and by nobody in between: one that answers without waiting costs no
+Its coroutine is run by the exchange, with nothing in between: one that answers without waiting costs no
 coroutine but its own, and no task.
 """
 
@@ -50,9 +50,9 @@ class RsgiCall:
         if error is None:
             self.complete()
         elif isinstance(error, CancelledError):
-            pass  # the client left, or the server stops: nobody waits for an answer
+            pass  # the client disconnected, or the server stops: no answer is waited for
         elif isinstance(error, RSGIProtocolClosed) and self.gone():
-            # Not caught by the application, and no mistake of it: its client left, and that is how it was told.
+            # Not caught by the application, and no mistake of it: this is how it learns that its client disconnected.
             logger.debug("RSGI: %s", error)
         else:
             raise error

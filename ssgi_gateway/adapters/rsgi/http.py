@@ -203,7 +203,7 @@ class RsgiHttpProtocol(RsgiCall):
         try:
             opened, size, content = await loop.run_in_executor(None, _open, res, file, start, end)
         except OSError as error:
-            # What the client is told is no more than that: the path is the application's secret.
+            # The client gets no more than that: the path is the application's secret.
             logger.warning("RSGI: %s; answered 404", error)
             res.send_status(404)
             res.send_headers([("Content-Type", "text/plain; charset=utf-8")])

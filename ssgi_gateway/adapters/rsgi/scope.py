@@ -1,4 +1,4 @@
-"""``scope``: what an RSGI application is told of a request. Nothing is worked out before it is read."""
+"""``scope``: an RSGI application's view of a request. Nothing is computed before it is read."""
 
 from __future__ import annotations
 

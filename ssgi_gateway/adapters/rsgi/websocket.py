@@ -107,7 +107,7 @@ class RsgiWebSocketProtocol(RsgiCall):
             self._transport.ended(code)
 
     def _cancel(self) -> None:
-        """An application that was told goes on as long as it likes."""
+        """An application that has learned of the end goes on as long as it likes."""
         if self._transport is None or not self._transport.delivered:
             self._ws.cancel()
 
@@ -128,7 +128,7 @@ class WebSocketTransport:
         """The next message. Cancelling this loses none.
 
         Raises:
-            RSGIProtocolClosed: it is over, and that was told, or the connection has broken.
+            RSGIProtocolClosed: it is over, and this was reported before, or the connection has broken.
             RSGIProtocolError: another ``receive`` is waiting.
         """
         message = self._ws.take()
@@ -182,7 +182,7 @@ class WebSocketTransport:
     # -- for the server ------------------------------------------------------------------------------------------
 
     def closed_here(self) -> None:
-        """The application closes: whoever still waits for a message waits in vain."""
+        """The application closes: a ``receive`` that still waits gets an error."""
         self._closing = True
         self.wake()
 

@@ -12,7 +12,7 @@
   (``contextvars``) of its own; what ``write()`` is given then waits in memory, because it cannot be suspended. The
   application does not see the loop: ``asyncio.run`` works, and Django does not take its views for async ones.
 
-The rules that both keep stand in ``call``; what an application is told of a request in ``environ``.
+The rules that both keep stand in ``call``; an application's view of a request in ``environ``.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class ThreadedWsgi:
         call.submit(spool)
 
     async def _collect(self, res: HttpResponse) -> None:
-        """Wait for a body whose length nobody has said: applications take it for none (Django, Bottle, web.py)."""
+        """Wait for a body of unknown length: applications take it for none (Django, Bottle, web.py)."""
         self._submit(res, await collected(res))
 
 

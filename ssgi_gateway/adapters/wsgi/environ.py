@@ -1,4 +1,4 @@
-"""``environ``: what a WSGI application is told of a request (PEP 3333, "environ Variables").
+"""``environ``: a WSGI application's view of a request (PEP 3333, "environ Variables").
 
 It is the web server's variables as they came, without what no application may meet (``wire.variables``), and:
 

@@ -42,7 +42,7 @@ class StreamingInput(io.BufferedIOBase):
     # -- in the worker -------------------------------------------------------------------------------------------
 
     def readable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -10,7 +10,7 @@ A worker goes on as soon as it has posted, and waits only while more than the hi
 yet on its way (PEP 3333: a server "must not delay the transmission of any block"; it may "guarantee that it will
 continue transmission").
 
-A client that leaves is told: reading and writing raise ConnectionAbortedError, iteration stops, ``close()`` is called.
+When a client disconnects, reading and writing raise ConnectionAbortedError, iteration stops, ``close()`` is called.
 """
 
 from __future__ import annotations

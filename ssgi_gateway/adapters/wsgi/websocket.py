@@ -75,7 +75,7 @@ class TunnelSocket(socket.socket):
             super().sendall(data, flags)
 
     def fileno(self) -> int:
-        """As ``socket.fileno``; whoever asks is going to wait for it."""
+        """As ``socket.fileno``; the caller is going to wait for it."""
         self._begin()
         return super().fileno()
 

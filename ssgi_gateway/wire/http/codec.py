@@ -328,7 +328,7 @@ class HttpCodec(Codec):
         fields = head.encode_fields()
         self._started = True
         close = self._last or request is None or not request.keep
-        # What is left of a body that nobody has read cannot be told from the next request.
+        # What is left of an unread body cannot be distinguished from the next request.
         close = close or (end and self._state in (BODY, CHUNKS) and self._left != 0)
         framing = b""
         self._chunked = False

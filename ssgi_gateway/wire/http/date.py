@@ -1,4 +1,4 @@
-"""The ``Date`` header (RFC 9110 6.6.1): one for all connections, written by whoever has a clock."""
+"""The ``Date`` header (RFC 9110 6.6.1): one for all connections, written by the server, which has a clock."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ before the bytes reach it:
 * Bytes behind the body are ignored. Those of a WebSocket follow its 101 (RFC 6455 4.1) and do not come through here.
 
 When the web server closes its side in the middle of the body the client has left, and the same holds for the time
-after it: nginx and Apache say it in no other way. Both are ``RequestAborted``. A refusal is told again for as long as
+after it: nginx and Apache say it in no other way. Both are ``RequestAborted``. A refusal is raised again for as long as
 anyone asks, and nothing after it is read.
 
 sioscgi is GPLv3, unlike this package. It is imported here and nowhere else, and only when a codec is made.
@@ -47,8 +47,8 @@ __all__ = ["TRANSITIONS", "ScgiCodec"]
 # States of a connection.
 IDLE: Final = "IDLE"  # nothing has arrived
 HEAD: Final = "HEAD"  # a part of the head has
-BODY: Final = "BODY"  # the head was told, the body is arriving
-COMPLETE: Final = "COMPLETE"  # the whole request was told
+BODY: Final = "BODY"  # the head was reported, the body is arriving
+COMPLETE: Final = "COMPLETE"  # the whole request was reported
 CLOSED: Final = "CLOSED"  # nothing is read any more
 
 # What moves it from one to the next.

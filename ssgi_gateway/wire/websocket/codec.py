@@ -8,7 +8,7 @@ The rules of this module:
   inflated at a time, however many small compressed ones arrived together.
 * After ``next_event`` look at ``has_output``: the answer to every ping that came before the event is waiting, and goes
   out before the application hears of the event.
-* A ``WebSocketError`` ends reading. ``encode_close(error.code, error.reason)`` is then what the peer should be told.
+* A ``WebSocketError`` ends reading. ``encode_close(error.code, error.reason)`` is then what the peer should receive.
 * After a Close frame, received or sent, nothing but the missing Close is said (RFC 6455 5.5.1).
 
 It does not know of clocks (the server decides when to ping) nor of the handshake, whose module is ``handshake``.

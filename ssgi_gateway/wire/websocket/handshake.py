@@ -7,7 +7,7 @@ The rules of this module:
 * A front may drop ``Connection``, which is hop-by-hop; it is required only of requests that show one at all.
 * An upgrade that comes by a web server which cannot make a tunnel is refused: the browser would get a 101 and then
   nothing. Those that send SERVER_SOFTWARE are known by it.
-* Every refusal is a ``RequestRejected``: its status tells a program, and its words tell a person, what to change.
+* Every refusal is a ``RequestRejected``: its status is for programs, and its words say what to change.
 * Where a header has a grammar, what does not fit the grammar is refused (RFC 6455 9.1), never guessed at. What fits and
   is not for us, such as an unknown extension, is declined in silence.
 """
