@@ -123,7 +123,8 @@ class Attachment:
         recovered: whether nothing since the position asked for is missing.
     """
 
-    def __init__(self, gate: Gate, since: str | None, recalled: Recalled) -> None:
+    def __init__(self, gates: dict[Sink, Sink], gate: Gate, since: str | None, recalled: Recalled) -> None:
+        self._gates = gates
         self.recovered = recalled.recovered
         resumed = since is not None and recalled.recovered
         self.position = since if resumed else f"{recalled.epoch}:{recalled.offset}"
@@ -140,6 +141,8 @@ class Attachment:
             message = gate.waiting.popleft()
             if message.epoch != recalled.epoch or message.offset > recalled.offset:
                 gate.sink.put(message)
+        if self._gates.get(gate.sink) is gate:
+            self._gates[gate.sink] = gate.sink  # from now on without a detour
 
 
 class Broker:
@@ -149,7 +152,7 @@ class Broker:
     """Whether other workers would not hear of what is published here."""
 
     def __init__(self) -> None:
-        self._gates: dict[str, dict[Sink, Gate]] = {}
+        self._gates: dict[str, dict[Sink, Sink]] = {}
         self._last: dict[str, Message] = {}
         self._joining: dict[str, asyncio.Lock] = {}
         self._held: dict[str, list[Message]] = {}
@@ -215,7 +218,7 @@ class Broker:
             except BaseException:
                 await self._remove(topic, sink)
                 raise
-        return Attachment(gate, since, recalled)
+        return Attachment(self._gates.get(topic, {}), gate, since, recalled)
 
     async def detach(self, topic: str, sink: Sink) -> None:
         """Take a subscriber out."""
@@ -245,8 +248,7 @@ class Broker:
 
     def enter(self, topic: str, sink: Sink) -> None:
         """Enter a subscriber while the backend is away: it hears what comes after ``rejoin``."""
-        gate = self._gates.setdefault(topic, {})[sink] = Gate(sink)
-        gate.open = True
+        self._gates.setdefault(topic, {})[sink] = sink
 
     async def rejoin(self) -> None:
         """After a time in which nothing was heard: close the gap of each topic, or end its subscriptions.

@@ -85,10 +85,17 @@ class Direct(Sink):
 
     def put(self, message: Message) -> None:
         """Send it, or keep it while the peer does not read."""
-        if self._error is not None or self._request.over:
+        request = self._request
+        if self._error is not None or request.over:
             return
         if self._blocked is None:
-            self._write(message)
+            frame = self._head + (message.tail)
+            request.messages_out += 1
+            request.bytes_out += len(frame)
+            sent = self._send(frame)
+            if sent is not self._ready:
+                self._blocked = sent
+                release(self._wake)
         elif len(self._waiting) >= MAX_MESSAGES or self._size + len(message.payload) > MAX_BYTES:
             self.fail(too_slow())
         else:
@@ -99,16 +106,6 @@ class Direct(Sink):
         """End."""
         self._error = self._error or error
         release(self._wake)
-
-    def _write(self, message: Message) -> None:
-        request = self._request
-        request.messages_out += 1
-        frame = self._head + message.tail
-        request.bytes_out += len(frame)
-        sent = self._send(frame)
-        if sent is not self._ready:
-            self._blocked = sent
-            release(self._wake)
 
     async def serve(self) -> None:
         """Until the subscription ends.
@@ -129,7 +126,7 @@ class Direct(Sink):
             while self._waiting and self._blocked is None:
                 message = self._waiting.popleft()
                 self._size -= len(message.payload)
-                self._write(message)
+                self.put(message)
 
     async def _writable(self) -> bool:
         """Wait until the peer takes more; returns ``False`` if the subscription has ended meanwhile."""
