@@ -88,6 +88,7 @@ class Client:
         self._parser = parser
         self._pool: Pool | None = None
         self._closed = False
+        self._uploads: set[asyncio.Task[None]] = set()
         self._send = self._request
         for layer in reversed(middleware):
             self._send = _wrap(layer, self._send)
@@ -108,6 +109,11 @@ class Client:
             self._closed = True
             if self._pool is not None:
                 await self._pool.aclose()
+            uploads = tuple(self._uploads)
+            for upload in uploads:
+                upload.cancel()
+            if uploads:
+                await asyncio.wait(uploads)
             if self._app is not None and self._local is not None:
                 await self._local.aclose()
 
@@ -241,6 +247,13 @@ class Client:
         finally:
             await response.aclose()
 
+    def _start_upload(self, exchange: Exchange, body: Any) -> asyncio.Task[None]:
+        """Send an iterable beside the answer: who reads only when all is sent may wait for ever, and so may we."""
+        upload: asyncio.Task[None] = self.loop.create_task(_upload(exchange, body))
+        self._uploads.add(upload)
+        self.pool.reactor.loop.when_done(upload, self._uploads.discard)
+        return upload
+
     async def _request(self, call: Call) -> Response:
         if self._app is not None and self._local is None:
             await self._start_application()
@@ -251,7 +264,7 @@ class Client:
             request.timeout = call.timeouts
         exchange = self.exchange_of(request)
         exchange.begin()
-        upload = None if plain else self.loop.create_task(_upload(exchange, body))
+        upload = None if plain else self._start_upload(exchange, body)
         connection: Connected | None = None
         informational: list[Any] = []
         try:
@@ -259,6 +272,8 @@ class Client:
                 event = await exchange.next()
                 kind = type(event)
                 if kind is AnswerReceived:
+                    if upload is not None and exchange.over:
+                        upload.cancel()  # nobody wants the rest
                     return Response(exchange, event, connection, informational, upload)
                 if kind is Connected:
                     connection = event

@@ -203,6 +203,29 @@ def test_an_answer_that_comes_before_the_request_is_complete():
     run(main())
 
 
+@pytest.mark.parametrize("close", [True, False], ids=["the client is closed", "the answer has no body"])
+def test_an_upload_does_not_outlive_its_answer(close):
+    async def pieces():
+        yield b"x"
+        await asyncio.sleep(20)
+
+    async def main():
+        body = b"" if close else b"HTTP/1.1 204 No Content\r\n\r\n"
+        before = asyncio.all_tasks()
+        async with Scripted([body]) as url:
+            async with client.Client() as c:
+                asked = asyncio.ensure_future(c.request("POST", url, body=pieces()))
+                await asyncio.wait([asked], timeout=0.2)
+                if not close:
+                    assert (await asked).status == 204
+            await asyncio.wait([asked])
+            assert close == (asked.exception() is not None)
+            left = [task for task in asyncio.all_tasks() - before if "_upload" in task.get_coro().__qualname__]
+            assert left == []
+
+    run(main())
+
+
 def test_what_an_iterable_raises_is_raised():
     def pieces():
         yield b"x"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -12,7 +11,7 @@ from ssgi_gateway.errors import ConfigurationError
 
 from .fronts import FRONTS
 
-__all__ = ["option_names", "parse", "say"]
+__all__ = ["option_names", "parse"]
 
 EXAMPLES: Final = """\
 examples:
@@ -154,8 +153,3 @@ def _joined(words: list[str]) -> list[str]:
         else:
             joined.append(word)
     return joined
-
-
-def say(message: str) -> None:
-    """A line on standard error."""
-    print(message, file=sys.stderr, flush=True)
