@@ -97,7 +97,7 @@ class Control:
     def stop(self) -> None:
         """Begin the drain; again is fine."""
         if self.ending is not None:
-            self.ending.should_exit = True
+            self.ending.begin()
         self._stopping.set()
 
     @property

@@ -83,10 +83,17 @@ class Ending:
         """The handler of both signals."""
         name = signal.Signals(number).name
         told = self._again if self.should_exit else self._first
-        self.limit(AT_ONCE if self.should_exit else self._bound)
-        self.should_exit = True
+        if self.should_exit:
+            self.limit(AT_ONCE)
+        self.begin()
         if told is not None:
             told(name)
+
+    def begin(self) -> None:
+        """The end has begun, by a signal or otherwise."""
+        if not self.should_exit:
+            self.should_exit = True
+            self.limit(self._bound)
 
     def limit(self, seconds: float) -> None:
         """End the process at the latest so many seconds from now; called again, the earlier end counts."""
