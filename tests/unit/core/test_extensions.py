@@ -30,6 +30,7 @@ async def test_an_http_request():
         "environ": {"REQUEST_METHOD": "GET", "REQUEST_URI": "/app/a%20b?x=%20"} | VARIABLES,
         "protocol": "fastcgi",
         "state": state,
+        "request_id": res.request_id(),
     }
     assert res.extensions["state"] is state, "the worker's own, not a copy"
 
