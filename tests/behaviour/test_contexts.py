@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.apps.behaviour import pattern
-from tests.harness import HTTP_ROUTES, ROUTES, Endpoint, Site, wait_until
+from tests.harness import HTTP_ROUTES, ROUTES, WEBSOCKET_ROUTES, Endpoint, Route, Site, wait_until
 
 pytestmark = pytest.mark.nginx
 
@@ -67,9 +67,11 @@ def noted(http: Endpoint) -> list[int]:
     return [int(word) for word in http.get("/gone").body.split()]
 
 
-def test_nobody_is_found_in_a_websocket(ws: Endpoint, site: Site) -> None:
+@pytest.mark.parametrize("route", WEBSOCKET_ROUTES, ids=lambda route: route.name)
+def test_nobody_is_found_in_a_websocket(route: Route, site: Site) -> None:
     if "waits" not in site.ways:
-        pytest.skip("WSGI")
+        pytest.skip("a WSGI application without WebSockets")
+    ws = site.through(route)
     for _ in range(2):
         with ws.websocket("/ws?user=alice") as client:
             client.send("bob")
