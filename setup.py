@@ -61,6 +61,7 @@ HOT = (
     "observe.observer",
     "observe.recorder",
     "observe.hooks",
+    "observe.plain",
     "observe.access_log",
     "observe.request_lines",
     "adapters.asgi.files",

@@ -15,14 +15,22 @@ __all__ = ["choose"]
 
 _harmless = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _count: Final = itertools.count(1)
-_process = (0, "")
+_prefix = ""
 
 
 def choose(given: str | None) -> str:
     """The id of a request whose front says ``given``."""
-    global _process
+    global _prefix
     if given is not None and _harmless.fullmatch(given):
         return given
-    if _process[0] != os.getpid():  # a fork is another process
-        _process = (os.getpid(), os.urandom(4).hex())
-    return f"{_process[1]}{next(_count) & 0xFFFFFFFF:08x}"
+    if not _prefix:
+        _prefix = os.urandom(4).hex()
+    return f"{_prefix}{next(_count) & 0xFFFFFFFF:08x}"
+
+
+def _forget() -> None:
+    global _prefix
+    _prefix = ""
+
+
+os.register_at_fork(after_in_child=_forget)  # a fork is another process

@@ -4,6 +4,7 @@ from ..core.exchange cimport Exchange
 from ..wire.cgi cimport RequestHead
 from ..wire.variables cimport Variables
 from .observer cimport Observer
+from .plain cimport decimal, is_plain
 
 cdef Py_ssize_t MAX_GATHERED
 

@@ -15,6 +15,7 @@ from ssgi_gateway.observe.sink import Sink
 from ssgi_gateway.observe.table import DROPPED_LINES
 
 from .observer import CLIENT_GONE, Observer
+from .plain import decimal, is_plain
 
 if TYPE_CHECKING:
     from ..core.exchange import Exchange
@@ -90,10 +91,10 @@ class AccessLog(Observer):
             f'"{_escaped(referer) if referer else "-"}" "{_escaped(agent) if agent else "-"}"'
         )
         if self._seconds_only:
-            return f"{line} {seconds:.6f}\n"
+            return f"{line} {decimal(seconds)}\n"
         for name in self._fields:
             value = self._value(name, exchange, status, seconds)
-            text = f"{value:.6f}" if isinstance(value, float) else _escaped(str(value)).replace(" ", _SPACE)
+            text = decimal(value) if isinstance(value, float) else _escaped(str(value)).replace(" ", _SPACE)
             line = f"{line} {text or '-'}"
         return f"{line}\n"
 
@@ -105,7 +106,7 @@ class AccessLog(Observer):
             if type(value) is str:
                 parts.append(_quoted(value))
             elif type(value) is float:
-                parts.append(f"{value:.6f}")
+                parts.append(decimal(value))
             else:
                 parts.append("true" if value is True else "false" if value is False else str(value))
         return f"{{{''.join(parts)[1:]}}}\n"
@@ -150,10 +151,10 @@ class AccessLog(Observer):
     def flush(self) -> None:
         """Write what was gathered."""
         if self._lines:
-            lines = [line.encode("latin-1", "backslashreplace") for line in self._lines]
+            data = "".join(self._lines).encode("latin-1", "backslashreplace")
             self._lines.clear()
             self._size = 0
-            dropped = self.sink.write(lines)
+            dropped = self.sink.write(data)
             if dropped and self._seat is not None:
                 self._seat.words[DROPPED_LINES] += dropped
         else:
@@ -187,14 +188,14 @@ def _host(remote: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """``text`` as JSON has it; strings are latin-1 as received, and nearly all need no escaping."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+    """``text`` as JSON has it; strings are latin-1 as received."""
+    if is_plain(text):
         return f'"{text}"'
     return json.dumps(text)
 
 
 def _escaped(text: str) -> str:
-    """``text`` as a field; nearly all are as they should be, and to look is a fraction of what ``translate`` costs."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+    """``text`` as a field."""
+    if is_plain(text):
         return text
     return text.translate(_ESCAPES)

@@ -143,12 +143,13 @@ def _processes(snapshot: Snapshot) -> str:
     memory, cpu, files = [], [], []
     for worker in snapshot.workers:
         labels = _labels(worker=str(worker.number))
-        if worker.process.memory is not None:
-            memory.append((labels, worker.process.memory))
-        if worker.process.cpu is not None:
-            cpu.append((labels, worker.process.cpu))
-        if worker.process.files is not None:
-            files.append((labels, worker.process.files))
+        process = snapshot.process(worker)
+        if process.memory is not None:
+            memory.append((labels, process.memory))
+        if process.cpu is not None:
+            cpu.append((labels, process.cpu))
+        if process.files is not None:
+            files.append((labels, process.files))
     return (
         _metric("worker_resident_memory_bytes", "gauge", "Resident memory.", memory)
         + _metric("worker_cpu_seconds_total", "counter", "CPU time of the worker that sits there now.", cpu)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -18,6 +19,9 @@ from ssgi_gateway.observe import table as layout
 from ssgi_gateway.observe.table import PAGE, PROTOCOLS, STATES
 
 __all__ = ["Process", "Reader", "Snapshot", "Worker", "as_json", "find", "opened", "process", "table_of"]
+
+_WORDS: Final = struct.Struct(f"<{layout.BYTES_IN}Q")
+"""Of a seat: the gauges, and the counters of requests behind them."""
 
 TRIES: Final = 100
 """How often a reading is begun anew because a seat was being folded meanwhile: that takes microseconds."""
@@ -51,7 +55,6 @@ class Worker(NamedTuple):
     call: str
     requests: int
     errors: int
-    process: Process
 
 
 class Snapshot:
@@ -65,6 +68,8 @@ class Snapshot:
     def __init__(self, data: bytes, now: int) -> None:
         self._header = memoryview(data)[:PAGE].cast("Q")
         self._data = data
+        self._now = time.time()
+        self._processes: dict[int, Process] = {}
         self.pid = self._header[layout.H_PID]
         self.started = self._header[layout.H_START] / 1e9
         self.generation = self._header[layout.H_GENERATION]
@@ -90,35 +95,42 @@ class Snapshot:
         )
 
     def _worker(self, number: int, now: int) -> Worker | None:
-        page = memoryview(self._data)[(number + 1) * PAGE : (number + 2) * PAGE]
-        words = page.cast("Q")
+        start = (number + 1) * PAGE
+        words = _WORDS.unpack_from(self._data, start)
         pid = words[layout.PID]
         if not pid:
             return None
-        since = words[layout.CALL_SINCE]
-        beat = words[layout.BEAT]
+        since, beat = words[layout.CALL_SINCE], words[layout.BEAT]
         silent = max(0, now - beat) / 1e9 if beat else 0.0
         state = STATES[words[layout.STATE]] if words[layout.STATE] < len(STATES) else "?"
-        first = layout.REQUESTS
-        requests = [words[first + index] for index in range(len(PROTOCOLS) * len(layout.CLASSES))]
-        call = bytes(page[layout.TEXT : layout.TEXT + layout.CALL_SIZE]).partition(b"\0")[0].decode("latin-1")
+        requests = words[layout.REQUESTS : layout.BYTES_IN]
+        call = b""
+        if words[layout.IN_PROGRESS]:
+            text = start + layout.TEXT
+            call = self._data[text : text + layout.CALL_SIZE].partition(b"\0")[0]
         return Worker(
-            number=number,
-            pid=pid,
-            generation=words[layout.GENERATION],
-            state="stuck" if state == "ready" and silent > MAX_BEAT else state,
-            age=max(0.0, time.time() - words[layout.STARTED] / 1e9),
-            beat=silent,
-            running=max(0, now - since) / 1e9 if since else 0.0,
-            in_progress=_signed(words[layout.IN_PROGRESS]),
-            connections={name: _signed(words[layout.CONNECTIONS + i]) for i, name in enumerate(PROTOCOLS)},
-            websockets=_signed(words[layout.WEBSOCKETS]),
-            queue=words[layout.QUEUE],
-            call=call if words[layout.IN_PROGRESS] else "",
-            requests=sum(requests),
-            errors=sum(requests[4 :: len(layout.CLASSES)]),
-            process=process(pid),
+            number,
+            pid,
+            words[layout.GENERATION],
+            "stuck" if state == "ready" and silent > MAX_BEAT else state,
+            max(0.0, self._now - words[layout.STARTED] / 1e9),
+            silent,
+            max(0, now - since) / 1e9 if since else 0.0,
+            _signed(words[layout.IN_PROGRESS]),
+            dict(zip(PROTOCOLS, map(_signed, words[layout.CONNECTIONS :]), strict=False)),
+            _signed(words[layout.WEBSOCKETS]),
+            words[layout.QUEUE],
+            call.decode("latin-1"),
+            sum(requests),
+            sum(requests[4 :: len(layout.CLASSES)]),
         )
+
+    def process(self, worker: Worker) -> Process:
+        """What the kernel says of a worker, from when this was first asked; that takes some system calls."""
+        known = self._processes.get(worker.pid)
+        if known is None:
+            known = self._processes[worker.pid] = process(worker.pid)
+        return known
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -289,5 +301,5 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
         "refused": snapshot.total[layout.REFUSED],
         "protocol_errors": sum(snapshot.total[layout.PROTOCOL_ERRORS : layout.PROTOCOL_ERRORS + len(PROTOCOLS)]),
         "dropped_lines": snapshot.total[layout.DROPPED_LINES],
-        "workers": [{**worker._asdict(), "process": worker.process._asdict()} for worker in snapshot.workers],
+        "workers": [{**worker._asdict(), "process": snapshot.process(worker)._asdict()} for worker in snapshot.workers],
     }

@@ -76,17 +76,17 @@ class Sink:
                 fd = again
         self._fd = fd
 
-    def write(self, lines: list[bytes]) -> int:
-        """Write lines, each with its end, behind those that wait; returns how many were dropped."""
+    def write(self, lines: bytes) -> int:
+        """Write whole lines behind those that wait; returns how many were dropped."""
         before = self.dropped
-        piece = bytearray()
-        for line in lines:
-            if piece and len(piece) + len(line) > self._piece:
-                self._keep(bytes(piece))
-                piece.clear()
-            piece += line
-        if piece:
-            self._keep(bytes(piece))
+        start = 0
+        while len(lines) - start > self._piece:
+            # As many lines as fit; one that does not fit alone goes alone.
+            end = lines.rfind(b"\n", start, start + self._piece) + 1 or lines.find(b"\n", start) + 1 or len(lines)
+            self._keep(lines[start:end])
+            start = end
+        if start < len(lines):
+            self._keep(lines[start:])
         self.flush()
         while self._size > MAX_WAITING:
             lost = self._waiting.pop()  # the newest: what is there already tells how it began

@@ -55,8 +55,10 @@ class Stacks:
 
 def describe_task(task: asyncio.Task[Any]) -> str:
     """A task and where it waits, the newest frame last."""
-    lines = [f"Task {task.get_name()}\n"]
-    for frame, line in _frames(task.get_coro()):
+    coroutine = task.get_coro()
+    name = getattr(coroutine, "__qualname__", "")
+    lines = [f"Task {task.get_name()} {name}\n"]
+    for frame, line in _frames(coroutine):
         code = frame.f_code
         lines.append(f'  File "{code.co_filename}", line {line} in {getattr(code, "co_qualname", code.co_name)}\n')
         text = linecache.getline(code.co_filename, line).strip()

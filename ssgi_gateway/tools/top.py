@@ -21,7 +21,7 @@ from ssgi_gateway.cli import arguments
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import stacks as stacks_module
 from ssgi_gateway.observe import table as layout
-from ssgi_gateway.observe.reading import Reader, Snapshot, Worker, as_json, find, opened, table_of
+from ssgi_gateway.observe.reading import Reader, Snapshot, as_json, find, opened, table_of
 from ssgi_gateway.observe.request_lines import duration, has_colours
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def top(words: list[str]) -> int:
     interval = max(given.interval, 0.1)
     with _server(given) as reader:
         before = reader.snapshot()
+        for worker in before.workers:
+            before.process(worker)  # now, for the CPU time between the two
         rates: list[float] = []
         if given.once or not sys.stdout.isatty():
             time.sleep(interval)
@@ -199,32 +201,28 @@ def _chart(rates: list[float], columns: int, coloured: bool) -> list[str]:
 
 
 def _workers(now: Snapshot, before: Snapshot | None, seconds: float, columns: int, coloured: bool) -> list[str]:
-    heading = (
-        f"{'':>3} {'state':9}{'pid':>8} {'req/s':>8} {'busy':>5} {'ws':>6} {'memory':>8} {'cpu':>5} {'age':>7}  request"
-    )
+    fields = f"{'pid':>8} {'req/s':>8} {'busy':>5} {'ws':>6} {'memory':>8} {'cpu':>5} {'age':>7}  request"
+    heading = f"{'':>3} {'state':9}{fields}"
     lines = [_paint("2", heading[:columns], coloured)]
     for worker in now.workers:
-        old = next((it for it in before.workers if it.number == worker.number), None) if before is not None else None
-        lines.append(
-            _row(worker, old if old is not None and old.pid == worker.pid else None, seconds, columns, coloured)
+        process = now.process(worker)
+        memory = "" if process.memory is None else f"{process.memory >> 20} MiB"
+        rate, cpu = f"{worker.requests}", ""
+        same = (it for it in (before.workers if before else ()) if (it.number, it.pid) == (worker.number, worker.pid))
+        old = next(same, None)
+        if before is not None and old is not None:
+            rate = f"{(worker.requests - old.requests) / seconds:,.0f}"
+            then = before.process(old).cpu
+            if process.cpu is not None and then is not None:
+                cpu = f"{100 * max(0.0, process.cpu - then) / seconds:.0f}%"
+        call = f"{worker.call} ({duration(worker.running)})" if worker.running > 0.1 else worker.call
+        state = _paint(_STATES.get(worker.state, "0"), f"{worker.state:9}", coloured)
+        right = (
+            f"{worker.pid:>8} {rate:>8} {worker.in_progress:>5} {worker.websockets:>6} {memory:>8} {cpu:>5} "
+            f"{_span(worker.age):>7}  {printable(call)}"
         )
+        lines.append(f"{worker.number:>3} {state}{right[: max(0, columns - 13)]}")
     return lines
-
-
-def _row(worker: Worker, old: Worker | None, seconds: float, columns: int, coloured: bool) -> str:
-    rate = f"{(worker.requests - old.requests) / seconds:,.0f}" if old is not None else f"{worker.requests}"
-    cpu = ""
-    if old is not None and worker.process.cpu is not None and old.process.cpu is not None:
-        cpu = f"{100 * (worker.process.cpu - old.process.cpu) / seconds:.0f}%"
-    memory = "" if worker.process.memory is None else f"{worker.process.memory >> 20} MiB"
-    call = f"{worker.call} ({duration(worker.running)})" if worker.running > 0.1 else worker.call
-    state = _paint(_STATES.get(worker.state, "0"), f"{worker.state:9}", coloured)
-    left = f"{worker.number:>3} {state}"
-    right = (
-        f"{worker.pid:>8} {rate:>8} {worker.in_progress:>5} {worker.websockets:>6} {memory:>8} {cpu:>5} "
-        f"{_span(worker.age):>7}  {printable(call)}"
-    )
-    return left + right[: max(0, columns - 13)]
 
 
 def printable(text: str) -> str:

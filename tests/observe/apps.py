@@ -18,6 +18,8 @@ async def http(*call: Any) -> None:
     if path == "/fail":
         secret = "only in development"  # noqa: F841 - the page shows it
         raise RuntimeError("on purpose")
+    if path == "/forever":
+        await asyncio.Event().wait()
     if path == "/wait":
         await asyncio.sleep(0.2)
     if path == "/echo":

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import time
 import pytest
 
 from tests.harness.gateway import ROOT
+from tests.harness.process import wait_until
 
 
 def command(*words: str) -> list[str]:
@@ -83,6 +85,9 @@ def test_stacks_show_where_a_worker_hangs(watched):
 
 def test_stacks_show_tasks(watched):
     it = watched("--workers", "1")
-    text = run("stacks", "--pid", str(it.gateway.pid)).stdout
+    with socket.create_connection(it.address) as peer:
+        peer.sendall(b"GET /forever HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: it.said()["workers"][0]["in_progress"] == 1, "the request")
+        text = run("stacks", "--pid", str(it.gateway.pid)).stdout
     assert "Task " in text
-    assert "control.stopped()" in text
+    assert "await asyncio.Event().wait()" in text

@@ -18,10 +18,10 @@ LINE = b"x" * 99 + b"\n"
 def test_after_a_rotation_a_new_file_is_begun(tmp_path: Path) -> None:
     path = tmp_path / "log"
     sink = Sink(str(path), "--access-log")
-    sink.write([b"before\n"])
+    sink.write(b"before\n")
     path.rename(tmp_path / "log.1")
     sink.follow()
-    sink.write([b"after\n"])
+    sink.write(b"after\n")
     sink.close()
     assert (tmp_path / "log.1").read_bytes() == b"before\n"
     assert path.read_bytes() == b"after\n"
@@ -30,8 +30,8 @@ def test_after_a_rotation_a_new_file_is_begun(tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_costs_lines_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     sink = Sink("/dev/full", "--access-log")
-    assert sink.write([LINE]) == 1
-    assert sink.write([LINE, LINE]) == 2
+    assert sink.write(LINE) == 1
+    assert sink.write(LINE * 2) == 2
     sink.close()
     assert "No space left on device; 1 lines were lost" in caplog.text
 
@@ -51,7 +51,7 @@ def test_a_reader_that_stopped_costs_lines_which_are_counted(kind: str) -> None:
     sink = Sink("-", "--access-log", writing)
     sent = 0
     while sink.dropped == 0:
-        sink.write([LINE] * 100)
+        sink.write(LINE * 100)
         sent += 100
         assert sent * len(LINE) < 4 * MAX_WAITING + (1 << 22), "it should have dropped by now"
     dropped = sink.dropped
@@ -87,7 +87,7 @@ def test_lines_of_three_writers_on_a_pipe_with_a_slow_reader_stay_whole() -> Non
             os.close(reading)
             sink = Sink("-", "--access-log", writing)
             for count in range(200):
-                sink.write([b"%d %d %s\n" % (number, count, b"abc" * (count % 90)) for _ in range(5)])
+                sink.write(b"%d %d %s\n" % (number, count, b"abc" * (count % 90)) * 5)
                 while sink._size > 100_000:
                     sink.flush()
             while sink._size:
@@ -112,9 +112,9 @@ def test_lines_of_three_writers_on_a_pipe_with_a_slow_reader_stay_whole() -> Non
 def test_a_file_that_somebody_else_has_opened(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "given", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     sink = Sink("/nowhere/it/can/be/opened", "--access-log", fd)
-    sink.write([LINE])
+    sink.write(LINE)
     sink.follow()
     sink.follow(os.open(tmp_path / "next", os.O_WRONLY | os.O_APPEND | os.O_CREAT))
-    sink.write([LINE])
+    sink.write(LINE)
     sink.close()
     assert (tmp_path / "given").read_bytes() == (tmp_path / "next").read_bytes() == LINE

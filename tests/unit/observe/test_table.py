@@ -59,7 +59,7 @@ async def test_what_a_recorder_writes(table):
         assert (worker.number, worker.pid, worker.generation, worker.state) == (2, os.getpid(), 3, "ready")
         assert worker.websockets == 1
         assert worker.connections["websocket"] == 1
-        assert worker.process.memory > 1 << 20
+        assert now.process(worker).memory > 1 << 20
         peer.send(b"\x88\x82\0\0\0\0\x03\xe8")
         await peer.read_all()
         await b.wait(1)
