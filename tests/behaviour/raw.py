@@ -34,7 +34,10 @@ MIB = 1 << 20
 FLAT = 4 * MIB
 """How much a process may grow and still be called flat: a few receive buffers and what the allocator keeps of them."""
 
-GET = (("CONTENT_LENGTH", "0"), ("SCGI", "1"), ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/"))
+GET = (
+    ("CONTENT_LENGTH", "0"), ("SCGI", "1"), ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/"),
+    ("REMOTE_ADDR", "192.0.2.1"), ("SERVER_PORT", "80"),
+)  # fmt: skip
 
 
 def scgi(changes: Variables = (), body: bytes = b"", *, without: Iterable[str] = ()) -> bytes:
@@ -216,7 +219,8 @@ def unharmed(gateway: Gateway, lines: int = 1, growth: int = FLAT) -> Iterator[A
         _still_served(bystander, scgi_address)
         grown = gateway.process.peak_rss() - memory
         assert grown < growth, f"the process grew by {grown / MIB:.1f} MiB"
-        new = gateway.log()[logged:]
+        # What a request gives away of a web server's configuration is said once, whoever asked first.
+        new = [line for line in gateway.log()[logged:] if "the web server's configuration" not in line]
         assert len(new) == lines, new
         assert not any("Traceback" in line for line in new), new
         wait_until(lambda: gateway.process.descriptors() <= descriptors, "the descriptors to be given back")
