@@ -186,8 +186,9 @@ def exchange(address: Address, data: bytes, *, end: bool = False) -> bytes:
 
 
 def complaints(gateway: Gateway) -> list[str]:
-    """What the gateway has logged of warnings and errors."""
-    return [line for line in gateway.log() if re.search(r" (WARNING|ERROR|CRITICAL) |Traceback", line)]
+    """What the gateway has logged of warnings and errors, findings about a web server's configuration apart."""
+    lines = [line for line in gateway.log() if re.search(r" (WARNING|ERROR|CRITICAL) |Traceback", line)]
+    return [line for line in lines if "the web server's configuration" not in line]
 
 
 def records(gateway: Gateway, key: str) -> str:
