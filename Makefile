@@ -1,6 +1,6 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test test-apps build lint format autobahn bench bench-report clients transfers fuzz soak asan wheels clean
+.PHONY: help demo chat test test-apps build lint pythons format autobahn bench bench-report clients transfers fuzz soak asan wheels clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
@@ -9,6 +9,7 @@ help:
 	@echo 'make test-apps published applications, compared with uvicorn and gunicorn behind the same nginx'
 	@echo 'make build     compile the hot modules that have changed'
 	@echo 'make lint      ruff and mypy'
+	@echo 'make pythons   what is compiled, under every other Python from 3.11 on that is found'
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make autobahn  the WebSocket conformance suite, where a Python 2.7 is found; writes docs/autobahn.md'
 	@echo '               (more of it, in minutes: make autobahn ARGS="--sets basic limits deflate")'
@@ -40,6 +41,9 @@ build:
 
 lint:
 	@scripts/lint.sh
+
+pythons:
+	@scripts/pythons.sh
 
 format:
 	@scripts/format.sh

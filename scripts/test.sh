@@ -1,6 +1,5 @@
 #!/bin/bash
-# Sets up what the tests need, then runs the linter, the type checker and the tests: without arguments, which go to
-# pytest, some of them with every other Python that is found as well (scripts/pythons.sh).
+# Sets up what the tests need, then runs the linter, the type checker and the tests. Arguments go to pytest.
 #
 # TEST_WORKERS   how many pytest processes at once (2)
 
@@ -24,8 +23,5 @@ SSGI_GATEWAY_COMPILED=1 need_venv test
 need_browser
 
 scripts/lint.sh
-if [ $# = 0 ] && [ "$SETUP" != skip ]; then
-    scripts/pythons.sh
-fi
 say "pytest"
 exec "$VENV/bin/python" -m pytest -n "${TEST_WORKERS:-2}" "$@"
