@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ConfigurationError, RequestRejected
@@ -106,15 +106,6 @@ class _Limited(io.RawIOBase):
         return int(count)
 
 
-def _root_path(settings: Settings, variables: Mapping[bytes, bytes]) -> str | None:
-    """Where the application is mounted. A script is mounted where its name is, which no rule for others would say."""
-    if settings.root_path is not None:
-        return settings.root_path
-    path = os.fsdecode(variables.get(b"REQUEST_URI", b"")).partition("?")[0]
-    script = os.fsdecode(variables.get(b"SCRIPT_NAME", b""))
-    return script if script and path == script else None
-
-
 # -- WSGI, without an event loop -------------------------------------------------------------------------------------
 
 
@@ -137,7 +128,7 @@ def _call(app: Any, settings: Settings, variables: Pairs, body: IO[bytes], answe
             sys.excepthook(*exc_info)
 
     try:
-        head = parse_head(Variables(variables), _root_path(settings, dict(variables)))
+        head = parse_head(Variables(variables), settings.root_path, True)
     except RequestRejected as error:
         text = f"{error.status} {error.message}\n".encode()
         answer.write(b"Status: %d\r\nContent-Type: text/plain\r\n\r\n%b" % (error.status, text))
@@ -169,6 +160,7 @@ def _serve(app: Any, settings: Settings, variables: Pairs, body: IO[bytes], answ
 
         def ready(self) -> None:
             gateway = self.gateway
+            gateway.started_by_front = True
             admit(gateway, theirs.detach(), codec(settings.limits))
             loop = gateway.loop
             threading.Thread(target=_send, args=(ours, variables, body), daemon=True).start()

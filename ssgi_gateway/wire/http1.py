@@ -169,9 +169,10 @@ class UpgradeCodec(Codec):
         variables = Variables(pairs)
         if not is_trusted(self._client, self._trusted):
             return variables
+        # As an attribute of a typed object it would be, compiled, a C function.
+        header = getattr(variables, "header")  # noqa: B009
         changes = {
-            name.encode(): value.encode("latin-1")
-            for name, value in forwarded_variables(variables.header, self._trusted).items()
+            name.encode(): value.encode("latin-1") for name, value in forwarded_variables(header, self._trusted).items()
         }
         if not changes:
             return variables

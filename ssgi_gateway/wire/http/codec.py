@@ -231,7 +231,9 @@ class HttpCodec(Codec):
                 break
         else:
             return
-        changes = forwarded_variables(variables.header, self._trusted)
+        # As an attribute of a typed object it would be, compiled, a C function.
+        header = getattr(variables, "header")  # noqa: B009
+        changes = forwarded_variables(header, self._trusted)
         pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in variables.items()]
         pairs += [(name.encode(), value.encode("latin-1")) for name, value in changes.items()]
         head.variables = Variables.from_unique({name.decode("latin-1"): value for name, value in pairs})
