@@ -15,7 +15,10 @@ import pytest
 from tests.harness.gateway import ROOT
 from tests.harness.process import DEADLINE
 
-SOURCES = {".py", ".pyx", ".pxd", ".typed"}
+DATA = (".conf", ".html")
+"""What is read while the package runs: nginx's files, pages."""
+
+SOURCES = {".py", ".pyx", ".pxd", ".typed", *DATA}
 
 
 def package(folder: Path) -> set[str]:
@@ -61,6 +64,6 @@ def test_the_wheel_has_the_package_its_types_and_nothing_else(checkout: Path, tm
             name.partition(".data/purelib/")[2] or name for name in archive.namelist() if ".dist-info/" not in name
         }
         [metadata] = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
-    assert names == {name for name in package(checkout) if name.endswith((".py", ".typed"))}
+    assert names == {name for name in package(checkout) if name.endswith((".py", ".typed", *DATA))}
     assert "ssgi_gateway/py.typed" in names
     assert "\n# ssgi-gateway\n" in metadata  # the README is the description

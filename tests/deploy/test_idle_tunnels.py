@@ -1,7 +1,7 @@
 """The gateway's pings keep a WebSocket open through an nginx that closes silent connections, on both routes.
 
-The shipped files give silence 300 s; here it is a short one, and a ping interval shorter still, as 20 s are to nginx's
-own 60. Without pings the same tunnel is cut, which shows that it is they that keep it.
+Silence may last a short time here, and the ping interval is shorter still, as 20 s are to nginx's own 60. Without pings
+the same tunnel is cut, which shows that it is they that keep it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from wsproto.events import Ping
 
-from tests.harness import DEPLOY, Gateway, Nginx, WebSocketClient, to_nginx
+from tests.harness import Gateway, Nginx, WebSocketClient, to_nginx
 
 pytestmark = pytest.mark.nginx
 
@@ -26,14 +26,12 @@ PASS = {"scgi": "scgi_pass ", "websocket": "proxy_pass http://"}
 @contextmanager
 def tunnel(directory: Path, protocol: str, ping_interval: float) -> Iterator[WebSocketClient]:
     """An open WebSocket through an nginx that waits ``PATIENCE`` seconds for a word from the gateway."""
-    shipped = (DEPLOY / f"{protocol}.conf").read_text()
-    impatient = shipped.replace("_read_timeout 300s;", f"_read_timeout {PATIENCE * 1000:.0f}ms;")
-    assert impatient != shipped
-    (directory / "impatient.conf").write_text(impatient)
+    name = PASS[protocol].partition("_")[0]
+    patience = f"{name}_read_timeout {PATIENCE * 1000:.0f}ms;"
     options = ["--websocket-ping-interval", str(ping_interval)]
     with Gateway("tests.apps.behaviour:app", directory, scgi=["unix"], websocket=["unix"], options=options) as gateway:
         upstream = f"upstream gateway {{ server {to_nginx(gateway.address(protocol, 'unix'))}; }}"
-        location = f"location / {{ include {directory}/impatient.conf; {PASS[protocol]}gateway; }}"
+        location = f"location / {{ include ssgi/{protocol}.conf; {patience} {PASS[protocol]}gateway; }}"
         with (
             Nginx(directory / "nginx", {"site": location}, upstream) as nginx,
             WebSocketClient(nginx.address("site"), "/ws/echo") as client,

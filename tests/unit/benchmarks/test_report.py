@@ -150,8 +150,8 @@ def test_transfers_show_megabytes_a_second():
 
 
 def test_a_row_without_a_goal_has_no_verdict():
-    page = report.page(raw(sample("hello", "gateway-scgi-log", 6), sample("hello", "gateway-scgi", 5)))
-    assert "| access log on, CPU a request / off | 1.20 (1.20 to 1.20) |  |  |" in page
+    page = report.page(raw(sample("fleet-start", "gateway-scgi-w8", 6), sample("fleet-start", "uvicorn-w8", 5)))
+    assert "| 8 workers, CPU of the start / Uvicorn | 1.20 (1.20 to 1.20) |  |  |" in page
 
 
 def test_the_page_and_the_plots_are_made_anew_from_the_raw_data(tmp_path):
