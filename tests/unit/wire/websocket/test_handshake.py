@@ -193,7 +193,10 @@ class TestSubprotocols:
     def test_case_matters(self):
         assert self.offered("a, A") == ["a", "A"]
 
-    @pytest.mark.parametrize("value", ["a b", "a, b c", "a;b", 'a"b"', "a\x7f", "a/b", "ä", "a, a", "chat,x,chat"])
+    def test_a_slash_is_allowed_though_it_is_no_token(self):
+        assert self.offered("swill/1, a/b") == ["swill/1", "a/b"]
+
+    @pytest.mark.parametrize("value", ["a b", "a, b c", "a;b", 'a"b"', "a\x7f", "ä", "a, a", "chat,x,chat"])
     def test_refused(self, value):
         assert refusal(HTTP_SEC_WEBSOCKET_PROTOCOL=value).status == 400
 
