@@ -39,6 +39,9 @@ FOR_THE_SUPERVISOR: Final = (
 )
 """Signals that a template and its workers ignore: the supervisor knows what they mean."""
 
+LATE: Final = {"http": "wire.http.codec", "websocket": "wire.http1"}
+"""Modules that ``server.serve`` loads when it makes a protocol's first codec; a worker's user may not be able to."""
+
 
 class Loaded(NamedTuple):
     """What a template hands to its workers.
@@ -132,8 +135,11 @@ def _load(channel: Channel) -> Loaded | None:
     serving = engine.module("server.serve", settings.codec)
     from ssgi_gateway.process import worker  # what a worker needs is loaded once
 
-    if any(protocol == "scgi" for protocol, _ in start["listeners"]):
+    protocols = {protocol for protocol, _ in start["listeners"]}
+    if "scgi" in protocols:
         serving.ScgiCodec(settings.limits)  # the portable one loads a library when it is first made
+    for protocol in protocols & LATE.keys():
+        engine.module(LATE[protocol], settings.codec)
     privileges.drop(settings)  # before anything of the application's
     enter(settings.chdir)
     application = None
