@@ -38,11 +38,16 @@ def test_status(watched):
 
 
 def test_mistakes_are_one_line():
-    for pid in ("1", str(os.getpid())):
-        done = run("status", "--pid", pid)
-        assert done.returncode == 2
-        assert done.stderr.count("\n") == 1
-        assert f"process {pid} is no server" in done.stderr
+    # A process of its own: that of the tests may hold the tables which unit tests made.
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            for pid in ("1", str(other.pid)):
+                done = run("status", "--pid", pid)
+                assert done.returncode == 2
+                assert done.stderr.count("\n") == 1
+                assert f"process {pid} is no server" in done.stderr
+        finally:
+            other.kill()
 
 
 def test_top_at_a_terminal(watched):
