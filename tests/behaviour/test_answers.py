@@ -9,7 +9,7 @@ import h11
 import pytest
 
 from tests.apps.behaviour import HELLO, pattern
-from tests.behaviour.raw import FLAT, MIB, Peer, complaints, scgi
+from tests.behaviour.raw import FLAT, MIB, Peer, complaints, records, scgi
 from tests.harness import HTTP_ROUTES, Endpoint, Gateway, Site, wait_until
 from tests.unit.wire.fastcgi_front import STDOUT, begin, params, record, stdin
 from tests.unit.wire.flup_fastcgi import flup_records
@@ -148,7 +148,9 @@ def test_responses_69_a_reader_that_stops_makes_send_wait(
 ) -> None:
     gateway = start()
     size = 64 * MIB
-    ask(gateway, protocol, kind, "/do/stream?size=1000000").socket.close()
+    with ask(gateway, protocol, kind, "/do/stream?size=1000000&chunk=50000") as peer:
+        peer.read()  # to the end: what first requests load and look at is no growth by this one
+    records(gateway, "stop")
     before = gateway.rss()
     gateway.process.reset_peak_rss()
     with ask(gateway, protocol, kind, f"/do/stream?size={size}&chunk=50000&key=stop", 8192) as peer:
