@@ -233,6 +233,8 @@ class Seat:
 
     @state.setter
     def state(self, name: str) -> None:
+        # Of its own loop, so it turns; a call that never returns may come before the first tick.
+        self.words[BEAT] = time.monotonic_ns()
         self.words[STATE] = STATES.index(name)
 
     def leave(self) -> None:

@@ -80,6 +80,16 @@ async def test_what_a_recorder_writes(table):
     assert snapshot(table).requests("scgi", "2xx") == 3, "what he did is"
 
 
+def test_a_worker_that_hangs_before_its_first_tick_is_stuck(table):
+    seat = table.seat(1)
+    seat.begin(1)
+    assert seat.words[layout.BEAT] == 0
+    seat.state = "ready"
+    assert snapshot(table).workers[0].state == "ready"
+    seat.words[layout.BEAT] -= 4_000_000_000
+    assert snapshot(table).workers[0].state == "stuck"
+
+
 async def test_the_call_that_runs_now_is_named(table):
     seen = []
     seat = table.seat(1)
