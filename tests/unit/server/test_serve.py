@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import platform
-import signal
 import socket
 import subprocess
 import sys
@@ -318,38 +316,43 @@ def test_the_loop_is_uvloop_where_it_is_installed():
         assert name == uvloop.__name__
 
 
+RUN = """
+import os, signal, socket
+from ssgi_gateway.adapters.negotiation import Application
+from ssgi_gateway.server.listeners import Address, Listener
+from ssgi_gateway.settings import Settings
+from {module} import run
+
+class App:
+    def before_loop(self, loop):
+        print("before")
+        loop.call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
+
+    async def startup(self, state):
+        print("startup")
+
+    async def shutdown(self):
+        print("shutdown")
+
+    def after_loop(self, loop):
+        print("after")
+
+    def __call__(self, *args):
+        raise AssertionError("nobody asked")
+
+app = App()
+sock = socket.create_server(("127.0.0.1", 0))
+sock.setblocking(False)
+host, port = sock.getsockname()
+print(run(Settings(), Application(app, app), [Listener(sock, Address("tcp", host=host, port=port), "scgi")]))
+"""
+
+
 def test_run_serves_until_a_signal_and_has_hooks_around_the_loop():
-    told = []
-
-    class App:
-        def before_loop(self, loop):
-            told.append("before")
-            loop.call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
-
-        async def startup(self, state):
-            told.append("startup")
-
-        async def shutdown(self):
-            told.append("shutdown")
-
-        def after_loop(self, loop):
-            told.append("after")
-
-        def __call__(self, *args):
-            raise AssertionError("nobody asked")
-
-    app = App()
-    sock = socket.create_server(("127.0.0.1", 0))
-    sock.setblocking(False)
-    host, port = sock.getsockname()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        status = run(Settings(), Application(app, app), [Listener(sock, Address("tcp", host=host, port=port), "scgi")])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    assert status == 0
-    assert told == ["before", "startup", "shutdown", "after"]
+    # In a process of its own: the signal starts a clock (``Ending``), which ends the process some time after.
+    script = RUN.format(module=run.__module__)
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert told.split() == ["before", "startup", "shutdown", "after", "0"]
 
 
 UPLOAD = """
