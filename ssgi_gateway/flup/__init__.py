@@ -125,13 +125,16 @@ class _Server:
                 hung_up.append(True)
                 self.stop()
 
+        control = Flup()
         opened = open_all(addresses(settings), settings)
         try:
             logging.getLogger("ssgi_gateway").setLevel(logging.WARNING)
-            engine.module("server.serve", settings.codec).run(settings, application, opened, Flup())
+            engine.module("server.serve", settings.codec).run(settings, application, opened, control)
         finally:
             for listener in opened:
                 listener.close()
+            if control.ending is not None:
+                control.ending.lift()  # the script goes on
         return bool(hung_up)
 
 

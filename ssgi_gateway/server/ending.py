@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from ssgi_gateway.core import forks
 
@@ -61,6 +61,8 @@ class Ending:
         self._bound = bound
         self._end = 0.0
         self._said = False
+        self._lifted = False
+        self._before: dict[int, Any] = {}  # who handled the signals
         self._first: Callable[[str], object] | None = None
         self._again: Callable[[str], object] | None = None
 
@@ -76,8 +78,15 @@ class Ending:
         """
         self._first, self._again = first, again
         for number in signals:
-            signal.signal(number, self.handle_exit)
+            self._before[number] = signal.signal(number, self.handle_exit)
             forks.signals.add(number)
+
+    def lift(self) -> None:
+        """The server has ended and the process goes on: no bound any more, and the signals are handled as before."""
+        self._lifted = True
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+            forks.signals.discard(number)
 
     def handle_exit(self, number: int, frame: FrameType | None) -> None:
         """The handler of both signals."""
@@ -108,6 +117,8 @@ class Ending:
     def _watch(self) -> None:
         while (left := self._end - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
+            if self._lifted:
+                return
         _thread.start_new_thread(self._last_words, ())
         until = time.monotonic() + LAST_WORDS
         while not self._said and time.monotonic() < until:
