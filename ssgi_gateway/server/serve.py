@@ -127,7 +127,9 @@ def own_seat(settings: Settings, control: Control) -> Seat | None:
     """Where this process writes down what it does: at the supervisor's table, or at one of its own."""
     if control.seat is not None or control.shared or not settings.metrics:
         return control.seat
-    return own_table(settings.app).seat(1)
+    table = own_table(settings.app)
+    os.close(table.fd)  # The map has a descriptor of its own, by which readers find the table; it ends with the server.
+    return table.seat(1)
 
 
 def abandon(gateway: Gateway, acceptors: Sequence[Acceptor], control: Control) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import os
 import platform
 import socket
 import subprocess
@@ -95,6 +97,28 @@ async def test_it_ends_when_it_is_told_to_and_leaves_nothing():
             await server.connect()
     await settle()
     assert asyncio.all_tasks() <= before
+
+
+def tables() -> int:
+    """How many descriptors of servers' tables this process has."""
+    gc.collect()
+    found = 0
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them
+            found += os.readlink(f"/proc/self/fd/{number}").startswith("/memfd:ssgi-gateway ")
+    return found
+
+
+async def test_servers_one_after_another_leave_no_tables():
+    after = []
+    for _ in range(4):
+        async with serving() as server:
+            assert await (await server.connect("scgi", request())).read_all()
+            assert tables(), "top finds it here"
+            await server.stop()
+        await settle()
+        after.append(tables())
+    assert after[-1] == after[0], after
 
 
 async def test_hooks_run_before_the_first_request_and_after_the_last():
