@@ -270,6 +270,7 @@ async def serving(
     listener = Listener(sock, Address("tcp", host=host, port=port), "scgi")
     end = Control()
     server = asyncio.ensure_future(serve([listener], application, settings or Settings(), end))
+    await asyncio.sleep(0)  # What the server opens for itself is there before a test counts descriptors.
     try:
         yield Served((host, port))
     finally:
