@@ -109,9 +109,11 @@ def test_server_name_port_and_protocol_are_never_empty(variables, expected):
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"], environ["SERVER_PROTOCOL"]) == expected
 
 
+@pytest.mark.parametrize("trusted", [False, True])
 @pytest.mark.parametrize("threads", [0, 2])
-def test_an_environ_has_nothing_of_the_requests_before(threads):
+def test_an_environ_has_nothing_of_the_requests_before(threads, trusted):
     """Whatever is kept from one request to the next: names that come and go, other orders, other values."""
+    settings = Settings(threads=threads, trust_remote_user=trusted)
     requests = [
         {},
         {},
@@ -147,15 +149,17 @@ def test_an_environ_has_nothing_of_the_requests_before(threads):
         return hello(environ, start_response)
 
     async def together():
-        async with served(app, Settings(threads=threads)) as server:
+        async with served(app, settings) as server:
             for variables in requests:
                 assert (await server.request("GET", "/a/x?q", variables=variables.items())).status == 200
 
     run(together())
     for variables, environ in zip(requests, seen, strict=True):
-        alone = environ_of(Settings(threads=threads), "GET", "/a/x?q", variables=variables.items())
+        alone = environ_of(settings, "GET", "/a/x?q", variables=variables.items())
         assert environ.pop("wsgi.input").read() == alone.pop("wsgi.input").read() == b""
         assert environ == alone
-        assert {name: environ.get(name) for name in variables if name.startswith(("HTTP_", "REMOTE_"))}.items() <= (
-            variables.items()
-        )
+        expected = {name: value for name, value in variables.items() if name.startswith(("HTTP_", "REMOTE_"))}
+        user = variables.get("REMOTE_USER") if trusted else None
+        expected["REMOTE_USER"] = user or None
+        assert {name: environ.get(name) for name in expected} == expected
+        assert "REMOTE_USER" not in environ or user
