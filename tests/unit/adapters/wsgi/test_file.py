@@ -100,8 +100,13 @@ def test_what_has_no_close_and_a_text_file(settings, tmp_path):
 def test_a_file_without_a_head_is_closed(settings, tmp_path):
     (tmp_path / "file").write_bytes(BIG)
     file = (tmp_path / "file").open("rb")
-    before = len(os.listdir("/proc/self/fd"))
+
+    def descriptors():
+        numbers = os.listdir("/proc/self/fd")
+        return sum(os.path.realpath(f"/proc/self/fd/{it}") == os.path.realpath(tmp_path / "file") for it in numbers)
+
+    assert descriptors() == 1
     answer = ask(lambda environ, start_response: environ["wsgi.file_wrapper"](file), settings)
     assert answer.status == 500
     assert file.closed
-    assert len(os.listdir("/proc/self/fd")) < before
+    assert descriptors() == 0
