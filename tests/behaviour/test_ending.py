@@ -49,7 +49,8 @@ def test_whatever_hangs_the_process_ends_within_its_bound(
             gateway.process.send_signal(signal.SIGTERM)
     ended = gateway.process.wait(timeout=bound + 3 * SLACK)
     assert time.monotonic() - began < (bound if signals == 1 else 2.0) + SLACK
-    assert ended in statuses
+    # Signals go on coming until it has ended: one may meet an interpreter that has given its handlers back.
+    assert ended in (statuses if signals == 1 else statuses | {-signal.SIGTERM})
     gateway.stop(status=ended)
     if ended == 1:
         assert "still running at the end of the time there is for it" in "\n".join(gateway.log())
