@@ -44,7 +44,6 @@ class Site(NamedTuple):
         mount: the path below which the application is, such as ``/shop``; empty for the whole site.
         upload: the largest upload in MiB; 0 for no limit.
         version: of the web server; empty when it is not known.
-        spelling: how the version was learnt, for the comment at the head.
     """
 
     app: str = "module:app"
