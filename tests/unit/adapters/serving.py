@@ -252,6 +252,18 @@ class Hooked(Application):
             await super().shutdown()
 
 
+class Told(Control):
+    """A control that tells when the server serves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = asyncio.Event()
+
+    def ready(self) -> None:
+        """As the server calls it."""
+        self.started.set()
+
+
 @contextlib.asynccontextmanager
 async def serving(
     app: Any, settings: Settings | None = None, state: dict[str, Any] | None = None
@@ -268,9 +280,12 @@ async def serving(
     sock.setblocking(False)
     host, port = sock.getsockname()
     listener = Listener(sock, Address("tcp", host=host, port=port), "scgi")
-    end = Control()
+    end = Told()
     server = asyncio.ensure_future(serve([listener], application, settings or Settings(), end))
-    await asyncio.sleep(0)  # What the server opens for itself is there before a test counts descriptors.
+    # What the server opens for itself is there before a test counts descriptors and tasks.
+    started = asyncio.ensure_future(end.started.wait())
+    await asyncio.wait([started, server], return_when=asyncio.FIRST_COMPLETED)
+    started.cancel()
     try:
         yield Served((host, port))
     finally:
