@@ -1,6 +1,6 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test test-apps build lint pythons format autobahn bench bench-report clients transfers fuzz soak asan wheels clean
+.PHONY: help demo chat test test-apps build lint pythons format autobahn bench bench-report bench-swill clients transfers fuzz soak asan wheels clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
@@ -15,6 +15,7 @@ help:
 	@echo '               (more of it, in minutes: make autobahn ARGS="--sets basic limits deflate")'
 	@echo 'make transfers the client moves a gigabyte each way over each protocol'
 	@echo 'make clients   the client beside aiohttp, httpx and niquests; writes benchmarks/results/client.md'
+	@echo 'make bench-swill Swill beside other ways to call procedures; writes benchmarks/results/swill.md'
 	@echo 'make bench     this project and its peers side by side; writes benchmarks/results/'
 	@echo '               (less of it: make bench ROUNDS=3 SECONDS=3 ONLY=scgi,picows; all: benchmarks/README.md)'
 	@echo 'make fuzz      both builds of the codecs against each other (FUZZ_SECONDS=20 each of six targets)'
@@ -60,6 +61,10 @@ transfers:
 
 clients:
 	@scripts/bench.sh client $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-swill:
+	@scripts/bench.sh swill $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	    $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 bench-report:
 	@scripts/bench.sh report $(ARGS)

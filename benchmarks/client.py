@@ -1,6 +1,6 @@
 """The client beside aiohttp, httpx and niquests: CPU of the client a request, against one nginx and this gateway.
 
-``make client-bench``, or ``python -m benchmarks.client``. Each figure comes from a process of its own, in interleaved
+``make clients``, or ``python -m benchmarks.client``. Each figure comes from a process of its own, in interleaved
 rounds; a ratio is taken within a round, and the median of the rounds' ratios counts. ``results/client.md`` is written.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -199,8 +200,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def started(stack, command, folder, ready):
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+def started(stack, command, folder, ready, env=None):
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL)
     stack.callback(process.wait)
     stack.callback(process.terminate)
     end = time.monotonic() + 20
@@ -247,7 +248,7 @@ async def app(type, server_address, remote_address, method, path, query_string, 
 """
 
 
-def run(rounds, only):
+def run(rounds, only, tree):
     samples = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -261,16 +262,17 @@ def run(rounds, only):
             stack, ["nginx", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"], folder, lambda: listens(plain)
         )
         command = [sys.executable, "-m", "ssgi_gateway", "serve", "served:app", "--scgi", f"unix:{folder}/scgi.sock",
-                   "--fastcgi", f"unix:{folder}/fastcgi.sock"]  # fmt: skip
-        started(stack, command, folder, (folder / "fastcgi.sock").exists)
+                   "--fastcgi", f"unix:{folder}/fastcgi.sock", "--workers", "0"]  # fmt: skip
+        env = {**os.environ, **({"PYTHONPATH": str(ROOT)} if tree else {})}
+        started(stack, command, folder, (folder / "fastcgi.sock").exists, env)
         where = urls(folder, plain, h2)
         for number in range(rounds):
             for work in WORKS:
                 for client, works in CLIENTS.items():
                     if work not in works or (only and not {work, client} & set(only)):
                         continue
-                    command = [sys.executable, "-m", "benchmarks.client", "--measure", client, work, where[work]]
-                    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+                    command = [sys.executable, "-P", __file__, "--measure", client, work, where[work]]
+                    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
                     if done.returncode:
                         print(f"{client} {work}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                         continue
@@ -307,12 +309,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="works and clients")
+    parser.add_argument("--tree", action="store_true", help="measure this working tree as it is built, not a copy")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         measure(*given.measure)
         return
-    samples = run(given.rounds, given.only)
+    samples = run(given.rounds, given.only, given.tree)
     page = report(samples)
     print(page)
     if not given.only:

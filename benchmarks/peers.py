@@ -209,6 +209,7 @@ BY_NAME = {server.name: server for server in SERVERS}
 
 REQUIREMENTS = (
     "uWSGI", "gunicorn", "uvicorn[standard]", "uvloop", "granian", "hypercorn", "aioscgi", "flup", "picows",
-    "websockets", "wsproto", "socketify", "starlette",
+    "websockets", "wsproto", "socketify", "starlette", "msgspec", "python-socketio", "connectrpc", "grpcio", "protobuf",
+    "aiohttp-rpc", "aiohttp", "httpx", "h2", "hpack", "httptools", "jh2", "niquests",
 )  # fmt: skip
 """What is installed from PyPI; one that cannot be is missing, and no reason for the others to be."""

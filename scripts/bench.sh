@@ -1,7 +1,8 @@
 #!/bin/bash
 # The benchmarks: this project and its peers side by side, behind one nginx. benchmarks/README.md says what is measured.
 # What they need is installed into benchmarks/.venv, which is theirs alone. Arguments go to `python -m benchmarks run`,
-# except that "report" alone writes the page and the plots anew from the last run's data.
+# except that "report" alone writes the page and the plots anew from the last run's data, and that "swill" and "client"
+# measure only what their names say, which a run of everything does last.
 
 VENV=$(cd "$(dirname "$0")/.." && pwd)/benchmarks/.venv
 
@@ -25,13 +26,17 @@ if [ ! -x "$VENV/bin/python" ]; then
     "$python" -m venv "$VENV"
 fi
 
-if [ "${1:-}" = client ]; then
+case ${1:-} in
+report) exec "$VENV/bin/python" -m benchmarks "$@" ;;
+esac
+"$VENV/bin/python" -m benchmarks install
+case ${1:-} in
+swill | client)
+    what=$1
     shift
-    "$VENV/bin/pip" install --quiet aiohttp httpx h2 hpack httptools jh2 niquests uvloop --editable .
-    exec "$VENV/bin/python" -m benchmarks.client "$@"
-fi
-if [ "${1:-}" != report ]; then
-    "$VENV/bin/python" -m benchmarks install
-    set -- run "$@"
-fi
-exec "$VENV/bin/python" -m benchmarks "$@"
+    exec "$VENV/bin/python" -m "benchmarks.$what" "$@"
+    ;;
+esac
+"$VENV/bin/python" -m benchmarks run "$@"
+[ $# -gt 0 ] || "$VENV/bin/python" -m benchmarks.swill
+[ $# -gt 0 ] || exec "$VENV/bin/python" -m benchmarks.client

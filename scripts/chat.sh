@@ -16,6 +16,7 @@ need_venv demo
     logged "$RUN/pip.log" "$VENV/bin/python" -m pip install --disable-pip-version-check 'msgspec>=0.19' 'redis>=5'
 }
 mkdir -p "$RUN/chat"
+export CHAT_PLAY=1
 export CHAT_FILES=${CHAT_FILES:-$RUN/chat/files} CHAT_SOCKET=${CHAT_SOCKET:-$(mktemp -d /tmp/chat.XXXXXX)/hub.sock}
 say "the chat is at http://localhost:$port (open it in two windows)"
 exec "$VENV/bin/python" -m ssgi_gateway serve examples.chat.app:app --http "127.0.0.1:$port" --workers "${CHAT_WORKERS:-2}"

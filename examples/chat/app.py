@@ -11,6 +11,8 @@ import asyncio
 import os
 import re
 import secrets
+import signal
+import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -29,6 +31,9 @@ FILES.mkdir(mode=0o700, parents=True, exist_ok=True)
 HEARTBEAT = 10.0
 """Seconds between two signs of life of who is in a room; after 2.5 such times without one he has left."""
 
+PLAY = os.environ.get("CHAT_PLAY") == "1"
+"""Whether visitors may kill the worker that serves them, to see that nothing happens."""
+
 MAX_FILE = 32 * 1024 * 1024
 
 redis = os.environ.get("REDIS_URL")
@@ -38,7 +43,7 @@ app = swill.Swill(
     debug=os.environ.get("CHAT_DEBUG") == "1",
 )
 app.use(swill.AccessLog())
-app.static("/files", FILES)
+app.static("/files", FILES, headers={"Content-Security-Policy": "sandbox"})
 app.static("/", HERE / "static")
 
 chat = swill.Module("chat")
@@ -109,6 +114,14 @@ class Progress(Struct):
     size: int
 
 
+class Worker(Struct):
+    """Who serves a visitor, and whether he may kill it."""
+
+    host: str
+    pid: int
+    mortal: bool
+
+
 class Presence(Struct):
     """A sign of life: ``here``, ``gone``, or the question ``who`` else there is."""
 
@@ -162,6 +175,20 @@ async def say(request: swill.Request[Say]) -> str:
     """Say something in a room."""
     said = request.data
     return await app.publish(f"room.{said.room}", Message(me(request), time.time(), said.text))
+
+
+@chat.handle(inline=True, idempotent=True)
+def where(request: swill.Request) -> Worker:
+    """Which worker serves this connection."""
+    return Worker(socket.gethostname(), os.getpid(), PLAY)
+
+
+@chat.handle()
+async def kill(request: swill.Request) -> None:
+    """Kill that worker, with all connections it has; another one takes over."""
+    if not PLAY:
+        raise swill.Error(code=403, message="nobody is killed here")
+    asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGKILL)
 
 
 @chat.handle(idempotent=True)

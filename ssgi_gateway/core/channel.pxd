@@ -2,6 +2,11 @@ from ..wire.response_head cimport ResponseHead
 from .tasks cimport TaskScope
 
 
+cdef class SharedMessage:
+    cdef public bytes payload
+    cdef public bytes frame
+
+
 cdef class Channel:
     cdef public TaskScope scope
     cdef public bint front_files
@@ -19,6 +24,7 @@ cdef class Channel:
     cpdef tuple take_over(self, object socket, object theirs, object lock)
     cpdef object give_back(self)
     cpdef bint send_message(self, object message) except -1
+    cpdef bint send_shared(self, SharedMessage message) except -1
     cpdef object send_close(self, object code, str reason)
     cpdef object receive_more(self)
     cpdef dict describe(self)

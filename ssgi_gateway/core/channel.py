@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from .tasks import TaskScope
 
 
+class SharedMessage:
+    """One binary WebSocket message for many connections; it is encoded by the first that sends it.
+
+    Args:
+        payload: the message.
+    """
+
+    __slots__ = ("frame", "payload")
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.frame: bytes | None = None
+        """What goes out on every connection that does not compress it."""
+
+
 class Channel:
     """One exchange's way to its peer."""
 
@@ -97,6 +112,10 @@ class Channel:
     def send_message(self, message: Any) -> bool:
         """Write one WebSocket message; returns whether the peer can take more right now."""
         raise NotImplementedError
+
+    def send_shared(self, message: SharedMessage) -> bool:
+        """As ``send_message``, for a message that goes to many."""
+        return self.send_message(message.payload)
 
     def send_close(self, code: int, reason: str) -> None:
         """Begin the closing handshake (RFC 6455 7.1.2)."""

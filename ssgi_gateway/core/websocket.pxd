@@ -2,10 +2,15 @@ cimport cython
 
 from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenWritable, is_pending
+from .channel cimport SharedMessage
 from .exchange cimport Exchange, flat
 
 cdef object PENDING, REJECTED, CLOSED, ACCEPTED
 cdef Ready TRUE, FALSE
+
+
+@cython.locals(message=SharedMessage, behind=list, socket=WebSocket)
+cpdef list send_to_all(list sockets, bytes payload)
 
 
 cdef class WebSocket(Exchange):

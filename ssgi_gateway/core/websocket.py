@@ -19,6 +19,7 @@ from ssgi_gateway.ssgi import WebSocketStatus
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, WhenWritable, is_pending
+from .channel import SharedMessage
 from .exchange import Exchange, flat
 
 if TYPE_CHECKING:
@@ -39,6 +40,20 @@ ACCEPTED = WebSocketStatus.ACCEPTED
 SHARE: Final = 0.005
 """Seconds that the messages of one WebSocket may take in one turn of the loop; then all others have theirs. One handler
 may take longer: nobody can interrupt it."""
+
+
+def send_to_all(sockets: list[WebSocket], payload: bytes) -> list[tuple[WebSocket, Awaitable[bool]]]:
+    """Send one binary message to many; its frame is made once. Who is closed is passed over.
+
+    Returns:
+        Those whose peers can take no more right now, each with what ``send`` would have returned.
+    """
+    message = SharedMessage(payload)
+    behind: list[tuple[WebSocket, Awaitable[bool]]] = []
+    for socket in sockets:
+        if socket.status is ACCEPTED and not socket.channel.send_shared(message):
+            behind.append((socket, WhenWritable(socket)))  # noqa: PERF401 - a comprehension has no types
+    return behind
 
 
 class WebSocket(Exchange):

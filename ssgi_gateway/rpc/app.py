@@ -19,7 +19,7 @@ from .errors import PubSubUnavailable
 from .hooks import HOOKS, RequestHooks
 from .module import Module
 from .procedures import Checker
-from .runtime import Runtime, build_of
+from .runtime import Runtime
 from .settings import RpcSettings
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Swill(Module):
         """What this process' connections share; made with the first one."""
         runtime = self._runtime
         if runtime is None or runtime.loop.is_closed():
-            runtime = self._runtime = Runtime(asyncio.get_running_loop(), build_of(res), self.settings)
+            runtime = self._runtime = Runtime(asyncio.get_running_loop(), res, self.settings)
         if not self.procedures:
             self.compile()
         return runtime

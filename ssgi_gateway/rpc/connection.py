@@ -305,6 +305,8 @@ class Connection:
             del self.requests[key]
         if request.timer is not None:
             request.timer.cancel()
+        if request.when_over is not None:
+            request.when_over()
         if isinstance(request, StreamingRequest):
             if not request.client_ended and request.outcome not in (CANCELLED, DISCONNECTED):
                 if self._draining is None:

@@ -14,7 +14,7 @@ from .frames import METADATA, encode_answer
 from .hooks import run_replacing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from .connection import Connection
     from .flow import Window
@@ -62,6 +62,8 @@ class Request(Generic[T]):
     window: Window | None = None
     credit: asyncio.Future[None] | None = None
     """What the handler waits for when it may send nothing more."""
+    when_over: Callable[[], None] | None = None
+    """What has to happen at once when nothing more may be sent for it."""
     task: asyncio.Task[Any] | None = None
     timer: asyncio.TimerHandle | None = None
     response_so_far: Response | None = None

@@ -19,7 +19,7 @@ from .errors import Error, ErrorCode
 if TYPE_CHECKING:
     from .settings import RpcSettings
 
-__all__ = ["Runtime", "Threads", "build_of", "drain_hook", "request_facts"]
+__all__ = ["Runtime", "Threads", "drain_hook", "request_facts"]
 
 COMPILED: Final = "ssgi_gateway._compiled"
 PORTABLE: Final = "ssgi_gateway"
@@ -60,15 +60,20 @@ class Runtime:
 
     Args:
         loop: the event loop.
-        build: the package that serves; see ``build_of``.
+        res: a response or WebSocket: the build that made it serves.
         settings: of the application.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, build: str, settings: RpcSettings) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, res: Any, settings: RpcSettings) -> None:
+        build = build_of(res)
         self.loop = loop
         self.scope: Any = importlib.import_module(f"{build}.core.tasks").TaskScope(loop)
         self.ready: Any = importlib.import_module(f"{build}.core.awaitables").TRUE
         """What ``send`` returns when the peer can take more: the only case in which there is nothing to wait for."""
+        self.send_to_all: Any = None
+        """One frame to many WebSockets at once (``core/websocket.py``); ``None`` under a server that is not ours."""
+        if is_ours(res):
+            self.send_to_all = importlib.import_module(f"{build}.core.websocket").send_to_all
         self.threads = Threads(loop, settings.threads, settings.thread_queue)
 
     async def close(self) -> None:

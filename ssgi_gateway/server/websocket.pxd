@@ -1,5 +1,6 @@
 cimport cython
 
+from ..core.channel cimport SharedMessage
 from ..core.websocket cimport WebSocket
 from ..wire.events cimport CloseReceived, Event, MessageReceived
 from ..wire.websocket.codec cimport WebSocketCodec

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
+    from ..core.channel import SharedMessage
     from ..core.websocket import WebSocket
     from ..wire.events import Event
     from .connection import Connection
@@ -292,6 +293,15 @@ class WebSocketProtocol(Protocol):
         if self.gateway.observer is not None:
             self.gateway.observer.message_sent(self.socket)
         return self.connection.write_many(self.codec.encode_message(message))
+
+    def send_shared(self, message: SharedMessage) -> bool:
+        if not self.codec.is_plain(len(message.payload)):
+            return self.send_message(message.payload)
+        if self.gateway.observer is not None:
+            self.gateway.observer.message_sent(self.socket)
+        if message.frame is None:
+            message.frame = b"".join(self.codec.encode_message(message.payload))
+        return self.connection.write(message.frame)
 
     def send_close(self, code: int, reason: str) -> None:
         frame = self.codec.encode_close(code, reason)

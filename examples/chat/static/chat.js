@@ -27,6 +27,7 @@ class Chat {
     leave = () => { };
     typing = null;
     quiet = 0;
+    worker = 0;
     last = null;
     start() {
         const name = $("#name");
@@ -62,6 +63,12 @@ class Chat {
             for (const file of event.dataTransfer?.files ?? [])
                 void this.upload(file);
         });
+        $("#kill").addEventListener("click", () => {
+            this.api.chat.kill().catch((error) => {
+                if (error instanceof RpcError)
+                    this.complain(error); // what else would it be than the end of the worker
+            });
+        });
         addEventListener("hashchange", () => this.go(location.hash.slice(1)));
     }
     remembered() {
@@ -76,6 +83,7 @@ class Chat {
     async entered(renamed = false) {
         try {
             this.rooms = await this.api.chat.enter(this.me);
+            await this.showWorker();
         }
         catch (error) {
             this.complain(error);
@@ -89,6 +97,15 @@ class Chat {
         else {
             this.bePresent();
         }
+    }
+    /** Who serves us; another one than before has taken over from it. */
+    async showWorker() {
+        const { host, pid, mortal } = await this.api.chat.where();
+        if (this.worker && this.worker !== pid)
+            this.note(`Worker ${this.worker} is gone, and worker ${pid} has taken over.`);
+        this.worker = pid;
+        $("#pid").textContent = `worker ${pid} on ${host}`;
+        $("#kill").hidden = !mortal;
     }
     go(name) {
         if (name === this.room || !this.rooms.some((room) => room.name === name))
@@ -249,6 +266,7 @@ class Chat {
                 const image = element("img");
                 image.src = file.url;
                 image.alt = file.name;
+                image.addEventListener("load", () => isAtEnd && (list.scrollTop = list.scrollHeight));
                 link.prepend(image);
             }
             item.append(link);

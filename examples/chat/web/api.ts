@@ -61,12 +61,21 @@ export interface Typing {
   typing: boolean;
 }
 
+/** Who serves a visitor, and whether he may kill it. */
+export interface Worker {
+  host: string;
+  pid: number;
+  mortal: boolean;
+}
+
 export class Api {
   constructor(readonly client: Client) {}
 
   readonly chat = {
     /** Say who you are; the answer is the list of rooms. Again after each reconnection. */
     enter: (args: Person, options?: CallOptions): Promise<Room[]> => this.client.call("chat.enter", args, { idempotent: true, ...options }),
+    /** Kill that worker, with all connections it has; another one takes over. */
+    kill: (args?: unknown, options?: CallOptions): Promise<null> => this.client.call("chat.kill", args, options),
     /** Be in a room, and see who else is: the list, and again whenever it changes. */
     present: (args: string, options?: CallOptions): RpcRequest<never, Person[]> => this.client.rpc<Person[], never>("chat.present", args as never, { idempotent: true, ...options }),
     /** Say something in a room. */
@@ -75,6 +84,8 @@ export class Api {
     typing: (options?: CallOptions): RpcRequest<boolean, null> => this.client.rpc<null, boolean>("chat.typing", undefined, { sendMetadataFirst: true, ...options }),
     /** Send a file to a room, piece by piece, and see how much of it has arrived. */
     upload: (options?: CallOptions): RpcRequest<Piece, Progress> => this.client.rpc<Progress, Piece>("chat.upload", undefined, { sendMetadataFirst: true, ...options }),
+    /** Which worker serves this connection. */
+    where: (args?: unknown, options?: CallOptions): Promise<Worker> => this.client.call("chat.where", args, { idempotent: true, ...options }),
   };
 
   /** Signs of life, between workers: clients get the list by ``chat.present``. */

@@ -35,6 +35,7 @@ class Chat {
   private leave = () => {};
   private typing: { send(on: boolean): void; end(): void } | null = null;
   private quiet = 0;
+  private worker = 0;
   private last: { id: string; time: number } | null = null;
 
   start(): void {
@@ -68,6 +69,11 @@ class Chat {
       event.preventDefault();
       for (const file of event.dataTransfer?.files ?? []) void this.upload(file);
     });
+    $("#kill").addEventListener("click", () => {
+      this.api.chat.kill().catch((error) => {
+        if (error instanceof RpcError) this.complain(error); // what else would it be than the end of the worker
+      });
+    });
     addEventListener("hashchange", () => this.go(location.hash.slice(1)));
   }
 
@@ -84,6 +90,7 @@ class Chat {
   private async entered(renamed = false): Promise<void> {
     try {
       this.rooms = await this.api.chat.enter(this.me);
+      await this.showWorker();
     } catch (error) {
       this.complain(error);
       return;
@@ -95,6 +102,15 @@ class Chat {
     } else {
       this.bePresent();
     }
+  }
+
+  /** Who serves us; another one than before has taken over from it. */
+  private async showWorker(): Promise<void> {
+    const { host, pid, mortal } = await this.api.chat.where();
+    if (this.worker && this.worker !== pid) this.note(`Worker ${this.worker} is gone, and worker ${pid} has taken over.`);
+    this.worker = pid;
+    $("#pid").textContent = `worker ${pid} on ${host}`;
+    $("#kill").hidden = !mortal;
   }
 
   private go(name: string): void {
@@ -247,6 +263,7 @@ class Chat {
         const image = element("img") as HTMLImageElement;
         image.src = file.url;
         image.alt = file.name;
+        image.addEventListener("load", () => isAtEnd && (list.scrollTop = list.scrollHeight));
         link.prepend(image);
       }
       item.append(link);

@@ -16,6 +16,7 @@ from ssgi_gateway.errors import ConfigurationError
 
 from ..errors import Error, ErrorCode
 from ..frames import encode
+from .audience import Audience
 
 __all__ = [
     "BEGINNING",
@@ -90,6 +91,13 @@ class Sink:
         """No more will come."""
         raise NotImplementedError
 
+    def settle(self, audience: Audience) -> None:
+        """Nothing is missing any more: take what comes, from now on and in one way or another."""
+        audience.add(self, self)
+
+    def leave(self) -> None:
+        """It was taken out of its audience."""
+
 
 class Gate(Sink):
     """Keeps what is published until what came before has been recalled."""
@@ -123,8 +131,8 @@ class Attachment:
         recovered: whether nothing since the position asked for is missing.
     """
 
-    def __init__(self, gates: dict[Sink, Sink], gate: Gate, since: str | None, recalled: Recalled) -> None:
-        self._gates = gates
+    def __init__(self, audience: Audience | None, gate: Gate, since: str | None, recalled: Recalled) -> None:
+        self._audience = audience
         self.recovered = recalled.recovered
         resumed = since is not None and recalled.recovered
         self.position = since if resumed else f"{recalled.epoch}:{recalled.offset}"
@@ -141,8 +149,8 @@ class Attachment:
             message = gate.waiting.popleft()
             if message.epoch != recalled.epoch or message.offset > recalled.offset:
                 gate.sink.put(message)
-        if self._gates.get(gate.sink) is gate:
-            self._gates[gate.sink] = gate.sink  # from now on without a detour
+        if self._audience is not None and self._audience.members.get(gate.sink) is gate:
+            gate.sink.settle(self._audience)  # from now on without a detour
 
 
 class Broker:
@@ -152,7 +160,7 @@ class Broker:
     """Whether other workers would not hear of what is published here."""
 
     def __init__(self) -> None:
-        self._gates: dict[str, dict[Sink, Sink]] = {}
+        self._audiences: dict[str, Audience] = {}
         self._last: dict[str, Message] = {}
         self._joining: dict[str, asyncio.Lock] = {}
         self._held: dict[str, list[Message]] = {}
@@ -209,8 +217,8 @@ class Broker:
         """
         gate = Gate(sink)
         async with self._joining.setdefault(topic, asyncio.Lock()):
-            first = topic not in self._gates
-            self._gates.setdefault(topic, {})[sink] = gate
+            first = topic not in self._audiences
+            self._audiences.setdefault(topic, Audience()).add(sink, gate)
             try:
                 if first:
                     await self.join(topic)
@@ -218,37 +226,38 @@ class Broker:
             except BaseException:
                 await self._remove(topic, sink)
                 raise
-        return Attachment(self._gates.get(topic, {}), gate, since, recalled)
+        return Attachment(self._audiences.get(topic), gate, since, recalled)
 
     async def detach(self, topic: str, sink: Sink) -> None:
         """Take a subscriber out."""
         async with self._joining.setdefault(topic, asyncio.Lock()):
             await self._remove(topic, sink)
-        if topic not in self._gates:
+        if topic not in self._audiences:
             self._joining.pop(topic, None)
 
     async def _remove(self, topic: str, sink: Sink) -> None:
-        gates = self._gates.get(topic, {})
-        gates.pop(sink, None)
-        if not gates and self._gates.pop(topic, None) is not None:
+        audience = self._audiences.get(topic)
+        if audience is None:
+            return
+        audience.remove(sink)
+        if not audience.members and self._audiences.pop(topic, None) is not None:
             self._last.pop(topic, None)
             await self.leave(topic)
 
     def deliver(self, topic: str, message: Message) -> None:
         """Hand a message to every subscriber of this process."""
-        gates = self._gates.get(topic)
-        if gates is None:
+        audience = self._audiences.get(topic)
+        if audience is None:
             return
         if topic in self._held:
             self._held[topic].append(message)
             return
         self._last[topic] = message
-        for gate in tuple(gates.values()):
-            gate.put(message)
+        audience.deliver(message)
 
     def enter(self, topic: str, sink: Sink) -> None:
         """Enter a subscriber while the backend is away: it hears what comes after ``rejoin``."""
-        self._gates.setdefault(topic, {})[sink] = sink
+        self._audiences.setdefault(topic, Audience()).add(sink, sink)
 
     async def rejoin(self) -> None:
         """After a time in which nothing was heard: close the gap of each topic, or end its subscriptions.
@@ -256,7 +265,7 @@ class Broker:
         Raises:
             PubSubUnavailable: the backend has gone away again.
         """
-        for topic in tuple(self._gates):
+        for topic in tuple(self._audiences):
             self._held.setdefault(topic, [])
         for topic in tuple(self._held):
             try:
@@ -270,8 +279,8 @@ class Broker:
             if recalled is not None and not recalled.recovered and self.remembers(topic):
                 self._last.pop(topic, None)
                 lost = Error(code=ErrorCode.UNAVAILABLE, message="messages were lost; subscribe again")
-                for gate in tuple(self._gates.get(topic, {}).values()):
-                    gate.fail(lost)
+                for taker in tuple(self._audiences.get(topic, Audience()).members.values()):
+                    taker.fail(lost)
                 continue
             for message in [*(recalled.missed if recalled is not None else ()), *held]:
                 newest = self._last.get(topic)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Error
 from ..frames import encode
 from ..request import release
+from .audience import Fan
 from .broker import MAX_BYTES, MAX_MESSAGES, Broker, Message, Sink, too_slow
 
 if TYPE_CHECKING:
     from ..request import Request
+    from .audience import Audience
     from .topics import Topic
 
 __all__ = ["Direct", "Queued", "messages_of"]
@@ -63,25 +65,85 @@ class Queued(Sink):
 class Direct(Sink):
     """Messages that go into the connection as they are published, without a task or a turn of the loop for each.
 
-    While the peer takes nothing they wait here.
+    As long as the peer takes them it is one of a ``Fan``; while it takes nothing they wait here.
 
     Args:
         request: the subscription's.
     """
 
-    __slots__ = ("_blocked", "_error", "_head", "_ready", "_request", "_send", "_size", "_waiting", "_wake")
+    __slots__ = (
+        "_audience",
+        "_before",
+        "_blocked",
+        "_error",
+        "_fan",
+        "_head",
+        "_request",
+        "_runtime",
+        "_size",
+        "_socket",
+        "_waiting",
+        "_wake",
+    )
 
     def __init__(self, request: Request[Any]) -> None:
         connection = request.connection
         self._request = request
+        self._runtime = connection.runtime
+        self._socket = connection.ws
         self._head = b"\x95" + encode(request.seq)
-        self._send = connection.ws.send
-        self._ready = connection.runtime.ready
+        self._audience: Audience | None = None
+        self._fan: Fan | None = None
+        self._before = (0, 0)
+        """What had gone through the fan when this joined it."""
         self._waiting: deque[Message] = deque()
         self._size = 0
         self._blocked: Any = None
         self._error: Error | None = None
         self._wake: asyncio.Future[None] = connection.loop.create_future()
+        request.when_over = self.leave
+
+    def settle(self, audience: Audience) -> None:
+        """Join those who get the same bytes, unless messages wait here."""
+        self._audience = audience
+        if self._blocked is not None or self._error is not None or self._request.over:
+            audience.add(self, self)
+        else:
+            self._join(audience)
+
+    def _join(self, audience: Audience) -> None:
+        send = self._runtime.send_to_all
+        if send is None:
+            audience.add(self, self)
+            return
+        fan = audience.fans.get(self._head)
+        if fan is None:
+            fan = audience.fans[self._head] = Fan(self._head, send)
+        audience.members[self] = self
+        audience.single.pop(self, None)
+        fan.add(self._socket, self)
+        self._fan = fan
+        self._before = (fan.messages, fan.octets)
+
+    def leave(self) -> None:
+        """Leave the fan; what went through it is counted."""
+        fan, audience, self._fan = self._fan, self._audience, None
+        if fan is None or audience is None:
+            return
+        fan.remove(self._socket)
+        if not fan.sinks:
+            audience.fans.pop(self._head, None)
+        messages, octets = self._before
+        self._request.messages_out += fan.messages - messages
+        self._request.bytes_out += fan.octets - octets
+
+    def behind(self, writable: Any) -> None:
+        """The peer takes no more right now."""
+        self.leave()
+        if self._audience is not None and self in self._audience.members:
+            self._audience.add(self, self)
+        self._blocked = writable
+        release(self._wake)
 
     def put(self, message: Message) -> None:
         """Send it, or keep it while the peer does not read."""
@@ -89,11 +151,11 @@ class Direct(Sink):
         if self._error is not None or request.over:
             return
         if self._blocked is None:
-            frame = self._head + (message.tail)
+            frame = self._head + message.tail
             request.messages_out += 1
             request.bytes_out += len(frame)
-            sent = self._send(frame)
-            if sent is not self._ready:
+            sent = self._socket.send(frame)
+            if sent is not self._runtime.ready:
                 self._blocked = sent
                 release(self._wake)
         elif len(self._waiting) >= MAX_MESSAGES or self._size + len(message.payload) > MAX_BYTES:
@@ -105,6 +167,7 @@ class Direct(Sink):
     def fail(self, error: Error) -> None:
         """End."""
         self._error = self._error or error
+        self.leave()
         release(self._wake)
 
     async def serve(self) -> None:
@@ -127,6 +190,8 @@ class Direct(Sink):
                 message = self._waiting.popleft()
                 self._size -= len(message.payload)
                 self.put(message)
+            if self._blocked is None and self._audience is not None and self in self._audience.members:
+                self._join(self._audience)
 
     async def _writable(self) -> bool:
         """Wait until the peer takes more; returns ``False`` if the subscription has ended meanwhile."""

@@ -34,6 +34,7 @@ cdef class WebSocketCodec:
     cpdef Event next_event(self)
     cpdef bytes take_output(self)
     cpdef list encode_message(self, object data)
+    cpdef bint is_plain(self, Py_ssize_t size) except -1
     cpdef bytes encode_ping(self, bytes payload=*)
     cpdef bytes encode_close(self, object code=*, str reason=*)
     cdef bint _parse_header(self) except -1

@@ -201,6 +201,10 @@ class WebSocketCodec:
             return [b"".join((header, payload))]
         return [header, payload]
 
+    def is_plain(self, size: int) -> bool:
+        """Whether a message of so many bytes would be sent uncompressed: the same bytes as on any connection."""
+        return self.state is OPEN and (self._deflater is None or size < COMPRESS_FROM)
+
     def encode_ping(self, payload: bytes = b"") -> bytes:
         """A Ping frame; its Pong carries the same payload of at most 125 bytes.
 

@@ -419,6 +419,10 @@ cdef class WebSocketCodec:
             data = bytes(data)
         return [frame_of(first, PyBytes_AS_STRING(data), size)]
 
+    cpdef bint is_plain(self, Py_ssize_t size) except -1:
+        """Whether a message of so many bytes would be sent uncompressed: the same bytes as on any connection."""
+        return self.state is OPEN_ and (self._deflater is None or size < COMPRESS_FROM)
+
     cpdef bytes encode_ping(self, bytes payload=b""):
         """A Ping frame; its Pong carries the same payload of at most 125 bytes."""
         if self.state is not OPEN_:
