@@ -234,6 +234,13 @@ async def publish_many(request: Request[tuple[str, int]]) -> str:
 
 
 @app.handle()
+async def waiting(request: Request[str]) -> int:
+    """How many subscribers of a topic in this process do not get its messages together with others."""
+    audience = app.pubsub._audiences.get(request.data)
+    return 0 if audience is None else len(audience.single)
+
+
+@app.handle()
 async def publish_number(request: Request[int]) -> str:
     return await app.publish("fleeting", request.data)
 

@@ -105,6 +105,10 @@ class RawWebSocket:
         assert self._task is not None
         self._task.cancel()
 
+    def resume(self) -> None:
+        """Read again."""
+        self._task = asyncio.create_task(self._read())
+
     async def close(self) -> None:
         """Close, and read to the end: whatever the server still sent is in ``frames``."""
         if self.status == 101 and not self.closed:

@@ -86,7 +86,8 @@ class Audience:
 
     def deliver(self, message: Message) -> None:
         """Hand a message to everybody."""
+        single = tuple(self.single.values())  # before the fans: who leaves one on the way has got the message
         for fan in tuple(self.fans.values()):
             fan.put(message)
-        for taker in tuple(self.single.values()):
+        for taker in single:
             taker.put(message)
