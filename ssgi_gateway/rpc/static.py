@@ -33,8 +33,9 @@ class StaticFiles:
         prefix: ``"/"`` or ``"/assets"``.
         folder: what is served.
         max_age: seconds that a client may keep a file without asking.
-        headers: more headers for each answer. For files that come from users, ``{"Content-Security-Policy": "sandbox"}``
-            keeps a page or an SVG among them from running scripts in the name of the site.
+        headers: more headers for each answer. For files that come from users,
+            ``{"Content-Security-Policy": "sandbox"}`` keeps a page or an SVG among them from running scripts in the
+            name of the site.
     """
 
     def __init__(
