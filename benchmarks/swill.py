@@ -1,8 +1,8 @@
 """Swill beside its peers: CPU of the server a call, a streamed item, a delivered message; memory of what is idle.
 
 ``make bench`` runs it after the servers, ``make bench-swill`` alone; ``results/swill.md`` is written. Every server is
-one process over TCP without a web server, and has its turn in each round; a ratio is taken within a round, and the median
-of the rounds' ratios counts. The load is eight connections with one call each at a time.
+one process over TCP without a web server, and has its turn in each round; a ratio is taken within a round, and the
+median of the rounds' ratios counts. The load is eight connections with one call each at a time.
 """
 
 from __future__ import annotations
