@@ -97,7 +97,7 @@ def configuration(servers: Iterable[Server], sockets: Path, port: int, stock: st
         stock: the folder of nginx's own parameter files.
     """
     upstreams, locations = [], []
-    for server in servers:
+    for server in (server for server in servers if server.route in PASS):
         upstreams.append(UPSTREAM.format(name=server.name, socket=socket_path(server, sockets)))
         words = PASS[server.route].format(name=server.name, deploy=DEPLOY, stock=stock)
         locations.append(f"        location /{server.name} {{ {words} }}\n")

@@ -7,7 +7,10 @@ A server that fails once is out of that work, with the reason.
 
 from __future__ import annotations
 
+import os
+import resource
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -282,6 +285,25 @@ def start(it: Turn) -> dict[str, float]:
     return {"time": statistics.median(times), "cpu": statistics.median(used), "count": STARTS, **memory}
 
 
+def programs(it: Turn) -> dict[str, float]:
+    """A process for each request, as CGI has it; milliseconds of CPU, and of time, for one."""
+    command = it.server.words(it.work, it.place.words(it.server, it.port))
+    env = {"PATH": os.environ["PATH"], **CGI_REQUEST}
+    if it.options.tree and it.server.kind == GATEWAY:
+        env["PYTHONPATH"] = str(HERE.parent)
+    times, before = [], resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(PROGRAMS):
+        begun = time.monotonic()
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=env, cwd=HERE / "apps",
+                              check=False)  # fmt: skip
+        times.append((time.monotonic() - begun) * 1e3)
+        if EXPECTED[it.work.function] not in done.stdout:
+            raise BenchmarkError(done.stderr.decode(errors="replace").strip()[-500:] or "the answer is another one")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"cpu": used / PROGRAMS * 1e3, "time": statistics.median(times), "count": PROGRAMS}
+
+
 def steady(it: Turn) -> dict[str, float]:
     """Few requests, at an even pace; microseconds of CPU for each, of all workers together."""
 
@@ -332,6 +354,22 @@ def _all_there(process: Process) -> None:
 PACE = 300
 """Requests a second of ``steady``: so few that a worker sleeps before each, as on most servers for most of the day."""
 
+PROGRAMS = 40
+"""Processes in one turn of ``programs``."""
+
+CGI_REQUEST = {
+    "GATEWAY_INTERFACE": "CGI/1.1",
+    "REQUEST_METHOD": "GET",
+    "REQUEST_URI": "/",
+    "SCRIPT_NAME": "",
+    "PATH_INFO": "/",
+    "QUERY_STRING": "",
+    "SERVER_NAME": "localhost",
+    "SERVER_PORT": "80",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+}
+"""The environment of such a process."""
+
 KINDS: dict[str, Callable[[Turn], dict[str, float]]] = {
     "requests": requests,
     "messages": messages,
@@ -339,6 +377,7 @@ KINDS: dict[str, Callable[[Turn], dict[str, float]]] = {
     "download": download,
     "idle": idle,
     "start": start,
+    "programs": programs,
     "steady": steady,
     "shares": shares,
     "fleet": fleet,

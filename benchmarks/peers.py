@@ -76,6 +76,7 @@ ASGI, RSGI, WSGI = (("--interface", name, *COMPILED) for name in ("asgi", "rsgi"
 OURS = (
     gateway("gateway-scgi", "ssgi-gateway, SCGI", (*HTTP, "websocket-nginx", "start"), "scgi", "on_ssgi", *COMPILED),
     gateway("gateway-fastcgi", "ssgi-gateway, FastCGI", (*HTTP, "start"), "fastcgi", "on_ssgi", *COMPILED),
+    gateway("gateway-uwsgi", "ssgi-gateway, uwsgi", HTTP, "uwsgi", "on_ssgi", *COMPILED),
     gateway("gateway-direct", "ssgi-gateway, WebSocket port", SOCKETS, "http", "on_ssgi", *COMPILED),
     gateway("portable-scgi", "ssgi-gateway portable, SCGI", (*HTTP, "start"), "scgi", "on_ssgi", *PORTABLE),
     gateway("portable-fastcgi", "ssgi-gateway portable, FastCGI", HTTP, "fastcgi", "on_ssgi", *PORTABLE),
@@ -100,6 +101,13 @@ OURS = (
     gateway("gateway-wsgi-threads", "ssgi-gateway, WSGI over FastCGI, 8 threads", HTTP, "fastcgi", "on_wsgi", *WSGI,
             "--threads", "8"),
 )  # fmt: skip
+
+CGI = (
+    Server("gateway-cgi", "ssgi-gateway, WSGI over CGI", GATEWAY, ("cgi",), "cgi",
+           ("{bin}/ssgi-gateway", "serve", "{module}:{function}"), module="on_wsgi", packages=("ssgi-gateway",)),
+    Server("wsgiref-cgi", "wsgiref's CGIHandler", PEER, ("cgi",), "cgi", ("{python}", "serve_cgi.py")),
+)  # fmt: skip
+"""Programs for one request; nothing listens."""
 
 
 LIMITS = (
@@ -204,7 +212,7 @@ PEERS = (
     own("websockets", "websockets, uvloop", DIRECT, "serve_websockets.py", "websockets", "uvloop"),
 )  # fmt: skip
 
-SERVERS = (*OURS, *FLEETS, *LIMITS, *PEERS)
+SERVERS = (*OURS, *FLEETS, *CGI, *LIMITS, *PEERS)
 BY_NAME = {server.name: server for server in SERVERS}
 
 REQUIREMENTS = (

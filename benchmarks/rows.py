@@ -29,6 +29,7 @@ class Row:
 CORE = (
     Row("SCGI, CPU a request / uWSGI over SCGI", "hello", "gateway-scgi", "uwsgi-scgi", 0.65),
     Row("SCGI, CPU a request / C that parses nothing", "hello", "gateway-scgi", "limit-scgi", 1.7),
+    Row("uwsgi, CPU a request / uWSGI over uwsgi", "hello", "gateway-uwsgi", "uwsgi", 0.7),
     Row("FastCGI kept, CPU a request / uWSGI over FastCGI", "hello", "gateway-fastcgi", "uwsgi-fastcgi", 0.35),
     Row("FastCGI kept, CPU a request / Granian RSGI over HTTP kept", "hello", "gateway-fastcgi", "granian-rsgi", 0.35),
     Row("WebSocket echo 32 B direct, CPU a message / picows", "websocket-32", "gateway-direct", "picows", 0.55),
@@ -57,6 +58,7 @@ INTERFACES = (
         0.7),
     Row("raw WSGI hello, 8 threads / Gunicorn gthread, 8 threads", "hello", "gateway-wsgi-threads", "gunicorn-gthread",
         0.2),
+    Row("WSGI hello over CGI, the whole process / wsgiref's CGIHandler", "cgi", "gateway-cgi", "wsgiref-cgi", 1.5),
     Row("Starlette JSON over FastCGI kept / Uvicorn", "json", "gateway-starlette", "uvicorn-starlette", 0.75),
     Row("ASGI WebSocket echo 32 B direct / Granian ASGI", "websocket-32", "gateway-asgi-direct", "granian-asgi", 0.5),
 )  # fmt: skip

@@ -53,6 +53,8 @@ WORKS = (
          "Growth of the proportional set size (PSS) of all the server's processes.", direct=True),
     Work("start", "From start to the first answer", "start", "hello", "time", "ms",
          "From starting the command until nginx hands out its answer, with warm file caches."),
+    Work("cgi", "CGI: a process for each request", "programs", "hello", "cpu", "ms of CPU a request",
+         "The whole process, from its start to its end, without a web server; the smallest WSGI application."),
     Work("steady", "300 requests a second, one or eight workers", "steady", "hello", "cpu", "µs of CPU a request",
          "A worker sleeps before each request: what counts is how many wake up for it."),
     Work("shares", "Four workers, as many requests as can be", "shares", "hello", "spread", "busiest / laziest worker",

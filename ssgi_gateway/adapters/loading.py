@@ -9,18 +9,16 @@
 
 The error for a mistyped one says what was looked for, where, and what there is instead. A module that is not
 there and a module that fails while it is imported are different mistakes, and the second one shows its own traceback,
-without this project's frames. This module does not know what an application is.
+without this project's frames. This module does not know what an application is. What a plain ``module:attribute`` does
+not need is imported where it is needed: a CGI program is started for each request.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import os
 import re
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.errors import ConfigurationError
@@ -54,7 +52,7 @@ def load(import_string: str, directory: str | os.PathLike[str] | None = None, py
     match = _IMPORT_STRING.fullmatch(import_string.strip())
     if match is None:
         raise ConfigurationError(_explain_malformed(import_string))
-    args, named = _arguments(match["call"] or "()", import_string)
+    args, named = _arguments(match["call"], import_string) if match["call"] else ([], {})
     module = _import(match["module"], _search(os.path.abspath(directory or os.getcwd()), pythonpath))
     found = _attribute(module, match["attribute"])
     return _call(found, f"{match['module']}:{match['attribute']}", args, named) if match["call"] else found
@@ -62,6 +60,8 @@ def load(import_string: str, directory: str | os.PathLike[str] | None = None, py
 
 def _arguments(call: str, import_string: str) -> tuple[list[Any], dict[str, Any]]:
     """What stands between the parentheses; parsed and never evaluated, so only literals can."""
+    import ast
+
     try:
         parsed = ast.parse(f"factory{call}", mode="eval").body
         if not isinstance(parsed, ast.Call) or not isinstance(parsed.func, ast.Name):
@@ -171,6 +171,8 @@ def _call(factory: Any, name: str, args: list[Any], named: dict[str, Any]) -> An
         raise ConfigurationError(
             f"{name} is {_kind(factory)} and cannot be called; write {name} without () if it is the application"
         )
+    import inspect
+
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):
@@ -199,6 +201,8 @@ def _call(factory: Any, name: str, args: list[Any], named: dict[str, Any]) -> An
 
 def failure(what: str, error: BaseException) -> str:
     """A message of ``what`` failed and the traceback of ``error``, from the first frame that is the user's."""
+    import traceback
+
     shown = traceback.TracebackException.from_exception(error)
     frames = [frame for frame in shown.stack if not frame.filename.startswith(_OWN_FRAMES)]
     shown.stack = traceback.StackSummary.from_list(frames)

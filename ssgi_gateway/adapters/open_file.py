@@ -10,8 +10,6 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from ssgi_gateway.adapters.asgi.files import send_file
-
 if TYPE_CHECKING:
     from ssgi_gateway.core.response import HttpResponse
 
@@ -69,6 +67,8 @@ class OpenFile:
         Raises:
             ConnectionAbortedError: the client has left.
         """
+        from ssgi_gateway.adapters.asgi.files import send_file  # needs an event loop, which CGI has no time for
+
         try:
             await send_file(res, self._fd, self.offset, self.left, False)
         finally:

@@ -16,8 +16,11 @@ optional arguments and ``*args`` leave several, and then the answer is "cannot t
 from __future__ import annotations
 
 import functools
-import inspect
-from typing import Any, Final
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import inspect
 
 __all__ = ["accepts", "describe", "is_async", "recognise"]
 
@@ -33,18 +36,33 @@ _NAMES: Final = {
 _COUNTS: Final = (2, 3, 8)
 """How many arguments the interfaces pass."""
 
-_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
 
 def recognise(app: Any) -> str | None:
     """The name of the interface that ``app`` has, or ``None`` where its shape does not say."""
+    return _usual(app) or _from_signature(app)
+
+
+def _usual(app: Any) -> str | None:
+    """Of a function with exactly the usual arguments; ``inspect`` would say the same, and is slow to import."""
+    if type(app) is not FunctionType or app.__dict__ or app.__defaults__:
+        return None
+    code = app.__code__
+    if code.co_kwonlyargcount or code.co_flags & 0x0C:  # CO_VARARGS, CO_VARKEYWORDS
+        return None
+    return _NAMES.get(code.co_varnames[: code.co_argcount])
+
+
+def _from_signature(app: Any) -> str | None:
+    import inspect
+
     if not inspect.isclass(app) and hasattr(app, "__rsgi__"):
         return "rsgi"
     signature = _signature(app)
     if signature is None:
         return None
     parameters = list(signature.parameters.values())
-    names = tuple(p.name for p in parameters if p.kind in _POSITIONAL)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = tuple(p.name for p in parameters if p.kind in positional)
     for count in _COUNTS:
         if names[:count] in _NAMES and accepts(app, count):
             return _NAMES[names[:count]]
@@ -70,6 +88,8 @@ def accepts(app: Any, count: int) -> bool:
 
 def is_async(app: Any) -> bool:
     """Whether calling ``app`` gives a coroutine: ``async def``, a partial of one, or an async ``__call__``."""
+    import inspect
+
     if inspect.isclass(app):
         return False  # calling it makes an instance, whatever its instances do
     while isinstance(app, functools.partial):
@@ -81,6 +101,8 @@ def is_async(app: Any) -> bool:
 
 def describe(app: Any) -> str:
     """``app`` in a few words, for a message: what it is, its name, its arguments."""
+    import inspect
+
     kind = "class" if inspect.isclass(app) else "function" if inspect.isroutine(app) else type(app).__name__
     name = getattr(app, "__qualname__", "")
     signature = _signature(app)
@@ -93,6 +115,8 @@ def _signature(app: Any) -> inspect.Signature | None:
     """The arguments of a call to ``app``; ``None`` for what is not callable or hides them (callables of C)."""
     if not callable(app):
         return None
+    import inspect
+
     try:
         return inspect.signature(app)
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.cli.serve import parse
-from ssgi_gateway.process import privileges, sockets
+from ssgi_gateway.process import directory, privileges, sockets
 from ssgi_gateway.process.wanted import wanted_workers
 from ssgi_gateway.settings.sources import options, read_all, unknown_variables
 from ssgi_gateway.settings.values import show
@@ -41,7 +41,7 @@ def check(words: list[str]) -> int:
     for file in files:
         print(f"read: {file}")
     privileges.check(settings)
-    with sockets.entered(settings.chdir):
+    with directory.entered(settings.chdir):
         wanted = sockets.addresses(settings)
         print(f"workers: {wanted_workers(settings.workers) or 'none, this process serves'}")
         _check_application(settings, wanted)

@@ -19,7 +19,7 @@ from ssgi_gateway import __version__
 from ssgi_gateway.cli import arguments
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.request_lines import has_colours
-from ssgi_gateway.process import sockets
+from ssgi_gateway.process import directory, sockets
 from ssgi_gateway.process.develop import Development
 from ssgi_gateway.settings import Deadlines, Settings, WebSocketSettings
 from ssgi_gateway.settings.sources import add_options, read
@@ -46,7 +46,7 @@ def dev(words: list[str]) -> int:
 
 
 def _run(given: Namespace, settings: Settings, folder: str) -> int:
-    sockets.enter(settings.chdir)
+    directory.enter(settings.chdir)
     # ^C before there is anything to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.ExitStack() as stack:

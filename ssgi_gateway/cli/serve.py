@@ -15,9 +15,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ssgi_gateway.cli.banner import banner
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.process import sockets
+from ssgi_gateway.process import standard_input
 from ssgi_gateway.settings.sources import plain_words, read, unknown_variables
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def serve(words: list[str]) -> int:
     for warning in unknown_variables(os.environ):
         print(f"ssgi-gateway: warning: {warning}", file=sys.stderr)
     settings = read(given)
-    if not sockets.any_address(settings):
+    if standard_input.is_all_there_is(settings, os.environ):
         return _serve_a_web_servers_own(given)
     if settings.workers:
         from ssgi_gateway.process import supervisor
@@ -48,8 +47,6 @@ def serve(words: list[str]) -> int:
 
 def _serve_a_web_servers_own(given: dict[str, Any]) -> int:
     """Without an address: a web server may have started this process, with a socket or a request as descriptor 0."""
-    from ssgi_gateway.process import standard_input
-
     started = standard_input.started_as(os.environ)
     if started == standard_input.CGI:
         from ssgi_gateway.process import cgi
@@ -59,6 +56,8 @@ def _serve_a_web_servers_own(given: dict[str, Any]) -> int:
         standard_input.adjust()
         settings = read(given, {**standard_input.DEFAULTS, "fastcgi": ["fd:0"]})
         return _serve_alone(settings, quiet=True)
+    from ssgi_gateway.process import sockets
+
     sockets.addresses(read(given))  # raises what there is to say
     return 2
 
@@ -68,9 +67,10 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     from ssgi_gateway import engine
     from ssgi_gateway.adapters import loading, negotiation
     from ssgi_gateway.observe import log_setup
+    from ssgi_gateway.process import directory, sockets
     from ssgi_gateway.server.control import Control
 
-    sockets.enter(settings.chdir)
+    directory.enter(settings.chdir)
     addresses = sockets.addresses(settings)
     run = engine.module("server.serve", settings.codec).run
     log_setup.configure(settings)
@@ -121,6 +121,8 @@ def _watched(settings: Settings, control: Control) -> Iterator[None]:
 def _announce(
     settings: Settings, opened: Iterable[Listener], http: bool, websocket: bool, codecs: str, loop: str
 ) -> None:
+    from ssgi_gateway.cli.banner import banner
+
     # Why it is not another build or loop is for --version to say.
     codecs, loop = codecs.partition(" (")[0], loop.partition(" (")[0]
     print(banner(list(opened), http, websocket, settings.app, codecs, loop), file=sys.stderr, flush=True)

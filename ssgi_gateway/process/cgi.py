@@ -1,9 +1,10 @@
 """CGI (RFC 3875): a process for one request, its variables in the environment, its body and answer on 0 and 1.
 
 WSGI applications are called by ``wsgiref``, without an event loop: importing one is more than half of what such a
-process costs. Every other application is served by the gateway itself: the request becomes an SCGI request to this very
-process, through a pair of sockets, and its answer, which is a CGI answer already, is copied to standard output. So what
-holds for all requests holds for these, the start and the end of the application's life around one request included.
+process costs. For the same reason everything else that not each request needs is imported where it is needed. Every
+other application is served by the gateway itself: the request becomes an SCGI request to this very process, through a
+pair of sockets, and its answer, which is a CGI answer already, is copied to standard output. So what holds for all
+requests holds for these, the start and the end of the application's life around one request included.
 
 SIGTERM is how mod_cgid says that the client disconnected; nothing is left to do then, and the process ends.
 """
@@ -12,16 +13,15 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ConfigurationError, RequestRejected
 
 if TYPE_CHECKING:
+    import socket
+
     from ssgi_gateway.settings import Settings
 
 __all__ = ["run"]
@@ -41,7 +41,7 @@ def run(settings: Settings) -> int:
         ConfigurationError: the application cannot be loaded.
     """
     from ssgi_gateway.adapters import loading, shape
-    from ssgi_gateway.process.sockets import enter
+    from ssgi_gateway.process.directory import enter
 
     answer = _take_standard_output()
     enter(settings.chdir)
@@ -77,14 +77,20 @@ def _body(variables: Pairs) -> tuple[Pairs, IO[bytes]]:
     length = given.get(b"CONTENT_LENGTH", b"")
     if length.isdigit():
         return variables, io.BufferedReader(_Limited(io.FileIO(0, closefd=False), int(length)), CHUNK)
-    spooled: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL)  # noqa: SIM115 - it lives as long as the request
-    if b"HTTP_TRANSFER_ENCODING" in given:
-        while data := os.read(0, CHUNK):
-            spooled.write(data)
+    spooled = _spooled() if b"HTTP_TRANSFER_ENCODING" in given else io.BytesIO()
     size = spooled.tell()
     spooled.seek(0)
     kept = [(name, value) for name, value in variables if name != b"CONTENT_LENGTH"]
     return [*kept, (b"CONTENT_LENGTH", b"%d" % size)], spooled
+
+
+def _spooled() -> IO[bytes]:
+    import tempfile
+
+    spooled: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL)  # noqa: SIM115 - it lives as long as the request
+    while data := os.read(0, CHUNK):
+        spooled.write(data)
+    return spooled
 
 
 class _Limited(io.RawIOBase):
@@ -143,6 +149,9 @@ def _call(app: Any, settings: Settings, variables: Pairs, body: IO[bytes], answe
 
 
 def _serve(app: Any, settings: Settings, variables: Pairs, body: IO[bytes], answer: IO[bytes]) -> int:
+    import socket
+    import threading
+
     from ssgi_gateway.adapters import negotiation
     from ssgi_gateway.engine import module
     from ssgi_gateway.server.control import Control

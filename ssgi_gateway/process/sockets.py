@@ -22,43 +22,10 @@ from ssgi_gateway.wire.protocols import PROTOCOLS, options
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["Listeners", "Wanted", "addresses", "adoption_pair", "enter", "entered", "open_all", "served"]
+__all__ = ["Listeners", "Wanted", "addresses", "adoption_pair", "open_all", "served"]
 
 Wanted = tuple[str, Address]
 """A protocol and where it is to be spoken."""
-
-
-@contextlib.contextmanager
-def entered(directory: str) -> Iterator[None]:
-    """The current directory is another one meanwhile; an empty ``directory`` is this one.
-
-    Raises:
-        ConfigurationError: it cannot be entered.
-    """
-    before = os.getcwd()
-    enter(directory)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-def enter(directory: str) -> None:
-    """Change to the directory of the setting ``chdir``.
-
-    Raises:
-        ConfigurationError: it cannot be entered.
-    """
-    if directory:
-        try:
-            os.chdir(directory)
-        except OSError as error:
-            raise ConfigurationError(f"--chdir: {directory}: {error.strerror}") from None
-
-
-def any_address(settings: Settings) -> bool:
-    """Whether there is an address at all."""
-    return systemd.passed(os.environ) > 0 or any(getattr(settings, protocol) for protocol in PROTOCOLS)
 
 
 def addresses(settings: Settings) -> list[Wanted]:

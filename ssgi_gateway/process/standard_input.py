@@ -12,17 +12,27 @@ it is one process without a thread; and it ends sooner than the web server loses
 from __future__ import annotations
 
 import os
-import socket
+import stat
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["CGI", "DEFAULTS", "LISTENER", "adjust", "started_as"]
+from ssgi_gateway.wire.protocols import PROTOCOLS
+
+if TYPE_CHECKING:
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["CGI", "DEFAULTS", "LISTENER", "adjust", "is_all_there_is", "started_as"]
 
 LISTENER: Final = "listener"
 CGI: Final = "cgi"
 
 DEFAULTS: Final[Mapping[str, Any]] = {"workers": "0", "threads": "0", "deadline_drain": "2.5"}
 """What holds for a process that a web server started, unless settings say otherwise."""
+
+
+def is_all_there_is(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Whether neither a setting nor a service manager (``process.systemd``) says where to listen."""
+    return not any(getattr(settings, protocol) for protocol in PROTOCOLS) and "LISTEN_FDS" not in environ
 
 
 def started_as(environ: Mapping[str, str]) -> str:
@@ -38,6 +48,10 @@ def started_as(environ: Mapping[str, str]) -> str:
 
 def _is_listener(fd: int) -> bool:
     try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return False
+        import socket  # a CGI program is started for each request, and mostly without one
+
         with socket.socket(fileno=os.dup(fd)) as copy:
             return bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except OSError:  # closed, or no socket

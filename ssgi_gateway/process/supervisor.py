@@ -35,7 +35,7 @@ from ssgi_gateway.observe.table import (
     Table,
     create,
 )
-from ssgi_gateway.process import plan, privileges, sockets, states, status, successor, system, systemd
+from ssgi_gateway.process import directory, plan, privileges, sockets, states, status, successor, system, systemd
 from ssgi_gateway.process.messages import VERSION, Channel, pair
 from ssgi_gateway.process.report import Report
 from ssgi_gateway.process.system import kill, say
@@ -92,7 +92,7 @@ def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int
     known = successor.take()
     if known is None:
         privileges.check(settings)
-        with sockets.entered(settings.chdir):
+        with directory.entered(settings.chdir):
             supervisor = Supervisor(given, settings, sockets.Listeners.open(settings), announce)
             supervisor.status_process.open(settings)
     else:
@@ -269,7 +269,7 @@ class Supervisor:
             if not settings.workers:
                 raise ConfigurationError("--workers 0 needs a start of its own")
             privileges.check(settings)
-            with sockets.entered(settings.chdir):
+            with directory.entered(settings.chdir):
                 self.listeners.prepare(settings)
         except (ConfigurationError, OSError) as error:
             self._hear(states.Refused(str(error)))

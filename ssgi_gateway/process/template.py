@@ -113,8 +113,8 @@ def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
 def _load(channel: Channel) -> Loaded | None:
     from ssgi_gateway.errors import ConfigurationError
     from ssgi_gateway.process import privileges
+    from ssgi_gateway.process.directory import enter
     from ssgi_gateway.process.messages import VERSION
-    from ssgi_gateway.process.sockets import enter
     from ssgi_gateway.settings import sources
 
     message = _next(channel)

@@ -10,7 +10,7 @@
     async def add(request: swill.Request[tuple[int, int]]) -> int:
         return request.data[0] + request.data[1]
 
-``ssgi-gateway serve module:app`` serves it, and any ASGI server does by ``ssgi_gateway.adapters.as_asgi.as_asgi(app)``.
+``ssgi-gateway serve module:app`` serves it, and any ASGI server does by ``ssgi_gateway.adapters.as_asgi(app)``.
 The wire is that of the original Swill (docs/swill-wire.md); docs/swill.md is the guide. It needs msgspec (the extra
 ``rpc``).
 """

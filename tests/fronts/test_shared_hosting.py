@@ -225,6 +225,17 @@ def test_a_cgi_answer_has_its_status_and_nothing_else_is_on_standard_output(inte
     assert b"printed" not in done.stdout
 
 
+def test_a_cgi_program_loads_nothing_that_its_request_has_no_use_for() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "ssgi_gateway", "serve", "benchmarks.apps.on_wsgi:hello"]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "GATEWAY_INTERFACE": "CGI/1.1", **GET}
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, env=environ, cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.endswith(b"Hello, world!")
+    imported = {line.rpartition(b"|")[2].strip().decode() for line in done.stderr.splitlines() if b"|" in line}
+    assert "ssgi_gateway.process.cgi" in imported
+    slow = {"asyncio", "ssl", "logging", "concurrent.futures", "inspect", "tempfile", "h11", "sioscgi"}
+    assert not imported & (slow | {"ssgi_gateway.server", "ssgi_gateway.process.sockets"})
+
+
 def test_a_failure_is_a_500_and_a_traceback_for_the_log() -> None:
     done = run_cgi("tests.apps.behaviour:app", GET | {"REQUEST_URI": "/do/raise"})
     assert b"Status: 500" in done.stdout

@@ -19,7 +19,7 @@ EXCEPTIONS = {
     ("core/spare_task.py", "add_done_callback"): "is asyncio's protocol, or gives a context",
     ("core/tasks.py", "create_task"): "gives a context",
     ("adapters/asgi/lifespan.py", "create_task"): "gives a context",
-    ("adapters/as_asgi/adapter.py", "ensure_future"): "in the task of the ASGI server's request",
+    ("adapters/to_asgi/adapter.py", "ensure_future"): "in the task of the ASGI server's request",
     ("server/serve.py", "create_task"): "before any request",
     ("server/adoption.py", "add_done_callback"): "outside of any request",
 }

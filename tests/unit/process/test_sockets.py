@@ -8,7 +8,7 @@ import os
 import pytest
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.process.sockets import Listeners, enter, entered
+from ssgi_gateway.process.sockets import Listeners
 from ssgi_gateway.settings import Settings
 
 
@@ -74,12 +74,3 @@ def test_those_of_a_protocol_that_nobody_serves(tmp_path):
     assert not held.drop("websocket")
     assert there(tmp_path) == {"a"}
     held.close()
-
-
-def test_a_directory_is_entered_and_left(tmp_path):
-    before = os.getcwd()
-    with entered(str(tmp_path)):
-        assert os.getcwd() == str(tmp_path)
-    assert os.getcwd() == before
-    with pytest.raises(ConfigurationError, match="--chdir: /there/is/none: No such file"):
-        enter("/there/is/none")

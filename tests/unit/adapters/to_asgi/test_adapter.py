@@ -11,8 +11,8 @@ import pytest
 
 import ssgi_gateway.adapters
 from ssgi_gateway.adapters import as_asgi
-from ssgi_gateway.adapters.as_asgi.channel import BrokenResponseError
-from ssgi_gateway.adapters.as_asgi.request import parse_scope
+from ssgi_gateway.adapters.to_asgi.channel import BrokenResponseError
+from ssgi_gateway.adapters.to_asgi.request import parse_scope
 from ssgi_gateway.errors import ConfigurationError, RequestRejected
 from tests.apps.behaviour import HELLO, pattern
 from tests.harness import HttpConnection, Process, WebSocketClient, WebSocketRejectedError, request, wait_until

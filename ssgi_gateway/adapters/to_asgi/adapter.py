@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.errors import RequestRejected
 
 if TYPE_CHECKING:
-    from ssgi_gateway.adapters.as_asgi.channel import BridgeChannel
     from ssgi_gateway.adapters.negotiation import SSGICallable
+    from ssgi_gateway.adapters.to_asgi.channel import BridgeChannel
 
 __all__ = ["AsgiBridge", "as_asgi"]
 
@@ -88,8 +88,8 @@ class AsgiBridge:
                 return
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        from ssgi_gateway.adapters.as_asgi.channel import AsgiHttpChannel
-        from ssgi_gateway.adapters.as_asgi.request import parse_scope
+        from ssgi_gateway.adapters.to_asgi.channel import AsgiHttpChannel
+        from ssgi_gateway.adapters.to_asgi.request import parse_scope
         from ssgi_gateway.core.response import HttpResponse
 
         if self._application.http is None:
@@ -105,8 +105,8 @@ class AsgiBridge:
         await _run(channel, response, self._application.http, "http", receive, send)
 
     async def _talk(self, scope: Any, receive: Any, send: Any) -> None:
-        from ssgi_gateway.adapters.as_asgi.channel import AsgiWebSocketChannel
-        from ssgi_gateway.adapters.as_asgi.request import parse_scope
+        from ssgi_gateway.adapters.to_asgi.channel import AsgiWebSocketChannel
+        from ssgi_gateway.adapters.to_asgi.request import parse_scope
         from ssgi_gateway.core.websocket import WebSocket
 
         await receive()  # websocket.connect
