@@ -13,6 +13,8 @@ import pytest
 from tests.builds import MISSING
 from tests.harness import Gateway
 
+from .typescript import build
+
 ASKED = os.environ.get("SSGI_CODEC", "auto")
 CODECS = ("portable", "compiled") if ASKED == "auto" else (ASKED,)
 
@@ -25,6 +27,12 @@ def codec(request: pytest.FixtureRequest) -> str:
             pytest.fail(f"SSGI_REQUIRE_COMPILED=1, but {MISSING}")
         pytest.skip(MISSING)
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The TypeScript client, compiled."""
+    return build()
 
 
 @pytest.fixture

@@ -18,9 +18,7 @@ from tests.harness import Gateway
 from tests.harness.gateway import ROOT
 
 from .test_client import patience, url
-from .test_typescript import CLIENT, built, run
-
-__all__ = ["built"]
+from .typescript import CLIENT, run
 
 APPS = ("swill_types", "swill_features", "swill_vectors")
 
