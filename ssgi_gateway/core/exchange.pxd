@@ -2,6 +2,7 @@ from ..wire.cgi cimport RequestHead
 from .awaitables cimport is_pending
 from .channel cimport Channel
 from .headers cimport GetHeader
+from .request_id cimport choose
 from .tasks cimport start
 
 

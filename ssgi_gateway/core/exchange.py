@@ -15,11 +15,11 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.core import forks
-from ssgi_gateway.core.request_id import choose
 
 from .awaitables import is_pending
 from .extensions import build_extensions
 from .headers import GetHeader
+from .request_id import choose
 from .tasks import start
 
 if TYPE_CHECKING:

@@ -3,6 +3,8 @@
 Lines are gathered and written together, twice a second or when there are many (``sink.py`` says where to, and what
 happens when nobody takes them); after a rotation a new file is begun. The web server in front has a log of its own, so
 this one is off unless it is asked for.
+
+The compiled build has a twin of this module that writes a line straight into the buffer that is written.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from ssgi_gateway.observe.sink import Sink
 from ssgi_gateway.observe.table import DROPPED_LINES
 
 from .observer import CLIENT_GONE, Observer
-from .plain import decimal, is_plain
 
 if TYPE_CHECKING:
     from ..core.exchange import Exchange
@@ -56,7 +57,6 @@ class AccessLog(Observer):
         self.sink = sink
         self._json = style == "json"
         self._fields = fields or (FIELDS if self._json else COMBINED)
-        self._seconds_only = self._fields == COMBINED
         self._seat = seat
         self._worker = worker
         self._lines: list[str] = []
@@ -90,11 +90,9 @@ class AccessLog(Observer):
             f'{_escaped(host)} - - [{self._now()}] "{_escaped(asked)}" {status} {exchange.sent} '
             f'"{_escaped(referer) if referer else "-"}" "{_escaped(agent) if agent else "-"}"'
         )
-        if self._seconds_only:
-            return f"{line} {decimal(seconds)}\n"
         for name in self._fields:
             value = self._value(name, exchange, status, seconds)
-            text = decimal(value) if isinstance(value, float) else _escaped(str(value)).replace(" ", _SPACE)
+            text = f"{value:.6f}" if isinstance(value, float) else _escaped(str(value)).replace(" ", _SPACE)
             line = f"{line} {text or '-'}"
         return f"{line}\n"
 
@@ -106,7 +104,7 @@ class AccessLog(Observer):
             if type(value) is str:
                 parts.append(_quoted(value))
             elif type(value) is float:
-                parts.append(decimal(value))
+                parts.append(f"{value:.6f}")
             else:
                 parts.append("true" if value is True else "false" if value is False else str(value))
         return f"{{{''.join(parts)[1:]}}}\n"
@@ -189,13 +187,14 @@ def _host(remote: str) -> str:
 
 def _quoted(text: str) -> str:
     """``text`` as JSON has it; strings are latin-1 as received."""
-    if is_plain(text):
-        return f'"{text}"'
-    return json.dumps(text)
+    return f'"{text}"' if _is_plain(text) else json.dumps(text)
 
 
 def _escaped(text: str) -> str:
     """``text`` as a field."""
-    if is_plain(text):
-        return text
-    return text.translate(_ESCAPES)
+    return text if _is_plain(text) else text.translate(_ESCAPES)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether ``text`` is printable ASCII without a quote or a backslash: it can stand in a field as it is."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text

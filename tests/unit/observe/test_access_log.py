@@ -54,6 +54,47 @@ async def test_bad_inputs_56_a_line_stays_a_line_and_a_field_a_field(tmp_path, s
         assert r'"a\x22 \x22b\x5c\x0d\x0a\x1b[31m\xff"' in line
 
 
+@pytest.mark.parametrize("style", ["combined", "json"])
+async def test_every_character_wherever_it_stands(tmp_path, style):
+    """The compiled build looks at eight bytes at once."""
+    agents = ["a" * before + "".join(map(chr, range(1, 256))) + "z" * (8 - before) for before in range(9)]
+    agents += ["a" * before + chr(code) for before in (0, 7, 8) for code in (31, 32, 34, 92, 126, 127, 128, 255)]
+    requests = [request(HTTP_USER_AGENT=agent) for agent in agents]
+    lines = await lines_of(tmp_path / "log", *requests, style=style)
+    if style == "json":
+        assert [json.loads(line)["agent"] for line in lines] == agents
+    else:
+        escaped = [
+            "".join(c if " " <= c < "\x7f" and c not in '"\\' else f"\\x{ord(c):02x}" for c in it) for it in agents
+        ]
+        assert [line.rpartition('"')[0].rpartition(' "')[2] for line in lines] == escaped
+
+
+@pytest.mark.parametrize("style", ["combined", "json"])
+async def test_a_field_that_has_nothing_in_it(tmp_path, style):
+    fields = tuple(name for name in FIELDS if name not in ("ts", "id", "seconds"))
+    [line] = await lines_of(tmp_path / "log", request(), style=style, fields=fields)
+    if style == "json":
+        said = json.loads(line)
+        assert (said["query"], said["referer"], said["agent"], said["bytes_in"]) == ("", "", "", 0)
+    else:
+        assert line.partition('"-" "-" ')[2] == "- GET / - HTTP/1.1 200 0 13 scgi 3 - - False\n".replace(
+            "- GET", f"{line.split(' ')[0]} GET", 1
+        )
+
+
+async def test_lines_are_written_when_there_are_many(tmp_path):
+    path = tmp_path / "log"
+    log = AccessLog(Sink(str(path), "--access-log"))
+    with bench(hello, observer=log) as b:
+        for _ in range(20):
+            _, peer = b.connect("scgi", request(HTTP_USER_AGENT="a" * 8000))
+            await peer.read_all()
+        before_the_end = path.read_text().count("\n")
+    assert before_the_end >= 8
+    assert path.read_text().count("\n") == 20
+
+
 async def test_json_has_every_field(tmp_path):
     data = request("POST", "/a?b=c", b"four", REMOTE_ADDR="192.0.2.7", HTTP_REFERER="r", HTTP_X_REQUEST_ID="abc-1")
     [line] = await lines_of(tmp_path / "log", data, style="json")
