@@ -158,6 +158,7 @@ class Supervisor:
         self._listen_to_signals()
         self._hear(states.Tick())
         self.status_process.start()
+        system.trim()
         while self.status is None:
             self._step()
         if self.text:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ssgi_gateway.errors import ConfigurationError
 
-__all__ = ["become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say", "stay_visible"]
+__all__ = ["become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say", "stay_visible", "trim"]
 
 PR_SET_DUMPABLE: Final = 4  # prctl(2)
 PR_SET_CHILD_SUBREAPER: Final = 36
@@ -94,6 +94,13 @@ def stay_visible() -> None:
     that kind, and without this it could not name itself or find its own descriptors.
     """
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def trim() -> None:
+    """Give memory back that was needed to load modules (malloc_trim(3)); C libraries without it keep it."""
+    trim_heap = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim_heap is not None:
+        trim_heap(0)
 
 
 def become_subreaper() -> None:

@@ -74,7 +74,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     from ssgi_gateway.errors import ConfigurationError
     from ssgi_gateway.process.messages import Channel
-    from ssgi_gateway.process.system import entitle
+    from ssgi_gateway.process.system import entitle, trim
 
     entitle("ssgi template")
     channel = Channel(socket.socket(fileno=CONTROL))
@@ -83,6 +83,7 @@ def main() -> int:
         loaded = _load(channel)
         if loaded is not None:
             gc.freeze()
+            trim()  # pages that are free now would be copied by every worker that uses them again
             channel.send("loaded")
             _obey(channel, loaded)
     except ConfigurationError as error:

@@ -17,11 +17,13 @@ cpdef object admit(Gateway gateway, int fd, Codec codec)
 
 cdef class Acceptor:
     cdef bint _accepting
+    cdef int _taken
+    cdef object _exclusive
     cdef object _source
     cdef public Gateway gateway
     cdef public object listener
     cdef public object make_codec
-    cdef public bint shared
+    cdef public int turn
 
     @cython.locals(fd=int, number=int, until=double)
     cpdef object on_readable(self)

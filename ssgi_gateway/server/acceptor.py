@@ -6,7 +6,7 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.server.exclusive import exclusively
+from ssgi_gateway.server.exclusive import Exclusive
 
 from .connection import Connection
 from .http import HttpProtocol
@@ -23,6 +23,10 @@ BURST: Final = 64
 
 SHARE: Final = 0.005
 """Seconds of such a turn, after which the others have theirs."""
+
+TURN: Final = 16
+"""Connections of one request each that a process takes before it lets others go first; of kept ones it takes one, for
+each is many requests."""
 
 MAX_PENDING: Final = 65536
 """Connections that are taken from a listener at its end; no queue of the kernel is longer (net.core.somaxconn)."""
@@ -56,18 +60,20 @@ class Acceptor:
         gateway: whose connections these will be.
         listener: non-blocking.
         make_codec: called with a descriptor, makes the codec of a new connection.
-        shared: other processes accept here, too.
+        turn: other processes accept here, too, and have their turn after so many connections; 0 for no others.
     """
 
-    __slots__ = ("_accepting", "_source", "gateway", "listener", "make_codec", "shared")
+    __slots__ = ("_accepting", "_exclusive", "_source", "_taken", "gateway", "listener", "make_codec", "turn")
 
     def __init__(
-        self, gateway: Gateway, listener: socket.socket, make_codec: Callable[[int], Any], shared: bool = False
+        self, gateway: Gateway, listener: socket.socket, make_codec: Callable[[int], Any], turn: int = 0
     ) -> None:
         self.gateway = gateway
         self.listener = listener
         self.make_codec = make_codec
-        self.shared = shared
+        self.turn = turn
+        self._taken = 0
+        self._exclusive: Exclusive | None = None
         self._accepting = False
         self._source = source(listener)
 
@@ -76,8 +82,8 @@ class Acceptor:
         if not self._accepting:
             self._accepting = True
             self.gateway.loop.add_reader(self.listener.fileno(), self.on_readable)
-            if self.shared:
-                exclusively(self.gateway.loop, self.listener.fileno())
+            if self.turn:
+                self._exclusive = Exclusive(self.gateway.loop, self.listener.fileno())
 
     def stop(self, queue: bool = True) -> list[int]:
         """Accept no more.
@@ -90,12 +96,17 @@ class Acceptor:
             the queue again as fast as it is emptied.
         """
         if self._accepting:
-            self._accepting = False
-            self.gateway.loop.remove_reader(self.listener.fileno())
+            self._pause()
         pending: list[int] = []
         while queue and len(pending) < MAX_PENDING and (fd := self._accept()) >= 0:
             pending.append(fd)
         return pending
+
+    def _pause(self) -> None:
+        self._accepting = False
+        self.gateway.loop.remove_reader(self.listener.fileno())
+        if self._exclusive is not None:
+            self._exclusive.close()
 
     def on_readable(self) -> None:
         """At least one connection is waiting."""
@@ -107,10 +118,20 @@ class Acceptor:
             if fd < 0:
                 return
             self.serve(fd)
+            if self.turn:
+                self._taken += 1
+                if self._taken >= self.turn:
+                    self._let_others_go_first()
+                    return
             if number == 1:  # mostly there is one, and then no clock is looked at
                 until = clock() + SHARE
             elif number and clock() > until:
                 return
+
+    def _let_others_go_first(self) -> None:
+        self._taken = 0
+        if self._exclusive is not None:
+            self._exclusive.queue_up()
 
     def serve(self, fd: int) -> None:
         """Serve the connection ``fd``, which was accepted."""
@@ -119,6 +140,8 @@ class Acceptor:
     def abandon(self) -> None:
         """In a forked child: give up the copy of the listener."""
         self._accepting = False
+        if self._exclusive is not None:
+            self._exclusive.close()  # the copy of the loop's epoll, and no more
         with contextlib.suppress(OSError):
             self.listener.close()
 
@@ -136,8 +159,7 @@ class Acceptor:
             + (" (raise the limit on open files: ulimit -n, LimitNOFILE=)" if error.errno == errno.EMFILE else ""),
         )  # fmt: skip
         if self._accepting:
-            self._accepting = False
-            self.gateway.loop.remove_reader(self.listener.fileno())
+            self._pause()
             self.gateway.loop.call_later(RETRY, self._resume)
 
     def _resume(self) -> None:

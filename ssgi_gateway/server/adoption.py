@@ -16,7 +16,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.server.exclusive import exclusively
+from ssgi_gateway.server.exclusive import Exclusive
 
 from .acceptor import admit
 
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 MAX_LOOKED_AT: Final = 256
 """Connections that are asked whether a request waits, after a long call."""
-
-BURST: Final = 32
-"""Connections taken in one turn of the loop."""
-
 
 class Adoption:
     """One worker's part in it.
@@ -57,6 +53,7 @@ class Adoption:
         self._outgoing = outgoing
         self._codecs = codecs
         self._reading = False
+        self._exclusive: Exclusive | None = None
         self._waiting: deque[Connection] = deque()  # the sockets' buffer is full
 
     # -- taking --------------------------------------------------------------------------------------------------
@@ -66,13 +63,15 @@ class Adoption:
         if not self._reading:
             self._reading = True
             self.gateway.loop.add_reader(self._incoming.fileno(), self.on_readable)
-            exclusively(self.gateway.loop, self._incoming.fileno())
+            self._exclusive = Exclusive(self.gateway.loop, self._incoming.fileno())
 
     def stop(self) -> None:
         """Take nothing more."""
         if self._reading:
             self._reading = False
             self.gateway.loop.remove_reader(self._incoming.fileno())
+            if self._exclusive is not None:
+                self._exclusive.close()
 
     def empty(self) -> None:
         """Take all that is there: nobody else will."""
@@ -80,10 +79,9 @@ class Adoption:
             pass
 
     def on_readable(self) -> None:
-        """At least one connection is there, unless another worker was faster."""
-        for _ in range(BURST):
-            if not self._take():
-                return
+        """At least one connection is there, unless another worker was faster; the next one is for somebody else."""
+        if self._take() and self._exclusive is not None:
+            self._exclusive.queue_up()
 
     def _take(self) -> bool:
         try:

@@ -2,6 +2,9 @@
 
 Without it a connection wakes every process that listens, and all but one find nothing. An epoll within an epoll is not
 exclusive, so the flag has to be set where the loop itself has registered the descriptor.
+
+The kernel wakes whoever sleeps and was registered first, so the first one would have most of the work and the last one
+none. Whoever has had its turn registers anew and so goes to the end of that queue.
 """
 
 from __future__ import annotations
@@ -10,27 +13,39 @@ import os
 import select
 from typing import Any
 
-__all__ = ["exclusively"]
+__all__ = ["Exclusive"]
 
 
-def exclusively(loop: Any, fd: int) -> None:
-    """Make the loop's reader of ``fd``, which was just added, exclusive; where the loop has no epoll nothing changes.
+class Exclusive:
+    """The loop's reader of a descriptor, which was just added, made exclusive; without an epoll nothing changes.
 
-    uvloop registers a descriptor when it next waits, so this happens two turns later.
+    Args:
+        loop: the event loop. uvloop registers a descriptor when it next waits, so the flag is set two turns later.
+        fd: what it reads.
     """
-    loop.call_soon(loop.call_soon, _register, loop, fd)
 
+    __slots__ = ("_epoll", "_fd")
 
-def _register(loop: Any, fd: int) -> None:
-    epoll = _epoll(loop)
-    if epoll is None:
-        return
-    with epoll:
+    def __init__(self, loop: Any, fd: int) -> None:
+        self._epoll = _epoll(loop)
+        self._fd = fd
+        if self._epoll is not None:
+            loop.call_soon(loop.call_soon, self.queue_up)
+
+    def queue_up(self) -> None:
+        """Go to the end of those who wait for the next event."""
+        if self._epoll is None or self._epoll.closed:
+            return
         try:
-            epoll.unregister(fd)
+            self._epoll.unregister(self._fd)
         except OSError:
             return  # the reader was removed meanwhile
-        epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        self._epoll.register(self._fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def close(self) -> None:
+        """The reader has been removed; again is fine."""
+        if self._epoll is not None:
+            self._epoll.close()
 
 
 def _epoll(loop: Any) -> select.epoll | None:

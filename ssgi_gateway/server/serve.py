@@ -28,7 +28,7 @@ from ..wire.fastcgi.codec import FastcgiCodec
 from ..wire.scgi.codec import ScgiCodec
 from ..wire.uwsgi.codec import UwsgiCodec
 from . import system
-from .acceptor import Acceptor
+from .acceptor import TURN, Acceptor
 from .adoption import Adoption
 from .duty import Duty  # noqa: F401 - for workers; half a build is found out by importing this module
 from .gateway import Gateway
@@ -85,7 +85,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     gateway = Gateway(asyncio.get_running_loop(), http_app, websocket_app, settings, observer)
     control.gateway = gateway
     codecs = {listener.protocol: codec_factory(listener.protocol, gateway) for listener in listeners}
-    acceptors = [Acceptor(gateway, it.socket, codecs[it.protocol], control.shared) for it in listeners]
+    acceptors = [Acceptor(gateway, it.socket, codecs[it.protocol], turn_of(it.protocol, control)) for it in listeners]
     adoption = Adoption(gateway, *control.adoption, codecs) if control.adoption is not None else None
     control.mover = adoption
     held = forks.hold(partial(abandon, gateway, acceptors, control), system.share)
@@ -121,6 +121,13 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
         if adoption is not None:
             adoption.close()
         gateway.stop()
+
+
+def turn_of(protocol: str, control: Control) -> int:
+    """How many connections of a protocol this process takes before others have their turn; 0 where there are none."""
+    if not control.shared:
+        return 0
+    return TURN if protocol in ("scgi", "uwsgi") else 1
 
 
 def own_seat(settings: Settings, control: Control) -> Seat | None:

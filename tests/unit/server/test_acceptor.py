@@ -33,7 +33,7 @@ def hello(*args):
 
 @contextlib.contextmanager
 def accepting(
-    b: Bench, family: str = "tcp", directory: Path | None = None, codec: type = ScgiCodec
+    b: Bench, family: str = "tcp", directory: Path | None = None, codec: type = ScgiCodec, turn: int = 0
 ) -> Iterator[tuple[Acceptor, object]]:
     """A started acceptor, and a function that connects to it."""
     if family == "tcp":
@@ -52,7 +52,7 @@ def accepting(
         end.setblocking(False)
         return Peer(end)
 
-    acceptor = Acceptor(b.gateway, listener, lambda fd: codec(b.settings.limits))
+    acceptor = Acceptor(b.gateway, listener, lambda fd: codec(b.settings.limits), turn)
     acceptor.start()
     try:
         yield acceptor, connect
@@ -106,6 +106,24 @@ async def test_a_burst_of_connections_leaves_time_for_those_already_there():
         for peer in peers:
             assert await peer.read_all() == HELLO
     assert max(served.values()) <= BURST, f"in one turn of the loop: {served}"
+
+
+async def test_where_others_accept_as_well_a_burst_is_shared():
+    """After its turn a process goes to the end of the queue; what it leaves is there for whoever comes first."""
+    with bench(hello) as b, accepting(b, turn=3) as (acceptor, connect):
+        acceptor.gateway.loop.remove_reader(acceptor.listener.fileno())  # the loop calls it not; the test does
+        peers = [connect() for _ in range(5)]
+        for peer in peers:
+            peer.send(request())
+        acceptor.on_readable()
+        for peer in peers[:3]:
+            assert await peer.read_all() == HELLO
+        other, _ = acceptor.listener.accept()  # another process
+        assert other.recv(65536) == request()
+        other.close()
+        assert await peers[3].read_all() == b""
+        acceptor.on_readable()
+        assert await peers[4].read_all() == HELLO
 
 
 async def test_bad_inputs_85_those_that_dribble_do_not_keep_others_from_being_served():
