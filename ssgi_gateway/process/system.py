@@ -12,7 +12,10 @@ from typing import Final
 
 from ssgi_gateway.errors import ConfigurationError
 
-__all__ = ["become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say", "stay_visible", "trim"]
+__all__ = [
+    "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say", "stay_visible",
+    "trim",
+]  # fmt: skip
 
 PR_SET_DUMPABLE: Final = 4  # prctl(2)
 PR_SET_CHILD_SUBREAPER: Final = 36

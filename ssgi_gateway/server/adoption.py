@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_LOOKED_AT: Final = 256
 """Connections that are asked whether a request waits, after a long call."""
 
+
 class Adoption:
     """One worker's part in it.
 
