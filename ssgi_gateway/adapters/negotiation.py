@@ -98,6 +98,10 @@ class Application:
         for part in self._parts:
             _call_hook(part, "workers_known", count)
 
+    def thread_load(self) -> Callable[[], tuple[int, int, int]] | None:
+        """What tells how busy the application's threads are: waiting requests, threads at work, threads."""
+        return next((load for part in self._parts if (load := getattr(part, "thread_load", None))), None)
+
     async def startup(self, state: dict[str, Any]) -> None:
         """Before the first request: run every ``startup(state)`` there is.
 

@@ -19,6 +19,7 @@ cdef class Channel:
     cpdef object body_consumed(self, object body)
     cpdef object abort_response(self)
     cpdef tuple failure_page(self, object exc, object accept)
+    cpdef object application_failed(self, object exchange)
     cpdef object switch(self, object socket, str subprotocol, object headers)
     cpdef object duplicate(self)
     cpdef tuple take_over(self, object socket, object theirs, object lock)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..wire.response_head import ResponseHead
     from .body import RequestBody
+    from .exchange import Exchange
     from .tasks import TaskScope
 
 
@@ -83,6 +84,9 @@ class Channel:
             accept: the request's header of that name.
         """
         raise NotImplementedError
+
+    def application_failed(self, exchange: Exchange) -> None:
+        """The application of ``exchange`` raised, or left it without an answer; it is logged and answered elsewhere."""
 
     def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
         """Answer 101; returns the channel that carries the frames of ``socket`` from here on."""

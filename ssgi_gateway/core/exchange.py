@@ -271,6 +271,7 @@ class Exchange:
             self.label(),
             self.hint,
         )
+        self.channel.application_failed(self)
         self.answer_failure(None)
 
     def answer_failure(self, exc: BaseException | None) -> None:
@@ -332,6 +333,7 @@ class Exchange:
             logger.error(
                 "%s: the application raised", self.label(), exc_info=exc, extra={"request_id": self.request_id()}
             )
+            self.channel.application_failed(self)
 
     def notify(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
         """Call a handler; its failure is logged and affects nothing else.

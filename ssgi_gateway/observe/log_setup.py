@@ -6,6 +6,7 @@ handler for as long as the application has configured none, and to the applicati
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,11 +15,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from ssgi_gateway.observe.logs import printable
+from ssgi_gateway.observe.sink import Sink
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure", "enable"]
+__all__ = ["JsonFormatter", "TextFormatter", "configure", "enable", "flush"]
 
 ROOT: Final = "ssgi_gateway"
 EXTRAS: Final = ("request_id", "worker")
@@ -77,13 +79,54 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
-class OwnHandler(logging.StreamHandler[TextIO]):
-    """Writes to standard error until the application has a handler of its own at the root."""
+class OwnHandler(logging.Handler):
+    """Writes to standard error until the application has a handler of its own at the root.
+
+    Nothing waits for whoever reads that (``sink``): what is not taken is kept, up to a bound, and then dropped and
+    counted, so that a reader that has stopped does not stop the server.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._told = 0
+        self._sink: Sink | None = None
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # a test's, or none at all
+            self._sink = Sink("standard error", "the log", os.dup(stream.fileno()), reports=False)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, unless it is shown elsewhere anyway."""
-        if not logging.root.handlers:
-            super().emit(record)
+        if logging.root.handlers:
+            return
+        try:
+            line = f"{self.format(record)}\n"
+        except Exception:  # what was logged has no text: logging says so, as everywhere
+            self.handleError(record)
+            return
+        if self._sink is not None:
+            self._sink.write(line.encode("utf-8", "backslashreplace"))
+        elif self._stream is not None:
+            self._stream.write(line)
+            self._stream.flush()
+
+    def offer(self) -> int:
+        """Offer what waits again; returns how many lines were lost since the last time."""
+        if self._sink is None or not (self._sink.dropped or self._sink.waiting):
+            return 0
+        with self.lock or contextlib.nullcontext():
+            self._sink.flush()
+            lost = self._sink.dropped - self._told
+            self._told = self._sink.dropped
+        if lost:
+            logging.getLogger(__name__).warning("nobody read standard error: %d lines of this log were lost", lost)
+        return lost
+
+    def close(self) -> None:
+        """Wait a moment for the reader, and no longer."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
+        super().close()
 
 
 def configure(settings: Settings, worker: int | None = None) -> None:
@@ -97,6 +140,7 @@ def configure(settings: Settings, worker: int | None = None) -> None:
     for handler in [*logger.handlers]:
         if isinstance(handler, OwnHandler):
             logger.removeHandler(handler)
+            handler.close()
     handler = OwnHandler(sys.stderr)
     terminal = sys.stderr.isatty()
     if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
@@ -115,6 +159,11 @@ def enable() -> None:
     for name, logger in logging.root.manager.loggerDict.items():
         if (name == ROOT or name.startswith(f"{ROOT}.")) and isinstance(logger, logging.Logger):
             logger.disabled = False
+
+
+def flush() -> int:
+    """Offer lines that wait for a reader again; returns how many were lost since the last time."""
+    return sum(it.offer() for it in logging.getLogger(ROOT).handlers if isinstance(it, OwnHandler))
 
 
 def timestamp(seconds: float) -> str:

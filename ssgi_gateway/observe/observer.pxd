@@ -1,5 +1,3 @@
-cimport cython
-
 from ..core.exchange cimport Exchange
 
 cdef class Observer:
@@ -9,6 +7,7 @@ cdef class Observer:
     cpdef object connection_handed_over(self, str protocol)
     cpdef object connection_adopted(self, str protocol)
     cpdef object protocol_error(self, str protocol)
+    cpdef object application_failed(self, Exchange exchange)
     cpdef object request_started(self, Exchange exchange)
     cpdef object request_called(self, Exchange exchange)
     cpdef object request_ended(self, Exchange exchange, int status, double seconds)
@@ -21,35 +20,5 @@ cdef class Observer:
 
 
 cdef class Observers(Observer):
-    cdef list _all
-
-    @cython.locals(observer=Observer)
-    cpdef object connection_opened(self, str protocol)
-    @cython.locals(observer=Observer)
-    cpdef object connection_closed(self, str protocol)
-    @cython.locals(observer=Observer)
-    cpdef object connection_refused(self, str protocol)
-    @cython.locals(observer=Observer)
-    cpdef object connection_handed_over(self, str protocol)
-    @cython.locals(observer=Observer)
-    cpdef object connection_adopted(self, str protocol)
-    @cython.locals(observer=Observer)
-    cpdef object protocol_error(self, str protocol)
-    @cython.locals(observer=Observer)
-    cpdef object request_started(self, Exchange exchange)
-    @cython.locals(observer=Observer)
-    cpdef object request_called(self, Exchange exchange)
-    @cython.locals(observer=Observer)
-    cpdef object request_ended(self, Exchange exchange, int status, double seconds)
-    @cython.locals(observer=Observer)
-    cpdef object websocket_opened(self, Exchange exchange)
-    @cython.locals(observer=Observer)
-    cpdef object websocket_closed(self, Exchange exchange, int code)
-    @cython.locals(observer=Observer)
-    cpdef object message_received(self, Exchange exchange, object message)
-    @cython.locals(observer=Observer)
-    cpdef object message_sent(self, Exchange exchange)
-    @cython.locals(observer=Observer)
-    cpdef object tick(self, double now)
-    @cython.locals(observer=Observer)
-    cpdef object close(self)
+    cdef Observer _first
+    cdef Observer _second

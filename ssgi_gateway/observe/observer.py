@@ -13,8 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..core.exchange import Exchange
 
 CLIENT_GONE = 499
@@ -48,6 +46,9 @@ class Observer:
 
     def protocol_error(self, protocol: str) -> None:
         """A peer broke the rules of its protocol, or asked for what is not served."""
+
+    def application_failed(self, exchange: Exchange) -> None:
+        """The application raised, or returned without an answer and left nobody who could give one."""
 
     def request_started(self, exchange: Exchange) -> None:
         """The application is about to be called."""
@@ -84,76 +85,84 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers, told in their order."""
+    """Two observers, told one after the other; one of them may be two again."""
 
-    __slots__ = ("_all",)
+    __slots__ = ("_first", "_second")
 
-    def __init__(self, observers: Iterable[Observer]) -> None:
-        self._all = list(observers)
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._first = first
+        self._second = second
 
     def connection_opened(self, protocol: str) -> None:
-        for observer in self._all:
-            observer.connection_opened(protocol)
+        self._first.connection_opened(protocol)
+        self._second.connection_opened(protocol)
 
     def connection_closed(self, protocol: str) -> None:
-        for observer in self._all:
-            observer.connection_closed(protocol)
+        self._first.connection_closed(protocol)
+        self._second.connection_closed(protocol)
 
     def connection_refused(self, protocol: str) -> None:
-        for observer in self._all:
-            observer.connection_refused(protocol)
+        self._first.connection_refused(protocol)
+        self._second.connection_refused(protocol)
 
     def connection_handed_over(self, protocol: str) -> None:
-        for observer in self._all:
-            observer.connection_handed_over(protocol)
+        self._first.connection_handed_over(protocol)
+        self._second.connection_handed_over(protocol)
 
     def connection_adopted(self, protocol: str) -> None:
-        for observer in self._all:
-            observer.connection_adopted(protocol)
+        self._first.connection_adopted(protocol)
+        self._second.connection_adopted(protocol)
 
     def protocol_error(self, protocol: str) -> None:
-        for observer in self._all:
-            observer.protocol_error(protocol)
+        self._first.protocol_error(protocol)
+        self._second.protocol_error(protocol)
+
+    def application_failed(self, exchange: Exchange) -> None:
+        self._first.application_failed(exchange)
+        self._second.application_failed(exchange)
 
     def request_started(self, exchange: Exchange) -> None:
-        for observer in self._all:
-            observer.request_started(exchange)
+        self._first.request_started(exchange)
+        self._second.request_started(exchange)
 
     def request_called(self, exchange: Exchange) -> None:
-        for observer in self._all:
-            observer.request_called(exchange)
+        self._first.request_called(exchange)
+        self._second.request_called(exchange)
 
     def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
-        for observer in self._all:
-            observer.request_ended(exchange, status, seconds)
+        self._first.request_ended(exchange, status, seconds)
+        self._second.request_ended(exchange, status, seconds)
 
     def websocket_opened(self, exchange: Exchange) -> None:
-        for observer in self._all:
-            observer.websocket_opened(exchange)
+        self._first.websocket_opened(exchange)
+        self._second.websocket_opened(exchange)
 
     def websocket_closed(self, exchange: Exchange, code: int) -> None:
-        for observer in self._all:
-            observer.websocket_closed(exchange, code)
+        self._first.websocket_closed(exchange, code)
+        self._second.websocket_closed(exchange, code)
 
     def message_received(self, exchange: Exchange, message: str | bytes) -> None:
-        for observer in self._all:
-            observer.message_received(exchange, message)
+        self._first.message_received(exchange, message)
+        self._second.message_received(exchange, message)
 
     def message_sent(self, exchange: Exchange) -> None:
-        for observer in self._all:
-            observer.message_sent(exchange)
+        self._first.message_sent(exchange)
+        self._second.message_sent(exchange)
 
     def tick(self, now: float) -> None:
-        for observer in self._all:
-            observer.tick(now)
+        self._first.tick(now)
+        self._second.tick(now)
 
     def close(self) -> None:
-        for observer in self._all:
-            observer.close()
+        self._first.close()
+        self._second.close()
 
 
 def together(observers: list[Observer]) -> Observer | None:
-    """All of them as one; ``None`` when there are none."""
-    if len(observers) > 1:
-        return Observers(observers)
-    return observers[0] if observers else None
+    """All of them as one, told in their order; ``None`` when there are none."""
+    if not observers:
+        return None
+    all_ = observers[-1]
+    for observer in reversed(observers[:-1]):
+        all_ = Observers(observer, all_)
+    return all_

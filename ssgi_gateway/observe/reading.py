@@ -16,12 +16,15 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from ssgi_gateway.observe import table as layout
+from ssgi_gateway.observe.queues import listen_queues
+from ssgi_gateway.observe.samples import open_files
 from ssgi_gateway.observe.table import PAGE, PROTOCOLS, STATES
 
-__all__ = ["Process", "Reader", "Snapshot", "Worker", "as_json", "find", "opened", "process", "table_of"]
+__all__ = ["Listener", "Process", "Reader", "Snapshot", "Worker", "as_json", "find", "opened", "process", "table_of"]
 
 _WORDS: Final = struct.Struct(f"<{layout.BYTES_IN}Q")
 """Of a seat: the gauges, and the counters of requests behind them."""
+_EMPTY: Final = bytes(PAGE)
 
 TRIES: Final = 100
 """How often a reading is begun anew because a seat was being folded meanwhile: that takes microseconds."""
@@ -38,6 +41,14 @@ class Process(NamedTuple):
     files: int | None
 
 
+class Listener(NamedTuple):
+    """Where the server listens: the name is protocol and address; how many wait there to be accepted, and may."""
+
+    name: str
+    waiting: int
+    limit: int
+
+
 class Worker(NamedTuple):
     """One seat that somebody sits in; times in seconds, ``age`` and ``running`` since now."""
 
@@ -52,6 +63,8 @@ class Worker(NamedTuple):
     connections: dict[str, int]
     websockets: int
     queue: int
+    threads_busy: int
+    threads: int
     call: str
     requests: int
     errors: int
@@ -78,9 +91,13 @@ class Snapshot:
         self.reload_state = layout.RELOAD_STATES[self._header[layout.H_RELOAD_STATE]]
         self.stopping = bool(self._header[layout.H_MODE])
         self.exits = {reason: self._header[layout.H_EXITS + i] for i, reason in enumerate(layout.EXITS)}
-        seats = self._header[layout.H_SEATS]
-        self.total = _added([data[(n + 1) * PAGE : (n + 2) * PAGE] for n in range(seats + 1)])
-        self.workers = [worker for n in range(1, seats + 1) if (worker := self._worker(n, now)) is not None]
+        pages = [data[at : at + PAGE] for at in range(PAGE, (self._header[layout.H_SEATS] + 2) * PAGE, PAGE)]
+        self.total = _added([page for page in pages if page != _EMPTY])
+        self._seats = pages
+        self._words: dict[int, tuple[int, ...]] = {}
+        self.workers = [
+            worker for n, page in enumerate(pages) if n and page != _EMPTY and (worker := self._worker(n, page, now))
+        ]
 
     def text(self, which: int) -> str:
         """One of the header's texts."""
@@ -89,14 +106,15 @@ class Snapshot:
 
     def gauge(self, index: int) -> int:
         """A gauge, of all workers together."""
-        return sum(
-            memoryview(self._data)[(it.number + 1) * PAGE : (it.number + 2) * PAGE].cast("Q")[index]
-            for it in self.workers
-        )
+        return self.gauges(index, 1)[0]
 
-    def _worker(self, number: int, now: int) -> Worker | None:
-        start = (number + 1) * PAGE
-        words = _WORDS.unpack_from(self._data, start)
+    def gauges(self, start: int, count: int) -> list[int]:
+        """Gauges that lie one after the other, of all workers together."""
+        rows = [self._words[worker.number][start : start + count] for worker in self.workers]
+        return [_signed(sum(column) % (1 << 64)) for column in zip(*rows, strict=True)] or [0] * count
+
+    def _worker(self, number: int, page: bytes, now: int) -> Worker | None:
+        words = self._words[number] = _WORDS.unpack_from(page)
         pid = words[layout.PID]
         if not pid:
             return None
@@ -104,10 +122,8 @@ class Snapshot:
         silent = max(0, now - beat) / 1e9 if beat else 0.0
         state = STATES[words[layout.STATE]] if words[layout.STATE] < len(STATES) else "?"
         requests = words[layout.REQUESTS : layout.BYTES_IN]
-        call = b""
-        if words[layout.IN_PROGRESS]:
-            text = start + layout.TEXT
-            call = self._data[text : text + layout.CALL_SIZE].partition(b"\0")[0]
+        in_progress = _signed(sum(words[layout.IN_PROGRESS : layout.IN_PROGRESS + len(PROTOCOLS)]) % (1 << 64))
+        call = page[layout.TEXT : layout.TEXT + layout.CALL_SIZE].partition(b"\0")[0] if in_progress else b""
         return Worker(
             number,
             pid,
@@ -116,10 +132,12 @@ class Snapshot:
             max(0.0, self._now - words[layout.STARTED] / 1e9),
             silent,
             max(0, now - since) / 1e9 if since else 0.0,
-            _signed(words[layout.IN_PROGRESS]),
+            in_progress,
             dict(zip(PROTOCOLS, map(_signed, words[layout.CONNECTIONS :]), strict=False)),
             _signed(words[layout.WEBSOCKETS]),
             words[layout.QUEUE],
+            words[layout.THREADS_BUSY],
+            words[layout.THREADS],
             call.decode("latin-1"),
             sum(requests),
             sum(requests[4 :: len(layout.CLASSES)]),
@@ -131,6 +149,36 @@ class Snapshot:
         if known is None:
             known = self._processes[worker.pid] = process(worker.pid)
         return known
+
+    def cost(self, worker: Worker) -> Process:
+        """What a worker costs, as it says itself; its CPU time is that of all who have sat on its seat.
+
+        One that has not said so lately is looked up in ``/proc``.
+        """
+        words = self._words[worker.number]
+        cpu = int.from_bytes(self._seats[worker.number][layout.CPU * 8 : layout.CPU * 8 + 8], "little")
+        if worker.beat <= MAX_BEAT and words[layout.MEMORY]:
+            return Process(words[layout.MEMORY], cpu / 1e9, words[layout.FILES])
+        asked = self.process(worker)
+        if asked.cpu is None:
+            return asked
+        return asked._replace(cpu=(cpu + max(0, int(asked.cpu * 1e9) - words[layout.CPU_SEEN])) / 1e9)
+
+    def listeners(self) -> list[Listener]:
+        """Where the server listens, as far as the kernel tells; sockets of one address are one."""
+        known: dict[int, str] = {}
+        for index in range(layout.MAX_LISTENERS):
+            at = layout.LISTENERS + index * layout.LISTENER_SIZE
+            if inode := self._header[at]:
+                text = self._data[at * 8 + 8 : (at + layout.LISTENER_SIZE) * 8]
+                known[inode] = text.partition(b"\0")[0].decode("utf-8", "replace")
+        queues = listen_queues(known)
+        found: dict[str, Listener] = {}
+        for inode, name in known.items():
+            if inode in queues:
+                before = found.get(name, Listener(name, 0, 0))
+                found[name] = Listener(name, before.waiting + queues[inode][0], before.limit + queues[inode][1])
+        return list(found.values())
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -225,7 +273,7 @@ def process(pid: int) -> Process:
             # The name, in brackets, may hold anything.
             fields = file.read().rpartition(b")")[2].split()
         cpu = (int(fields[11]) + int(fields[12])) / TICKS
-        files = len(os.listdir(f"/proc/{pid}/fd"))
+        files = open_files(pid)
     return Process(memory, cpu, files)
 
 
@@ -299,7 +347,9 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
         "bytes": {"in": snapshot.total[layout.BYTES_IN], "out": snapshot.total[layout.BYTES_OUT]},
         "messages": {"in": snapshot.total[layout.MESSAGES_IN], "out": snapshot.total[layout.MESSAGES_OUT]},
         "refused": snapshot.total[layout.REFUSED],
+        "application_errors": snapshot.total[layout.APPLICATION_ERRORS],
         "protocol_errors": sum(snapshot.total[layout.PROTOCOL_ERRORS : layout.PROTOCOL_ERRORS + len(PROTOCOLS)]),
-        "dropped_lines": snapshot.total[layout.DROPPED_LINES],
+        "dropped_lines": sum(snapshot.total[layout.DROPPED_LINES : layout.DROPPED_LINES + len(layout.LOGS)]),
+        "listeners": [listener._asdict() for listener in snapshot.listeners()],
         "workers": [{**worker._asdict(), "process": snapshot.process(worker)._asdict()} for worker in snapshot.workers],
     }

@@ -8,5 +8,8 @@ cdef class Recorder(Observer):
     cdef object _view
     cdef uint64_t *_words
     cdef char *_text
+    cdef tuple _samplers
     cdef double _interval
     cdef double _ticked
+
+    cdef object _sample(self)

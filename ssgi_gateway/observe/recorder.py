@@ -14,6 +14,8 @@ from ssgi_gateway.observe import table as layout
 from .observer import Observer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ..core.exchange import Exchange
 
 __all__ = ["Recorder"]
@@ -30,13 +32,15 @@ class Recorder(Observer):
     Args:
         seat: an ``observe.table.Seat``.
         interval: seconds between two ticks.
+        samplers: what nobody reports is asked for at each tick: each is called with the words of the seat.
     """
 
-    def __init__(self, seat: Any, interval: float) -> None:
+    def __init__(self, seat: Any, interval: float, samplers: Sequence[Callable[[Any], object]] = ()) -> None:
         self._seat = seat
         self._words = seat.words
         self._page = seat.page
         self._interval = interval
+        self._samplers = tuple(samplers)
         self._ticked = 0.0
 
     def connection_opened(self, protocol: str) -> None:
@@ -59,9 +63,12 @@ class Recorder(Observer):
     def protocol_error(self, protocol: str) -> None:
         self._words[layout.PROTOCOL_ERRORS + PROTOCOL[protocol]] += 1
 
+    def application_failed(self, exchange: Exchange) -> None:
+        self._words[layout.APPLICATION_ERRORS] += 1
+
     def request_started(self, exchange: Exchange) -> None:
         words = self._words
-        words[layout.IN_PROGRESS] += 1
+        words[layout.IN_PROGRESS + PROTOCOL[exchange.protocol]] += 1
         words[layout.CALL_NUMBER] += 1
         request = exchange.request
         text = f"{request.method} {request.raw_path}".encode("latin-1", "replace")[: layout.CALL_SIZE]
@@ -74,7 +81,7 @@ class Recorder(Observer):
     def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
         words = self._words
         protocol = PROTOCOL[exchange.protocol]
-        words[layout.IN_PROGRESS] -= 1
+        words[layout.IN_PROGRESS + protocol] -= 1
         which = CLASS_499 if status == 499 else min(max(status // 100, 1), 5) - 1
         words[layout.REQUESTS + protocol * len(layout.CLASSES) + which] += 1
         words[layout.BYTES_IN] += exchange.received()
@@ -104,8 +111,14 @@ class Recorder(Observer):
             words[layout.LAG + bucket(layout.LAG_BOUNDS, lag)] += 1
             words[layout.LAG + len(layout.LAG_BOUNDS) + 1] += int(lag * BILLION)
         self._ticked = now
+        self._sample()
+
+    def _sample(self) -> None:
+        for sampler in self._samplers:
+            sampler(self._words)
 
     def close(self) -> None:
+        self._sample()
         self._seat.leave()
 
 

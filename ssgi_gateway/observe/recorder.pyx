@@ -37,6 +37,7 @@ cdef int DURATIONS = layout.DURATIONS
 cdef int DURATION_SIZE = layout.DURATION_SIZE
 cdef int BUCKETS = len(layout.BOUNDS)
 cdef int LAG = layout.LAG
+cdef int APPLICATION_ERRORS = layout.APPLICATION_ERRORS
 cdef int LAG_BUCKETS = len(layout.LAG_BOUNDS)
 cdef int CLOSES = layout.CLOSES
 cdef int MESSAGES_IN = layout.MESSAGES_IN
@@ -87,8 +88,9 @@ cdef class Recorder(Observer):
     def __cinit__(self):
         self._words = NULL
 
-    def __init__(self, seat, double interval):
+    def __init__(self, seat, double interval, samplers=()):
         cdef Py_buffer view
+        self._samplers = tuple(samplers)
         self._seat = seat
         self._interval = interval
         self._view = seat.page  # holds the map
@@ -117,12 +119,15 @@ cdef class Recorder(Observer):
     cpdef object protocol_error(self, str protocol):
         self._words[PROTOCOL_ERRORS + protocol_of(protocol)] += 1
 
+    cpdef object application_failed(self, Exchange exchange):
+        self._words[APPLICATION_ERRORS] += 1
+
     cpdef object request_started(self, Exchange exchange):
         cdef str method = exchange.request.method
         cdef str path = exchange.request.raw_path
         cdef Py_ssize_t size
         cdef Py_ssize_t at = 0
-        self._words[IN_PROGRESS] += 1
+        self._words[IN_PROGRESS + protocol_of(exchange.protocol)] += 1
         self._words[CALL_NUMBER] += 1
         # Methods and raw paths are latin-1, a byte a character.
         if PyUnicode_KIND(method) == 1:
@@ -150,7 +155,7 @@ cdef class Recorder(Observer):
             which = CLASSES - 1
         elif which < 0 or which > 4:
             which = 4 if which > 4 else 0
-        words[IN_PROGRESS] -= 1
+        words[IN_PROGRESS + protocol] -= 1
         words[REQUESTS + protocol * CLASSES + which] += 1
         words[BYTES_IN] += <uint64_t>exchange.received()
         words[BYTES_OUT] += <uint64_t>exchange.sent
@@ -180,6 +185,12 @@ cdef class Recorder(Observer):
             self._words[LAG + bucket_of(lag_bounds, LAG_BUCKETS, lag)] += 1
             self._words[LAG + LAG_BUCKETS + 1] += <uint64_t>(lag * 1e9)
         self._ticked = now
+        self._sample()
+
+    cdef object _sample(self):
+        for sampler in self._samplers:
+            sampler(self._seat.words)
 
     cpdef object close(self):
+        self._sample()
         self._seat.leave()

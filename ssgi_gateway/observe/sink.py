@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import stat
 import sys
@@ -27,6 +28,8 @@ PIPE_PIECE: Final = 4000
 FILE_PIECE: Final = 1 << 20
 MAX_WAITING: Final = 1 << 20
 """Bytes that may wait for a reader."""
+LAST_WAIT: Final = 0.5
+"""Seconds that the end of a process waits for a reader that is slow."""
 FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -37,6 +40,7 @@ class Sink:
         path: of the file; ``-`` for standard output.
         option: the setting that names it, for messages.
         fd: of the file, where somebody with more rights has opened it; it is taken over.
+        reports: whether a line of the log says what was lost; not of the log that this is the sink of.
 
     Attributes:
         dropped: lines that nobody took in time.
@@ -45,12 +49,13 @@ class Sink:
         ConfigurationError: it cannot be opened.
     """
 
-    def __init__(self, path: str, option: str, fd: int = -1) -> None:
+    def __init__(self, path: str, option: str, fd: int = -1, reports: bool = True) -> None:
         self._path = path
         self._option = option
         self._waiting: list[bytes] = []  # pieces of whole lines
         self._size = 0
         self.dropped = 0
+        self._reports = reports
         self._write_errors = RateLimitedLog(__name__)
         self._fd = -1
         self._socket: socket.socket | None = None
@@ -124,9 +129,10 @@ class Sink:
 
     def _drop(self, count: int, why: str) -> None:
         self.dropped += count
-        self._write_errors.warning(
-            "dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost", time.monotonic()
-        )
+        if self._reports:
+            self._write_errors.warning(
+                "dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost", time.monotonic()
+            )
 
     def follow(self, fd: int = -1) -> None:
         """After the file was rotated: go on in a new one of the same name.
@@ -160,9 +166,20 @@ class Sink:
         else:
             os.close(self._fd)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that nobody has taken yet."""
+        return self._size
+
     def close(self) -> None:
-        """Offer the rest once more, and close."""
+        """Offer the rest for ``LAST_WAIT`` more, and close."""
         self.flush()
+        until = time.monotonic() + LAST_WAIT
+        taker = select.poll()
+        taker.register(self._fd, select.POLLOUT)
+        while self._waiting and (patience := until - time.monotonic()) > 0:
+            taker.poll(patience * 1000)
+            self.flush()
         left = sum(piece.count(b"\n") for piece in self._waiting)
         if left:
             self._drop(left, "nobody reads")

@@ -8,7 +8,7 @@ a process that dies leaves nothing to be cleared away. A seat that is given up i
 
 ::
 
-    page 0      the header: ``Header`` names its words; 1,024 bytes of text from byte 2,048: name, version, last words
+    page 0      the header: its words, the listeners, and from byte 2,048 on texts: name, version, last words, build
     page 1      seat 0, the past
     page 2...   seats 1 and on, a page each
 
@@ -22,6 +22,7 @@ import fcntl
 import mmap
 import os
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from ssgi_gateway import __version__
@@ -32,6 +33,7 @@ __all__ = [
     "CLASSES",
     "CLOSE_CODES",
     "LAG_BOUNDS",
+    "LOGS",
     "NAME",
     "PROTOCOLS",
     "STATES",
@@ -61,6 +63,8 @@ LAG_BOUNDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0)
 """Of the histogram of the loop's lag."""
 CLOSE_CODES: Final = (1000, 1001, 1005, 1006, 1009, 1011, 1012)
 """Counted by themselves; any other is counted as one of many."""
+LOGS: Final = ("access", "server")
+"""Whose lines may be dropped when nobody reads them."""
 STATES: Final = ("empty", "starting", "ready", "retiring", "stuck")
 
 # -- the header --
@@ -70,15 +74,22 @@ H_RELOADS_OK, H_RELOADS_FAILED, H_RELOAD_STATE, H_MODE, H_EXITS = 8, 9, 10, 11, 
 RELOAD_STATES: Final = ("none", "running", "ok", "failed")
 EXITS: Final = ("crash", "requests", "memory", "age", "stuck", "reload", "stop")
 """Why workers end, counted from word ``H_EXITS``."""
+LISTENERS: Final = 32
+LISTENER_SIZE: Final = 16
+MAX_LISTENERS: Final = 12
+"""From word ``LISTENERS`` on, of so many words each: the inode of the socket, then its protocol and address as text."""
 TEXTS: Final = 2048
 TEXT_SIZE: Final = 512
-NAME_TEXT, VERSION_TEXT, LAST_WORDS = range(3)
+NAME_TEXT, VERSION_TEXT, LAST_WORDS, BUILD_TEXT = range(4)
 
 # -- a seat: gauges, which whoever sits down sets anew --
 
-PID, GENERATION, STATE, STARTED, BEAT, CALL_SINCE, CALL_NUMBER, IN_PROGRESS = range(8)
+PID, GENERATION, STATE, STARTED, BEAT, CALL_SINCE, CALL_NUMBER, MEMORY = range(8)
 CONNECTIONS: Final = 8  # one of each protocol
-WEBSOCKETS, QUEUE, THREADS_BUSY, TASKS, LISTEN_QUEUE = range(13, 18)
+WEBSOCKETS, QUEUE, THREADS_BUSY, THREADS, FILES = range(13, 18)
+IN_PROGRESS: Final = 18  # one of each protocol
+CPU_SEEN: Final = 30
+"""Nanoseconds of CPU time that the process had when it added them to the counter."""
 
 # -- and counters, which never go back --
 
@@ -97,7 +108,8 @@ PROTOCOL_ERRORS: Final = CLOSES + len(CLOSE_CODES) + 1  # of each protocol
 APPLICATION_ERRORS: Final = PROTOCOL_ERRORS + len(PROTOCOLS)
 SLOW: Final = APPLICATION_ERRORS + 1
 STUCK: Final = SLOW + 1  # cancelled, interrupted, killed
-DROPPED_LINES: Final = STUCK + 3
+DROPPED_LINES: Final = STUCK + 3  # of each log
+CPU: Final = DROPPED_LINES + len(LOGS)  # nanoseconds
 DURATIONS: Final = 128  # of each protocol: the buckets, and the sum in nanoseconds
 DURATION_SIZE: Final = len(BOUNDS) + 2
 LAG: Final = DURATIONS + len(PROTOCOLS) * DURATION_SIZE
@@ -175,6 +187,24 @@ class Table:
         data = text.encode("utf-8", "backslashreplace")[: TEXT_SIZE - 1]
         start = TEXTS + which * TEXT_SIZE
         self._map[start : start + TEXT_SIZE] = data.ljust(TEXT_SIZE, b"\0")
+
+    def set_listeners(self, listeners: Iterable[tuple[str, str, int]]) -> None:
+        """Write down where the server listens, for who asks the kernel how many wait there.
+
+        Args:
+            listeners: of each the protocol, the address and the descriptor; those above ``MAX_LISTENERS`` are not seen.
+        """
+        shown = list(listeners)[:MAX_LISTENERS]
+        size = LISTENER_SIZE * 8 - 8
+        for index in range(MAX_LISTENERS):
+            at = LISTENERS + index * LISTENER_SIZE
+            if index < len(shown):
+                protocol, address, fd = shown[index]
+                text = f"{protocol} {address}".encode("utf-8", "backslashreplace")[:size].ljust(size, b"\0")
+                self._map[at * 8 + 8 : (at + LISTENER_SIZE) * 8] = text
+                self.words[at] = os.fstat(fd).st_ino
+            else:
+                self.words[at] = 0
 
     def count_exit(self, reason: str) -> None:
         """A worker has ended."""

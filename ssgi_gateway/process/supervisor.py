@@ -21,6 +21,7 @@ from ssgi_gateway import __version__
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.table import (
     BEAT,
+    BUILD_TEXT,
     CALL_SINCE,
     EXITS,
     GENERATION,
@@ -213,6 +214,7 @@ class Supervisor:
         words = self.table.words
         words[H_GENERATION], words[H_WANTED] = max(self.state.goal, 0), self.state.wanted
         words[H_MODE] = int(self.state.mode != states.SERVING)
+        self.table.set_listeners((it.protocol, str(it.address), it.socket.fileno()) for it in self.listeners)
         if self.state.reload:
             words[H_RELOAD_STATE] = RELOAD_STATES.index("running")
         self.report.write(
@@ -419,6 +421,7 @@ class Supervisor:
                 self._hear(states.WorkerStuck(seat))
 
     def _is_served(self, http: bool, websocket: bool, codecs: str, loop: str) -> None:
+        self.table.set_text(BUILD_TEXT, " ".join(it.partition(" (")[0] for it in (codecs, loop)))
         try:
             if not websocket and self.listeners.drop("websocket"):
                 print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr, flush=True)

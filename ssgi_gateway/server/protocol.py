@@ -17,6 +17,7 @@ from ..core.channel import Channel
 if TYPE_CHECKING:
     import asyncio
 
+    from ..core.exchange import Exchange
     from .connection import Connection
     from .gateway import Gateway
 
@@ -75,6 +76,10 @@ class Protocol(Channel):
 
     def when_flushed(self) -> asyncio.Future[bool]:
         return self.connection.when_flushed()
+
+    def application_failed(self, exchange: Exchange) -> None:
+        if self.gateway.observer is not None:
+            self.gateway.observer.application_failed(exchange)
 
     def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
         if exc is None or not self.gateway.development:

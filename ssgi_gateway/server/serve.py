@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway import engine
 from ssgi_gateway.core import forks
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe import samples
 from ssgi_gateway.observe.sink import Sink
-from ssgi_gateway.observe.table import Seat, own_table
+from ssgi_gateway.observe.table import BUILD_TEXT, Seat, Table, own_table
 from ssgi_gateway.server.control import Control
 
 from ..observe.access_log import FIELDS, AccessLog
@@ -77,7 +79,8 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     """
     seat = own_seat(settings, control)
     hooks = load_hooks(settings)
-    observer = together([*control.observers, *observers(settings, seat, control), *([] if hooks is None else [hooks])])
+    own = observers(settings, seat, control, application)
+    observer = together([*control.observers, *own, *([] if hooks is None else [hooks])])
     http_app, websocket_app = application.http, application.websocket
     if hooks is not None:
         hooks.start()
@@ -100,6 +103,8 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
             if adoption is not None:
                 adoption.start()
             if seat is not None:
+                if not control.shared:
+                    describe(seat.table, listeners, settings)
                 seat.state = "ready"
             control.ready()
             await control.stopped()
@@ -139,6 +144,13 @@ def own_seat(settings: Settings, control: Control) -> Seat | None:
     return table.seat(1)
 
 
+def describe(table: Table, listeners: Sequence[Listener], settings: Settings) -> None:
+    """Write down what this server is and where it listens; where there is a supervisor, that does it."""
+    words = (engine.describe(settings.codec), engine.event_loop())
+    table.set_text(BUILD_TEXT, " ".join(it.partition(" (")[0] for it in words))
+    table.set_listeners((it.protocol, str(it.address), it.socket.fileno()) for it in listeners)
+
+
 def abandon(gateway: Gateway, acceptors: Sequence[Acceptor], control: Control) -> None:
     """In a forked child: give up what is the parent's, and let nothing of the event loop go on there."""
     with contextlib.suppress(RuntimeError):  # in asyncio's debug mode another thread may not say so, nor need it
@@ -169,13 +181,18 @@ async def started(application: Application, gateway: Gateway, control: Control) 
             starting.exception()  # it was stopped, and need not say why it could not start
 
 
-def observers(settings: Settings, seat: Seat | None, control: Control) -> list[Observer]:
+def observers(settings: Settings, seat: Seat | None, control: Control, application: Application) -> list[Observer]:
     """Who looks at this server.
 
     Raises:
         ConfigurationError: a log cannot be opened.
     """
-    found: list[Observer] = [] if seat is None else [Recorder(seat, SWEEP)]
+    found: list[Observer] = []
+    if seat is not None:
+        samplers: list[Callable[[Any], object]] = [samples.ProcessSampler(), samples.server_log]
+        if (load := application.thread_load()) is not None:
+            samplers.append(samples.threads(load))
+        found.append(Recorder(seat, SWEEP, samplers))
     if settings.access_log:
         style, fields = settings.access_log_format, settings.access_log_fields
         check_fields(fields)

@@ -162,6 +162,10 @@ class ThreadedWsgi:
         self._base = base
         self._websockets = WebSocketThreads(app, websockets)
 
+    def thread_load(self) -> tuple[int, int, int]:
+        """Requests that wait for a thread, threads at work, threads."""
+        return self._pool.load()
+
     async def startup(self, state: dict[str, Any]) -> None:
         """Start the threads, before the first request would."""
         self._pool.start(ServerLoop(asyncio.get_running_loop()))

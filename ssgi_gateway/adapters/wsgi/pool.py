@@ -127,6 +127,11 @@ class WorkerPool:
         """Whether as many requests wait as may."""
         return len(self._jobs) - len(self._idle) >= self._queue_limit
 
+    def load(self) -> tuple[int, int, int]:
+        """Requests that wait for a thread, threads at work, threads."""
+        count = len(self._threads)
+        return len(self._jobs), max(0, count - len(self._idle)), count
+
     def submit(self, job: Any) -> None:
         """Have ``job.run()`` called in a thread."""
         self._jobs.append(job)

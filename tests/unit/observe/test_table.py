@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 
 import pytest
 
@@ -11,6 +12,7 @@ from ssgi_gateway.observe import table as layout
 from ssgi_gateway.observe.exposition import exposition
 from ssgi_gateway.observe.reading import Reader, Snapshot, as_json, find, opened, table_of
 from ssgi_gateway.observe.recorder import Recorder, bucket
+from ssgi_gateway.observe.samples import ProcessSampler, threads
 from ssgi_gateway.observe.table import Table, create
 from tests.unit.server.peer import bench, request
 from tests.unit.server.test_observing import UPGRADE
@@ -88,6 +90,118 @@ def test_a_worker_that_hangs_before_its_first_tick_is_stuck(table):
     assert snapshot(table).workers[0].state == "ready"
     seat.words[layout.BEAT] -= 4_000_000_000
     assert snapshot(table).workers[0].state == "stuck"
+
+
+async def test_requests_in_progress_by_protocol(table):
+    seat = table.seat(1)
+    seat.begin(1)
+    seen = []
+
+    def app(*args):
+        seen.append(exposition(snapshot(table)))
+        args[-1].send("")
+
+    with bench(app, observer=Recorder(seat, 0.5)) as b:
+        _, peer = b.connect("scgi", request())
+        await peer.read_all()
+    assert 'ssgi_requests_in_progress{protocol="scgi"} 1\n' in seen[0]
+    assert 'ssgi_requests_in_progress{protocol="http"} 0\n' in seen[0]
+    assert 'ssgi_requests_in_progress{protocol="scgi"} 0\n' in exposition(snapshot(table))
+
+
+def raises(*args):
+    raise RuntimeError("on purpose")
+
+
+def forgets(*args):
+    pass
+
+
+async def raises_behind_its_answer(*args):
+    args[-1].send("fine")
+    raise RuntimeError("on purpose")
+
+
+def refuses(*args):
+    args[-1].send_status(500)
+    args[-1].send("as it likes")
+
+
+@pytest.mark.parametrize(
+    ("app", "count"), [(raises, 1), (forgets, 1), (raises_behind_its_answer, 1), (refuses, 0), (hello, 0)]
+)
+async def test_errors_of_the_application(table, app, count):
+    with bench(app, observer=Recorder(table.seat(1), 0.5)) as b:
+        _, peer = b.connect("scgi", request())
+        await peer.read_all()
+    assert f"ssgi_application_errors_total {count}\n" in exposition(snapshot(table))
+
+
+async def test_errors_of_an_application_behind_its_websocket(table):
+    def app(*args):
+        args[-1].accept()
+        args[-1].on_receive(raises)
+
+    with bench(None, app, observer=Recorder(table.seat(1), 0.5)) as b:
+        _, peer = b.connect("websocket", UPGRADE)
+        await peer.read_until(b"\r\n\r\n")
+        peer.send(b"\x82\x82\0\0\0\0ab")
+        peer.send(b"\x88\x82\0\0\0\0\x03\xe8")
+        await peer.read_all()
+    assert "ssgi_application_errors_total 1\n" in exposition(snapshot(table))
+
+
+async def test_what_nobody_reports_is_sampled(table):
+    """At every tick, and at the end: what a worker cost belongs to its seat, whoever sits there next."""
+    seat = table.seat(1)
+    seat.begin(os.getpid())
+    with bench(hello, observer=Recorder(seat, 0.5, [ProcessSampler(), threads(lambda: (3, 2, 8))])) as b:
+        _, peer = b.connect("scgi", request())
+        await peer.read_all()
+        await b.wait(1)
+        now = snapshot(table)
+        [worker] = now.workers
+        cost = now.cost(worker)
+        assert cost.memory > 1 << 20
+        assert 2 < cost.files <= len(os.listdir("/proc/self/fd")) + 20
+        text = exposition(now)
+    for name, value in (("wsgi_queue", 3), ("wsgi_threads_busy", 2), ("wsgi_threads", 8)):
+        assert f"ssgi_{name} {value}\n" in text
+    spent = seat.words[layout.CPU]
+    assert spent >= cost.cpu * 1e9 > 0
+    assert seat.words[layout.MEMORY] == seat.words[layout.THREADS] == 0, "he has gone"
+    seat.begin(os.getpid())
+    seat.state = "ready"
+    now = snapshot(table)
+    assert now.cost(now.workers[0]).cpu * 1e9 >= spent, "CPU time never goes back"
+
+
+def test_a_worker_that_hangs_is_asked_for_by_its_process(table):
+    seat = table.seat(1)
+    seat.begin(os.getpid())
+    ProcessSampler()(seat.words)
+    seat.state = "ready"
+    seat.words[layout.MEMORY] = 1
+    seat.words[layout.BEAT] -= 4_000_000_000
+    now = snapshot(table)
+    known = now.cost(now.workers[0])
+    assert known.memory > 1 << 20
+    assert known.cpu * 1e9 >= seat.words[layout.CPU] - 2e7  # the kernel counts in hundredths there
+
+
+def test_the_listeners_and_their_queues(table, tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=5) as one, socket.socket(socket.AF_UNIX) as two:
+        two.bind(str(tmp_path / "socket"))
+        two.listen(6)
+        table.set_listeners([("http", "127.0.0.1:80", one.fileno()), ("scgi", f"unix:{tmp_path}", two.fileno())])
+        with socket.create_connection(one.getsockname()):
+            assert snapshot(table).listeners() == [("http 127.0.0.1:80", 1, 5), (f"scgi unix:{tmp_path}"[:119], 0, 6)]
+            assert 'ssgi_listen_queue{listener="http 127.0.0.1:80"} 1\n' in exposition(snapshot(table))
+        table.set_listeners([])
+        assert snapshot(table).listeners() == []
+        table.set_listeners([("scgi", "x" * 500, two.fileno())] * 50)  # of one address they are one
+        [listener] = snapshot(table).listeners()
+        assert listener.name.startswith("scgi xxx")
 
 
 async def test_the_call_that_runs_now_is_named(table):

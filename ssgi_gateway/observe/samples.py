@@ -1,0 +1,70 @@
+"""What nobody reports is asked for while the clock ticks: what a process costs, how its threads and its log are.
+
+A worker writes this down about itself, so that who reads the table need not ask the kernel about every worker.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from ssgi_gateway.observe import log_setup
+from ssgi_gateway.observe import table as layout
+
+__all__ = ["ProcessSampler", "open_files", "server_log", "threads"]
+
+TICKS: Final = 4
+"""Half seconds between two looks at the memory and the files, which take some 20 microseconds."""
+
+
+class ProcessSampler:
+    """Writes what this process costs."""
+
+    def __init__(self) -> None:
+        self._ticks = 0
+        self._cpu = 0
+
+    def __call__(self, words: Any) -> None:
+        """CPU time at every tick, as a counter of the seat; the rest sometimes."""
+        cpu = time.process_time_ns()
+        words[layout.CPU] += cpu - self._cpu
+        words[layout.CPU_SEEN] = self._cpu = cpu
+        if self._ticks % TICKS == 0:
+            try:
+                with open("/proc/self/statm", "rb", buffering=0) as file:
+                    words[layout.MEMORY] = int(file.read().split()[1]) * mmap.PAGESIZE
+                words[layout.FILES] = open_files("self")
+            except (OSError, ValueError, IndexError):
+                words[layout.MEMORY] = 0  # readers may ask for themselves
+        self._ticks += 1
+
+
+def open_files(pid: int | str) -> int:
+    """How many descriptors a process has.
+
+    Raises:
+        OSError: it may not be asked.
+    """
+    folder = f"/proc/{pid}/fd"
+    return os.stat(folder).st_size or len(os.listdir(folder))  # Linux 6.2 counts them
+
+
+def threads(load: Callable[[], tuple[int, int, int]]) -> Callable[[Any], None]:
+    """Writes how busy the application's threads are.
+
+    Args:
+        load: requests that wait for a thread, threads at work, threads.
+    """
+
+    def sample(words: Any) -> None:
+        words[layout.QUEUE], words[layout.THREADS_BUSY], words[layout.THREADS] = load()
+
+    return sample
+
+
+def server_log(words: Any) -> None:
+    """Writes how many of the server's own lines were lost, and offers those that wait."""
+    words[layout.DROPPED_LINES + layout.LOGS.index("server")] += log_setup.flush()
