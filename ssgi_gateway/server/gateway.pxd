@@ -16,6 +16,7 @@ cdef class Gateway(Reactor):
     cdef public object latest
     cdef public Py_ssize_t max_body_size
     cdef public Py_ssize_t max_connections
+    cdef public Py_ssize_t max_unread_body
     cdef public object offload
     cdef public object root_path
     cdef public object settings
@@ -28,6 +29,7 @@ cdef class Gateway(Reactor):
     cdef public double head_timeout
     cdef public double body_timeout
     cdef public double keep_alive
+    cdef public double unread_body_timeout
     cdef public object date
 
     cpdef bint make_room(self) except -1

@@ -72,6 +72,7 @@ class Gateway(Reactor):
         "latest",
         "max_body_size",
         "max_connections",
+        "max_unread_body",
         "offload",
         "request_id_header",
         "root_path",
@@ -81,6 +82,7 @@ class Gateway(Reactor):
         "strict",
         "trust_remote_user",
         "unexamined",
+        "unread_body_timeout",
         "websocket_app",
     )
 
@@ -124,9 +126,11 @@ class Gateway(Reactor):
         self.started_by_front = "fd:0" in (*settings.scgi, *settings.fastcgi)
         self.max_body_size = settings.max_body_size
         self.max_connections = settings.max_connections
+        self.max_unread_body = settings.max_unread_body
         self.head_timeout = settings.deadlines.head
         self.body_timeout = settings.deadlines.body
         self.keep_alive = settings.deadlines.keep_alive
+        self.unread_body_timeout = settings.deadlines.unread_body
         self._idle: list[Connection] = []  # what ``make_room`` may close
         self._idle_found = 0
         self._walked = -1.0

@@ -24,6 +24,7 @@ cdef int NEW, IDLE, HEAD, BODY, WHOLE, BATCH, OPEN
 
 cdef class HttpProtocol(Protocol):
     cdef public Codec codec
+    cdef Py_ssize_t _allowance
     cdef bint _behind
     cdef RequestBody _body
     cdef double _idle
@@ -54,6 +55,12 @@ cdef class HttpProtocol(Protocol):
     cdef object _call(self, Exchange exchange, object app, str kind)
     @cython.locals(exchange=Exchange, observer=Observer)
     cdef Exchange _release(self, int status)
+    @cython.locals(body=RequestBody, limit=Py_ssize_t)
+    cdef bint _rest_is_short(self) except -1
+    @cython.locals(body=RequestBody, connection=Connection, gateway=Gateway)
+    cdef object _await_rest(self)
+    cdef object _end_late(self)
+    cdef object _end_broken(self)
     @cython.locals(gateway=Gateway)
     cdef object _end(self)
     cpdef bint movable(self) except -1

@@ -9,6 +9,10 @@ phase is how much of the request has come; whether it is being answered, the exc
 Everything that has arrived is decoded before the application is called, so that a small body is there when it
 asks. While an exchange runs the connection is read for one of two reasons: the body, or the peer's leaving.
 
+An answer may be complete before the request's body is. A web server that passes uploads on as they arrive (nginx with
+``fastcgi_request_buffering off``) then takes its client's connection for unusable and closes it, although it has said
+keep-alive. So where the rest is short, ``max_unread_body``, the answer's end mark waits until it was read.
+
 Where FastCGI has several requests in progress on one connection, each has an ``HttpProtocol`` of its own, on a
 ``Stream`` in the connection's place (``server.multiplex``).
 """
@@ -71,6 +75,7 @@ class HttpProtocol(Protocol):
     """One SCGI, FastCGI or upgrade connection."""
 
     __slots__ = (
+        "_allowance",
         "_behind",
         "_body",
         "_exchange",
@@ -98,6 +103,7 @@ class HttpProtocol(Protocol):
         self._refusal: RequestRejected | None = None  # what this connection's request is answered, whatever it is
         self._started = 0  # requests in this turn of the loop
         self._behind = False  # a request behind this one will be looked at
+        self._allowance = 0  # bytes of an unread body that may still come before the answer's end is sent
         self._idle = gateway.keep_alive if codec.protocol == "http" else gateway.idle_timeout
 
     # -- what the connection says --------------------------------------------------------------------------------
@@ -130,12 +136,15 @@ class HttpProtocol(Protocol):
     def connection_lost(self) -> None:
         exchange = self._release(0)
         self._head = None
+        self._allowance = 0
         if exchange is not None:
             exchange.abort()
 
     def deadline_passed(self) -> None:
         gateway = self.gateway
-        if self._exchange is None:
+        if self._allowance:
+            self._end_late()
+        elif self._exchange is None:
             if self._phase == HEAD:
                 self._log_peer_error(
                     "slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s"
@@ -193,7 +202,10 @@ class HttpProtocol(Protocol):
                 if self.gateway.observer is not None:
                     self.gateway.observer.protocol_error(self.codec.protocol)
                 self._flush()
-                self.connection.break_down()
+                if self._allowance:
+                    self._end_broken()
+                else:
+                    self.connection.break_down()
                 return
         self._update_interest()
 
@@ -246,7 +258,12 @@ class HttpProtocol(Protocol):
     def _body_received(self, data: bytes) -> None:
         body = self._body
         if body is None or (self._exchange is None and self._head is None):
-            return  # answered early: this will not be read
+            # Answered early: this will not be read.
+            if self._allowance:
+                self._allowance -= len(data)
+                if self._allowance <= 0:
+                    self._end_late()
+            return
         limit = self.gateway.max_body_size
         if limit and body.received + len(data) > limit:
             raise RequestRejected(413, f"the request's body is longer than the limit of {limit} bytes")
@@ -258,10 +275,13 @@ class HttpProtocol(Protocol):
             self._body.feed_end()
         if self._head is not None:
             self._begin()
+        elif self._allowance:
+            self._end_late()
 
     def _request_aborted(self) -> None:
         """The client left. The codec knows whether the web server still wants an end mark."""
         self._head = None
+        self._allowance = 0
         exchange = self._release(0)
         if exchange is not None:
             exchange.abort()
@@ -314,6 +334,10 @@ class HttpProtocol(Protocol):
 
     def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         codec = self.codec
+        if end and self._phase != WHOLE and self._rest_is_short():
+            more = self.write(head, data, False)
+            self._await_rest()
+            return more
         pieces = codec.encode(head, data, end)
         if head is not None and codec.head_size > MAX_SAFE_HEAD:
             self._check_head_size()
@@ -325,6 +349,10 @@ class HttpProtocol(Protocol):
 
     def write_file(self, head: ResponseHead | None, file: FileSlice, end: bool) -> bool:
         codec = self.codec
+        if end and self._phase != WHOLE and self._rest_is_short():
+            more = self.write_file(head, file, False)
+            self._await_rest()
+            return more
         pieces = [*codec.encode(head, None, False), *codec.frame_file(file)]
         if end:
             pieces += codec.encode(None, None, True)
@@ -414,6 +442,37 @@ class HttpProtocol(Protocol):
             observer.request_ended(exchange, status or exchange.answered() or CLIENT_GONE, clock() - exchange.began)
         return exchange
 
+    def _rest_is_short(self) -> bool:
+        """Whether to read the rest of the request's body before the answer ends."""
+        body, limit = self._body, self.gateway.max_unread_body
+        if body is None or not limit or self.codec.uninvited():
+            return False
+        length = "" if self._exchange is None else self._exchange.request.variables.get("CONTENT_LENGTH", "")
+        return not length.isdecimal() or int(length) - body.received <= limit
+
+    def _await_rest(self) -> None:
+        """The answer is complete but for its end, which is sent by ``_end_late``."""
+        gateway, connection = self.gateway, self.connection
+        self._release(0)
+        body, self._body = self._body, None
+        if body is not None:
+            body.abort()  # as in _end
+        if connection.state == OPEN:
+            self._allowance = gateway.max_unread_body
+            connection.deadline = gateway.now + gateway.unread_body_timeout
+            connection.start_reading()
+
+    def _end_late(self) -> None:
+        """The rest of the body has come, or is not waited for any longer."""
+        self._allowance = 0
+        self.connection.write_many(self.codec.encode(None, None, True))
+        self._end()
+
+    def _end_broken(self) -> None:
+        """What was to be the rest of the body cannot be read, and the codec has given up; the answer is out all the same."""
+        self._allowance = 0
+        self.connection.finish(True)
+
     def _end(self) -> None:
         """The answer is complete: the connection is kept, or closed once everything has left it."""
         body, self._body = self._body, None
@@ -490,6 +549,9 @@ class HttpProtocol(Protocol):
     def _refuse(self, refusal: RequestRejected) -> None:
         """Answer for the application: the request cannot be served and never reached it, or grew too long."""
         self._log_peer_error("refused request", f"{refusal.status}: {refusal.message}")
+        if self._allowance:
+            self._end_late()  # it was answered already
+            return
         if refusal.status < 500 and self.gateway.observer is not None:
             self.gateway.observer.protocol_error(self.codec.protocol)
         self._head = None

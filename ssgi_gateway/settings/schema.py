@@ -192,6 +192,13 @@ class Deadlines(Group):
     body: float = setting(
         60.0, "Longest silence while the application waits for the body.", unit="seconds", minimum=0.01
     )
+    unread_body: float = setting(
+        2.0,
+        "How long the end of an answer waits for what is left of a short request body that the application did not read "
+        "(--max-unread-body).",
+        unit="seconds",
+        minimum=0.01,
+    )
     idle: float = setting(
         120.0, "A kept FastCGI connection without a request is closed after this.", unit="seconds", minimum=0.01
     )
@@ -483,6 +490,12 @@ class Settings(Group):
     max_body_size: int = setting(
         0,
         "Largest request body; a larger one is answered with 413. 0 leaves it to the web server.",
+        unit="bytes",
+    )
+    max_unread_body: int = setting(
+        65536,
+        "When an application answers without reading the body of its request, and no more than this is left of it, the "
+        "rest is read and dropped before the answer ends, so that the client's connection can be kept. 0 for never.",
         unit="bytes",
     )
     socket_mode: int = setting(

@@ -17,6 +17,7 @@ cdef class Codec:
     cpdef bytes take_output(self)
     cpdef bint finish(self) except -1
     cpdef bytes invite(self)
+    cpdef bint uninvited(self) except -1
     cpdef bint waiting(self) except -1
     cpdef bint full(self) except -1
     cpdef object shut_down(self)

@@ -88,6 +88,10 @@ class Codec:
         """What makes the peer send the body, where it waits to be asked; called when the application reads."""
         return b""
 
+    def uninvited(self) -> bool:
+        """Whether the peer waits to be asked for the body, and sends none otherwise."""
+        return False
+
     def waiting(self) -> bool:
         """After ``finish()``: whether something of a next request has arrived already."""
         return False

@@ -58,6 +58,15 @@ def test_bodies_of_many_sizes_are_read_whole(http: Endpoint) -> None:
         assert told["sha256"] == hashlib.sha256(body).hexdigest()
 
 
+def test_a_short_body_that_nobody_reads_costs_no_client_its_connection(http: Endpoint) -> None:
+    """nginx closes it behind a "Connection: keep-alive" where the answer ends before the body has come."""
+    with http.connection(timeout=60) as connection:
+        for _ in range(10):
+            connection.send_head("POST", "/do/hello", [("Content-Length", "2")])
+            connection.send_body(b"{}")
+            assert connection.read_response().status == 200
+
+
 def test_64_mb_arrive_whole_in_bounded_memory(http: Endpoint) -> None:
     process, digest = http.site.gateway.process, hashlib.sha256()
     http.request("POST", "/do/body", body=pattern(MIB))

@@ -4,7 +4,7 @@
 variable                    in nginx, for example
 ==========================  =======================================================================================
 ``SSL_PROTOCOL``            ``scgi_param SSL_PROTOCOL $ssl_protocol if_not_empty;``: the extension is there with it
-``SSL_CIPHER``              ``$ssl_cipher``, OpenSSL's name
+``SSL_CIPHER``              ``$ssl_cipher``: OpenSSL's name, or IANA's as Caddy has it
 ``SSL_CLIENT_VERIFY``       ``$ssl_client_verify``: ``SUCCESS``, ``NONE`` or ``FAILED:reason``
 ``SSL_CLIENT_CERT``         ``$ssl_client_escaped_cert``, or the PEM text as it is
 ``SSL_CLIENT_S_DN``         ``$ssl_client_s_dn``, RFC 2253
@@ -14,7 +14,6 @@ variable                    in nginx, for example
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -47,18 +46,10 @@ def tls_extension(get: Callable[[str], str | None]) -> dict[str, Any] | None:
 
 
 def cipher_suite(name: str) -> int | None:
-    """The number of a cipher suite in IANA's registry; ``None`` for a name that this machine's OpenSSL has not."""
-    return _cipher_suites().get(name)
+    """The number of a cipher suite in IANA's registry, by IANA's name or OpenSSL's; ``None`` for an unknown one."""
+    from .cipher_suites import NUMBERS  # late: hardly anybody asks
 
-
-@lru_cache(maxsize=1)
-def _cipher_suites() -> dict[str, int]:
-    # OpenSSL knows the numbers; imported late because hardly anybody asks for them.
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
-    return {str(cipher["name"]): int(cipher["id"]) & 0xFFFF for cipher in context.get_ciphers()}
+    return NUMBERS.get(name)
 
 
 def _pem(text: str | None) -> str | None:

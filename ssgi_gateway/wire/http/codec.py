@@ -281,6 +281,10 @@ class HttpCodec(Codec):
         self._expects = False
         return CONTINUE
 
+    def uninvited(self) -> bool:
+        """Whether the client waits for 100 Continue."""
+        return self._expects
+
     def waiting(self) -> bool:
         """Whether something has arrived that was not looked at, because the request before it is not answered yet."""
         return self._state == HEAD and bool(self._buffer)

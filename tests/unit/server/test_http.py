@@ -333,6 +333,130 @@ async def test_bad_inputs_68_an_answer_that_does_not_wait_for_the_upload_arrives
         await until(lambda: b.idle)
 
 
+# -- a short body that nobody reads: the answer's end waits for it, so that the client's connection can be kept ----------
+
+SHORT = POST | {b"CONTENT_LENGTH": b"4"}
+ANSWERED = len(record(STDOUT, content=HELLO))
+
+
+async def answered_but_for_its_end(peer) -> None:
+    """Read an answer of which the end mark is missing."""
+    said = await peer.read(ANSWERED)
+    await settle()
+    said += peer.take()
+    assert stdout(said) == HELLO
+    assert not ended(said)
+
+
+async def test_the_end_of_an_answer_waits_for_a_short_body_that_nobody_reads():
+    with bench(hello) as b:
+        _, peer = b.connect("fastcgi", begin() + params(SHORT))
+        await answered_but_for_its_end(peer)
+        peer.send(record(STDIN, content=b"bo"))
+        await settle()
+        assert not peer.take()
+        peer.send(stdin(b"dy"))
+        assert ended(await peer.read())
+        peer.send(fastcgi())
+        assert await fastcgi_answer(peer) == HELLO
+
+
+async def test_so_does_that_of_an_answer_which_comes_later():
+    app = App()
+    with bench(app) as b:
+        _, peer = b.connect("fastcgi", begin() + params(SHORT) + record(STDIN, content=b"b"))
+        await app.called()
+        app.calls[0].send("hello")
+        await answered_but_for_its_end(peer)
+        peer.send(stdin(b"ody"))
+        assert ended(await peer.read())
+        app.ends[0].set()
+
+
+async def test_so_does_that_of_an_answer_which_is_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"hello")
+
+    async def app(*args):
+        await args[-1].send_file(str(tmp_path / "file"))
+
+    with bench(app) as b:
+        _, peer = b.connect("fastcgi", begin() + params(SHORT))
+        said = b""
+        while b"hello" not in said:
+            said += await peer.read()
+        await settle()
+        assert not ended(said + peer.take())
+        peer.send(stdin(b"body"))
+        assert ended(await peer.read())
+
+
+async def test_the_end_of_an_answer_waits_for_the_body_no_longer_than_its_deadline():
+    with bench(hello, deadlines={"unread_body": 2}) as b:
+        _, peer = b.connect("fastcgi", begin() + params(SHORT))
+        await answered_but_for_its_end(peer)
+        await b.wait(4)
+        assert ended(peer.take())
+        peer.send(stdin(b"body") + fastcgi(request_id=2))
+        assert await fastcgi_answer(peer, 2) == HELLO
+
+
+@pytest.mark.parametrize(
+    ("length", "settings"), [(65537, {}), (4, {"max_unread_body": 0}), (4, {"max_unread_body": 3})]
+)
+async def test_an_answer_does_not_wait_for_a_long_body(length, settings):
+    with bench(hello, **settings) as b:
+        _, peer = b.connect("fastcgi", begin() + params(POST | {b"CONTENT_LENGTH": b"%d" % length}))
+        assert await fastcgi_answer(peer) == HELLO
+
+
+async def test_only_what_is_left_of_a_body_counts():
+    with bench(hello, max_unread_body=3) as b:
+        _, peer = b.connect("fastcgi", begin() + params(SHORT) + record(STDIN, content=b"b"))
+        await answered_but_for_its_end(peer)
+        peer.send(stdin(b"ody"))
+        assert ended(await peer.read())
+
+
+async def test_a_body_of_unknown_length_is_waited_for_until_it_is_too_long():
+    with bench(hello, max_unread_body=10) as b:
+        _, peer = b.connect("fastcgi", begin() + params(POST))
+        await answered_but_for_its_end(peer)
+        peer.send(record(STDIN, content=b"12345"))
+        await settle()
+        assert not peer.take()
+        peer.send(record(STDIN, content=b"67890"))
+        assert ended(await peer.read())
+
+
+async def test_a_client_that_leaves_behind_an_answer_ends_the_wait():
+    with bench(hello) as b:
+        _, peer = b.connect("fastcgi", begin() + params(SHORT))
+        await answered_but_for_its_end(peer)
+        peer.send(record(ABORT_REQUEST))
+        assert ended(await peer.read())
+        peer.send(fastcgi())
+        assert await fastcgi_answer(peer) == HELLO
+
+
+async def test_a_web_server_that_leaves_behind_an_answer_leaves_nothing():
+    with bench(hello) as b:
+        _, peer = b.connect("fastcgi", begin() + params(SHORT))
+        await answered_but_for_its_end(peer)
+        peer.close()
+        await until(lambda: b.idle)
+
+
+async def test_over_scgi_the_connection_ends_behind_the_short_body():
+    with bench(hello) as b:
+        _, peer = b.connect("scgi", request("POST", length=4))
+        said = await peer.read(len(HELLO))
+        await settle()
+        assert said + peer.take() == HELLO
+        assert not peer.ended
+        peer.send(b"body")
+        assert await peer.read_all() == b""
+
+
 async def test_reading_on_behind_an_early_answer_is_told_that_nothing_comes():
     async def app(*args):
         res = args[-1]

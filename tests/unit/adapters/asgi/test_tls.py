@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from urllib.parse import quote
 
 import pytest
@@ -35,6 +37,10 @@ def test_the_version(protocol, number):
         ("TLS_CHACHA20_POLY1305_SHA256", 0x1303),
         ("ECDHE-RSA-AES128-GCM-SHA256", 0xC02F),
         ("ECDHE-ECDSA-AES256-GCM-SHA384", 0xC02C),
+        # IANA's names, as Caddy has them with TLS 1.2 as well.
+        ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", 0xC02F),
+        ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", 0xCCA9),
+        ("TLS_RSA_WITH_3DES_EDE_CBC_SHA", 0x000A),
         ("", None),
         ("NOT-A-CIPHER", None),
     ],
@@ -42,6 +48,15 @@ def test_the_version(protocol, number):
 def test_the_cipher_suite(name, number):
     assert cipher_suite(name) == number
     assert extension(SSL_CIPHER=name)["cipher_suite"] == number
+
+
+def test_the_table_of_cipher_suites_is_what_openssl_says():
+    command = ["openssl", "ciphers", "-V", "-stdname", "ALL:COMPLEMENTOFALL@SECLEVEL=0"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows = re.findall(r"0x(\w\w),0x(\w\w) - (\S+) +- (\S+)", said)
+    assert len(rows) > 50
+    for high, low, iana, openssl in rows:
+        assert (cipher_suite(iana), cipher_suite(openssl)) == (int(high + low, 16),) * 2
 
 
 @pytest.mark.parametrize(
