@@ -1,3 +1,5 @@
+cimport cython
+
 from ..wire.cgi cimport RequestHead
 from .awaitables cimport is_pending
 from .channel cimport Channel
@@ -23,6 +25,7 @@ cdef class Exchange:
     cdef object _deadline
 
     cdef object _init_base(self, Channel channel, RequestHead request)
+    @cython.locals(pending=bint)
     cpdef object run(self, object app, str kind, bint strict)
     cpdef object cancel(self)
     cpdef object cancel_later(self, double seconds)

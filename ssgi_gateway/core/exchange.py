@@ -123,12 +123,13 @@ class Exchange:
                 get_header,
                 self,
             )
+            pending = is_pending(result)  # attributes of what it has returned may raise
         except BaseException as exc:
             self.fail(exc)  # sys.exit() as well: a request does not end the server
             return
         # From here on the end of a task may leave nothing that could answer.
         self._called = True
-        if is_pending(result):
+        if pending:
             self.supervise(result, None, context)
         else:
             if strict and not self._holders:

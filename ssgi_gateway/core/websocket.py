@@ -373,11 +373,12 @@ class WebSocket(Exchange):
                 result = self._receiver(self, message, *self._args)
             else:
                 result = context.run(self._receiver, self, message, *self._args)
+            pending = is_pending(result)
         except BaseException as exc:
             self._busy = False
             self._receiver_failed(exc)
             return
-        if is_pending(result):
+        if pending:
             self._starting = True
             try:
                 self._spawn(result, self._received, context)

@@ -469,7 +469,7 @@ class HttpProtocol(Protocol):
         self._end()
 
     def _end_broken(self) -> None:
-        """What was to be the rest of the body cannot be read, and the codec has given up; the answer is out all the same."""
+        """What was to be the rest of the body cannot be read, and the codec has given up; the answer is out."""
         self._allowance = 0
         self.connection.finish(True)
 

@@ -194,8 +194,8 @@ class Deadlines(Group):
     )
     unread_body: float = setting(
         2.0,
-        "How long the end of an answer waits for what is left of a short request body that the application did not read "
-        "(--max-unread-body).",
+        "How long the end of an answer waits for what is left of a short request body that the application did not "
+        "read (--max-unread-body).",
         unit="seconds",
         minimum=0.01,
     )

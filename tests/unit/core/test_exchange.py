@@ -478,6 +478,19 @@ class Answer:
         return 42
 
 
+class Broken:
+    """Every attribute raises, and what asks for one does not expect it."""
+
+    def __getattr__(self, name):
+        raise ZeroDivisionError(name)
+
+
+async def test_what_is_returned_may_raise_when_it_is_looked_at():
+    res, channel = http()
+    res.run(lambda *args: Broken(), "http", False)
+    assert channel.said == FAILURE
+
+
 @EXCHANGES
 async def test_run_async_takes_a_coroutine_function_and_its_arguments_and_returns_the_task(kind):
     exchange, channel = kind()

@@ -390,6 +390,21 @@ async def test_on_receive_gets_the_socket_the_message_and_its_arguments():
     assert told == [(ws, "text", 1, "two"), (ws, b"bytes", 1, "two")]
 
 
+class Broken:
+    """Every attribute raises, and what asks for one does not expect it."""
+
+    def __getattr__(self, name):
+        raise ZeroDivisionError(name)
+
+
+async def test_what_a_handler_returns_may_raise_when_it_is_looked_at(caplog):
+    ws, _ = accepted()
+    ws.on_receive(lambda *args: Broken())
+    ws.deliver("one")
+    assert "ZeroDivisionError" in caplog.text
+    assert ws.status is not WebSocketStatus.ACCEPTED
+
+
 @pytest.mark.parametrize("wrong", [None, "handler", 5])
 async def test_on_receive_wants_a_callable(wrong):
     ws, _ = accepted()

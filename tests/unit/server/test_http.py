@@ -333,7 +333,7 @@ async def test_bad_inputs_68_an_answer_that_does_not_wait_for_the_upload_arrives
         await until(lambda: b.idle)
 
 
-# -- a short body that nobody reads: the answer's end waits for it, so that the client's connection can be kept ----------
+# -- a short body that nobody reads: the answer's end waits for it, so that the client's connection can be kept --------
 
 SHORT = POST | {b"CONTENT_LENGTH": b"4"}
 ANSWERED = len(record(STDOUT, content=HELLO))
