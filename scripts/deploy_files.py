@@ -1,4 +1,4 @@
-"""Writes deploy/fronts: what ``ssgi-gateway config`` prints for each web server, for its own defaults.
+"""Writes deploy/fronts, systemd and compose: what ``ssgi-gateway config`` makes of its own defaults.
 
 A test says that the files are as this writes them: python scripts/deploy_files.py
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.tools.config import configuration
-from ssgi_gateway.tools.fronts import FRONTS, Site
+from ssgi_gateway.tools.fronts import FRONTS, Site, compose, systemd
 from ssgi_gateway.tools.fronts.site import FOLDER, Static
 
-__all__ = ["NAMES", "files", "site"]
+__all__ = ["FOLDERS", "NAMES", "files", "instances", "site"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,8 +44,21 @@ def files() -> dict[str, str]:
     return {NAMES[front]: configuration(front, site(front)) for front in FRONTS}
 
 
+def instances() -> Site:
+    """The service for several applications."""
+    return Site(instances=True, folder="/srv/%i")
+
+
+FOLDERS = {
+    "fronts": files,
+    "systemd": lambda: systemd.files(Site()) | systemd.files(instances()),
+    "compose": lambda: compose.files(Site()),
+}
+"""What makes each folder of ``deploy``."""
+
+
 if __name__ == "__main__":
-    folder = ROOT / "deploy" / "fronts"
-    folder.mkdir(exist_ok=True)
-    for name, text in files().items():
-        (folder / name).write_text(text)
+    for folder, make in FOLDERS.items():
+        (ROOT / "deploy" / folder).mkdir(exist_ok=True)
+        for name, text in make().items():
+            (ROOT / "deploy" / folder / name).write_text(text)

@@ -1,12 +1,14 @@
 """``ssgi-gateway config``: a configuration for the web server in front, made for this site and this version of it.
 
-Where the gateway listens comes from its own settings (file, environment), what the site is from the options. The file
-goes to standard output; ``--output`` writes it, and never over a file that says something else.
+And the service that runs the gateway behind it, or the containers of both. Where the gateway listens comes from its own
+settings (file, environment), what the site is from the options. All goes to standard output; ``--output`` writes it,
+and never over a file that says something else.
 """
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import re
 import shutil
@@ -14,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.cli.arguments import parser as make_parser
 from ssgi_gateway.cli.arguments import read
@@ -22,14 +24,14 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.settings.values import did_you_mean
 
-from .fronts import FRONTS, Front, Site
+from .fronts import KINDS, Front, Site
 from .fronts.lighttpd import IN_BAND_SINCE
 from .fronts.site import FOLDER, Static, Version
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["configuration", "installed_version", "main", "site_for", "write"]
+__all__ = ["configuration", "installed_version", "main", "site_for", "write", "write_all"]
 
 VERSIONS: Final = {
     "nginx": ("nginx", "-v"),
@@ -41,25 +43,36 @@ VERSIONS: Final = {
 }
 """What each web server is asked for its version with."""
 
+WEB_USER: Final = "www-data"
+"""Who runs a service that nobody else is named for."""
+
 
 def main(words: list[str]) -> int:
     """``ssgi-gateway config``; ``words`` are the arguments behind it."""
     arguments = read(parser(), words)
-    text = configuration(arguments.front, site_for(arguments, gateway_settings(arguments.config)))
-    if arguments.output:
-        write(Path(arguments.output), text)
+    site = site_for(arguments, gateway_settings(arguments.config))
+    made = KINDS[arguments.front].files
+    if not arguments.output:
+        sys.stdout.write(configuration(arguments.front, site))
+    elif made is None:
+        write(Path(arguments.output), configuration(arguments.front, site))
     else:
-        sys.stdout.write(text)
+        write_all(Path(arguments.output), made(site.checked()))
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    made = make_parser("ssgi-gateway config", "Print a configuration for the web server in front.")
-    made.add_argument("front", metavar="FRONT", help=f"The web server: {', '.join(FRONTS)}.")
+    made = make_parser(
+        "ssgi-gateway config", "Print a configuration for the web server in front, a service or containers."
+    )
+    made.add_argument("front", metavar="FRONT", help=f"What for: {', '.join(KINDS)}.")
     made.add_argument("app", metavar="APP", nargs="?", default="", help="The application, for the comments.")
     add_options(made)
     made.add_argument("--output", metavar="FILE", default="", help="Write it there; over no other text.")
+    made.add_argument(
+        "--instances", action="store_true", help="systemd: units for several applications, /srv/NAME each."
+    )
     return made
 
 
@@ -71,16 +84,16 @@ def gateway_settings(path: str) -> Settings:
 
 
 def front_named(name: str) -> Front:
-    """The web server of that name.
+    """The web server, or what else there is, of that name.
 
     Raises:
         ConfigurationError: there is none; the message says which there are.
     """
-    if name not in FRONTS:
+    if name not in KINDS:
         raise ConfigurationError(
-            f"no web server {name!r} is known{did_you_mean(name, list(FRONTS))}; there is {', '.join(FRONTS)}"
+            f"no web server {name!r} is known{did_you_mean(name, list(KINDS))}; there is {', '.join(KINDS)}"
         )
-    return FRONTS[name]
+    return KINDS[name]
 
 
 def add_options(made: argparse.ArgumentParser) -> None:
@@ -100,6 +113,8 @@ def add_options(made: argparse.ArgumentParser) -> None:
     )
     add("--websocket-path", metavar="PATH", default="", help="To the direct port, below this path, such as /ws/")
     add("--upload-size", metavar="MIB", type=int, default=16, help="The largest upload, 0 for no limit [%(default)s]")
+    add("--user", default="", help="Who runs the service [you; www-data where that is root]")
+    add("--project", metavar="DIR", default="", help="Where the application is, for the service [here]")
     add("--front-version", metavar="N.N.N", default="", help="The web server's version [that which is installed here]")
 
 
@@ -109,7 +124,7 @@ def configuration(front: str, site: Site) -> str:
     Raises:
         ConfigurationError: the site cannot be had with this web server; the message says why.
     """
-    return FRONTS[front].render(site.checked())
+    return KINDS[front].render(site.checked())
 
 
 def site_for(arguments: argparse.Namespace, settings: Settings) -> Site:
@@ -134,7 +149,21 @@ def site_for(arguments: argparse.Namespace, settings: Settings) -> Site:
         mount=arguments.mount.rstrip("/") or settings.root_path or "",
         upload=arguments.upload_size,
         version=version,
+        activated=not any(getattr(settings, name) for name in KINDS["systemd"].protocols),
+        **_service(arguments),
     )
+
+
+def _service(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a service has to know of this machine."""
+    if getattr(arguments, "instances", False):
+        return {"instances": True, "folder": "/srv/%i", "user": arguments.user or WEB_USER}
+    user = getpass.getuser()
+    return {
+        "folder": os.path.abspath(arguments.project or "."),
+        "program": shutil.which("ssgi-gateway") or f"{os.path.dirname(sys.executable)}/ssgi-gateway",
+        "user": arguments.user or (WEB_USER if user == "root" else user),
+    }
 
 
 def _protocol(arguments: argparse.Namespace, settings: Settings, front: Front) -> str:
@@ -218,6 +247,20 @@ def installed_version(front: str) -> Version:
         return ()
     found = re.search(r"\d+\.\d+(\.\d+)?", said.stdout + said.stderr)
     return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def write_all(folder: Path, texts: dict[str, str]) -> None:
+    """Write files into a folder, as ``write`` does each.
+
+    Raises:
+        ConfigurationError: as ``write``, or there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"--output: several files are written, and {folder} is not a folder to write them into"
+        )
+    for name, text in texts.items():
+        write(folder / name, text)
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:

@@ -8,7 +8,6 @@ something else.
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import re
 import shutil
@@ -20,11 +19,13 @@ from typing import Final
 from ssgi_gateway.cli.arguments import parser, read
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.address import Address
+from ssgi_gateway.settings import Settings
 
-from .config import VERSIONS, add_options, configuration, front_named, gateway_settings, site_for, write
-from .fronts import FRONTS, Site
+from .config import VERSIONS, add_options, configuration, front_named, gateway_settings, site_for, write_all
+from .fronts import FRONTS, KINDS, Site, systemd
+from .fronts.site import FOLDER
 
-__all__ = ["guess_application", "main", "service", "settings_file"]
+__all__ = ["guess_application", "main", "next_commands", "settings_file"]
 
 FILES: Final = {"caddy": "Caddyfile", "haproxy": "haproxy.cfg"}
 
@@ -43,25 +44,35 @@ def main(words: list[str]) -> int:
     given = read(made, words)
     ask = _silent if given.yes else _ask
     _answer(given, ask)
-    site = site_for(given, gateway_settings(given.config))
-    folder = Path(given.folder)
+    site = _site(given, gateway_settings(given.config))
     texts = {
-        folder / "ssgi-gateway.toml": settings_file(site),
-        folder / FILES.get(given.front, f"{site.domain}.{given.front}.conf"): configuration(given.front, site),
-        folder / f"{site.domain}.service": service(site, Path.cwd()),
+        "ssgi-gateway.toml": settings_file(site, given.front),
+        FILES.get(given.front, f"{site.name}.{given.front}.conf"): configuration(given.front, site),
+        **systemd.files(site),
     }
-    for path, text in texts.items():
-        print(f"\n--- {path}\n{text}", end="")
+    folder = Path(given.folder)
+    for name, text in texts.items():
+        print(f"\n--- {folder / name}\n{text}", end="")
     if ask("\nWrite these files? (yes/no)", "yes").lower() not in ("yes", "y"):
         print("Nothing was written.")
         return 1
-    for path, text in texts.items():
-        write(path, text)
-    _, front, unit = texts
-    print("\nWritten. The next two commands:")
-    print(f"  sudo cp {unit} /etc/systemd/system/ && sudo systemctl enable --now {unit.stem}")
-    print(f"  sudo cp {front} {front_named(given.front).where}    (its first lines say the rest)")
+    write_all(folder, texts)
+    _, front, unit = (folder / name for name in texts)
+    print("\nWritten. The next two commands:\n")
+    for command in next_commands(given, site, unit, front):
+        print(f"  {command}")
+    print(f"\nThen {site.origin}{site.mount}/ is there; if it is not: ssgi-gateway doctor")
     return 0
+
+
+def _site(given: argparse.Namespace, settings: Settings) -> Site:
+    """The site, with a service of its own name and its sockets in a folder of its own, unless settings say where."""
+    site = site_for(given, settings)
+    name = re.sub(r"[^A-Za-z0-9.-]", "", site.domain.replace("*", "wildcard")).strip(".-") or "site"
+    own: list[Address] = [site.address, site.direct]
+    if site.activated:
+        own = [address._replace(path=address.path.replace(FOLDER, f"{FOLDER}/{name}", 1)) for address in own]
+    return site._replace(name=name, activated=False, address=own[0], direct=own[1])
 
 
 Ask = Callable[[str, str], str]
@@ -121,8 +132,8 @@ def installed() -> str:
     return next((name for name, (command, _) in VERSIONS.items() if shutil.which(command, path=path)), "nginx")
 
 
-def settings_file(site: Site) -> str:
-    """``ssgi-gateway.toml`` of a site."""
+def settings_file(site: Site, front: str = "") -> str:
+    """``ssgi-gateway.toml`` of a site; ``front`` is its web server."""
     lines = [
         "# Every setting is in docs/settings.md; try it with: ssgi-gateway check",
         f'app = "{site.app}"',
@@ -133,6 +144,8 @@ def settings_file(site: Site) -> str:
     if site.mount:
         lines.append(f'root-path = "{site.mount}"')
     lines.append('workers = "auto"')
+    if front == "lighttpd":
+        lines.append("half-close = true  # lighttpd closes its half of a connection and still reads")
     if _has_unix(site):
         lines.append('socket-owner = ":www-data"')
     if site.websockets != "off":
@@ -145,29 +158,11 @@ def _has_unix(site: Site) -> bool:
     return any(address.kind == "unix" for address in addresses)
 
 
-def service(site: Site, folder: Path) -> str:
-    """A systemd service that runs the gateway in ``folder`` as its owner."""
-    program = shutil.which("ssgi-gateway") or f"{os.path.dirname(sys.executable)}/ssgi-gateway"
-    return f"""# {site.origin}: /etc/systemd/system/{site.domain}.service
-[Unit]
-Description={site.app} on ssgi-gateway
-After=network.target
-
-[Service]
-Type=notify
-WorkingDirectory={folder}
-ExecStart={program} serve
-ExecReload={program} reload --pid $MAINPID
-User={getpass.getuser()}
-# The web server's group may connect to the sockets.
-SupplementaryGroups=www-data
-RuntimeDirectory=ssgi-gateway
-Restart=on-failure
-TimeoutStopSec=40
-NoNewPrivileges=yes
-ProtectSystem=full
-PrivateTmp=yes
-
-[Install]
-WantedBy=multi-user.target
-"""
+def next_commands(given: argparse.Namespace, site: Site, unit: Path, front: Path) -> list[str]:
+    """What is left to do, in two commands: the service, and the web server as the head of its file has it."""
+    service = f"sudo sh -c 'cp {unit} {KINDS['systemd'].where} && systemctl enable --now {unit.stem}'"
+    head = front.read_text(encoding="utf-8").partition("\n\n")[0].partition("The gateway:")[0]
+    steps = re.findall(r"^#     (\S.*)$", head, re.MULTILINE) if given.front != "htaccess" else []
+    if not steps:
+        return [service, f"cp {front} {front_named(given.front).where}    (its first lines say the rest)"]
+    return [service, f"sudo sh -c '{' && '.join(steps)}'".replace("THIS_FILE", str(front))]

@@ -1,7 +1,7 @@
-"""deploy/compose.yaml: what it names is there, its parts agree, and nginx and the gateway accept what it gives them.
+"""deploy's compose files: what they name is there, their parts agree, nginx and the gateway accept what they are given.
 
-Containers themselves are not started: that takes a docker daemon. Where the client has ``docker compose``, it reads the
-file too.
+Containers themselves are not started: that takes a docker daemon, and is what ``make compose-test`` does. Where the
+client has ``docker compose``, it reads the files too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ssgi_gateway.settings.sources import options
+from ssgi_gateway.tools.fronts import Site
+from ssgi_gateway.tools.fronts import compose as compose_files
 from tests.harness import DEPLOY, check_configuration, nginx_version
 from tests.harness.gateway import ROOT
 from tests.harness.nginx import free_port, main_configuration
@@ -24,6 +27,7 @@ from tests.harness.process import DEADLINE
 
 FOLDER = ROOT / "deploy"
 COMPOSE = FOLDER / "compose.yaml"
+DRAIN = next(option.default for option in options() if option.name == "deadline_drain")
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +108,64 @@ def test_the_image_gets_what_the_build_needs() -> None:
     assert {"pyproject.toml", "setup.py", "ssgi_gateway", "examples", *project["license-files"]} | readme <= allowed
 
 
-def test_docker_compose_reads_it() -> None:
+ALL = sorted([COMPOSE, FOLDER / "compose-scaled.yaml", FOLDER / "compose" / "compose.yaml"])
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_each_file_is_of_a_shape_that_compose_takes(path: Path) -> None:
+    """The parts of its specification (https://compose-spec.io) that the files use."""
+    content = yaml.safe_load(path.read_text())
+    assert content.keys() <= {"name", "services", "volumes", "networks"}
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", content["name"])
+    for name, service in content["services"].items():
+        assert service.keys() <= {
+            "build", "image", "command", "entrypoint", "user", "environment", "volumes", "networks", "network_mode",
+            "ports", "depends_on", "healthcheck", "read_only", "tmpfs", "cap_drop", "security_opt",
+            "stop_grace_period", "restart",
+        }, name  # fmt: skip
+        assert "image" in service or "build" in service
+        assert not {"networks", "network_mode"} <= service.keys()
+        for port in service.get("ports", []):
+            assert re.fullmatch(r"(127\.0\.0\.1:)?\$\{[A-Z_]+:-\d+\}:\d+", port), "another port has to be possible"
+        for source, _ in mounts(service):
+            assert source.startswith((".", "/")) or source in content["volumes"]
+        for other, about in service.get("depends_on", {}).items():
+            assert other in content["services"]
+            if about["condition"] == "service_healthy" and "build" not in content["services"][other]:
+                assert "test" in content["services"][other]["healthcheck"]  # otherwise the image has one
+        for key in ("interval", "timeout", "start_period"):
+            assert re.fullmatch(r"\d+s", service.get("healthcheck", {}).get(key, "1s"))
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_stop_outlasts_the_drain(path: Path) -> None:
+    service = yaml.safe_load(path.read_text())["services"]["gateway"]
+    assert int(service["stop_grace_period"].rstrip("s")) > DRAIN
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_the_health_check_asks_where_the_gateway_listens(path: Path) -> None:
+    service = yaml.safe_load(path.read_text())["services"]["gateway"]
+    image = re.search(r'^ENV HEALTH="(.*)"$', (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
+    assert image
+    protocol, address, _ = service.get("environment", {}).get("HEALTH", image[1]).split()
+    assert f"{protocol}={address.replace('127.0.0.1:', ':')}" in service["command"]
+
+
+@pytest.mark.nginx
+def test_nginx_accepts_what_config_compose_prints(tmp_path: Path) -> None:
+    site = Site(tls=None, static=(), port=free_port())
+    text = compose_files.files(site)["nginx.conf"]
+    (tmp_path / "nginx.conf").write_text(main_configuration(text, shared=False))
+    assert "[warn]" not in check_configuration(tmp_path, tmp_path / "nginx.conf")
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_docker_compose_reads_it(path: Path) -> None:
     docker = shutil.which("docker")
     known = docker and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
     if not docker or not known:
         pytest.skip("there is no docker compose here")
-    command = [docker, "compose", "-f", str(COMPOSE), "config", "--quiet"]
+    command = [docker, "compose", "-f", str(path), "config", "--quiet"]
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert told.returncode == 0, told.stderr

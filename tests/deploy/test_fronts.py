@@ -1,4 +1,4 @@
-"""deploy/fronts is what ``ssgi-gateway config`` prints; that it works is shown by tests/fronts."""
+"""What of deploy is made by ``ssgi-gateway config`` is what it makes; that it works is shown by tests/fronts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from scripts.deploy_files import NAMES, files, site
+from scripts.deploy_files import FOLDERS, NAMES, site
 from ssgi_gateway.tools.fronts import FRONTS
 from tests.fronts.servers import PATH, PROGRAMS, program
 from tests.harness.gateway import ROOT
 from tests.harness.process import DEADLINE
 
-FOLDER = ROOT / "deploy" / "fronts"
+DEPLOY = ROOT / "deploy"
 
 
-def test_each_file_is_what_the_command_prints() -> None:
-    assert {path.name: path.read_text() for path in FOLDER.iterdir()} == files(), "python scripts/deploy_files.py"
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_file_is_what_the_command_prints(folder: str) -> None:
+    there = {path.name: path.read_text() for path in (DEPLOY / folder).iterdir()}
+    assert there == FOLDERS[folder](), "python scripts/deploy_files.py"
 
 
 @pytest.mark.parametrize("front", [front for front, about in FRONTS.items() if about.check and front in PROGRAMS])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ssgi_gateway.tools.fronts import Site, systemd
 from tests.harness.gateway import ROOT
 from tests.harness.process import Process, wait_until
 
@@ -22,13 +23,23 @@ COMMAND = f"{Path(sys.executable).parent}/ssgi-gateway"
 pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 
 
+SITES = {
+    "kept": Site(name="kept", protocol="fastcgi", websockets="same-path"),
+    "home": Site(name="home", folder="/home/anna/shop", user="root", activated=False, mount="/shop"),
+}
+"""What ``config systemd`` and ``init`` print for others than the defaults."""
+
+
 @pytest.fixture
 def units(tmp_path):
     """The files with a command that exists, and an instance of the template."""
-    for unit in UNITS.iterdir():
-        text = re.sub(r"/srv/(?:app|%i)/\.venv/bin/ssgi-gateway", COMMAND, unit.read_text())
-        (tmp_path / unit.name).write_text(text)
-        (tmp_path / unit.name.replace("@", "@shop")).write_text(text)
+    texts = {unit.name: unit.read_text() for unit in UNITS.iterdir()}
+    for site in SITES.values():
+        texts |= systemd.files(site)
+    for name, text in texts.items():
+        text = re.sub(r"/(?:srv|home)/\S+/\.venv/bin/ssgi-gateway", COMMAND, text)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name.replace("@", "@shop")).write_text(text)
     return tmp_path
 
 
@@ -36,9 +47,13 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("name", ["ssgi-gateway", "ssgi-gateway@shop"])
+NAMES = ["ssgi-gateway", "ssgi-gateway@shop", *SITES]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_systemd_finds_nothing_wrong(units, name):
-    files = [str(units / f"{name}.{kind}") for kind in ("service", "socket")]
+    files = [str(path) for path in units.glob(f"{name}[.-]*") if path.stem in (name, f"{name}-websocket")]
+    assert f"{units}/{name}.service" in files
     done = analyze("verify", "--recursive-errors=yes", *files)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -49,7 +64,7 @@ def test_verification_would_find_something(units):
     assert analyze("verify", "--recursive-errors=yes", str(service)).returncode != 0
 
 
-@pytest.mark.parametrize("name", ["ssgi-gateway", "ssgi-gateway@shop"])
+@pytest.mark.parametrize("name", NAMES)
 def test_exposure_is_under_3(units, name):
     done = analyze("security", "--offline=true", str(units / f"{name}.service"))
     score = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)

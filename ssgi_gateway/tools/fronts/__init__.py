@@ -1,22 +1,22 @@
-"""Configurations for the web servers in front, made from one ``Site``.
+"""Configurations for the web servers in front, and for what runs the gateway, made from one ``Site``.
 
-A module a web server, each with ``render(site) -> str``. What these files say was tried on the versions that their
-comments name; ``tests/fronts`` runs each of them on the real thing.
+A module each, with ``render(site) -> str``; one that makes several files has ``files(site)`` as well. What these files
+say was tried on the versions that their comments name; ``tests/fronts`` runs each of them on the real thing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .site import Site
 
-__all__ = ["FRONTS", "Front", "Site"]
+__all__ = ["FRONTS", "KINDS", "Front", "Site"]
 
 
 class Front(NamedTuple):
-    """A web server that ``config`` knows.
+    """A web server, or something else, that ``config`` knows.
 
     Args:
         title: its name as people write it.
@@ -37,8 +37,18 @@ class Front(NamedTuple):
     @property
     def render(self) -> Callable[[Site], str]:
         """The function that writes the file."""
-        function: Callable[[Site], str] = import_module(f"{__name__}.{self.module}").render
+        function: Callable[[Site], str] = self._module.render
         return function
+
+    @property
+    def files(self) -> Callable[[Site], dict[str, str]] | None:
+        """The function that gives each file by its name; None where there is one file, whose name is the user's."""
+        function: Callable[[Site], dict[str, str]] | None = getattr(self._module, "files", None)
+        return function
+
+    @property
+    def _module(self) -> Any:
+        return import_module(f"{__name__}.{self.module}")
 
 
 FRONTS: Final[dict[str, Front]] = {
@@ -63,3 +73,10 @@ FRONTS: Final[dict[str, Front]] = {
     "htaccess": Front(".htaccess", "htaccess", ("fastcgi",), False, (), "the folder that Apache serves"),
 }  # fmt: skip
 """Every web server, by the word that ``config`` takes."""
+
+KINDS: Final[dict[str, Front]] = {
+    **FRONTS,
+    "systemd": Front("systemd", "systemd", ("scgi", "fastcgi", "uwsgi"), True, (), "/etc/systemd/system/"),
+    "compose": Front("Compose", "compose", ("scgi", "fastcgi", "uwsgi"), True, (), "the application's folder"),
+}
+"""All that ``config`` makes."""

@@ -29,7 +29,7 @@ def _head(site: Site) -> str:
     return comment(
         f"{site.origin}{site.mount} on ssgi-gateway, through nginx. Goes into http {{ }}; on Debian and Ubuntu:\n\n"
         f"    cp THIS_FILE /etc/nginx/{where}\n"
-        f"    ln -s ../{where} /etc/nginx/sites-enabled/\n"
+        f"    ln -sf ../{where} /etc/nginx/sites-enabled/\n"
         "    nginx -t && systemctl reload nginx\n\n"
         "The gateway:\n\n" + indent(site.command())
     )

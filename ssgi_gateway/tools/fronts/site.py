@@ -44,6 +44,12 @@ class Site(NamedTuple):
         mount: the path below which the application is, such as ``/shop``; empty for the whole site.
         upload: the largest upload in MiB; 0 for no limit.
         version: of the web server; empty when it is not known.
+        name: of the service.
+        folder: where the application is, for a service.
+        program: the command, for a service; empty for the one of ``folder``'s virtual environment.
+        user: who runs the service.
+        activated: whether systemd opens the gateway's sockets, because no setting says where they are.
+        instances: whether the service is one for several applications, each in a folder of its own.
     """
 
     app: str = "module:app"
@@ -61,6 +67,12 @@ class Site(NamedTuple):
     mount: str = ""
     upload: int = 16
     version: Version = ()
+    name: str = "ssgi-gateway"
+    folder: str = "/srv/app"
+    program: str = ""
+    user: str = "www-data"
+    activated: bool = True
+    instances: bool = False
 
     @property
     def listen(self) -> int:
@@ -118,6 +130,7 @@ class Site(NamedTuple):
         """Every text that stands in the file as it is."""
         written = [("--static", text) for pair in self.static for text in pair]
         written += [("--tls", text) for text in self.tls or ()]
+        written += [("--project", self.folder), ("--user", self.user), ("the program", self.program or "-")]
         written += [("the application", self.app), (f"--{self.protocol}", str(self.address))]
         if self.has_direct:
             written += [("--websocket", str(self.direct)), ("--websocket-path", self.websocket_path)]

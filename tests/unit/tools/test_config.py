@@ -6,7 +6,7 @@ import pytest
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.tools import config
-from ssgi_gateway.tools.fronts import FRONTS, Site
+from ssgi_gateway.tools.fronts import KINDS, Site
 
 
 def text_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -14,7 +14,7 @@ def text_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("front", KINDS)
 def test_each_web_server_has_a_file(front, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = text_of(front, "mysite.asgi:application", capsys=capsys)
@@ -63,6 +63,8 @@ def test_lighttpd_gets_in_band_websockets_where_it_can_tunnel_them(capsys, tmp_p
         (["nginx", "--websocket-path", "/ws/", "--websockets", "off"], "contradicts"),
         (["nginx", "--websocket-path", "ws"], "is not a path such as /ws/"),
         (["nginx", "--upload", "x"], "upload"),
+        (["systemd", "--user", "a b"], "give a meaning to"),
+        (["systemd", "--output", "none"], "not a folder"),
     ],
 )
 def test_what_cannot_be_had_is_said_in_one_line(words, message, tmp_path, monkeypatch):
@@ -78,6 +80,37 @@ def test_a_site_names_its_gateways_command():
     assert "ssgi-gateway serve a:b" in command
     assert "--websocket unix:/run/ssgi-gateway/websocket.sock" in command
     assert "--root-path /shop" in command
+
+
+def test_a_service_leaves_its_sockets_to_systemd_where_no_setting_has_any(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = text_of("systemd", "a:b", "--protocol", "fastcgi", "--user", "shop", capsys=capsys)
+    assert "ListenStream=/run/ssgi-gateway/fastcgi.sock\nFileDescriptorName=fastcgi" in text
+    assert "Requires=ssgi-gateway.socket ssgi-gateway-websocket.socket" in text
+    assert f"WorkingDirectory={tmp_path}\n" in text
+    assert "User=shop\n" in text
+    (tmp_path / "ssgi-gateway.toml").write_text('app = "a:b"\nscgi = ["unix:/run/shop/scgi.sock"]\n')
+    text = text_of("systemd", capsys=capsys)
+    assert "ListenStream" not in text
+    assert "RuntimeDirectory=shop\n" in text
+    assert "serve\n" in text
+
+
+def test_several_files_are_written_into_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config.main(["compose", "a:b", "--domain", "shop.example", "--output", "."]) == 0
+    names = ["compose.yaml", "nginx.conf", "Dockerfile", ".dockerignore"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    (tmp_path / "Dockerfile").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"Dockerfile is there already and differs"):
+        config.main(["compose", "a:b", "--domain", "shop.example", "--output", "."])
+
+
+def test_containers_that_could_not_meet_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ssgi-gateway.toml").write_text('app = "a:b"\nscgi = [":4000"]\n')
+    with pytest.raises(ConfigurationError, match="take the address out of the settings"):
+        config.main(["compose"])
 
 
 def test_output_is_written_once(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.sources import combine, from_file
 from ssgi_gateway.tools import init
+from ssgi_gateway.tools.fronts import FRONTS
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +42,32 @@ def test_without_questions_it_writes_three_files_that_fit(folder, capsys):
     assert init.main(["shop:app", "--yes", "--front", "nginx", "--domain", "shop.example"]) == 0
     settings = combine(from_file("ssgi-gateway.toml"))
     assert settings.app == "shop:app"
-    assert settings.scgi == ("unix:/run/ssgi-gateway/scgi.sock",)
+    assert settings.scgi == ("unix:/run/ssgi-gateway/shop.example/scgi.sock",)
     assert settings.websockets.origins == ("same",)
-    assert "server unix:/run/ssgi-gateway/scgi.sock;" in (folder / "shop.example.nginx.conf").read_text()
-    assert f"WorkingDirectory={folder}" in (folder / "shop.example.service").read_text()
-    assert "systemctl enable --now shop.example" in capsys.readouterr().out
+    assert "server unix:/run/ssgi-gateway/shop.example/scgi.sock;" in (folder / "shop.example.nginx.conf").read_text()
+    unit = (folder / "shop.example.service").read_text()
+    assert f"WorkingDirectory={folder}\n" in unit
+    assert "RuntimeDirectory=ssgi-gateway/shop.example\n" in unit
+    said = capsys.readouterr().out.partition("The next two commands:")[2]
+    assert "cp shop.example.service /etc/systemd/system/ && systemctl enable --now shop.example'" in said
+    assert "cp shop.example.nginx.conf /etc/nginx/sites-available/shop.example && ln -sf" in said
+    assert said.count("sudo") == 2
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_each_web_server_gets_two_commands(folder, capsys, front):
+    assert init.main(["shop:app", "--yes", "--front", front]) == 0
+    said = capsys.readouterr().out.partition("The next two commands:")[2]
+    commands = [line for line in said.splitlines() if line.startswith("  ")]
+    assert len(commands) == 2
+    assert "THIS_FILE" not in said
+
+
+def test_a_service_of_a_home_can_write_there_and_nowhere_else(folder, monkeypatch):
+    assert init.main(["shop:app", "--yes", "--front", "nginx", "--project", "/home/anna/shop"]) == 0
+    unit = (folder / "example.org.service").read_text()
+    assert "ProtectHome=read-only\n" in unit
+    assert "ReadWritePaths=/home/anna/shop\n" in unit
 
 
 def test_again_is_the_same_and_a_changed_file_is_left_alone(folder):
