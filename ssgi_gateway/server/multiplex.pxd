@@ -41,7 +41,7 @@ cdef class Multiplexer(Protocol):
     cdef bint _waiting
 
     cpdef object _begin(self)
-    cpdef object guard(self, object call, bytes data)
+    cpdef object guard(self, object protocol, bytes data)
     cpdef bint full(self) except -1
     cpdef object send(self, list pieces, bint files)
     cpdef object enqueue(self, Stream stream)

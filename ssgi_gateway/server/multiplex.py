@@ -79,7 +79,7 @@ class Stream(Connection):
             if self._input_size > self.reactor.high_water:
                 self._multiplexer.hold(self)
         else:
-            self._multiplexer.guard(self.protocol.data_received, data)
+            self._multiplexer.guard(self.protocol, data)
 
     def start_reading(self) -> None:
         if self._held and self.state == OPEN:
@@ -269,7 +269,7 @@ class Multiplexer(Protocol):
     def _begin(self) -> None:
         """Behind the turn of the loop that found out."""
         if self.connection.state == OPEN and self._rest:
-            self.guard(self.data_received, b"")
+            self.guard(self, b"")
 
     def data_received(self, data: bytes) -> None:
         if self._rest:
@@ -292,7 +292,7 @@ class Multiplexer(Protocol):
     def eof_received(self) -> None:
         for stream in tuple(self._streams.values()):
             if stream.state == OPEN:
-                self.guard(stream.protocol.eof_received, None)
+                self.guard(stream.protocol, None)
         if not self._streams or not self.gateway.half_close:
             self.connection.lost()
 
@@ -317,13 +317,15 @@ class Multiplexer(Protocol):
 
     # -- what streams say ----------------------------------------------------------------------------------------
 
-    def guard(self, call: Any, data: bytes | None) -> None:
-        """Call a protocol; where it fails, this connection ends, as ``Connection`` has it."""
+    def guard(self, protocol: Any, data: bytes | None) -> None:
+        """Give a protocol its data, or its end; where it fails, this connection ends, as ``Connection`` has it."""
+        # Not a bound method as an argument: of one that is typed Cython makes something that C compilers from GCC 14 on
+        # refuse.
         try:
             if data is None:
-                call()
+                protocol.eof_received()
             else:
-                call(data)
+                protocol.data_received(data)
         except Exception:
             logger.exception("internal error while serving a connection; it was closed")
             self.connection.lost()

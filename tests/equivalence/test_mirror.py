@@ -10,6 +10,7 @@ import pytest
 from fuzz.compare import both
 from ssgi_gateway import engine
 from tests.builds import MISSING, twins
+from tests.harness.gateway import ROOT
 
 CLASSES = [
     ("wire.variables", "Variables"),
@@ -49,3 +50,13 @@ def test_classes_offer_the_same(module, name):
 def test_bounds_are_the_same(module, name):
     portable, compiled = both(module, name)
     assert portable == compiled
+
+
+def test_no_compiled_method_is_passed_on_as_an_object():
+    """Of ``self.protocol.data_received`` without a call, where that is typed, Cython makes a pointer of a wrong type.
+
+    C compilers warned of it; from GCC 14 on it is an error, and an installation goes on without the compiled build.
+    """
+    translated = sorted((ROOT / "build" / "mirror").rglob("*.c"))
+    wrong = [path.name for path in translated if "__Pyx_CFunc_" in path.read_text(errors="replace")]
+    assert wrong == []

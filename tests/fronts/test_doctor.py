@@ -92,7 +92,7 @@ def added(text: str) -> Change:
 IN_BAND, KEPT = ("nginx", "scgi", "in-band"), ("nginx", "fastcgi", "same-path")
 APACHE, APACHE_SCGI = ("apache", "fastcgi", "same-path"), ("apache", "scgi", "/ws/")
 LIGHTTPD, LIGHTTPD_SCGI = ("lighttpd", "fastcgi", "/ws/"), ("lighttpd", "scgi", "same-path")
-HAPROXY = ("haproxy", "fastcgi", "same-path")
+HAPROXY, CADDY = ("haproxy", "fastcgi", "same-path"), ("caddy", "fastcgi", "same-path")
 
 # the route, the mistake, what is found, a word of the fix
 MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
@@ -120,6 +120,22 @@ MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
     (LIGHTTPD, without("server.stream-response-body"), "events-late", "server.stream-response-body = 1"),
     (LIGHTTPD, without("fix-root-scriptname"), "root-path-wrong", "fix-root-scriptname"),
     (LIGHTTPD_SCGI, replaced('"X_Forwarded_For" => "", ', ""), "underscores", "X_Forwarded_For"),
+    (IN_BAND, added("scgi_request_buffering off"), "chunked-refused", "scgi_request_buffering on"),
+    (IN_BAND, added("scgi_pass_request_body off"), "body-lost", "scgi_pass_request_body on"),
+    (KEPT, added("fastcgi_pass_request_body off"), "body-lost", "fastcgi_param CONTENT_LENGTH"),
+    (KEPT, without("    keepalive"), "connections-not-kept", "keepalive 16"),
+    (KEPT, without("fastcgi_keep_conn"), "connections-not-kept", "fastcgi_keep_conn on"),
+    (KEPT, replaced("fastcgi_pass ssgi_gateway", "scgi_pass ssgi_gateway"), "not-understood", "fastcgi_pass"),
+    (IN_BAND, without("scgi_param SCGI "), "not-understood", "include"),
+    (IN_BAND, replaced("scgi_pass ssgi_gateway", "scgi_pass unix:/nowhere"), "not-connected", "error log"),
+    (IN_BAND, replaced("location / {", "location /elsewhere/ {"), "answered-by-another", "location"),
+    (APACHE, without("enablereuse"), "not-connected", "error log"),
+    (APACHE, replaced("enablereuse=on ", ""), "connections-not-kept", "enablereuse=on"),
+    (APACHE_SCGI, lambda text: text, "chunked-refused", "FastCGI in place of SCGI"),
+    (APACHE_SCGI, without("upgrade=websocket"), "websocket-refused", "direct port"),
+    (LIGHTTPD, replaced('"disable-time" => 0', '"disable-time" => 5'), "restart-window", "disable-time"),
+    (LIGHTTPD, replaced("stream-request-body = 0", "stream-request-body = 1"), "chunked-refused", "= 0"),
+    (CADDY, replaced("transport fastcgi", "transport fastcgi {\nsplit .php\n}"), "", ""),
     (HAPROXY, without("pass-header authorization"), "authorization-lost", "pass-header"),
     (HAPROXY, without("set-param REMOTE_USER"), "user-unchecked", "set-param REMOTE_USER"),
     (HAPROXY, without("option abortonclose"), "disconnects-unseen", "option abortonclose"),

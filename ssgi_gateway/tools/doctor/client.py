@@ -8,13 +8,13 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ssgi_gateway.errors import ConfigurationError
 
-from .probe import HEADER
+from .secret import HEADER
 
 __all__ = ["Answer", "Target", "Unreachable"]
 
@@ -128,6 +128,31 @@ class Target:
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"no answer to {method} {target[:60]}: {error or type(error).__name__}") from None
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+
+    def ask_repeatedly(self, target: str, count: int) -> list[Answer]:
+        """The same request several times, on one connection for as long as the web server keeps it.
+
+        Raises:
+            Unreachable: there was no answer.
+        """
+        answers: list[Answer] = []
+        while len(answers) < count:
+            with self.connect() as connection:
+                answers += self._repeat(connection, target, count - len(answers))
+        return answers
+
+    def _repeat(self, connection: socket.socket, target: str, count: int) -> Iterator[Answer]:
+        for _ in range(count):
+            try:
+                self.send_head(connection, target, "GET", ())
+                response = http.client.HTTPResponse(connection, method="GET")
+                response.begin()
+                content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(f"no answer to GET {target[:60]}: {error or type(error).__name__}") from None
+            yield Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+            if response.will_close:
+                return
 
     def send_head(
         self, connection: socket.socket, target: str, method: str, headers: Iterable[tuple[str, str]]

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,20 +18,12 @@ from ssgi_gateway.server.address import Address
 from ssgi_gateway.tools.config import gateway_settings
 from ssgi_gateway.wire.protocols import PROTOCOLS
 
-from . import script, sockets
-from .client import Target, Unreachable
-from .examination import Examination
-from .probe import SECRET
-
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from ssgi_gateway.settings import Settings
 
 __all__ = ["main"]
-
-START: Final = 15.0
-"""Seconds that the probe may take to listen."""
 
 USAGE: Final = """\
 examples:
@@ -50,22 +37,39 @@ def main(words: list[str]) -> int:
     """``ssgi-gateway doctor``; ``words`` are the arguments behind it."""
     given = read(parser_of_options(), words)
     if given.script:
+        from . import script
+
         return report(list(script.examine(Path(given.script))), given.json)
     settings = gateway_settings(given.config)
     addresses = _addresses(given, settings)
     if not given.url:
         return report([finding for _, address in addresses for finding in _from_here(address)], given.json)
+    return report(_through_the_web_server(given, settings, addresses), given.json)
+
+
+def _through_the_web_server(
+    given: Namespace, settings: Settings, addresses: Sequence[tuple[str, Address]]
+) -> list[Finding]:
+    """What an examination finds."""
+    import secrets
+
+    from . import sockets
+    from .client import Target, Unreachable
+    from .examination import Examination
+    from .stand_in import probing
+
     target = Target(given.url, secrets.token_hex(16), verify=not given.insecure)
-    examination = Examination(target, given.upload_size << 20, "" if given.no_websocket else given.websocket_path)
-    with _probing(addresses, settings, target.secret):
+    websocket = "" if given.no_websocket else given.websocket_path
+    with probing(addresses, settings, target.secret) as stand_in:
+        examination = Examination(target, given.upload_size << 20, websocket, stand_in)
+        found = [finding for _, address in addresses for finding in sockets.examine(address)]
         try:
-            found = [*(finding for _, address in addresses for finding in sockets.examine(address))]
             found += examination.run()
         except Unreachable as error:
             found.append(
                 Finding("unreachable", str(error), "nobody answers at the site's address", "Start the web server")
             )
-    return report(found, given.json)
+    return found
 
 
 def parser_of_options() -> ArgumentParser:
@@ -100,54 +104,14 @@ def _addresses(given: Namespace, settings: Settings) -> list[tuple[str, Address]
 
 def _from_here(address: Address) -> Iterator[Finding]:
     """What can be seen without a request."""
+    from . import sockets
+
     yield from sockets.examine(address)
     if (address.kind != "unix" or os.path.exists(address.path)) and not sockets.is_served(address):
         yield Finding(
             "nobody-listens", f"nobody listens on {address}", "the web server answers 502",
             "Start the gateway, and compare this address with the web server's",
         )  # fmt: skip
-
-
-@contextmanager
-def _probing(addresses: Sequence[tuple[str, Address]], settings: Settings, secret: str) -> Iterator[None]:
-    """The probe in the gateway's place.
-
-    Raises:
-        ConfigurationError: the gateway is running, or the probe cannot listen there.
-    """
-    taken = [str(address) for _, address in addresses if sockets.is_served(address)]
-    if taken:
-        raise ConfigurationError(
-            f"a gateway is running on {', '.join(taken)}. The doctor puts a probe in its place: stop it for the few "
-            "seconds of an examination. (What requests give away the running gateway logs itself.)"
-        )
-    words = [word for protocol, address in addresses for word in (f"--{protocol}", str(address))]
-    # Whatever the gateway is set to believe, the doctor wants to see what the web server says.
-    words += ["--socket-mode", f"{settings.socket_mode:o}", "--deadline-drain", "1", "--trust-remote-user"]
-    words += ["--workers", "0"]
-    words += ["--socket-owner", settings.socket_owner] if settings.socket_owner else []
-    words += ["--root-path", settings.root_path] if settings.root_path is not None else []
-    command = [sys.executable, "-m", "ssgi_gateway", "serve", "ssgi_gateway.tools.doctor.probe:app", *words]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SSGI_")}
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**environ, SECRET: secret}
-    )
-    try:
-        end = time.monotonic() + START
-        while not all(sockets.is_served(address) for _, address in addresses):
-            if process.poll() is not None or time.monotonic() > end:
-                process.kill()
-                said = (process.communicate()[1] or "").strip()
-                raise ConfigurationError(f"the probe could not listen in the gateway's place: {said}")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
 
 
 def report(found: Sequence[Finding], as_json: bool) -> int:

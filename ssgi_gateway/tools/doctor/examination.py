@@ -12,16 +12,32 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.observe.diagnosis import Finding, diagnose, front_of
 
 from .client import Answer, Target, Unreachable
 
+if TYPE_CHECKING:
+    from .stand_in import StandIn
+
 __all__ = ["PROBES", "Examination"]
 
 NGINX, APACHE, LIGHTTPD, CADDY, HAPROXY = "nginx", "apache", "lighttpd", "caddy", "haproxy"
 
+
+KEEPING: Final = (NGINX, APACHE)
+"""Who can keep FastCGI connections, and is told so by ``ssgi-gateway config``."""
+
+REPEATED: Final = 6
+"""Requests by which kept connections are recognised."""
+
+RESTART_WINDOW: Final = 2.0
+"""Seconds of refusals after a restart that are the web server's own rhythm; lighttpd looks again once a second."""
+
+MAX_WINDOW: Final = 8.0
+"""Seconds after which nobody waits any longer for a site to be there again."""
 
 Probe = Callable[["Examination"], Iterator[Finding]]
 
@@ -33,9 +49,13 @@ class Examination:
         target: the site.
         upload: bytes of the upload that has to pass.
         websocket: the path to ask for a WebSocket; empty when the site has none.
+        stand_in: the probe's process, to be restarted, and asked what it had to complain of.
     """
 
-    def __init__(self, target: Target, upload: int = 2 << 20, websocket: str = "/") -> None:
+    def __init__(
+        self, target: Target, upload: int = 2 << 20, websocket: str = "/", stand_in: StandIn | None = None
+    ) -> None:
+        self.stand_in = stand_in
         self.target = target
         self.upload = upload
         self.websocket = websocket
@@ -52,10 +72,13 @@ class Examination:
         yield from self.arrival(answer)
         if answer.facts is None:
             return
+        # Alone, because it counts connections.
+        yield from self._probe(_kept_connections)
         # Side by side: some of them wait, and the site is closed meanwhile.
         with ThreadPoolExecutor(len(PROBES)) as pool:
             for found in pool.map(self._probe, PROBES):
                 yield from found
+        yield from self._probe(_restart)
 
     def _probe(self, probe: Probe) -> list[Finding]:
         try:
@@ -104,6 +127,19 @@ class Examination:
 
     def _not_arrived(self, answer: Answer) -> Finding:
         seen = f"{answer.status} from {answer.headers.get('server', 'an unknown server')}, and nothing arrived here"
+        complaints = self.stand_in.complaints() if self.stand_in is not None else []
+        if complaints:
+            return self.finding(
+                "not-understood", f"{seen}; the gateway said: {'; '.join(complaints)}",
+                "the web server speaks something else on this socket, or leaves out what the protocol needs",
+                {
+                    NGINX: "scgi_pass for --scgi, fastcgi_pass for --fastcgi, proxy_pass for --websocket; a location with a "
+                    "*_param of its own needs the include in itself, too",
+                    APACHE: "scgi:// for --scgi, fcgi:// for --fastcgi",
+                    HAPROXY: "proto fcgi at the server's line",
+                    "": "compare the protocol of each address in its configuration with the gateway's",
+                },
+            )  # fmt: skip
         if answer.status in (502, 503, 504):
             return self.finding(
                 "not-connected", seen, "the web server cannot reach the gateway's address",
@@ -186,7 +222,28 @@ def _paths(examination: Examination) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _bodies(examination: Examination) -> Iterator[Finding]:
+    data = b"x" * 1000
+    try:
+        answer = examination.target.ask("/?do=body", "POST", body=data)
+        arrived = -1 if answer.facts is None else answer.facts["length"]
+        seen = f"was answered {answer.status}" if answer.facts is None else f"arrived with {arrived}"
+    except Unreachable:
+        arrived, seen = -1, "was not answered"
+    if arrived != len(data):
+        yield examination.finding(
+            "body-lost", f"an upload of 1,000 bytes {seen}", "forms and uploads do not reach the application",
+            {
+                NGINX: f"{examination.protocol}_pass_request_body on; where it has to be off, say "
+                f'{examination.protocol}_param CONTENT_LENGTH ""; beside it',
+                "": "let the web server pass bodies on",
+            },
+        )  # fmt: skip
+
+
 def _uploads(examination: Examination) -> Iterator[Finding]:
+    if next(_bodies(examination), None) is not None:
+        return  # which says it all
     data = os.urandom(1 << 16) * max(1, examination.upload >> 16)
     answer = examination.target.ask("/?do=body", "POST", body=data)
     megabytes = len(data) >> 20
@@ -356,6 +413,60 @@ def _websocket(examination: Examination) -> Iterator[Finding]:
                 NGINX: "scgi_pass carries them; with fastcgi_pass lead upgrades to the direct port, with "
                 "proxy_http_version 1.1 and the Upgrade and Connection headers (ssgi-gateway config nginx)",
                 "": "lead WebSockets to the gateway's direct port, or say --no-websocket where the site has none",
+            },
+        )  # fmt: skip
+
+
+def _kept_connections(examination: Examination) -> Iterator[Finding]:
+    target = examination.target
+    if examination.protocol != "fastcgi" or examination.front not in KEEPING:
+        return
+    # Visitors, who are turned away meanwhile, open connections as well: what the quietest of some tries needed counts.
+    fewest = REPEATED
+    for _ in range(3):
+        before, *_, after = [answer.facts for answer in target.ask_repeatedly("/?do=accepted", REPEATED + 1)]
+        if before is None or after is None:
+            return
+        fewest = min(fewest, after["accepted"] - before["accepted"])
+    if fewest >= REPEATED:
+        yield examination.finding(
+            "connections-not-kept", f"{REPEATED} requests came over {fewest} connections",
+            "each request waits for a connection, which costs both sides more than a small request itself",
+            {
+                NGINX: "fastcgi_keep_conn on; and an upstream with keepalive 16; (either does nothing alone)",
+                APACHE: "enablereuse=on at ProxyPass",
+                "": "let the web server keep its connections",
+            },
+        )  # fmt: skip
+
+
+def _restart(examination: Examination) -> Iterator[Finding]:
+    if examination.stand_in is None:
+        return
+    examination.stand_in.stop()
+    for _ in range(2):  # it has to notice
+        with suppress(Unreachable):
+            examination.target.ask("/doctor/stopped")
+    examination.stand_in.start()
+    begun = last = time.monotonic()
+    while time.monotonic() - begun < MAX_WINDOW:
+        asked = time.monotonic()
+        with suppress(Unreachable):
+            if examination.target.ask("/doctor/started").facts is not None:
+                break
+        last = asked
+        time.sleep(0.1)
+    if last - begun > RESTART_WINDOW:
+        yield examination.finding(
+            "restart-window", f"{last - begun:.0f} s after a restart of the gateway requests were still refused",
+            "each restart turns visitors away for longer than it takes",
+            {
+                NGINX: "max_fails=0 at the upstream's server line, where there is only one",
+                APACHE: "retry=0 at ProxyPass",
+                LIGHTTPD: '"disable-time" => 0',
+                CADDY: "take fail_duration out of reverse_proxy",
+                HAPROXY: "retries 3, option redispatch, and no long inter at the server's check",
+                "": "do not let it give up on a server that was restarted",
             },
         )  # fmt: skip
 

@@ -14,13 +14,12 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
+from ssgi_gateway.observe import reading
+from ssgi_gateway.observe import table as layout
+from ssgi_gateway.tools.doctor.secret import HEADER, SECRET
+
 if TYPE_CHECKING:
     from ssgi_gateway.ssgi import GetHeader
-
-SECRET: Final = "SSGI_GATEWAY_DOCTOR"
-"""The variable of the environment that holds the secret."""
-
-HEADER: Final = "X-Ssgi-Gateway-Doctor"
 
 aborted: dict[str, bool] = {}
 """For each key of a ``hang`` probe, whether its client was seen to disconnect."""
@@ -127,7 +126,16 @@ def _gone(query: dict[str, str], get_header: GetHeader, res: Any) -> None:
     _json(res, {"begun": query["key"] in aborted, "aborted": aborted.get(query["key"], False)})
 
 
+def _accepted(query: dict[str, str], get_header: GetHeader, res: Any) -> None:
+    """How many connections were accepted since the start, of the protocol by which this came."""
+    protocol = str(res.extensions["protocol"])
+    with reading.opened(reading.table_of(os.getpid())) as table:
+        count = table.snapshot().total[layout.ACCEPTED + layout.PROTOCOLS.index(protocol)]
+    _json(res, {"accepted": count})
+
+
 PROBES: Final = {
+    "accepted": _accepted,
     "body": _body,
     "status": _status,
     "head": _head,
