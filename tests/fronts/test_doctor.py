@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.tools.config import installed_version
 from ssgi_gateway.tools.doctor.command import main
 from ssgi_gateway.tools.fronts import Site
+from tests.harness.nginx import free_port
 
 from .conftest import ROUTES
 from .servers import Change, program, started
@@ -33,7 +36,7 @@ def examine(folder: Path, capsys: pytest.CaptureFixture[str]) -> Examine:
     """Start a web server with a changed configuration and let the doctor look at it; returns what it found."""
 
     def run(
-        front: str, protocol: str, websockets: str, change: Change = lambda text: text, *words: str
+        front: str, protocol: str, websockets: str, change: Change = lambda text: text, mode: str = "666"
     ) -> list[dict[str, str]]:
         sockets = {name: Address("unix", path=str(folder / f"{name}.sock")) for name in (protocol, "websocket")}
         site = Site(
@@ -42,11 +45,11 @@ def examine(folder: Path, capsys: pytest.CaptureFixture[str]) -> Examine:
         )  # fmt: skip
         settings = folder / "settings.toml"
         listening = [(protocol, sockets[protocol]), *([("websocket", sockets["websocket"])] if site.has_direct else [])]
-        settings.write_text("".join(f'{name} = ["{at}"]\n' for name, at in listening) + 'socket-mode = "666"\n')
+        settings.write_text("".join(f'{name} = ["{at}"]\n' for name, at in listening) + f'socket-mode = "{mode}"\n')
         with started(front, program(front), site, folder, change) as (site, _):
             path = "/ws/" if websockets == "/ws/" else "/"
             url = f"http://localhost:{site.listen}/"
-            status = main([url, "--config", str(settings), "--json", "--websocket-path", path, *words])
+            status = main([url, "--config", str(settings), "--json", "--websocket-path", path])
         found: list[dict[str, str]] = json.loads(capsys.readouterr().out)
         assert status == (1 if found else 0)
         return found
@@ -120,7 +123,12 @@ MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
     (LIGHTTPD, without("server.stream-response-body"), "events-late", "server.stream-response-body = 1"),
     (LIGHTTPD, without("fix-root-scriptname"), "root-path-wrong", "fix-root-scriptname"),
     (LIGHTTPD_SCGI, replaced('"X_Forwarded_For" => "", ', ""), "underscores", "X_Forwarded_For"),
-    (IN_BAND, added("scgi_request_buffering off"), "chunked-refused", "scgi_request_buffering on"),
+    (
+        IN_BAND,
+        replaced("request_buffering on", "request_buffering off"),
+        "uploads-unbuffered",
+        "scgi_request_buffering on",
+    ),
     (IN_BAND, added("scgi_pass_request_body off"), "body-lost", "scgi_pass_request_body on"),
     (KEPT, added("fastcgi_pass_request_body off"), "body-lost", "fastcgi_param CONTENT_LENGTH"),
     (KEPT, without("    keepalive"), "connections-not-kept", "keepalive 16"),
@@ -129,13 +137,10 @@ MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
     (IN_BAND, without("scgi_param SCGI "), "not-understood", "include"),
     (IN_BAND, replaced("scgi_pass ssgi_gateway", "scgi_pass unix:/nowhere"), "not-connected", "error log"),
     (IN_BAND, replaced("location / {", "location /elsewhere/ {"), "answered-by-another", "location"),
-    (APACHE, without("enablereuse"), "not-connected", "error log"),
     (APACHE, replaced("enablereuse=on ", ""), "connections-not-kept", "enablereuse=on"),
     (APACHE_SCGI, lambda text: text, "chunked-refused", "FastCGI in place of SCGI"),
     (APACHE_SCGI, without("upgrade=websocket"), "websocket-refused", "direct port"),
     (LIGHTTPD, replaced('"disable-time" => 0', '"disable-time" => 5'), "restart-window", "disable-time"),
-    (LIGHTTPD, replaced("stream-request-body = 0", "stream-request-body = 1"), "chunked-refused", "= 0"),
-    (CADDY, replaced("transport fastcgi", "transport fastcgi {\nsplit .php\n}"), "", ""),
     (HAPROXY, without("pass-header authorization"), "authorization-lost", "pass-header"),
     (HAPROXY, without("set-param REMOTE_USER"), "user-unchecked", "set-param REMOTE_USER"),
     (HAPROXY, without("option abortonclose"), "disconnects-unseen", "option abortonclose"),
@@ -153,3 +158,46 @@ def test_each_mistake_is_named_with_its_fix(
     found = {finding["kind"]: finding for finding in examine(*route, mistake)}
     assert kind in found
     assert fix in found[kind]["fix"]
+
+
+def test_php_fastcgi_of_caddy_is_named(examine: Examine) -> None:
+    def mistake(text: str) -> str:
+        changed, count = re.subn(r"reverse_proxy (\S+fastcgi\.sock) \{[^}]*\}", r"php_fastcgi \1", text)
+        assert count == 1
+        return changed
+
+    kinds = {finding["kind"]: finding["fix"] for finding in examine(*CADDY, mistake)}
+    assert "transport fastcgi" in kinds["php-fastcgi"]
+
+
+def test_a_handler_of_apache_that_makes_up_a_mount_is_named(examine: Examine) -> None:
+    def mistake(text: str) -> str:
+        changed, count = re.subn(
+            r'ProxyPass "/" "(unix:[^|]*fastcgi\.sock\|fcgi://localhost)/".*',
+            r'<FilesMatch ".*">\n    SetHandler "proxy:\1"\n</FilesMatch>',
+            text,
+        )
+        assert count == 1
+        return changed
+
+    kinds = {finding["kind"]: finding["fix"] for finding in examine(*APACHE, mistake)}
+    assert "ProxyPass" in kinds["root-path-wrong"]
+
+
+def test_a_socket_that_the_web_server_may_not_open_is_named(examine: Examine, folder: Path) -> None:
+    found = {finding["kind"]: finding["fix"] for finding in examine(*IN_BAND, lambda text: text, mode="600")}
+    assert "--socket-owner :www-data" in found["socket-closed"]
+
+
+def test_a_web_server_that_is_not_there_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"http://localhost:{free_port()}/", "--scgi", f"unix:{folder}/scgi.sock", "--json"]
+    assert main(words) == 1
+    assert "unreachable" in [finding["kind"] for finding in json.loads(capsys.readouterr().out)]
+
+
+def test_a_gateway_that_runs_is_not_replaced(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as served:
+        served.bind(f"{folder}/scgi.sock")
+        served.listen()
+        with pytest.raises(ConfigurationError, match="a gateway is running"):
+            main(["http://localhost/", "--scgi", f"unix:{folder}/scgi.sock"])

@@ -48,7 +48,7 @@ class StandIn:
         self._command = [sys.executable, "-m", "ssgi_gateway", "serve", "ssgi_gateway.tools.doctor.probe:app", *words]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SSGI_")}
         self._environ = {**environ, SECRET: secret}
-        self._log = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
+        self._log = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - see close
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
