@@ -18,7 +18,7 @@ from ssgi_gateway.process import system
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["PidFile", "check", "drop", "raise_oom_score"]
+__all__ = ["PidFile", "check", "drop", "owner", "raise_oom_score"]
 
 OOM_RAISE: Final = 100
 """Out of memory, the kernel is to choose a worker and not the supervisor, which could not be replaced."""
@@ -59,6 +59,15 @@ def drop(settings: Settings) -> None:
     if user != -1:
         os.setresuid(user, user, user)
         system.stay_visible()
+
+
+def owner(settings: Settings) -> tuple[int, int]:
+    """Who workers are: user and group, -1 for who this process is; as ``os.chown`` takes them.
+
+    Raises:
+        ConfigurationError: there is no such user or group.
+    """
+    return _identity(settings)[:2]
 
 
 def _identity(settings: Settings) -> tuple[int, int, str]:

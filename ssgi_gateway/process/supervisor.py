@@ -36,7 +36,18 @@ from ssgi_gateway.observe.table import (
     Table,
     create,
 )
-from ssgi_gateway.process import directory, plan, privileges, sockets, states, status, successor, system, systemd
+from ssgi_gateway.process import (
+    directory,
+    plan,
+    privileges,
+    prometheus,
+    sockets,
+    states,
+    status,
+    successor,
+    system,
+    systemd,
+)
 from ssgi_gateway.process.messages import VERSION, Channel, pair
 from ssgi_gateway.process.report import Report
 from ssgi_gateway.process.system import kill, say
@@ -137,6 +148,7 @@ class Supervisor:
         self.table.set_text(NAME_TEXT, settings.app)
         self.table.set_text(VERSION_TEXT, __version__)
         self.status_process = status.Status(self.table.fd)
+        self.prometheus = prometheus.Directory(settings)
         self.report = Report()
         self.reloads = {"ok": 0, "failed": 0, "last": ""}
         self.pid_file = privileges.PidFile(os.path.abspath(settings.pid_file) if settings.pid_file else "")
@@ -335,6 +347,7 @@ class Supervisor:
         known = self.state.seats.get(seat)
         if seat <= self.table.seats:
             self.table.seat(seat).leave()
+        self.prometheus.leave(seat)
         if known is not None and known.worn in EXITS:
             reason = known.worn
         elif self.state.mode != states.SERVING:
@@ -566,6 +579,7 @@ class Supervisor:
             "report": self.report.fd,
             "table": self.table.fd,
             "status": self.status_process.dump(),
+            "prometheus": self.prometheus.path,
             "reloads": self.reloads,
             "terminal": self.terminal,
             "signals": list(self.signals),
@@ -590,6 +604,7 @@ class Supervisor:
         os.close(self.table.fd)
         self.table = Table(known["table"])
         self.status_process.take_over(known["status"], self.table.fd)
+        self.prometheus.path = known.get("prometheus", "")
         self.state = successor.load_state(known["state"])
         for number, pid, fd in known["templates"]:
             self._watch_template(number, Template(pid, Channel(socket.socket(fileno=fd))))
@@ -621,6 +636,7 @@ class Supervisor:
         self.status_process.close()
         self.listeners.close()
         self.pid_file.remove()
+        self.prometheus.close()
         self.selector.close()
 
 

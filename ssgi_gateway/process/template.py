@@ -134,7 +134,7 @@ def _load(channel: Channel) -> Loaded | None:
     from ssgi_gateway import engine
 
     serving = engine.module("server.serve", settings.codec)
-    from ssgi_gateway.process import worker  # what a worker needs is loaded once
+    from ssgi_gateway.process import prometheus, worker  # what a worker needs is loaded once
 
     protocols = {protocol for protocol, _ in start["listeners"]}
     if "scgi" in protocols:
@@ -145,6 +145,7 @@ def _load(channel: Channel) -> Loaded | None:
     enter(settings.chdir)
     application = None
     if settings.preload:
+        prometheus.sit_down(0)
         application = worker.application_of(settings)
         _refuse_threads()
     opened = [(protocol, address, fd) for (protocol, address), fd in zip(start["listeners"], descriptors[3:])]  # noqa: B905

@@ -23,7 +23,7 @@ from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.table import CALL_SINCE, H_WANTED, STATE, STATES, Seat, Table
-from ssgi_gateway.process import sockets
+from ssgi_gateway.process import prometheus, sockets
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.stuck import Stuck
 from ssgi_gateway.process.system import entitle
@@ -108,6 +108,7 @@ def _sit_down(loaded: Loaded, number: int) -> Seat | None:
 def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> int:
     settings = loaded.settings
     log_setup.configure(settings, seat)
+    prometheus.sit_down(seat)
     application = loaded.application or application_of(settings)
     log_setup.enable()
     all_ = [(protocol, Address.parse(address)) for protocol, address, _ in loaded.listeners]

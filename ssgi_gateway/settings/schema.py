@@ -392,6 +392,12 @@ class Settings(Group):
         "Count what is served, in memory that ssgi-gateway top, status and --status read. It costs next to nothing.",
         section=LOGS,
     )
+    prometheus_multiproc: bool = setting(
+        False,
+        "For applications that use prometheus_client: a directory of the server's for its multiprocess mode "
+        "(PROMETHEUS_MULTIPROC_DIR), with files for as many workers as there are.",
+        section=LOGS,
+    )
     status: str = setting(
         "",
         "Serve /live, /ready, /metrics and a status page at this address, by a process of its own. Not for the public.",
