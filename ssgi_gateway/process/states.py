@@ -1,4 +1,4 @@
-"""What the plan works on: seats, generations, events, actions. Plain values; times are seconds of a monotonic clock.
+"""What the plan works on: seats and generations. Plain values; times are seconds of a monotonic clock.
 
 A *seat* is a worker's place and number; its workers come and go. A *generation* is all that was started from one
 template, that is from one state of the code. See ``plan`` for what leads from where to where.
@@ -8,47 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
-__all__ = [
-    "Action",
-    "Check",
-    "Event",
-    "Exec",
-    "Exit",
-    "Fork",
-    "Generation",
-    "Hup",
-    "Int",
-    "Kill",
-    "KillTemplate",
-    "Limits",
-    "Log",
-    "Notify",
-    "Record",
-    "Refused",
-    "ReplacementChecked",
-    "Retire",
-    "Seat",
-    "StartTemplate",
-    "State",
-    "TemplateExited",
-    "TemplateFailed",
-    "TemplateLoaded",
-    "Term",
-    "Tick",
-    "Ttin",
-    "Ttou",
-    "Unlisten",
-    "Usr2",
-    "Winch",
-    "WorkerExited",
-    "WorkerFailed",
-    "WorkerReady",
-    "WorkerStarted",
-    "WorkerStuck",
-    "WorkerWorn",
-]
+__all__ = ["Generation", "Limits", "Seat", "State"]
 
 # -- modes -----------------------------------------------------------------------------------------------------------
 
@@ -139,6 +101,7 @@ class State(NamedTuple):
     Args:
         wanted: how many workers there should be; 0 after SIGWINCH.
         before_winch: how many there were wanted before it; 0 for no such time.
+        before_ttin: likewise before SIGTTIN, until those that it asked for serve.
         mode: see above.
         goal: the generation that should serve.
         last: the highest number that a generation was given.
@@ -164,200 +127,4 @@ class State(NamedTuple):
     again: bool = False
     replace: str = ""
     due: float = NEVER
-
-
-# -- events ----------------------------------------------------------------------------------------------------------
-
-
-class Tick(NamedTuple):
-    """Time has passed; also the first event of all."""
-
-
-class TemplateLoaded(NamedTuple):
-    """A template is ready to fork."""
-
-    generation: int
-
-
-class TemplateFailed(NamedTuple):
-    """A template cannot load what it should; it has ended or is about to."""
-
-    generation: int
-    text: str
-
-
-class TemplateExited(NamedTuple):
-    """A template's process has ended."""
-
-    generation: int
-    how: str
-
-
-class WorkerStarted(NamedTuple):
-    """A worker says its process id."""
-
-    seat: int
-    pid: int
-
-
-class WorkerReady(NamedTuple):
-    """A worker serves."""
-
-    seat: int
-
-
-class WorkerFailed(NamedTuple):
-    """A worker cannot start; it has ended or is about to. ``status`` is the exit status it suggests."""
-
-    seat: int
-    text: str
-    status: int = 2
-
-
-class WorkerExited(NamedTuple):
-    """A worker's process has ended. ``pid`` is 0 where it could not even be forked."""
-
-    seat: int
-    pid: int
-    how: str
-
-
-class WorkerWorn(NamedTuple):
-    """A worker has served enough and is to be replaced."""
-
-    seat: int
-    why: str
-
-
-class WorkerStuck(NamedTuple):
-    """A worker does nothing any more; it is replaced, and killed once its successor serves or is late."""
-
-    seat: int
-
-
-class Hup(NamedTuple):
-    """Reload; the settings have been read again."""
-
-    wanted: int
-    limits: Limits
-
-
-class Refused(NamedTuple):
-    """A reload was asked for and cannot be, because the settings are wrong."""
-
-    text: str
-
-
-class Term(NamedTuple):
-    """Stop; a second one does not wait."""
-
-
-class Int(NamedTuple):
-    """Stop now."""
-
-
-class Ttin(NamedTuple):
-    """One worker more."""
-
-
-class Ttou(NamedTuple):
-    """One worker less."""
-
-
-class Winch(NamedTuple):
-    """No workers until Ttin or Hup."""
-
-
-class Usr2(NamedTuple):
-    """Replace the supervisor."""
-
-
-class ReplacementChecked(NamedTuple):
-    """What a new supervisor said to the present state; empty for nothing against it."""
-
-    trouble: str
-
-
-Event: TypeAlias = (
-    Tick | TemplateLoaded | TemplateFailed | TemplateExited | WorkerStarted | WorkerReady | WorkerFailed
-    | WorkerExited | WorkerWorn | WorkerStuck | Hup | Refused | Term | Int | Ttin | Ttou | Winch | Usr2
-    | ReplacementChecked
-)  # fmt: skip
-
-# -- actions ---------------------------------------------------------------------------------------------------------
-
-
-class StartTemplate(NamedTuple):
-    """Start a fresh interpreter."""
-
-    generation: int
-
-
-class KillTemplate(NamedTuple):
-    """It is not needed any more."""
-
-    generation: int
-
-
-class Fork(NamedTuple):
-    """Have a generation's template fork a worker."""
-
-    generation: int
-    seat: int
-
-
-class Retire(NamedTuple):
-    """Tell a worker to drain; ``last`` when there is nobody to hand connections to."""
-
-    seat: int
-    last: bool = False
-
-
-class Kill(NamedTuple):
-    """Send a signal to a worker: ``hard`` is SIGKILL to its process group, else SIGTERM."""
-
-    seat: int
-    hard: bool
-
-
-class Unlisten(NamedTuple):
-    """Let nobody new connect; what is in the queues is still accepted."""
-
-
-class Notify(NamedTuple):
-    """Tell the service manager."""
-
-    text: str
-
-
-class Record(NamedTuple):
-    """A reload has ended: ``text`` is empty for success."""
-
-    text: str
-
-
-class Log(NamedTuple):
-    """A line for the log."""
-
-    level: str
-    text: str
-
-
-class Check(NamedTuple):
-    """See whether a new supervisor could take over."""
-
-
-class Exec(NamedTuple):
-    """Replace the supervisor."""
-
-
-class Exit(NamedTuple):
-    """The end."""
-
-    status: int
-    text: str = ""
-
-
-Action: TypeAlias = (
-    StartTemplate | KillTemplate | Fork | Retire | Kill | Unlisten | Notify | Record | Log | Check | Exec | Exit
-)
+    before_ttin: int = 0

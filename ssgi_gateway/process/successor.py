@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.process import states, system
+from ssgi_gateway.process import account, children, states, status, system
+from ssgi_gateway.process.signals import HEARD
 
-__all__ = ["begin_check", "dump_state", "load_state", "replace", "take"]
+__all__ = ["Replacement", "check_known", "dump_state", "known_descriptors", "load_state", "take"]
 
 VARIABLE: Final = "SSGI_GATEWAY_SUCCESSOR"
 """``PID:FD``: who is to find what the predecessor knew, and where."""
@@ -65,50 +66,78 @@ def _read(fd: int) -> dict[str, Any]:
         return found
 
 
-def begin_check(known: Mapping[str, Any]) -> tuple[int, int]:
-    """Start the new program in a child that only looks at what it would find.
+class Replacement:
+    """The way there: first a try, then the exec.
 
-    Returns:
-        The child, and the descriptor of what it says.
-
-    Raises:
-        OSError: no child could be started.
+    Attributes:
+        pid: of the child that tries; 0 for none.
     """
-    memory, said = _memory(known), os.memfd_create("ssgi-gateway-check")
-    try:
-        command = [sys.executable, *system.python_options(), "-m", __name__]
-        actions = [(os.POSIX_SPAWN_DUP2, memory, 3), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
-        pid = os.posix_spawn(sys.executable, command, system.child_environment(), file_actions=actions, setsigmask=())
-    except OSError:
-        os.close(said)
-        raise
-    finally:
-        os.close(memory)
-    return pid, said
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self._said = -1
+
+    def check(self, known: Mapping[str, Any]) -> str:
+        """Start the new program in a child that only looks at what it would find; why that fails, or nothing."""
+        memory, said = _memory(known), os.memfd_create("ssgi-gateway-check")
+        try:
+            command = [sys.executable, *system.python_options(), "-m", __name__]
+            actions = [(os.POSIX_SPAWN_DUP2, memory, 3), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
+            environment = system.child_environment()
+            self.pid = os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsigmask=())
+        except OSError as error:
+            os.close(said)
+            return os.strerror(error.errno or 0)
+        finally:
+            os.close(memory)
+        self._said = said
+        return ""
+
+    def checked(self, status: int) -> str:
+        """The child has ended with this status of ``os.waitpid``: what is against the new program, or nothing."""
+        self.pid = 0
+        with open(self._said, "rb") as file:
+            file.seek(0)
+            text = file.read(4000).decode("utf-8", "replace").strip()
+        return "" if status == 0 else text or system.ended(status)
+
+    def replace(self, known: Mapping[str, Any]) -> str:
+        """Run the program anew; signals are blocked. It does not return unless it fails: then it says why."""
+        memory = _memory(known)
+        inherited = [*known_descriptors(known), memory]
+        try:
+            for fd in inherited:
+                os.set_inheritable(fd, True)
+            environment = {**os.environ, VARIABLE: f"{os.getpid()}:{memory}"}
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+        except OSError as error:
+            for fd in inherited:
+                os.set_inheritable(fd, False)
+            os.close(memory)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+            return f"{sys.executable}: {error.strerror}"
 
 
-def replace(known: Mapping[str, Any], descriptors: Iterable[int], heard: Iterable[int]) -> str:
-    """Run the program anew. It does not return, unless it fails: then it says why.
+NEEDED: Final = (
+    "listeners", "templates", "workers", "pids", "adoption", "report", "table", "status", "reloads", "terminal",
+    "signals",
+)  # fmt: skip
+"""What a successor has to find beside the state."""
 
-    Args:
-        known: for the successor.
-        descriptors: those that it needs.
-        heard: the signals to block until it listens.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
-    memory = _memory(known)
-    inherited = [*descriptors, memory]
-    try:
-        for fd in inherited:
-            os.set_inheritable(fd, True)
-        environment = {**os.environ, VARIABLE: f"{os.getpid()}:{memory}"}
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-    except OSError as error:
-        for fd in inherited:
-            os.set_inheritable(fd, False)
-        os.close(memory)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
-        return f"{sys.executable}: {error.strerror}"
+
+def check_known(known: Mapping[str, Any]) -> None:
+    """Whether a successor would find what it needs; raises ``KeyError`` for what is missing."""
+    for name in NEEDED:
+        known[name]
+
+
+def known_descriptors(known: Mapping[str, Any]) -> Iterable[int]:
+    """The descriptors that a supervisor leaves to its successor."""
+    yield from (dumped[3] for dumped in known["listeners"])
+    yield from children.known_descriptors(known)
+    yield from known["adoption"]
+    yield from account.known_descriptors(known)
+    yield from status.known_descriptors(known["status"])
 
 
 def take() -> dict[str, Any] | None:
@@ -122,7 +151,7 @@ def take() -> dict[str, Any] | None:
 def main() -> int:
     """The try: read what a successor would read."""
     signal.alarm(PATIENCE)
-    from ssgi_gateway.process import supervisor
+    from ssgi_gateway.process import supervisor  # noqa: F401 - whether it can be loaded is what is tried
     from ssgi_gateway.settings import sources
 
     try:
@@ -130,7 +159,7 @@ def main() -> int:
         load_state(known["state"])
         os.chdir(known["directory"])
         sources.read(known["given"])
-        supervisor.check_known(known)
+        check_known(known)
     except (ConfigurationError, OSError, KeyError, TypeError, ValueError) as error:
         print(error if isinstance(error, ConfigurationError) else repr(error))
         return 1

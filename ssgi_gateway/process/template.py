@@ -54,6 +54,7 @@ class Loaded(NamedTuple):
         table: the descriptor of the table that workers write down in what they do.
         names: of the codecs and the event loop in use.
         log: the descriptor of the access log, opened with the supervisor's rights; -1 for none.
+        workers: how many there are to be; 0 where nobody has said it yet.
     """
 
     settings: Settings
@@ -63,6 +64,7 @@ class Loaded(NamedTuple):
     table: int
     names: tuple[str, str]
     log: int = -1
+    workers: int = 0
 
 
 def main() -> int:
@@ -99,7 +101,8 @@ def _obey(channel: Channel, loaded: Loaded) -> None:
     while (message := _next(channel)) is not None:
         words, descriptors = message
         if words[0] == "fork":
-            _fork(channel, loaded, int(words[1]), descriptors[0])
+            count = int(words[2]) if len(words) > 2 else 0  # a supervisor of an older version does not say it
+            _fork(channel, loaded._replace(workers=count), int(words[1]), descriptors[0])
 
 
 def _next(channel: Channel) -> tuple[list[str], list[int]] | None:

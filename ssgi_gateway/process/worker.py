@@ -126,6 +126,7 @@ def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> i
         control = WorkerControl(channel, (ends[0], ends[1]), application, loaded.names)
         control.seat = place
         control.log = loaded.log
+        control.workers = loaded.workers
         care = Care(loaded, seat, control)
         control.care = care
         control.observers.append(care.duty)

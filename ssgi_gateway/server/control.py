@@ -40,6 +40,7 @@ class Control:
         private: descriptors that children of the application must not have.
         observers: those who look at this server besides the settings' own; set before ``serve``.
         mover: moves connections to other processes, once ``serve`` has made it.
+        workers: how many processes serve; 0 where only the settings say it.
         log: the descriptor of the access log, where somebody with more rights has opened it; -1 otherwise.
         sink: where the access log goes, once ``serve`` has opened it.
         gateway: the server's, once ``serve`` has made it.
@@ -49,6 +50,7 @@ class Control:
     shared = False
     adoption: tuple[socket.socket, socket.socket] | None = None
     seat: Seat | None = None
+    workers = 0
     log = -1
     sink: Sink | None = None
 

@@ -94,7 +94,9 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     held = forks.hold(partial(abandon, gateway, acceptors, control), system.share)
     until = 0.0
     try:
-        application.tell_workers(settings.workers if settings.workers >= 0 else len(os.sched_getaffinity(0)))
+        application.tell_workers(
+            control.workers or settings.workers if settings.workers >= 0 else len(os.sched_getaffinity(0))
+        )
         if not await started(application, gateway, control):
             return
         try:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import sys
 import threading
 import time
 
@@ -51,6 +52,11 @@ def catches_exceptions(res):
 
 def sleeps(res):
     time.sleep(3600)
+
+
+def naps(res):
+    print("napping", file=sys.stderr, flush=True)
+    time.sleep(1)
 
 
 def locked(res):

@@ -163,11 +163,15 @@ class WebSocketClient:
         """Leave at once with a reset."""
         self._http.abort()
 
+    def abandon(self) -> None:
+        """Leave without a closing handshake."""
+        self._http.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._http.close()
+        self.abandon()
 
     def _feed(self, data: bytes | None) -> None:
         if data is None:

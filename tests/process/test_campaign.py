@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from tests.harness.process import wait_until
+from tests.process import sites
 from tests.process.load import SPAN, Load
 
 pytestmark = [pytest.mark.nginx, pytest.mark.slow, pytest.mark.skipif(not os.environ.get("SOAK"), reason="make soak")]
@@ -15,15 +16,14 @@ pytestmark = [pytest.mark.nginx, pytest.mark.slow, pytest.mark.skipif(not os.env
 
 def test_everything_that_changes_under_load_on_every_route(tmp_path, fleet):
     """20 reloads, 5 replacements, more and fewer, recycling, broken and slow applications: nothing is lost."""
-    (tmp_path / "site_app.py").write_text("from tests.apps.counted import app\n")
-    it = fleet(
-        3, "--worker-max-requests", "2000", "--worker-max-memory", "200m", "--pythonpath", str(tmp_path),
-        app="site_app:app",
-    )  # fmt: skip
+    site = sites.Site(tmp_path)
+    it = fleet(3, "--worker-max-requests", "2000", "--worker-max-memory", "200m", *site.options, app=site.app)
     loads = [
         Load(it.nginx.address("fastcgi"), "POST", 4, base=0),
         Load(it.nginx.address("fastcgi"), "GET", 4, base=4 * SPAN),
         Load(it.nginx.address("scgi"), "POST", 4, base=8 * SPAN),
+        Load(it.nginx.address("scgi"), "websocket", 2, base=12 * SPAN),
+        Load(it.nginx.address("direct"), "websocket", 2, base=14 * SPAN),
     ]
     generation = 1
     log = it.gateway.process.text
@@ -40,14 +40,14 @@ def test_everything_that_changes_under_load_on_every_route(tmp_path, fleet):
                     lambda b=before: log().count("the supervisor was replaced in place") > b, "a replacement", 60
                 )
             if round_ == 7:
-                (tmp_path / "site_app.py").write_text("import nothing_like_this\n")
+                site.become(sites.BROKEN)
                 it.signal(signal.SIGHUP)
                 generation += 1
                 it.gateway.wait_for_log("No module named 'nothing_like_this'")
-                slow = "import time\ntime.sleep(5)\nfrom tests.apps.counted import app\n"
-                (tmp_path / "site_app.py").write_text(slow)
+                site.become(sites.SLOW.format(seconds=5))
             if round_ == 9:
-                (tmp_path / "site_app.py").write_text("from tests.apps.counted import app\n")
+                site.become(sites.COUNTED)
+        it.wait_for_workers(3)  # what came before a WebSocket's Close has been heard when its worker has gone
     finally:
         seen = [load.stop() for load in loads]
     counts = it.counts.read_bytes()

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -26,13 +27,21 @@ pytestmark = [pytest.mark.nginx]
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-def ask(path: Path) -> bytes:
+def to(path: str) -> bytes:
     """A request over SCGI."""
-    head = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/x\x00"
+    head = f"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0GET\0REQUEST_URI\0{path}\0".encode()
+    return b"%d:%s," % (len(head), head)
+
+
+REQUEST = to("/x")
+
+
+def ask(path: Path, target: str = "/x") -> bytes:
+    """A request over SCGI; its answer."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(30)
         client.connect(str(path))
-        client.sendall(b"%d:%s," % (len(head), head))
+        client.sendall(to(target))
         answer = b""
         while data := client.recv(65536):
             answer += data
@@ -115,6 +124,110 @@ def answers(path: Path) -> bool:
         return ask(path).count(b"Status: 200") == 1
     except OSError:
         return False
+
+
+def test_an_interpreter_that_is_away_fails_a_reload_and_no_more(tmp_path):
+    """exec fails: a package manager replaces Python right now. Those that serve go on, and the next reload works."""
+    home = tmp_path / "home"
+    (home / "bin").mkdir(parents=True)
+    python = home / "bin" / "python"
+    python.symlink_to(os.path.realpath(sys.executable))
+    (home / "pyvenv.cfg").write_text(f"home = {os.path.dirname(os.path.realpath(sys.executable))}\n")
+    server = Process(
+        [str(python), "-m", "ssgi_gateway", "serve", "tests.apps.small:app", "--scgi", f"unix:{tmp_path}/s"],
+        tmp_path / "log", cwd=ROOT, env={"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])},
+    )  # fmt: skip
+    try:
+        wait_until(lambda: ready(server.pid), "a worker")
+        before = ready(server.pid)
+        python.rename(home / "bin" / "away")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for(lambda: "the reload failed" in server.text(), "a reload that fails")
+        assert f"{python}: No such file or directory" in server.text()
+        server.send_signal(signal.SIGUSR2)
+        server.wait_for(lambda: "the supervisor is not replaced" in server.text(), "a replacement that fails")
+        assert ready(server.pid) == before
+        assert ask(tmp_path / "s").endswith(b"Hello")
+        (home / "bin" / "away").rename(python)
+        server.send_signal(signal.SIGHUP)
+        server.wait_for(lambda: "reloaded: generation" in server.text(), "a reload that works")
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+def test_nothing_can_be_written(tmp_path):
+    """A container whose root is read-only, with no place of its own for anything: no socket, no pid file, no log."""
+    serving = [sys.executable, "-m", "ssgi_gateway", "serve", "tests.apps.small:app", "--scgi", "127.0.0.1:0"]
+    script = 'mount -o remount,bind,ro / && ! touch /read-only 2>/dev/null && exec "$@"'
+    words = ["unshare", "--mount", "bash", "-c", script, "bash"]
+    if subprocess.run([*words, "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces here")
+    server = Process([*words, *serving, "--workers", "2"], tmp_path / "log", cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    try:
+        server.wait_for(lambda: "scgi_pass 127.0.0.1:" in server.text(), "the start")
+        wait_until(lambda: len(ready(server.pid)) == 2, "two workers")
+        host, _, port = server.text().partition("scgi_pass ")[2].partition(";")[0].rpartition(":")
+        with socket.create_connection((host, int(port)), 30) as client:
+            client.sendall(REQUEST)
+            assert client.recv(65536).endswith(b"Hello")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for(lambda: "reloaded: generation 2 serves" in server.text(), "a reload")
+        server.send_signal(signal.SIGUSR2)
+        server.wait_for(lambda: "the supervisor was replaced in place" in server.text(), "a replacement")
+        assert server.stop() == 0
+        assert "ERROR" not in server.text()
+    finally:
+        server.kill()
+
+
+FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
+
+
+@pytest.mark.skipif(not FAKETIME, reason="needs faketime")
+def test_a_clock_that_is_set_changes_nothing(tmp_path):
+    """Ages, deadlines and back-offs are of the monotonic clock: a year forth or back is none of them."""
+    now = tmp_path / "now"
+    now.write_text("+0")
+    server = Process(
+        [sys.executable, "-m", "ssgi_gateway", "serve", "tests.apps.troubles:app", "--scgi", f"unix:{tmp_path}/s",
+         "--workers", "2", "--worker-max-age", "1000", "--request-timeout", "100", "--slow-request", "100"],
+        tmp_path / "log", cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "LD_PRELOAD": FAKETIME, "DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "1",
+             "FAKETIME_TIMESTAMP_FILE": str(now)},
+    )  # fmt: skip
+    try:
+        wait_until(lambda: len(ready(server.pid)) == 2, "two workers")
+        before = ready(server.pid)
+        nap = threading.Thread(target=ask, args=(tmp_path / "s", "/naps"))
+        nap.start()
+        for jump in ("+1y", "-1y", "+2y"):
+            now.write_text(jump)
+            for _ in range(20):
+                assert ask(tmp_path / "s").count(b"Status: 200") == 1
+        nap.join()
+        time.sleep(1.1)  # two looks at what has become old
+        assert ready(server.pid) == before
+        server.send_signal(signal.SIGHUP)
+        server.wait_for(lambda: "reloaded: generation 2 serves" in server.text(), "a reload")
+        assert server.stop() == 0
+        assert "WARNING" not in server.text()
+    finally:
+        server.kill()
+
+
+def test_one_more_that_the_application_refuses(tmp_path, fleet):
+    """SIGTTIN for what keeps sessions in one process: refused in its words, as ``--workers 2`` is; the one goes on."""
+    (tmp_path / "chat.py").write_text(
+        "from ssgi_gateway import rpc as swill\napp = swill.Swill(__name__, sessions=swill.MemorySessions())\n"
+    )
+    it = fleet(1, "--pythonpath", str(tmp_path), app="chat:app")
+    before = it.workers()
+    it.signal(signal.SIGTTIN)
+    line = it.gateway.wait_for_log("no more workers than the 1 there are: ")
+    assert "MemorySessions keeps sessions in one process, and there are 2 workers" in line
+    assert it.wait_for_workers(1) == before
+    assert report.read(it.pid)["wanted"] == 1
 
 
 def test_a_stopped_worker_holds_nobody_else_up(fleet):

@@ -1,9 +1,21 @@
-"""Reloads under load: nothing is lost, nothing is executed twice."""
+"""Reloads under load: nothing is lost, nothing is executed twice; what cannot start changes nothing."""
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
 import pytest
 
+from tests.harness.client import request
+from tests.harness.gateway import ROOT
+from tests.harness.process import wait_until
+from tests.harness.websocket import WebSocketClient
+from tests.process import sites
 from tests.process.load import Load
 
 pytestmark = [pytest.mark.nginx]
@@ -22,3 +34,135 @@ def test_reloads_lose_no_request(fleet, route, kind):
     assert seen.total > 100
     assert len(seen.workers) >= 6
     assert "[error]" not in it.nginx.error_log()
+
+
+def test_an_application_that_starts_slowly_is_waited_for(tmp_path, fleet):
+    """Old workers serve until the new one is ready, however long that takes."""
+    site = sites.Site(tmp_path)
+    it = fleet(1, *site.options, app=site.app)
+    [old] = it.workers()
+    site.become(sites.SLOW.format(seconds=2))
+    load = Load(it.nginx.address("fastcgi"), "POST", clients=4)
+    try:
+        it.reload(2)
+    finally:
+        seen = load.stop()
+    seen.check(it.counts.read_bytes())
+    assert seen.slowest < 2
+    assert seen.workers[old] > 1
+    assert "[error]" not in it.nginx.error_log()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (sites.BROKEN, "No module named 'nothing_like_this'"),
+        (sites.FAILING, "RuntimeError: the database is away"),
+        (sites.ENDLESS, "a worker was not ready after 3 s"),
+    ],
+    ids=["broken", "failing", "endless"],
+)
+def test_an_application_that_does_not_start_changes_nothing(tmp_path, fleet, text, words):
+    """The reload fails and says why, ``ssgi-gateway reload`` as well; those that serve go on, and so does the next."""
+    site = sites.Site(tmp_path)
+    it = fleet(2, *site.options, "--deadline-start", "3", app=site.app)
+    before = it.wait_for_workers(2)
+    site.become(text)
+    told = subprocess.run(
+        [sys.executable, "-m", "ssgi_gateway", "reload", "--pid", str(it.pid)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert words in told.stderr
+    assert it.wait_for_workers(2) == before
+    assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
+    site.become(sites.COUNTED)
+    it.signal(signal.SIGHUP)
+    it.gateway.wait_for_log("reloaded: generation 3 serves")
+    assert set(it.wait_for_workers(2)).isdisjoint(before)
+
+
+def test_a_first_start_that_fails_is_one_line_and_status_2(tmp_path):
+    site = sites.Site(tmp_path, sites.FAILING)
+    done = subprocess.run(
+        [sys.executable, "-m", "ssgi_gateway", "serve", site.app, "--scgi", f"unix:{tmp_path}/s", *site.options],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "the database is away" in done.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_fifty_reloads_with_a_websocket_that_stays(fleet):
+    """Old workers do not pile up: a reload waits until those before the last one have gone."""
+    it = fleet(1, "--deadline-drain", "2")
+    most = 0
+    with WebSocketClient(it.nginx.address("direct"), "/0") as client:
+        client.send("1")
+        assert client.receive() == "1"
+        for _ in range(50):
+            it.signal(signal.SIGHUP)
+            time.sleep(0.02)  # a storm, and no single one
+            most = max(most, len(it.workers()))
+        # The client does not answer the Close, so its worker is held until the drain's end.
+        wait_until(lambda: len(it.ready()) == 1, "a worker that serves")
+    it.wait_for_workers(1)
+    assert most <= 4  # one that serves, one that comes, two generations that drain
+    assert request(it.nginx.address("scgi"), "GET", "/2").status == 200
+
+
+def test_what_is_queued_is_for_those_who_serve(fleet):
+    """A worker that retires, and is slow about it, takes nothing with it from the queue that is everybody's."""
+    it = fleet(1, app="tests.apps.troubles:app")
+    [old] = it.workers()
+    hang = threading.Thread(target=ask, args=(it.gateway.scgi[0], "/naps"))
+    hang.start()  # the loop of the only worker is blocked for a second
+    it.gateway.wait_for_log("napping")
+    it.signal(signal.SIGHUP)
+    answers: list[bytes] = []
+    clients = [threading.Thread(target=ask, args=(it.gateway.scgi[0], "/x", answers)) for _ in range(100)]
+    for client in clients:
+        client.start()
+    for thread in (*clients, hang):
+        thread.join(60)
+    it.gateway.wait_for_log("generation 2 serves")
+    wait_until(lambda: old not in it.workers(), "the old worker's end")
+    assert answers == [b"200"] * 100
+
+
+def ask(path: str, target: str, answers: list | None = None) -> None:
+    """A request over SCGI; its status goes to ``answers``."""
+    head = f"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0GET\0REQUEST_URI\0{target}\0".encode()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(path)
+        client.sendall(b"%d:%s," % (len(head), head))
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    if answers is not None:
+        answers.append(answer.partition(b"Status: ")[2][:3])
+
+
+def test_a_thread_that_does_not_end_does_not_hold_a_reload(fleet):
+    """An executor's thread, which Python waits for at its end: the drain's bound holds for it as well."""
+    it = fleet(1, "--deadline-drain", "1", app="tests.apps.stubborn:app")
+    [old] = it.workers()
+    client = threading.Thread(target=ask, args=(it.gateway.scgi[0], "/thread"))
+    client.start()
+    client.join(60)
+    it.reload(2)
+    wait_until(lambda: old not in it.workers(), "the old worker's end", 30)
+
+
+def test_files_are_read_again_and_a_stop_may_come_later(tmp_path, fleet):
+    """What the command line says goes before them, at each reload. During ``stop_delay`` all goes on."""
+    settings = tmp_path / "ssgi.toml"
+    settings.write_text("")
+    it = fleet(1, "--config", str(settings))
+    settings.write_text("workers = 3\nstop_delay = 0.5\n")
+    it.reload(2)
+    it.wait_for_workers(1)
+    it.signal(signal.SIGTERM)
+    it.gateway.wait_for_log("stopping in 0.5 s")
+    assert request(it.nginx.address("scgi"), "GET", "/1").status == 200

@@ -66,6 +66,21 @@ def test_a_request_that_cannot_be_ended_costs_its_worker(fleet):
     assert request(it.nginx.address("scgi"), "GET", "/other").status == 200
 
 
+def test_a_thread_that_sleeps_cannot_be_ended_and_its_worker_is_replaced(fleet):
+    """Its client gets 504 at once, the others go on; a sleep in C is not interrupted, so the worker goes."""
+    it = fleet(1, *OPTIONS, "--deadline-drain", "1", app="tests.apps.troubles:wsgi")
+    [worker] = it.workers()
+    answers: dict = {}
+    hanging = ask(it, "/sleeps", answers)
+    it.gateway.wait_for_log("GET /sleeps has taken")
+    assert request(it.nginx.address("scgi"), "GET", "/other").body == f"other {worker}".encode()
+    hanging.join()
+    assert answers["/sleeps"].status == 504
+    it.gateway.wait_for_log("is to be replaced: a thread that cannot be interrupted")
+    wait_until(lambda: worker not in it.workers(), "its end")
+    assert request(it.nginx.address("scgi"), "GET", "/other").status == 200
+
+
 def test_an_answer_that_has_begun_may_take_its_time(fleet):
     it = fleet(1, *OPTIONS)
     answer = request(it.nginx.address("scgi"), "GET", "/slow/0.2/7")

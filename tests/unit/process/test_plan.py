@@ -9,26 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssgi_gateway.process import states
-from ssgi_gateway.process.plan import next_due, plan
-from ssgi_gateway.process.states import (
+from ssgi_gateway.process.actions import (
     Check,
     Exec,
     Exit,
     Fork,
-    Hup,
-    Int,
     Kill,
     KillTemplate,
-    Limits,
     Log,
     Notify,
     Record,
+    Retire,
+    StartTemplate,
+    Unlisten,
+)
+from ssgi_gateway.process.events import (
+    Hup,
+    Int,
     Refused,
     ReplacementChecked,
-    Retire,
-    Seat,
-    StartTemplate,
-    State,
     TemplateExited,
     TemplateFailed,
     TemplateLoaded,
@@ -36,7 +35,6 @@ from ssgi_gateway.process.states import (
     Tick,
     Ttin,
     Ttou,
-    Unlisten,
     Usr2,
     Winch,
     WorkerExited,
@@ -45,7 +43,9 @@ from ssgi_gateway.process.states import (
     WorkerStarted,
     WorkerStuck,
     WorkerWorn,
-)  # fmt: skip
+)
+from ssgi_gateway.process.plan import next_due, plan
+from ssgi_gateway.process.states import Limits, Seat, State
 from ssgi_gateway.settings.values import MAX_WORKERS
 
 
@@ -349,6 +349,34 @@ def test_more_and_fewer(world):
     world.state = world.state._replace(wanted=MAX_WORKERS)
     world.hear(Ttin())
     assert world.state.wanted == MAX_WORKERS
+
+
+def test_one_more_that_the_application_refuses_is_no_more_wanted(world):
+    """What keeps things in memory cannot have a second worker: it is asked once, and the others go on."""
+    world.hear(Ttin())
+    assert world.hear(WorkerFailed(3, "MemorySessions keeps sessions in one process")) == []
+    assert (
+        Log("error", "no more workers than the 2 there are: MemorySessions keeps sessions in one process") in world.done
+    )
+    world.end(3)
+    world.tell_ends()
+    world.now += 100
+    assert world.hear(Tick()) == []
+    assert world.state.wanted == 2
+    world.hear(Ttin())
+    world.settle()
+    assert len(world.ready()) == 3
+
+
+def test_one_that_fails_later_is_tried_again(world):
+    """It had started before, so the application can."""
+    world.hear(Ttin())
+    world.settle()
+    world.now += 100
+    world.end(3, "killed by SIGKILL")
+    world.tell_ends()
+    world.hear(WorkerFailed(3, "the database is away"))
+    assert world.state.wanted == 3
 
 
 @pytest.mark.parametrize("event", [Ttin(), Hup(2, Limits())])

@@ -41,9 +41,8 @@ def test_only_the_process_that_is_meant_takes_it(monkeypatch):
 
 @pytest.mark.parametrize("known", [{}, {"state": {"wanted": "x"}}])
 def test_a_try_says_what_is_missing(known):
-    pid, said = successor.begin_check(known)
-    _, status = os.waitpid(pid, 0)
+    replacement = successor.Replacement()
+    assert replacement.check(known) == ""
+    _, status = os.waitpid(replacement.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 1
-    with open(said, "rb") as file:
-        file.seek(0)
-        assert b"KeyError" in file.read()
+    assert "KeyError" in replacement.checked(status)

@@ -1,0 +1,97 @@
+"""What the plan has a supervisor do. Actions may fail and never say so: what is true comes back as an event."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+__all__ = [
+    "Action",
+    "Check",
+    "Exec",
+    "Exit",
+    "Fork",
+    "Kill",
+    "KillTemplate",
+    "Log",
+    "Notify",
+    "Record",
+    "Retire",
+    "StartTemplate",
+    "Unlisten",
+]
+
+
+class StartTemplate(NamedTuple):
+    """Start a fresh interpreter."""
+
+    generation: int
+
+
+class KillTemplate(NamedTuple):
+    """It is not needed any more."""
+
+    generation: int
+
+
+class Fork(NamedTuple):
+    """Have a generation's template fork a worker."""
+
+    generation: int
+    seat: int
+
+
+class Retire(NamedTuple):
+    """Tell a worker to drain; ``last`` when there is nobody to hand connections to."""
+
+    seat: int
+    last: bool = False
+
+
+class Kill(NamedTuple):
+    """Send a signal to a worker: ``hard`` is SIGKILL to its process group, else SIGTERM."""
+
+    seat: int
+    hard: bool
+
+
+class Unlisten(NamedTuple):
+    """Let nobody new connect; what is in the queues is still accepted."""
+
+
+class Notify(NamedTuple):
+    """Tell the service manager."""
+
+    text: str
+
+
+class Record(NamedTuple):
+    """A reload has ended: ``text`` is empty for success."""
+
+    text: str
+
+
+class Log(NamedTuple):
+    """A line for the log."""
+
+    level: str
+    text: str
+
+
+class Check(NamedTuple):
+    """See whether a new supervisor could take over."""
+
+
+class Exec(NamedTuple):
+    """Replace the supervisor."""
+
+
+class Exit(NamedTuple):
+    """The end."""
+
+    status: int
+    text: str = ""
+
+
+Action: TypeAlias = (
+    StartTemplate | KillTemplate | Fork | Retire | Kill | Unlisten | Notify | Record | Log | Check | Exec | Exit
+)

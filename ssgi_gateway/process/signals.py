@@ -1,0 +1,77 @@
+"""The signals of a supervisor, one after the other, as a descriptor that becomes readable."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from ssgi_gateway.process import events
+
+__all__ = ["HEARD", "MEANING", "Signals"]
+
+MEANING: Final[Mapping[int, type[events.Term | events.Int | events.Ttin | events.Ttou | events.Usr2]]] = {
+    signal.SIGTERM: events.Term,
+    signal.SIGQUIT: events.Term,
+    signal.SIGINT: events.Int,
+    signal.SIGTTIN: events.Ttin,
+    signal.SIGTTOU: events.Ttou,
+    signal.SIGUSR2: events.Usr2,
+}
+"""What a signal means to the plan, for those that mean nothing else."""
+
+HEARD: Final = frozenset({*MEANING, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGCHLD})
+
+COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})
+"""Signals of which two are more than one."""
+
+
+class Signals:
+    """What has come and was not taken yet.
+
+    Args:
+        waiting: what a predecessor has not taken.
+    """
+
+    def __init__(self, waiting: Iterable[int] = ()) -> None:
+        self._waiting = deque(waiting)
+        self._reading, self._writing = socket.socketpair(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+
+    def fileno(self) -> int:
+        """Readable when there are some."""
+        return self._reading.fileno()
+
+    def listen(self) -> None:
+        """Have them from now on. Until here they may have been blocked, so that none is lost."""
+        for number in HEARD:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def block(self) -> list[int]:
+        """Let none come any more; those that were not taken."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        self._collect()
+        return list(self._waiting)
+
+    def take(self) -> Iterator[int]:
+        """Those that have come, in their order."""
+        self._collect()
+        while self._waiting:
+            yield self._waiting.popleft()
+
+    def _collect(self) -> None:
+        try:
+            numbers = self._reading.recv(4096)
+        except BlockingIOError:
+            return
+        # Of one kind many are one, except where each counts.
+        self._waiting.extend(it for place, it in enumerate(numbers) if it in COUNTED or it not in numbers[:place])
+
+    def close(self) -> None:
+        """Hear none any more."""
+        signal.set_wakeup_fd(-1)
+        self._reading.close()
+        self._writing.close()
