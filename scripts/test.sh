@@ -11,6 +11,7 @@ need_servers nginx=nginx apache2=apache2+libapache2-mod-fcgid lighttpd=lighttpd+
     prometheus=prometheus
 need openssl openssl
 need strace strace
+need faketime faketime
 need npm npm
 need curl curl
 need wrk wrk

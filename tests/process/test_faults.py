@@ -138,7 +138,7 @@ def test_an_interpreter_that_is_away_fails_a_reload_and_no_more(tmp_path):
         tmp_path / "log", cwd=ROOT, env={"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])},
     )  # fmt: skip
     try:
-        wait_until(lambda: ready(server.pid), "a worker")
+        server.wait_for(lambda: "scgi_pass" in server.text(), "the start")
         before = ready(server.pid)
         python.rename(home / "bin" / "away")
         server.send_signal(signal.SIGHUP)
@@ -197,6 +197,7 @@ def test_a_clock_that_is_set_changes_nothing(tmp_path):
              "FAKETIME_TIMESTAMP_FILE": str(now)},
     )  # fmt: skip
     try:
+        server.wait_for(lambda: "scgi_pass" in server.text(), "the start")
         wait_until(lambda: len(ready(server.pid)) == 2, "two workers")
         before = ready(server.pid)
         nap = threading.Thread(target=ask, args=(tmp_path / "s", "/naps"))

@@ -1,0 +1,109 @@
+"""What processes cost: memory, and being woken for nothing."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.harness.process import wait_until
+from tests.process.conftest import Fleet
+
+pytestmark = [pytest.mark.nginx]
+
+
+def status(pid: int, name: str) -> int:
+    """A number of proc(5)'s ``status``."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition(f"\n{name}:")[2].split()[0])
+
+
+def pss(pid: int) -> int:
+    """The proportional set size of a process, in kB: pages that are shared count for as much as is its part."""
+    found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def test_a_supervisor_is_small(fleet):
+    it = fleet(2)
+    it.wait_for_workers(2)
+    assert status(it.pid, "VmRSS") <= 15 << 10
+
+
+def test_a_connection_wakes_one_worker(fleet):
+    """EPOLLEXCLUSIVE: with four that listen, less than two wake-ups for each; without it there are four."""
+    it = fleet(4)
+    workers = it.wait_for_workers(4)
+    before = sum(status(pid, "voluntary_ctxt_switches") for pid in workers)
+    connections = 400
+    for number in range(connections):
+        head = f"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/{number}\0".encode()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(it.gateway.scgi[0])
+            client.sendall(b"%d:%s," % (len(head), head))
+            while client.recv(65536):
+                pass
+    after = sum(status(pid, "voluntary_ctxt_switches") for pid in workers)
+    assert after - before < 2 * connections
+
+
+DJANGO = """
+import os, sys
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="x", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, DEBUG=False,
+    INSTALLED_APPS=["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
+                    "django.contrib.sessions", "django.contrib.messages"],
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware",
+                "django.contrib.auth.middleware.AuthenticationMiddleware",
+                "django.contrib.messages.middleware.MessageMiddleware"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True,
+                "OPTIONS": {"context_processors": ["django.template.context_processors.request",
+                                                   "django.contrib.auth.context_processors.auth",
+                                                   "django.contrib.messages.context_processors.messages"]}}],
+)
+from django.core.wsgi import get_wsgi_application
+app = get_wsgi_application()
+from django.contrib import admin
+from django.urls import path
+urlpatterns = [path("admin/", admin.site.urls)]
+"""
+
+
+def test_preloaded_workers_share_their_application(tmp_path):
+    """Django with its admin, four workers, 400 requests: with ``--preload`` they have two thirds of the memory at most.
+
+    What is loaded before the fork is frozen (``gc.freeze``), or the first search for garbage would copy all of it.
+    """
+    (tmp_path / "django_site.py").write_text(DJANGO)
+    sizes = []
+    for options in ((), ("--preload",)):
+        (tmp_path / str(len(sizes))).mkdir()
+        with Fleet(tmp_path / str(len(sizes)), 4, *options, "--pythonpath", str(tmp_path), app="django_site:app") as it:
+            workers = it.wait_for_workers(4)
+            for _ in range(400):
+                assert b"Status: 200" in login(it.gateway.scgi[0])
+            wait_until(lambda w=workers: sorted(it.ready()) == sorted(w), "the same workers")
+            sizes.append(sum(map(pss, workers)))
+    assert sizes[1] <= 0.65 * sizes[0], sizes
+
+
+def login(path: str) -> bytes:
+    """Django's page, over SCGI."""
+    variables = {
+        "CONTENT_LENGTH": "0", "SCGI": "1", "REQUEST_METHOD": "GET", "REQUEST_URI": "/admin/login/",
+        "PATH_INFO": "/admin/login/", "SERVER_NAME": "x", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "localhost",
+    }  # fmt: skip
+    head = "".join(f"{name}\0{value}\0" for name, value in variables.items()).encode()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(path)
+        client.sendall(b"%d:%s," % (len(head), head))
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    return answer
