@@ -41,3 +41,4 @@ cdef class Variables:
 
 
 cpdef Variables variables_of_params(bytes block, Py_ssize_t most)
+cpdef Variables variables_of_packet(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most)

@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Final, overload
 
 from ssgi_gateway.errors import RequestRejected
 from ssgi_gateway.wire.fastcgi.records import decode_pairs
+from ssgi_gateway.wire.uwsgi.packet import read_pairs
 
 from .addresses import fallback_host, is_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Variables", "header_name", "merge_repeated", "variable_name", "variables_of_params"]
+__all__ = ["Variables", "header_name", "merge_repeated", "variable_name", "variables_of_packet", "variables_of_params"]
 
 DROPPED: Final = ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING")
 
@@ -155,6 +156,16 @@ def variables_of_params(block: bytes, most: int) -> Variables:
     if not whole:
         raise RequestRejected(400, "PARAMS end inside a name-value pair")
     return Variables([pair for pair in pairs if pair != (b"CONTENT_LENGTH", b"-1")])
+
+
+def variables_of_packet(data: bytes, start: int, end: int, most: int) -> Variables:
+    """The variables in a uwsgi packet, which lie in ``data`` from ``start`` to ``end``.
+
+    Raises:
+        RemoteProtocolError: one of them would end elsewhere, or has no name.
+        RequestRejected: 431, there are more than ``most``; or as ``Variables``.
+    """
+    return Variables(read_pairs(data, start, end, most))
 
 
 class Variables:

@@ -28,7 +28,14 @@ def procfile(text: str) -> Imported:
     for line in text.splitlines():
         kind, _, command = line.partition(":")
         if kind.strip() == "web":
-            return gunicorn.from_command(gunicorn.split(command))
+            words = gunicorn.split(command.replace("&&", " && ").replace(";", " ; "))
+            # What comes before, a migration mostly, belongs before the start of the service.
+            first = max((at for at, word in enumerate(words) if word in ("&&", ";")), default=-1) + 1
+            imported = gunicorn.from_command(words[first:])
+            if first > 1:
+                before = " ".join(words[: first - 1])
+                imported.note(before, "replaced", "ExecStartPre= of the systemd service")
+            return imported
     raise ConfigurationError("there is no line 'web: ...' in it")
 
 
@@ -61,7 +68,8 @@ def import_file(path: Path) -> Imported:
     Raises:
         ConfigurationError: it cannot be read, or is of no kind that is known.
     """
-    reader = next((found for end, found in READERS.items() if path.name.endswith(end)), None)
+    name = "Procfile" if path.name.startswith("Procfile") else path.name  # Procfile.production, too
+    reader = next((found for end, found in READERS.items() if name.endswith(end)), None)
     if reader is None:
         raise ConfigurationError(
             f"{path}: known by their names are uwsgi.ini, gunicorn.conf.py, unit.json and Procfile"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ssgi_gateway.errors import ConfigurationError
@@ -94,6 +95,10 @@ RULES: Final[Rules] = {
     "proc_name": ignored("workers say what they are"),
     "statsd_host": replaced("status = ADDR: metrics for Prometheus"),
     "statsd_prefix": replaced("status = ADDR: metrics for Prometheus"),
+    "listen": taken("http", addresses),
+    "verbosity": replaced("log-level"),
+    "no_control_socket": ignored("there is none; signals and ssgi-gateway reload control the server"),
+    "config": ignored("import that file as well"),
     "loop": ignored("uvloop where it is installed, asyncio otherwise"),
     "http": ignored("the codec is chosen by what is installed"),
     "ws": ignored("WebSockets are always served"),
@@ -145,12 +150,13 @@ def read(text: str) -> Imported:
 
 def _assigned(imported: Imported, name: str, node: ast.expr) -> None:
     option = f"{name} = {ast.unparse(node)}"
+    if name == "workers" and "cpu_count" in option:
+        imported.take(option, "workers", "auto")
+        return
     try:
-        value = ast.literal_eval(node)
+        value = ast.literal_eval(_plain(node))
     except ValueError:
-        if name == "workers" and "cpu_count" in option:
-            imported.take(option, "workers", "auto")
-        elif name in RULES:
+        if name in RULES:
             imported.note(option, "no counterpart", "it is computed: write its value")
         return
     if name == "raw_env":
@@ -161,6 +167,22 @@ def _assigned(imported: Imported, name: str, node: ast.expr) -> None:
         return
     for one in value if isinstance(value, list | tuple) else [value]:
         apply(imported, RULES, name, option, str(one))
+
+
+def _plain(node: ast.expr) -> ast.expr:
+    """What stands for ``node``: of ``int(os.getenv("TIMEOUT", "60"))`` the text ``"60"``.
+
+    A variable of the environment decides there; the setting has one of its own, which decides here.
+    """
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):  # os.getenv("TIMEOUT") or 60
+        return _plain(node.values[-1])
+    if isinstance(node, ast.Call) and not node.keywords:
+        called = ast.unparse(node.func)
+        if called in ("int", "float", "str") and len(node.args) == 1:
+            return _plain(node.args[0])
+        if called in ("os.getenv", "os.environ.get", "getenv", "environ.get") and len(node.args) == 2:
+            return _plain(node.args[1])
+    return node
 
 
 def from_command(words: Sequence[str]) -> Imported:
@@ -181,12 +203,14 @@ def from_command(words: Sequence[str]) -> Imported:
         raise ConfigurationError(f"the command starts {server!r}; known are uwsgi, {', '.join(SERVERS)}")
     imported = Imported()
     host, port = "", ""
-    for name, value in _options(words):
+    for name, value in _options(
+        words, {"-p": "port", "-b": "host", "-v": "verbosity"} if server == "daphne" else SHORT
+    ):
         option = f"--{name.replace('_', '-')} {value}".strip()
         if name == "":
             app = value if ":" in value else f"{value}:{'app' if server == 'uvicorn' else 'application'}"
             imported.take(value, "app", app)
-        elif name == "host":
+        elif name == "host" or (server == "daphne" and name == "bind"):
             host = value
         elif name == "port":
             port = value
@@ -203,22 +227,24 @@ def from_command(words: Sequence[str]) -> Imported:
 
 def _listen(imported: Imported, host: str, port: str) -> None:
     text = f"{host or '127.0.0.1'}:{port or '8000'}"
-    if "$" in text:
+    if "$" in text:  # for which the shell that starts the command has a value
         imported.note(f"--port {port}", "replaced", f'http: start it with --http "{text}", for the shell to fill in')
     else:
         imported.take(f"--host {host} --port {port}", "http", [text])
 
 
-def _options(words: list[str]) -> list[tuple[str, str]]:
+def _options(words: list[str], short: Mapping[str, str] = SHORT) -> list[tuple[str, str]]:
     """Names without dashes, and values; an argument has no name."""
     found: list[tuple[str, str]] = []
     while words:
         word = words.pop(0)
+        if re.fullmatch(r"-[a-zA-Z]\d+", word):  # -w4
+            word, words = word[:2], [word[2:], *words]
         if not word.startswith("-"):
             found.append(("", word))
             continue
         flag, equals, value = word.partition("=")
-        name = SHORT.get(flag, flag.lstrip("-").replace("-", "_"))
+        name = short.get(flag, flag.lstrip("-").replace("-", "_"))
         if not equals and name not in SWITCHES and words and (not words[0].startswith("-") or words[0] == "-"):
             value = words.pop(0)
         found.append((name, value))

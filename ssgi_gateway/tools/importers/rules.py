@@ -46,8 +46,17 @@ class Imported:
         self.notes.append(Note(option, outcome, words))
 
 
-Rule = Callable[[Imported, str, str], None]
-"""Takes what is imported, the option as written, and its value."""
+class Rule(NamedTuple):
+    """What an option becomes.
+
+    Args:
+        act: takes what is imported, the option as written, and its value.
+        takes: the setting that the value goes into; empty where it goes into none.
+    """
+
+    act: Callable[[Imported, str, str], None]
+    takes: str = ""
+
 
 Rules = Mapping[str, Rule]
 
@@ -58,17 +67,17 @@ def taken(setting: str, convert: Callable[[str], Any] = str) -> Rule:
     def rule(imported: Imported, option: str, value: str) -> None:
         imported.take(option, setting, convert(value))
 
-    return rule
+    return Rule(rule, setting)
 
 
 def replaced(words: str) -> Rule:
     """Something else does what the option did."""
-    return lambda imported, option, value: imported.note(option, REPLACED, words)
+    return Rule(lambda imported, option, value: imported.note(option, REPLACED, words))
 
 
 def ignored(words: str) -> Rule:
     """There is nothing of the kind here, for a reason."""
-    return lambda imported, option, value: imported.note(option, NONE, words)
+    return Rule(lambda imported, option, value: imported.note(option, NONE, words))
 
 
 def apply(imported: Imported, rules: Rules, name: str, option: str, value: str) -> None:
@@ -77,8 +86,13 @@ def apply(imported: Imported, rules: Rules, name: str, option: str, value: str) 
     if rule is None:
         imported.note(option, NONE, "not known to this importer")
         return
+    if rule.takes and "$" in value:
+        imported.note(
+            option, REPLACED, f'{rule.takes}: give it as an option at the start, "{value}" for the shell to fill in'
+        )
+        return
     try:
-        rule(imported, option, value)
+        rule.act(imported, option, value)
     except ValueError as error:
         imported.note(option, NONE, f"its value cannot be used: {error}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ssgi_gateway.errors import ConfigurationError
@@ -64,13 +65,57 @@ RULES: Final[Rules] = {
     "manage-script-name": replaced("SCRIPT_NAME and PATH_INFO are made of the client's path; root-path sets the mount"),
     "post-buffering": replaced("the web server collects uploads over SCGI and uwsgi; FastCGI streams them"),
     "stats": replaced("status = ADDR: metrics for Prometheus, JSON, and a page"),
+    "procname-master": replaced("workers say what they are"),
     "procname": replaced("workers say what they are"),
     "procname-prefix": replaced("workers say what they are"),
     "auto-procname": replaced("workers say what they are"),
-    "daemonize": replaced("systemd: deploy/systemd has a service"),
+    "daemonize": replaced("systemd: ssgi-gateway config systemd"),
+    "daemonize2": replaced("systemd: ssgi-gateway config systemd"),
     "logto": LOGS,
     "logto2": LOGS,
     "log-master": LOGS,
+    "logger": LOGS,
+    "logfile": LOGS,
+    "logfile-chmod": LOGS,
+    "logdate": LOGS,
+    "log-date": LOGS,
+    "log-5xx": LOGS,
+    "log-4xx": LOGS,
+    "log-slow": replaced("slow-log writes what took longer"),
+    "log-maxsize": LOGS,
+    "log-reopen": LOGS,
+    "log-x-forwarded-for": replaced("the web server knows the client's address, and says it with each request"),
+    "ignore-sigpipe": replaced("a client that disconnects is no error here"),
+    "ignore-write-errors": replaced("a client that disconnects is no error here"),
+    "disable-write-exception": replaced("a client that disconnects is no error here"),
+    "http-timeout": replaced("deadlines for each wait: deadlines.head, body, write, idle"),
+    "http-keepalive": replaced("connections over HTTP are kept: deadlines.keep-alive"),
+    "http-auto-chunked": replaced("answers without a length are chunked over HTTP"),
+    "http-websockets": replaced("WebSockets are served by the application's own interface"),
+    "so-keepalive": ignored("deadlines find connections that are dead"),
+    "py-tracebacker": replaced("ssgi-gateway stacks shows what threads and tasks are doing"),
+    "py-call-osafterfork": replaced("workers are forked as Python's own os.fork does it"),
+    "evil-reload-on-rss": replaced("worker.max-memory"),
+    "hook-master-start": ignored("ExecStartPre= of the systemd service"),
+    "exec-asap": ignored("ExecStartPre= of the systemd service"),
+    "hook-asap": ignored("ExecStartPre= of the systemd service"),
+    "exec-pre-app": ignored("ExecStartPre= of the systemd service"),
+    "max-fd": ignored("LimitNOFILE= of the systemd service"),
+    "reload-on-as": ignored("worker.max-memory counts what is in use, not addresses"),
+    "min-worker-lifetime": ignored("a worker that fails at once is started again later and later"),
+    "max-requests-delta": replaced("max-requests has a jitter of its own, so that no two workers go at once"),
+    "harakiri-verbose": replaced("a request that is stopped is logged with its stack"),
+    "add-header": ignored("the web server's: add_header of nginx"),
+    "uwsgi-file": ignored("write the application as module:attribute"),
+    "static-expires": NGINX_FILES,
+    "static-gzip-all": NGINX_FILES,
+    "static-safe": NGINX_FILES,
+    "reuse-port": ignored("workers share one listener"),
+    "abstract-socket": ignored("write @ before the name of the socket"),
+    "safe-pidfile": replaced("pid-file"),
+    "import": ignored("import it in the application's module"),
+    "python-import": ignored("import it in the application's module"),
+    "pyargv": ignored("arguments of a factory: module:factory('a')"),
     "disable-logging": replaced("requests are not logged unless access-log is given: the web server does"),
     "log-format": replaced("access-log, in the combined format or as JSON"),
     "static-map": NGINX_FILES,
@@ -103,6 +148,11 @@ RULES: Final[Rules] = {
 """What each of uWSGI's options is here."""
 
 
+_PLACEHOLDER: Final = re.compile(r"%\(|\$\(|%[a-zA-Z]")
+_INLINE: Final = re.compile(r"^(\S+)\s+[#;]\s.*$")
+"""A value of one word with a remark behind it. uWSGI has no such remarks, but reads a number up to the first space."""
+
+
 def read(text: str) -> Imported:
     """Understand an ini file.
 
@@ -119,7 +169,7 @@ def read(text: str) -> Imported:
             section = line.strip("[]").strip()
         elif section == "uwsgi":
             name, _, value = line.partition("=")
-            options.append((name.strip(), value.strip()))
+            options.append((name.strip(), _INLINE.sub(r"\1", value.strip())))
     if not options:
         raise ConfigurationError("there is no section [uwsgi] in it")
     return from_options(options)
@@ -141,10 +191,18 @@ def from_options(options: list[tuple[str, str]]) -> Imported:
             key, _, text = value.partition("=")
             imported.environment[key] = text
             imported.note(option, "replaced", "Environment= of the systemd service")
-        elif "%(" in value or "$(" in value or value.startswith("%"):
+        elif name.startswith(("if-", "else", "end", "for")) or name in ("print", "set"):
+            imported.note(
+                option, "no counterpart", "a template's line: settings have no conditions; the environment can"
+            )
+        elif name.startswith("route-"):
+            apply(imported, RULES, "route", option, value)
+        elif name in RULES and RULES[name].takes and _PLACEHOLDER.search(value):
             imported.note(option, "no counterpart", "it holds a placeholder: write its value")
         elif name in ("master", "vacuum") or value.lower() not in ("false", "0", "off"):
             apply(imported, RULES, name, option, value)
+        else:
+            imported.note(option, "replaced", "it is off, and so it is here")
     if module:
         imported.settings["app"] = application(module, attribute)
     return imported

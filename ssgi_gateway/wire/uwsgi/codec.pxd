@@ -2,7 +2,7 @@ import cython
 
 from ..codec cimport Codec
 from ..response_head cimport ResponseHead
-from ..variables cimport Variables
+from ..variables cimport Variables, variables_of_packet
 
 
 cdef class UwsgiCodec(Codec):
@@ -21,11 +21,10 @@ cdef class UwsgiCodec(Codec):
     cpdef list encode(self, ResponseHead head, object data, bint end)
     cpdef bint finish(self) except -1
     cdef object _receive_eof(self)
-    @cython.locals(size=Py_ssize_t, end=Py_ssize_t, pairs=list, variables=Variables)
+    @cython.locals(size=Py_ssize_t, end=Py_ssize_t, variables=Variables)
     cdef object _read_head(self, bytes data)
     cdef object _read_body(self, bytes data, Py_ssize_t at)
     cdef object _step(self, int wanted, int following)
 
 
-@cython.locals(at=Py_ssize_t, name_at=Py_ssize_t, value_size_at=Py_ssize_t, value_at=Py_ssize_t, pairs=list)
-cpdef list read_pairs(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t limit)
+cpdef Py_ssize_t body_unannounced(bytes data, Py_ssize_t end, Py_ssize_t limit) except -1

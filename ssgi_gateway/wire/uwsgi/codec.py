@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.hints import hint
+from ssgi_gateway.wire.uwsgi.packet import read_pairs
 
 from ..cgi import read_content_length
 from ..codec import Codec
 from ..events import BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
-from ..variables import Variables
+from ..variables import variables_of_packet
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
@@ -146,10 +147,9 @@ class UwsgiCodec(Codec):
             self._buffer = data
             return
         self._buffer = b""
-        pairs = read_pairs(data, HEADER_SIZE, end, self._max_variables)
-        variables = Variables(pairs)
+        variables = variables_of_packet(data, HEADER_SIZE, end, self._max_variables)
         text = variables.get("CONTENT_LENGTH")
-        self._left = read_content_length(text) if text else body_unannounced(pairs)
+        self._left = read_content_length(text) if text else body_unannounced(data, end, self._max_variables)
         self._events.append(HeadReceived(variables, self._left))
         self.busy = True
         self._state = BODY
@@ -206,41 +206,15 @@ class UwsgiCodec(Codec):
         return False
 
 
-def read_pairs(data: bytes, start: int, end: int, limit: int) -> list[tuple[bytes, bytes]]:
-    """The variables that lie from ``start`` to ``end``.
-
-    Raises:
-        RemoteProtocolError: one of them would end elsewhere, or has no name.
-        RequestRejected: 431, there are more than ``limit``.
-    """
-    pairs: list[tuple[bytes, bytes]] = []
-    at = start
-    while at < end:
-        name_at = at + 2
-        if name_at > end:
-            raise RemoteProtocolError("a variable of the head has no size")
-        value_size_at = name_at + (data[at] | data[at + 1] << 8)
-        value_at = value_size_at + 2
-        if value_at > end:
-            raise RemoteProtocolError("a variable's name ends behind the head")
-        if value_size_at == name_at:
-            raise RemoteProtocolError("a variable of the head has no name")
-        at = value_at + (data[value_size_at] | data[value_size_at + 1] << 8)
-        if at > end:
-            raise RemoteProtocolError("a variable's value ends behind the head")
-        pairs.append((data[name_at:value_size_at], data[value_at:at]))
-    if len(pairs) > limit:
-        raise RequestRejected(431, f"there are more than {limit} request variables")
-    return pairs
-
-
-def body_unannounced(pairs: list[tuple[bytes, bytes]]) -> int:
-    """The length of a body without CONTENT_LENGTH: 0.
+def body_unannounced(data: bytes, end: int, limit: int) -> int:
+    """The length of a body without CONTENT_LENGTH: 0. The variables are ``data`` up to ``end``.
 
     Raises:
         RequestRejected: 411, the client sends one in chunks, or said another length.
     """
-    for name, value in pairs:
+    if data.find(b"HTTP_TRANSFER_ENCODING", 0, end) < 0 and data.find(b"HTTP_CONTENT_LENGTH", 0, end) < 0:
+        return 0
+    for name, value in read_pairs(data, HEADER_SIZE, end, limit):
         if name in (b"HTTP_TRANSFER_ENCODING", b"HTTP_CONTENT_LENGTH") and value not in (b"", b"0"):
             raise RequestRejected(
                 411,

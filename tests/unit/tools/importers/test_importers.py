@@ -25,7 +25,7 @@ def targets(rules):
         for value in VALUES:
             imported = Imported()
             try:
-                rule(imported, name, value)
+                rule.act(imported, name, value)
             except ValueError:
                 continue
             yield from imported.settings
@@ -180,6 +180,9 @@ def test_unit(tmp_path):
         ("uvicorn --uds /run/a.sock main:app --proxy-headers", {"app": "main:app", "http": ["unix:/run/a.sock"]}),
         ("A=b exec python -m gunicorn 'app:create()' --preload --log-file -", {"app": "app:create()", "preload": True}),
         ("uwsgi --socket /run/a.sock --module a:app", {"app": "a:app", "uwsgi": ["unix:/run/a.sock"]}),
+        ("./manage.py migrate && gunicorn a:app -w4 -b 0.0.0.0:$PORT", {"app": "a:app", "workers": 4}),
+        ("gunicorn a:app --workers ${WEB_CONCURRENCY}", {"app": "a:app"}),
+        ("daphne chat.asgi:application -b 0.0.0.0 -p 80 -v2", {"app": "chat.asgi:application", "http": ["0.0.0.0:80"]}),
         ("granian --interface asgi main:app --workers 2", {"app": "main:app", "interface": "asgi", "workers": 2}),
     ],
 )  # fmt: skip
@@ -235,3 +238,42 @@ def test_the_command_writes_a_file_once(tmp_path, capsys):
     with pytest.raises(ConfigurationError, match="differs"):
         main(words)
     assert (tmp_path / "ssgi-gateway.toml").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "settings", "said"),
+    [
+        ("reload-on-rss = 512 # megabytes", {"worker": {"max-memory": 512 << 20}}, "reload-on-rss = 512\n"),
+        ("pidfile = %d/x.pid", {}, "it holds a placeholder"),
+        ("logto = %d/x.log", {}, "logs go to standard error"),
+        ("if-env = VIRTUAL_ENV", {}, "settings have no conditions"),
+        ("route-host = ^www redirect:http://x", {}, "the web server's rewriting"),
+        ("lazy-apps = false", {}, "it is off, and so it is here"),
+        ("daemonize2 = /var/log/x.log", {}, "config systemd"),
+    ],
+)
+def test_what_configurations_of_uwsgi_hold_besides(tmp_path, line, settings, said):
+    found, text = written(tmp_path, "uwsgi.ini", f"[uwsgi]\nmodule = a:app\n{line}\n")
+    assert found == {"app": "a:app", **settings}
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("line", "settings"),
+    [
+        ('max_requests = int(os.getenv("MAX_REQUESTS", "1000"))', {"worker": {"max-requests": 1000}}),
+        ('loglevel = os.environ.get("LEVEL", "INFO")', {"log-level": "info"}),
+        ('workers = int(os.environ.get("WEB_CONCURRENCY") or 3)', {"workers": 3}),
+        ("workers = multiprocessing.cpu_count() * 2 + 1", {"workers": "auto"}),
+        ("backlog = compute()", {}),
+    ],
+)
+def test_what_configurations_of_gunicorn_compute(tmp_path, line, settings):
+    found, text = written(tmp_path, "gunicorn.conf.py", f"import os, multiprocessing\n{line}\n")
+    assert found == settings
+    assert ("it is computed" in text) == ("compute()" in line)
+
+
+def test_a_procfile_of_another_name(tmp_path):
+    settings, _ = written(tmp_path, "Procfile.production", "web: gunicorn a:app\n")
+    assert settings == {"app": "a:app"}
