@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import datetime as dt
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,7 +24,12 @@ from ssgi_gateway.rpc import (
     StreamingRequest,
     SwillTestClient,
 )
-from ssgi_gateway.rpc.frames import CREDIT, ERROR, MESSAGE, METADATA, encode_request
+from ssgi_gateway.rpc.frames import CREDIT, END_OF_STREAM, ERROR, MESSAGE, METADATA, encode_request
+
+
+class Node(msgspec.Struct):
+    name: str
+    children: list[Node] = []
 
 
 class User(msgspec.Struct):
@@ -423,6 +429,113 @@ def test_deadlines_in_every_state() -> None:
             with pytest.raises(RpcError, match=r"400 .*'swill\.more' is reserved"):
                 await client.call("echo", 1, {"swill.more": 1})
         assert outcomes == [("slow", "error", 504), ("total", "error", 504), ("slow", "error", 504)]
+
+    run(use())
+
+
+def patient(where: str) -> swill.Swill:
+    """Waits for ever where it is told."""
+    app = make(threads=1)
+    forever: list[asyncio.Future[None]] = []
+
+    async def wait(*_: Any) -> None:
+        forever.append(asyncio.get_running_loop().create_future())
+        await forever[-1]
+
+    if where.startswith(("before_", "after_")):
+        app.add_lifecycle_handler(where, wait)
+
+    @app.handle()
+    async def both(request: StreamingRequest[int], response: Response) -> AsyncIterator[int]:
+        async for number in request.data:
+            yield number
+            if where == "between two items":
+                await wait()
+        response.set_trailing_metadata({"trail": 1})
+        if where == "after the last item":
+            await wait()
+
+    @app.handle()
+    def thread(request: Request[Any]) -> None:
+        while not request.cancelled:
+            time.sleep(0.001)
+
+    return app
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "before_request", "before_request_metadata", "before_request_data", "before_request_message",
+        "before_leading_metadata", "before_response_message", "before_trailing_metadata", "between two items",
+        "after the last item", "for an item", "for credit",
+    ],
+)  # fmt: skip
+def test_a_deadline_that_passes(where: str) -> None:
+    """In each state that a request can wait in: ERROR 504, once, and nothing more; what comes for it is dropped."""
+
+    async def use() -> None:
+        app = patient(where)
+        outcomes: list[Any] = []
+        app.on("after_request")(lambda request: outcomes.append((request.rpc, request.outcome, request.code)))
+        async with SwillTestClient(app) as client:
+            client.send(hello("credit"))
+            await frame(client)
+            metadata = {"swill.timeout": 20} | ({"swill.window": 1} if where == "for credit" else {})
+            client.send(encode_request(5, 1, "both", MESSAGE, metadata))
+            ended = where not in ("for an item", "for credit")
+            if ended:
+                client.send(encode_request(5, None, "both", END_OF_STREAM))
+            if where == "for credit":  # one item each way is what the window lets pass; then we may send another
+                assert {(await frame(client))[2], (await frame(client))[2]} == {CREDIT, MESSAGE}
+                client.send(encode_request(5, 2, "both"))
+            frames = [await frame(client)]
+            while frames[-1][2] != ERROR:
+                frames.append(await frame(client))
+            assert frames[-1][1] == {"code": 504, "message": "the deadline has passed"}
+            assert not any(each[2] == END_OF_STREAM for each in frames)
+            if not ended:
+                client.send(encode_request(5, 3, "both"))
+                client.send(encode_request(5, None, "both", END_OF_STREAM))
+            client.send(encode_request(6, None, "swill.ping"))
+            assert (await frame(client))[0] == 6
+        assert outcomes == [("both", "error", 504)]
+
+    run(use())
+
+
+def test_a_deadline_that_passes_in_a_thread_or_after_the_answer() -> None:
+    async def use() -> None:
+        async with SwillTestClient(patient("")) as client:
+            with pytest.raises(RpcError, match="504"):
+                await client.call("thread", None, {"swill.timeout": 20})
+            with pytest.raises(RpcError, match="504"):  # the thread is free again: it saw that it is cancelled
+                await client.call("thread", None, {"swill.timeout": 20})
+            assert await client.call("echo", 1, {"swill.timeout": 20}) == 1
+            await asyncio.sleep(0.03)
+            assert not client.socket.sent
+
+    run(use())
+
+
+def test_types_within_themselves_have_a_schema() -> None:
+    app = swill.Swill(__name__)
+
+    @app.handle()
+    async def walk(request: Request[Node]) -> list[Node]:
+        return request.data.children
+
+    async def use() -> None:
+        async with SwillTestClient(app) as client:
+            schema = await client.call("swill.schema")
+            [procedure] = [each for each in schema["procedures"] if each["name"] == "walk"]
+            assert procedure["request"]["schema"] == {"$ref": "#/components/Node"}
+            children = schema["components"]["Node"]["properties"]["children"]
+            assert children["items"] == {"$ref": "#/components/Node"}
+            async with client.request("swill.introspect") as request:
+                [found] = [each async for each in request]
+            assert "Node" in str(found)
+            assert await client.call("walk", {"name": "a", "children": [{"name": "b"}]}) == [Node("b")]
 
     run(use())
 
