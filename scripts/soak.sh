@@ -6,6 +6,6 @@
 
 need_nginx
 need_venv test
-say "twenty reloads and what else may happen to a server, under load"
+say "twenty reloads and what else may happen to a server, under load; ten thousand connections of Swill"
 export SOAK=1
-exec "$VENV/bin/python" -m pytest tests/process "$@"
+exec "$VENV/bin/python" -m pytest tests/process tests/swill/test_crowds.py "$@"

@@ -72,6 +72,18 @@ async def outcomes(request: Request[Any]) -> list[str]:
     return ended
 
 
+@app.handle()
+async def connected(request: Request[Any]) -> int:
+    """How many connections there are, this one included."""
+    return len(app.connections)
+
+
+@app.handle()
+async def open_requests(request: Request[Any]) -> int:
+    """Of this connection, this one included."""
+    return len(request.connection.requests)
+
+
 @app.handle(idempotent=True)
 async def pid(request: Request[Any]) -> int:
     return os.getpid()

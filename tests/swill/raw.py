@@ -100,6 +100,10 @@ class RawWebSocket:
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    async def drain(self) -> None:
+        """Wait until the peer takes more."""
+        await self._writer.drain()
+
     def pause(self) -> None:
         """Read nothing more, so that the kernel's buffers fill."""
         assert self._task is not None
