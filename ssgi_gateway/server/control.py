@@ -44,6 +44,7 @@ class Control:
         log: the descriptor of the access log, where somebody with more rights has opened it; -1 otherwise.
         sink: where the access log goes, once ``serve`` has opened it.
         gateway: the server's, once ``serve`` has made it.
+        serving: the application has started; an exit in it does not end the process any more.
         ending: what handles the signals, once the event loop runs.
     """
 
@@ -51,6 +52,7 @@ class Control:
     adoption: tuple[socket.socket, socket.socket] | None = None
     seat: Seat | None = None
     workers = 0
+    serving = False
     log = -1
     sink: Sink | None = None
 

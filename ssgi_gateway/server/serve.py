@@ -20,6 +20,7 @@ from ssgi_gateway.observe import samples
 from ssgi_gateway.observe.sink import Sink
 from ssgi_gateway.observe.table import BUILD_TEXT, Seat, Table, own_table
 from ssgi_gateway.server.control import Control
+from ssgi_gateway.server.lasting import run_on
 
 from ..observe.access_log import FIELDS, AccessLog
 from ..observe.hooks import HookObserver
@@ -108,6 +109,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
                 if not control.shared:
                     describe(seat.table, listeners, settings)
                 seat.state = "ready"
+            control.serving = True
             control.ready()
             await control.stopped()
             if seat is not None:
@@ -435,7 +437,7 @@ def run(
         loop = runner.get_loop()
         application.before_loop(loop)
         try:
-            runner.run(main())
+            run_on(loop, main(), control)
         finally:
             application.after_loop(loop)
     return 0

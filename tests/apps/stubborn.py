@@ -175,3 +175,43 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     start_response("200 OK", [])
     yield b"begun"
     time.sleep(3600)
+
+
+# Exits that nobody has asked for
+
+
+exits: set[asyncio.Task[None]] = set()
+
+
+async def echo(res: Any, query: str) -> None:
+    """Answers with the body, once it is there."""
+    res.send((await res.get_data()).read())
+
+
+async def leave() -> None:
+    """Ends the process, as it thinks."""
+    sys.exit(3)
+
+
+def exit_task(res: Any, query: str) -> None:
+    """A task of its own calls sys.exit()."""
+    exits.add(asyncio.get_running_loop().create_task(leave()))
+    res.send("hello")
+
+
+def exit_soon(res: Any, query: str) -> None:
+    """A callback does."""
+    asyncio.get_running_loop().call_soon(sys.exit, 3)
+    res.send("hello")
+
+
+def exit_timer(res: Any, query: str) -> None:
+    """A timer does."""
+    asyncio.get_running_loop().call_later(0, sys.exit, 3)
+    res.send("hello")
+
+
+def stop_loop(res: Any, query: str) -> None:
+    """The loop is stopped."""
+    asyncio.get_running_loop().stop()
+    res.send("hello")

@@ -58,6 +58,19 @@ def test_whatever_hangs_the_process_ends_within_its_bound(
         peer.socket.close()
 
 
+@pytest.mark.parametrize("path", ["exit-task", "exit-soon", "exit-timer", "stop-loop"])
+def test_an_exit_that_one_request_has_left_behind_ends_nobody_elses(start: Callable[..., Gateway], path: str) -> None:
+    gateway = start(app=f"{MODULE}:app")
+    address = gateway.address("scgi", "unix")
+    with Peer(address, scgi({"REQUEST_URI": "/echo", "CONTENT_LENGTH": "4"}) + b"bo") as other:
+        for _ in range(3):
+            assert Answer(exchange(address, scgi({"REQUEST_URI": f"/{path}"}))).body == b"hello"
+        gateway.wait_for_log("it goes on")
+        other.send(b"dy")
+        assert Answer(other.read()).body == b"body"
+    gateway.stop()
+
+
 def test_a_start_that_hangs_ends_at_the_first_signal(tmp_path: Path, codec: str) -> None:
     gateway = Gateway(f"{MODULE}:never_starts", tmp_path, scgi=("unix",), env={"SSGI_CODEC": codec})
     gateway.wait_for_log("starting")
