@@ -186,10 +186,10 @@ def test_the_wire_page_names_a_test_for_each_row() -> None:
 
 @each_page
 def test_every_make_target_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", text(ROOT / "Makefile"), re.MULTILINE))
     shown = [line for block in blocks(page, "sh") for line in block.splitlines()]
     for line in [*shown, *quoted(page)]:
-        for target in re.findall(r"^make ([a-z]+)", line):
+        for target in re.findall(r"^make ([a-z-]+)", line):
             assert target in targets, f"{page.name}: make {target}"
 
 
@@ -199,7 +199,7 @@ def test_every_option_exists(page: Path) -> None:
     flags |= {option.flag.replace("--", "--no-", 1) for option in options() if option.kind is bool}
     others = {"--check", "--editable", "--inplace"}  # of pip, setup.py and our scripts
     others |= {"--json", "--nginx", "--open", "--pid", "--watch", "--worker"}  # of other commands
-    others |= {"--build", "--build-arg", "--scale"}  # of docker compose
+    others |= {"--build", "--build-arg", "--detach", "--scale", "--wait"}  # of docker compose
     others |= {"--lang", "--class"}  # of `rpc generate`
     others |= {"--pyargs", *option_names()}  # pytest's; those of `call`
     others |= {name for made in (config.parser(), doctor.parser_of_options()) for name in made._option_string_actions}
