@@ -20,7 +20,7 @@ from ssgi_gateway.cli import arguments
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.request_lines import has_colours
 from ssgi_gateway.process import directory, sockets
-from ssgi_gateway.process.develop import Development
+from ssgi_gateway.process.develop import BROWSER, Development
 from ssgi_gateway.settings import Deadlines, Settings, WebSocketSettings
 from ssgi_gateway.settings.sources import add_options, read
 from ssgi_gateway.tools.front_nginx import PORT as HTTPS_PORT
@@ -138,5 +138,5 @@ def _open(url: str) -> None:
     with contextlib.suppress(OSError):
         subprocess.Popen(
             [sys.executable, "-m", "webbrowser", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            start_new_session=True, env={**os.environ, BROWSER: "1"},
         )  # fmt: skip

@@ -35,13 +35,15 @@ if TYPE_CHECKING:
     from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
 
-__all__ = ["Development", "failure_application"]
+__all__ = ["BROWSER", "Development", "failure_application"]
 
 SILENCE: Final = 0.05
 """Seconds in which nothing more may change before the worker is replaced: editors write several files."""
 PATIENCE: Final = 1.0
 """Seconds a worker has to end when it was told to."""
 PR_SET_CHILD_SUBREAPER: Final = 36
+BROWSER: Final = "SSGI_GATEWAY_BROWSER"
+"""A variable in the environment of the browser that was opened, and of all it starts: those are nobody's to end."""
 
 OWN: Final = (
     os.path.dirname(loading.__file__), os.path.dirname(__file__), os.path.dirname(asyncio.__file__),
@@ -215,11 +217,19 @@ class Development:
         self._worker, self._pidfd, self._told = 0, -1, -1
         known = self.others | {self._watcher.pid if self._watcher else 0}
         for pid in children():
-            if pid not in known:
+            if pid not in known and not _is_browser(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
+
+
+def _is_browser(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return any(it.startswith(f"{BROWSER}=".encode()) for it in file.read().split(b"\0"))
+    except OSError:
+        return False
 
 
 def work(settings: Settings, listeners: Sequence[Listener], telling: int, failure: str = "") -> int:

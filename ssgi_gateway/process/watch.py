@@ -1,8 +1,9 @@
 """Watching files: a process of its own that writes the paths which changed to a pipe.
 
-With watchfiles the kernel tells of changes, and nothing runs until it does. Without it, or where the kernel's limit on
-watches is reached, files are looked at time and again, for at most a hundredth of the time. It is a process because
-watchfiles has threads, and a process with threads should not fork (``develop.py`` does).
+With watchfiles the kernel tells of changes, and nothing runs until it does. Without it, where the kernel's limit on
+watches is reached, or where a folder may not be read, files are looked at time and again, for at most a hundredth of
+the time. It is a process because watchfiles has threads, and a process with threads should not fork (``develop.py``
+does).
 
 What counts is a change of a file's identity, size or time, so editors may write in place, or write another file and
 rename it. Hidden folders, caches and installed packages are not looked at.
@@ -99,13 +100,23 @@ def _changes(folders: Sequence[str]) -> Iterator[str]:
         # step: milliseconds in which nothing more may come before a change is told; the parent waits as well.
         for changes in watchfiles.watch(
             *folders, watch_filter=lambda _, path: is_watched(_within(path, folders)), step=10, rust_timeout=0,
-            raise_interrupt=False, ignore_permission_denied=True,
+            raise_interrupt=False,  # and not ignore_permission_denied, which hides the kernel's limit as well (1.3)
         ):  # fmt: skip
             for _, path in changes:
                 yield path
     except (OSError, RuntimeError) as error:
-        print(f"watchfiles cannot watch ({error}); looking at the files instead", file=sys.stderr, flush=True)
+        print(f"{_why(error)}; looking at the files instead, which takes a little longer", file=sys.stderr, flush=True)
         yield from poll(folders)
+
+
+def _why(error: Exception) -> str:
+    """Why the kernel does not tell of changes."""
+    text = str(error)
+    if "limit" in text or "os error 24" in text or "os error 28" in text:
+        return "the kernel watches no more files for this user (sysctl fs.inotify.max_user_watches, max_user_instances)"
+    if isinstance(error, PermissionError) or "ermission denied" in text:
+        return "there is a folder that may not be read, so changes cannot be watched"
+    return f"changes cannot be watched ({text.splitlines()[0] if text else type(error).__name__})"
 
 
 def _within(path: str, folders: Sequence[str]) -> str:

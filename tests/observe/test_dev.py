@@ -12,7 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,13 +36,14 @@ def app(kind, server, remote, method, path, query_string, get_header, res):
 class Dev:
     """A ``dev`` process and its application's folder."""
 
-    def __init__(self, folder: Path, *options: str, **env: str) -> None:
+    def __init__(self, folder: Path, *options: str, before: Sequence[str] = (), **env: str) -> None:
         self.folder = folder
         self.output = folder.parent / "output"
         environment = {**os.environ, "PORT": "", **env}
         with open(self.output, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ssgi_gateway", "dev", "site_app:app", "--http", "127.0.0.1:0", *options],
+                [*before, sys.executable, "-m", "ssgi_gateway", "dev", "site_app:app", "--http", "127.0.0.1:0",
+                 *options],
                 cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment,
             )  # fmt: skip
         wait_until(lambda: "ready in" in self.text(), "the first worker")
@@ -69,6 +71,14 @@ class Dev:
         return self.process.wait(30)
 
 
+def without_watchfiles(tmp_path: Path) -> dict[str, str]:
+    """An environment in which it is not installed."""
+    blind = tmp_path / "blind"
+    blind.mkdir(exist_ok=True)
+    (blind / "watchfiles.py").write_text("raise ImportError('hidden from this test')\n")
+    return {"PYTHONPATH": str(blind)}
+
+
 @pytest.fixture(params=["watchfiles", "polling"])
 def dev(request, tmp_path) -> Iterator[Dev]:
     folder = tmp_path / "site"
@@ -76,10 +86,7 @@ def dev(request, tmp_path) -> Iterator[Dev]:
     (folder / "site_app.py").write_text(APP.replace("VERSION", "first"))
     env = {}
     if request.param == "polling":
-        blind = tmp_path / "blind"
-        blind.mkdir()
-        (blind / "watchfiles.py").write_text("raise ImportError('hidden from this test')\n")
-        env["PYTHONPATH"] = str(blind)
+        env = without_watchfiles(tmp_path)
     else:
         pytest.importorskip("watchfiles")
     made = Dev(folder, **env)
@@ -169,15 +176,102 @@ def test_nobody_is_refused_while_it_reloads(dev):
             pass  # get() raises where the connection is refused or reset
 
 
-def test_folders_that_cannot_be_read_are_left_alone(dev):
-    hidden = dev.folder / "hidden"
-    hidden.mkdir(mode=0)
-    (dev.folder / "node_modules").mkdir()
-    (dev.folder / "node_modules" / "thing.py").write_text("")
-    dev.write("seen")
-    dev.shows("seen")
-    hidden.chmod(0o700)
-    assert "node_modules" not in dev.text()
+@contextmanager
+def started(tmp_path: Path, *options: str, before: Sequence[str] = (), **env: str) -> Iterator[Dev]:
+    """One that a test starts by itself."""
+    folder = tmp_path / "site"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "site_app.py").exists():
+        (folder / "site_app.py").write_text(APP.replace("VERSION", "first"))
+    made = Dev(folder, *options, before=before, **env)
+    try:
+        yield made
+        assert made.end() == 0
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
+def test_folders_that_cannot_be_read_are_left_alone(tmp_path):
+    """Root reads everything, so it is started without that right."""
+    rights = "-dac_override,-dac_read_search"
+    before = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
+    folder = tmp_path / "site"
+    for path in (folder / "hidden" / "below", folder / "node_modules"):
+        path.mkdir(parents=True)
+        (path / "thing.py").write_text("")
+    (folder / "hidden").chmod(0)
+    try:
+        for blind in (False, True):
+            with started(tmp_path, before=before, **(without_watchfiles(tmp_path) if blind else {})) as dev:
+                dev.write(f"seen-{blind}")
+                dev.shows(f"seen-{blind}")
+                (folder / "node_modules" / "thing.py").write_text(f"# {blind}")
+                dev.write("again")
+                dev.shows("again")
+                assert "node_modules" not in dev.text()
+                assert dev.text().count("looking at the files instead") <= 1
+    finally:
+        (folder / "hidden").chmod(0o700)
+
+
+def may_have_namespaces() -> bool:
+    """Whether this machine lets a process have a limit of its own."""
+    command = ["unshare", "-U", "-r", "sh", "-c", "echo 9 >/proc/sys/user/max_inotify_watches"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not may_have_namespaces(), reason="the limit cannot be lowered for one process here")
+def test_where_the_kernel_watches_no_more_files_are_looked_at(tmp_path):
+    pytest.importorskip("watchfiles")
+    for number in range(10):
+        (tmp_path / "site" / f"package{number}").mkdir(parents=True)
+    limit = 'echo 3 >/proc/sys/user/max_inotify_watches; exec "$@"'
+    with started(tmp_path, before=["unshare", "-U", "-r", "sh", "-c", limit, "sh"]) as dev:
+        wait_until(lambda: "looking at the files instead" in dev.text(), "the words")
+        assert "fs.inotify.max_user_watches" in dev.text()
+        dev.write("second")
+        dev.shows("second")
+        assert dev.text().count("looking at the files instead") == 1
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["watchfiles", "polling"])
+def test_a_thousand_modules(tmp_path, blind):
+    library = tmp_path / "site" / "library"
+    library.mkdir(parents=True)
+    for number in range(1000):
+        (library / f"part{number}.py").write_text(f"NUMBER = {number}\n")
+    imports = "".join(f"import library.part{number}\n" for number in range(1000))
+    show = APP.replace('"VERSION"', "str(library.part777.NUMBER)")
+    (tmp_path / "site" / "site_app.py").write_text(imports + show)
+    with started(tmp_path, **(without_watchfiles(tmp_path) if blind else {})) as dev:
+        assert dev.get() == "777"
+        (library / "part777.py").write_text("NUMBER = 'another one'\n")
+        dev.shows("another one")
+        for number in range(0, 1000, 2):  # as a checkout of another branch does
+            (library / f"part{number}.py").write_text(f"NUMBER = {-number}\n")
+        (library / "part777.py").write_text("NUMBER = 'the last one'\n")
+        dev.shows("the last one")
+        assert "changed: library/part777.py" in dev.text()
+
+
+def test_a_browser_is_opened_and_stays(tmp_path):
+    """It is a child of this process only because whoever started it has ended."""
+    browser = tmp_path / "browser"
+    told, pid = tmp_path / "told", tmp_path / "pid"
+    browser.write_text(f"#!/bin/sh\nsleep 1000 & echo $! >{pid}\necho $1 >{told}.new; mv {told}.new {told}\n")
+    browser.chmod(0o755)
+    with started(tmp_path, "--open", BROWSER=str(browser)) as dev:
+        wait_until(told.exists, "the browser")
+        assert told.read_text().strip() == dev.url
+        number = int(pid.read_text())
+        try:
+            dev.write("second")
+            dev.shows("second")
+            assert f"{number} (sleep) S" in Path(f"/proc/{number}/stat").read_text(), "what was opened was ended"
+            assert dev.text().count("ready in") == 2
+        finally:
+            os.kill(number, signal.SIGKILL)
 
 
 def test_idle_costs_nothing(dev):
