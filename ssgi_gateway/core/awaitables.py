@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from .exchange import Exchange
+    from .response import HttpResponse
 
 
 class Ready:
@@ -62,7 +63,7 @@ class WhenFlushed:
 
     __slots__ = ("ended", "exchange")
 
-    def __init__(self, exchange: Exchange, ended: bool) -> None:
+    def __init__(self, exchange: HttpResponse, ended: bool) -> None:
         self.exchange = exchange
         self.ended = ended
 

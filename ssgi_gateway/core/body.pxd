@@ -1,11 +1,11 @@
-from .waiters cimport resolve
+from .waiters cimport Waiters
 
 cdef Py_ssize_t TOGETHER
 
 
 cdef class RequestBody:
     cdef object _chunks
-    cdef list _waiters
+    cdef Waiters _waiters
     cdef public Py_ssize_t size
     cdef public Py_ssize_t received
     cdef public bint ended

@@ -6,13 +6,14 @@ reading from the peer, which is all the backpressure there is. Nothing is kept t
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from .waiters import resolve
+from .waiters import Waiters
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .server_loop import ServerLoop
 
 TOGETHER: Final = 262144
@@ -31,7 +32,7 @@ class RequestBody:
     def __init__(self) -> None:
         # Made when they are needed: a FastCGI request without a body mostly has one of these, too.
         self._chunks: deque[bytes] | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiters: Waiters | None = None
         self.size = 0
         self.received = 0
         self.ended = False
@@ -39,8 +40,8 @@ class RequestBody:
 
     @property
     def wanted(self) -> bool:
-        """Whether the application is waiting; who has given up (a timeout, a cancellation) is not."""
-        return self._waiters is not None and any(not waiter.done() for waiter in self._waiters)
+        """Whether the application is waiting."""
+        return self._waiters is not None and self._waiters.waiting()
 
     def feed(self, data: bytes) -> None:
         """A piece has arrived."""
@@ -95,13 +96,10 @@ class RequestBody:
 
     def when_more(self, loop: ServerLoop) -> asyncio.Future[None]:
         """A future that is done when ``take`` has something new to say."""
-        waiter = loop.create_future()
         if self._waiters is None:
-            self._waiters = []
-        self._waiters.append(waiter)
-        return waiter
+            self._waiters = Waiters()
+        return self._waiters.wait(loop)
 
     def _wake(self) -> None:
         if self._waiters is not None:
-            waiters, self._waiters = self._waiters, None
-            resolve(waiters, None)
+            self._waiters.wake(None)

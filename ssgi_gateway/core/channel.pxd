@@ -7,25 +7,42 @@ cdef class SharedMessage:
     cdef public bytes frame
 
 
-cdef class Channel:
+cdef class Protocol:
+    cpdef object data_received(self, bytes data)
+    cpdef object eof_received(self)
+    cpdef object connection_lost(self)
+    cpdef object deadline_passed(self)
+    cpdef object shut_down(self)
+    cpdef object hurry(self, bint waiting)
+    cpdef str movable(self)
+
+
+cdef class Channel(Protocol):
     cdef public TaskScope scope
+
+    cpdef object when_writable(self)
+    cpdef dict describe(self)
+    cpdef object application_failed(self, object exchange)
+
+
+cdef class HttpChannel(Channel):
     cdef public bint front_files
 
     cpdef bint write(self, ResponseHead head, object data, bint end) except -1
     cpdef bint write_file(self, ResponseHead head, object file, bint end) except -1
     cpdef object offload_file(self, int fd)
-    cpdef object when_writable(self)
     cpdef object when_flushed(self)
     cpdef object body_consumed(self, object body)
     cpdef object abort_response(self)
     cpdef tuple failure_page(self, object exc, object accept)
-    cpdef object application_failed(self, object exchange)
-    cpdef object switch(self, object socket, str subprotocol, object headers)
+    cpdef WebSocketChannel switch(self, object socket, str subprotocol, object headers)
     cpdef object duplicate(self)
     cpdef tuple take_over(self, object socket, object theirs, object lock)
-    cpdef object give_back(self)
+
+
+cdef class WebSocketChannel(Channel):
     cpdef bint send_message(self, object message) except -1
     cpdef bint send_shared(self, SharedMessage message) except -1
     cpdef object send_close(self, object code, str reason)
     cpdef object receive_more(self)
-    cpdef dict describe(self)
+    cpdef object give_back(self)

@@ -1,7 +1,11 @@
-"""What a response or a WebSocket needs from the connection below it.
+"""What a response or a WebSocket needs from the connection below it: its two halves, and what they share.
 
-The server implements this once for each way a request can arrive; an application's objects know nothing else
-of the wire. It is a class and not a ``Protocol`` so that compiled calls through it cost what a C call costs.
+An exchange begins on an ``HttpChannel``; an accepted WebSocket goes on with a ``WebSocketChannel``. The server has each
+once for every way a request can arrive; an application's objects know nothing else of the wire.
+
+A channel is also what a connection hands its bytes to: one object for both directions, and base classes in place of a
+``typing.Protocol``, because compiled each call through them then costs what a C call costs. Compiled, no object can be
+both halves.
 """
 
 from __future__ import annotations
@@ -34,12 +38,63 @@ class SharedMessage:
         """What goes out on every connection that does not compress it."""
 
 
-class Channel:
-    """One exchange's way to its peer."""
+class Protocol:
+    """The meaning of one connection's bytes, to the connection."""
 
-    __slots__ = ("front_files", "scope")
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes, never empty."""
+        raise NotImplementedError
+
+    def eof_received(self) -> None:
+        """The peer will send nothing more."""
+        raise NotImplementedError
+
+    def connection_lost(self) -> None:
+        """The connection is closed and was not closed by this protocol."""
+        raise NotImplementedError
+
+    def deadline_passed(self) -> None:
+        """The time set in ``connection.deadline`` has come."""
+        raise NotImplementedError
+
+    def shut_down(self) -> None:
+        """The server drains: finish what is in progress and begin nothing new."""
+        raise NotImplementedError
+
+    def hurry(self, waiting: bool) -> None:
+        """The drain goes on: end event streams, and with ``waiting`` also requests that were not answered at all."""
+
+    def movable(self) -> str:
+        """The wire protocol, where nothing has begun here and another process could go on with it; otherwise ""."""
+        return ""
+
+
+class Channel(Protocol):
+    """One exchange's way to its peer. Where there is no connection below, nobody calls what a ``Protocol`` has."""
+
+    __slots__ = ("scope",)
 
     scope: TaskScope
+
+    def when_writable(self) -> Future[bool]:
+        """A future of ``True`` when less than the low-water mark is waiting, ``False`` when the peer is gone."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """What the connection adds to ``extensions``: ``protocol``, ``state``."""
+        raise NotImplementedError
+
+    def application_failed(self, exchange: Exchange) -> None:
+        """The application of ``exchange`` raised, or left it without an answer; it is logged and answered elsewhere."""
+
+
+class HttpChannel(Channel):
+    """A request that is answered here; or handed on, where it is one to upgrade."""
+
+    __slots__ = ("front_files",)
+
     front_files: bool
 
     def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
@@ -58,10 +113,6 @@ class Channel:
 
     def offload_file(self, fd: int) -> tuple[str, str] | None:
         """The header by which the web server sends the open file ``fd`` itself; ``None`` where it may not."""
-        raise NotImplementedError
-
-    def when_writable(self) -> Future[bool]:
-        """A future of ``True`` when less than the low-water mark is waiting, ``False`` when the peer is gone."""
         raise NotImplementedError
 
     def when_flushed(self) -> Future[bool]:
@@ -85,10 +136,7 @@ class Channel:
         """
         raise NotImplementedError
 
-    def application_failed(self, exchange: Exchange) -> None:
-        """The application of ``exchange`` raised, or left it without an answer; it is logged and answered elsewhere."""
-
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
+    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
         """Answer 101; returns the channel that carries the frames of ``socket`` from here on."""
         raise NotImplementedError
 
@@ -96,7 +144,7 @@ class Channel:
         """A descriptor of the connection, for who may take it over."""
         raise NotImplementedError
 
-    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[Channel, bytes]:
+    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
         """Leave the connection of ``socket``, a request to upgrade, to somebody who answers it and goes on with it.
 
         Args:
@@ -109,12 +157,14 @@ class Channel:
         """
         raise NotImplementedError
 
-    def give_back(self) -> None:
-        """They are done with it."""
-        raise NotImplementedError
+
+class WebSocketChannel(Channel):
+    """An accepted WebSocket."""
+
+    __slots__ = ()
 
     def send_message(self, message: Any) -> bool:
-        """Write one WebSocket message; returns whether the peer can take more right now."""
+        """Write one message; returns whether the peer can take more right now."""
         raise NotImplementedError
 
     def send_shared(self, message: SharedMessage) -> bool:
@@ -126,9 +176,9 @@ class Channel:
         raise NotImplementedError
 
     def receive_more(self) -> None:
-        """The application can take WebSocket messages again."""
+        """The application can take messages again."""
         raise NotImplementedError
 
-    def describe(self) -> dict[str, Any]:
-        """What the connection adds to ``extensions``: ``protocol``, ``state``."""
+    def give_back(self) -> None:
+        """They are done with it, to whom ``take_over`` left the connection."""
         raise NotImplementedError

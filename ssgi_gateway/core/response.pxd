@@ -2,7 +2,7 @@ from ..wire.cgi cimport RequestHead
 from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenFlushed, WhenWritable
 from .body cimport RequestBody
-from .channel cimport Channel
+from .channel cimport Channel, HttpChannel
 from .exchange cimport Exchange, flat
 
 cdef int OPEN, STREAMING, ENDED, ABORTED
@@ -21,7 +21,7 @@ cdef class HttpResponse(Exchange):
     cdef Py_ssize_t _total
     cdef bint _suppressed
 
-    cpdef object init(self, Channel channel, RequestHead request, RequestBody body)
+    cpdef object init(self, HttpChannel channel, RequestHead request, RequestBody body)
     cpdef object when_aborted(self, object handler, tuple args, object context)
     cpdef object send_status(self, object status_code=*)
     cpdef object send_headers(self, object headers)
@@ -29,10 +29,12 @@ cdef class HttpResponse(Exchange):
     cpdef object send_chunk(self, object chunk, object total_size=*)
     cpdef object set_head(self, ResponseHead head)
     cpdef bint fits(self, Py_ssize_t size) except -1
+    @cython.locals(channel=HttpChannel)
     cdef ResponseHead _response_head(self)
     cdef ResponseHead _commit(self, Py_ssize_t size, bint has_more)
     cdef bint _account(self, Py_ssize_t size, bint end) except -1
     cdef object _fix_total(self, Py_ssize_t total, Py_ssize_t size)
+    @cython.locals(channel=HttpChannel)
     cdef bint _write(self, ResponseHead head, object data, Py_ssize_t size, bint end) except -1
     cdef object _refuse(self, str member)
     cdef object _break(self, str problem)

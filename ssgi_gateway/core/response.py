@@ -11,15 +11,12 @@ is one write. This module does not know which protocol carries the bytes.
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
-import os
-import stat
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.wire.file_slice import FileSlice, OpenFile
+from ssgi_gateway.core.files import OpenFile
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, Ready, WhenFlushed, WhenWritable
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..wire.cgi import RequestHead
     from .body import RequestBody
-    from .channel import Channel
+    from .channel import HttpChannel
 
 logger = logging.getLogger("ssgi_gateway.app")
 
@@ -54,10 +51,12 @@ class HttpResponse(Exchange):
 
     __slots__ = ("_data", "_head", "_pieces", "_remaining", "_state", "_suppressed", "_total", "aborted", "body")
 
-    def __init__(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
+    channel: HttpChannel
+
+    def __init__(self, channel: HttpChannel, request: RequestHead, body: RequestBody | None) -> None:
         self.init(channel, request, body)
 
-    def init(self, channel: Channel, request: RequestHead, body: RequestBody | None) -> None:
+    def init(self, channel: HttpChannel, request: RequestHead, body: RequestBody | None) -> None:
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         self._init_base(channel, request)
         self.aborted = False
@@ -174,7 +173,8 @@ class HttpResponse(Exchange):
         if self._state >= ENDED:
             self._refuse("send_file")
             return False
-        opened, size = open_file(file)
+        opened = OpenFile.from_object(file)
+        size = opened.size
         whole = offset == 0 and count in (None, size)
         left = size - offset if count is None else count
         if not 0 <= offset <= offset + left <= size:
@@ -194,7 +194,7 @@ class HttpResponse(Exchange):
                 self._state = ENDED
                 self._handlers = None
             self.sent += step
-            more = self.channel.write_file(head, FileSlice(opened, offset, step), end)
+            more = self.channel.write_file(head, opened.slice(offset, step), end)
             if end:
                 return True
             head = None
@@ -343,7 +343,8 @@ class HttpResponse(Exchange):
 
     def _response_head(self) -> ResponseHead:
         if self._head is None:
-            self._head = ResponseHead(self.channel.front_files)
+            channel = self.channel
+            self._head = ResponseHead(channel.front_files)
         return self._head
 
     def _commit(self, size: int, has_more: bool) -> ResponseHead:
@@ -415,7 +416,8 @@ class HttpResponse(Exchange):
                 self.body.abort()  # what has not arrived will not be kept; readers that wait for it get an error
         if self._suppressed:
             data = None
-        return self.channel.write(head, data, end)
+        channel = self.channel
+        return channel.write(head, data, end)
 
     def _refuse(self, member: str) -> None:
         """After an abort a call has no effect; after the end, or too late for the head, it is a mistake."""
@@ -449,20 +451,3 @@ class HttpResponse(Exchange):
             self.send(page)
         elif self._state == STREAMING:
             self.channel.abort_response()
-
-
-def open_file(file: Any) -> tuple[OpenFile, int]:
-    """A file to send from, and its size in bytes.
-
-    Raises:
-        OSError: it cannot be opened, or is no regular file.
-    """
-    if isinstance(file, (str, bytes, os.PathLike)):
-        opened = OpenFile(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), owned=True)
-    else:
-        # A descriptor of our own: the application may close its file as soon as it has given it away.
-        opened = OpenFile(os.dup(file if isinstance(file, int) else file.fileno()), owned=True)
-    status = os.fstat(opened.fd)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "only regular files can be sent", str(file))
-    return opened, status.st_size

@@ -1,4 +1,4 @@
-"""Who waits for something that comes once: a list of futures, made when the first one waits, gone when it has come."""
+"""Who waits for something to happen: futures, made when somebody waits and all done when it has happened."""
 
 from __future__ import annotations
 
@@ -7,13 +7,52 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncio import Future
 
+    from .server_loop import ServerLoop
 
-def resolve(waiters: list[Future[Any]] | None, value: Any) -> None:
-    """It has come: give ``value`` to all who still wait. Whoever gave up (a timeout, a cancellation) gets nothing.
 
-    The caller has taken the list from its place before, because those who wake up may wait again.
-    """
-    if waiters is not None:
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(value)
+class Waiters:
+    """Any number of waits for the same thing, which may happen again and again."""
+
+    __slots__ = ("_futures",)
+
+    def __init__(self) -> None:
+        self._futures: list[Future[Any]] = []
+
+    def wait(self, loop: ServerLoop) -> Future[Any]:
+        """A future that the next ``wake`` sets."""
+        futures = self._futures
+        if futures and futures[-1].done():
+            # Given up. Who asks with a timeout, again and again, leaves one each time.
+            self._futures = futures = [future for future in futures if not future.done()]
+        future: Future[Any] = loop.create_future()
+        futures.append(future)
+        return future
+
+    async def pause(self, loop: ServerLoop) -> None:
+        """Wait; who gives up is forgotten at once, for there are applications that ask and cancel, again and again."""
+        future = self.wait(loop)
+        try:
+            await future
+        finally:
+            if future in self._futures:
+                self._futures.remove(future)
+
+    def wake(self, value: Any) -> None:
+        """It has happened: give ``value`` to all who still wait. Those who wake up may wait again."""
+        futures = self._futures
+        if futures:
+            self._futures = []
+            for future in futures:
+                if not future.done():
+                    future.set_result(value)
+
+    def waiting(self) -> bool:
+        """Whether somebody waits; who has given up (a timeout, a cancellation) does not."""
+        return any([not future.done() for future in self._futures])  # noqa: C419 - compiled, no closure
+
+
+def settled(loop: ServerLoop, value: Any) -> Future[Any]:
+    """The future of what has happened already."""
+    future: Future[Any] = loop.create_future()
+    future.set_result(value)
+    return future

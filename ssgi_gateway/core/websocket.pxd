@@ -2,14 +2,14 @@ cimport cython
 
 from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenWritable, is_pending
-from .channel cimport SharedMessage
+from .channel cimport SharedMessage, WebSocketChannel
 from .exchange cimport Exchange, flat
 
 cdef object PENDING, REJECTED, CLOSED, ACCEPTED
 cdef Ready TRUE, FALSE
 
 
-@cython.locals(message=SharedMessage, behind=list, socket=WebSocket)
+@cython.locals(message=SharedMessage, behind=list, socket=WebSocket, channel=WebSocketChannel)
 cpdef list send_to_all(list sockets, bytes payload)
 
 
@@ -33,6 +33,7 @@ cdef class WebSocket(Exchange):
 
     cpdef object when_received(self, object handler, tuple args, object context)
     cpdef object when_closed(self, object handler, tuple args, object context)
+    @cython.locals(channel=WebSocketChannel)
     cpdef object send(self, object payload)
     cpdef object close(self, object code=*, object reason=*)
     cpdef bint deliver(self, object message) except -1

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from ..wire.cgi import RequestHead
-    from .channel import Channel
+    from .channel import HttpChannel, WebSocketChannel
 
 logger = logging.getLogger("ssgi_gateway.app")
 
@@ -51,8 +51,10 @@ def send_to_all(sockets: list[WebSocket], payload: bytes) -> list[tuple[WebSocke
     message = SharedMessage(payload)
     behind: list[tuple[WebSocket, Awaitable[bool]]] = []
     for socket in sockets:
-        if socket.status is ACCEPTED and not socket.channel.send_shared(message):
-            behind.append((socket, WhenWritable(socket)))  # noqa: PERF401 - a comprehension has no types
+        if socket.status is ACCEPTED:
+            channel: WebSocketChannel = socket.channel
+            if not channel.send_shared(message):
+                behind.append((socket, WhenWritable(socket)))
     return behind
 
 
@@ -78,8 +80,15 @@ class WebSocket(Exchange):
         "status",
     )
 
+    channel: Any  # an HttpChannel, and a WebSocketChannel once it is accepted
+
     def __init__(
-        self, channel: Channel, request: RequestHead, offered: list[str], queue_limit: int, queue_size: int = 262144
+        self,
+        channel: HttpChannel,
+        request: RequestHead,
+        offered: list[str],
+        queue_limit: int,
+        queue_size: int = 262144,
     ) -> None:
         self._init_base(channel, request)
         self.status = PENDING
@@ -160,7 +169,7 @@ class WebSocket(Exchange):
 
     def duplicate(self) -> int:
         """A descriptor of the connection, for who may take it over; on the loop."""
-        return self.channel.duplicate()
+        return int(self.channel.duplicate())
 
     def take_over(self, theirs: Any, lock: Any) -> bytes:
         """Leave the connection to a library that answers the handshake and speaks the protocol itself.
@@ -179,7 +188,7 @@ class WebSocket(Exchange):
             raise ConnectionAbortedError("the client left before its WebSocket was accepted")
         self.channel, trailing = self.channel.take_over(self, theirs, lock)
         self.status = ACCEPTED
-        return trailing
+        return bytes(trailing)
 
     def give_back(self) -> None:
         """The library is done with the connection that it has taken over."""
@@ -200,7 +209,8 @@ class WebSocket(Exchange):
         if self.status is ACCEPTED:
             if type(payload) is not str and type(payload) is not bytes:
                 payload = str.__str__(payload) if isinstance(payload, str) else flat(payload)
-            if not self.channel.send_message(payload):
+            channel: WebSocketChannel = self.channel
+            if not channel.send_message(payload):
                 return WhenWritable(self)
             return TRUE if self.status is ACCEPTED else FALSE
         if self.status is PENDING:

@@ -143,10 +143,9 @@ class Adoption:
 
     def _send(self, connection: Connection) -> bool:
         """``False``: not now."""
+        name = connection.protocol.movable()
         try:
-            socket.send_fds(
-                self._outgoing, [connection.protocol.spoken().encode()], [connection.fd], socket.MSG_NOSIGNAL
-            )
+            socket.send_fds(self._outgoing, [name.encode()], [connection.fd], socket.MSG_NOSIGNAL)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
@@ -154,7 +153,7 @@ class Adoption:
             connection.finish(False)
             return True
         if self.gateway.observer is not None:
-            self.gateway.observer.connection_handed_over(connection.protocol.spoken())
+            self.gateway.observer.connection_handed_over(name)
         os.close(connection.detach())
         self.moved += 1
         return True

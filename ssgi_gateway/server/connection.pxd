@@ -1,7 +1,7 @@
 cimport cython
 
-from ..core.waiters cimport resolve
-from .protocol cimport Protocol
+from ..core.channel cimport Protocol
+from ..core.waiters cimport Waiters, settled
 from .reactor cimport Reactor
 from .system cimport close, receive, release, send, send_many, shutdown_write
 
@@ -13,8 +13,8 @@ cdef Py_ssize_t LINGER_BYTES, MAX_JOINED
 
 cdef class Connection:
     cdef bint _broken
-    cdef list _drained
-    cdef list _flushed
+    cdef Waiters _drained
+    cdef Waiters _flushed
     cdef Py_ssize_t _lingered
     cdef object _out
     cdef bint _reading

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.file_slice import FileSlice
 
-from ..core.waiters import resolve
+from ..core.waiters import Waiters, settled
 from .system import MAX_BUFFERS, addresses, close, receive, release, send, send_file, send_many, shutdown_write
 
 if TYPE_CHECKING:
-    from .protocol import Protocol
+    from ..core.channel import Protocol
     from .reactor import Reactor
 
 logger = logging.getLogger("ssgi_gateway.server")
@@ -89,8 +89,8 @@ class Connection:
         self.moved = 0.0  # when the peer last took something that had to wait for it
         self._lingered = 0
         self._broken = False  # closed before all that was written had left
-        self._drained: list[asyncio.Future[bool]] | None = None
-        self._flushed: list[asyncio.Future[bool]] | None = None
+        self._drained: Waiters | None = None
+        self._flushed: Waiters | None = None
 
     def opened(self, spoken: str) -> None:
         """Report a connection of the protocol ``spoken`` to the observer; ``close`` reports its end."""
@@ -292,29 +292,30 @@ class Connection:
             self.moved = self.reactor.now
             self.write_deadline = NEVER
             self.reactor.loop.remove_writer(self.fd)
-            resolve(self._take_flushed(), True)
-        if self._drained and self.out_size <= self.reactor.low_water:
-            resolve(self._take_drained(), True)
+            if self._flushed is not None:
+                self._flushed.wake(True)
+        if self._drained is not None and self.out_size <= self.reactor.low_water:
+            self._drained.wake(True)
         if not out and self.state == FLUSHING:
             self._flushed_to_the_end()
 
     def when_writable(self) -> asyncio.Future[bool]:
         """A future: ``True`` once less than the low-water mark waits, ``False`` when the peer is gone."""
-        future = self.reactor.loop.create_future()
+        loop = self.reactor.loop
         if self.state == CLOSED or self.out_size <= self.reactor.high_water:
-            future.set_result(not self._broken)
-        else:
-            self._drained = [*(self._drained or ()), future]
-        return future
+            return settled(loop, not self._broken)
+        if self._drained is None:
+            self._drained = Waiters()
+        return self._drained.wait(loop)
 
     def when_flushed(self) -> asyncio.Future[bool]:
         """A future: ``True`` once nothing waits, ``False`` when the peer is gone."""
-        future = self.reactor.loop.create_future()
+        loop = self.reactor.loop
         if not self._out:
-            future.set_result(not self._broken)
-        else:
-            self._flushed = [*(self._flushed or ()), future]
-        return future
+            return settled(loop, not self._broken)
+        if self._flushed is None:
+            self._flushed = Waiters()
+        return self._flushed.wait(loop)
 
     def _keep(self, data: Any, start: int) -> None:
         """Queue what the kernel did not take; a copy, because the application may reuse its buffer."""
@@ -425,8 +426,10 @@ class Connection:
         self.protocol = None  # type: ignore[assignment]  # a cycle less for the collector
         self._out = None
         self.out_size = 0
-        resolve(self._take_drained(), False)
-        resolve(self._take_flushed(), False)
+        if self._drained is not None:
+            self._drained.wake(False)
+        if self._flushed is not None:
+            self._flushed.wake(False)
         if self._registered:
             self._registered = False
             self.reactor.unregister(self)
@@ -493,11 +496,3 @@ class Connection:
             self.deadline = NEVER
             protocol = self.protocol
             protocol.deadline_passed()
-
-    def _take_drained(self) -> list[asyncio.Future[bool]] | None:
-        waiters, self._drained = self._drained, None
-        return waiters
-
-    def _take_flushed(self) -> list[asyncio.Future[bool]] | None:
-        waiters, self._flushed = self._flushed, None
-        return waiters

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import traceback
 from contextvars import copy_context
 from time import gmtime
 from typing import TYPE_CHECKING, Any, Final
 
+import ssgi_gateway
 from ssgi_gateway.server.offload import FileOffload
 
 from ..wire.http.date import DateLine
@@ -49,6 +52,11 @@ MAX_EXAMINED: Final = 100
 
 CARRIERS: Final = frozenset(("scgi", "fastcgi", "uwsgi"))
 """Protocols whose variables are the web server's own words."""
+
+
+TEXT: Final = "text/plain; charset=utf-8"
+OWN: Final = os.path.dirname(ssgi_gateway.__file__)
+"""Where the frames come from that tell a developer nothing."""
 
 
 class Gateway(Reactor):
@@ -162,6 +170,20 @@ class Gateway(Reactor):
         if self.latest is not None:
             self.latest.abandon()
         Reactor.abandon(self)  # compiled, there is no super() without arguments
+
+    def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
+        """As ``HttpChannel.failure_page``."""
+        if exc is None or not self.development:
+            return TEXT, "Internal Server Error\n"
+        if accept is not None and "text/html" in accept:
+            from ssgi_gateway.observe.failure_page import (  # a developer's, and no start's
+                failure_page,
+                without_own_frames,
+            )
+
+            return "text/html; charset=utf-8", failure_page("", without_own_frames(exc, (OWN,)))
+        page = "".join(traceback.format_exception(exc))
+        return TEXT, page.encode("utf-8", "backslashreplace").decode()  # a message may hold any character
 
     def on_drain(self, exchange: Any, handler: Any, *args: Any) -> None:
         """``res.extensions["on_drain"]``: the handler runs in a copy of the context in which this is called."""

@@ -1,7 +1,7 @@
 cimport cython
 
 from ..core.body cimport RequestBody
-from ..core.channel cimport Channel
+from ..core.channel cimport HttpChannel, WebSocketChannel
 from ..core.exchange cimport Exchange
 from ..core.response cimport HttpResponse
 from ..core.websocket cimport WebSocket
@@ -13,7 +13,6 @@ from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway
 from .multiplex cimport Multiplexer
-from .protocol cimport Protocol
 from .system cimport clock
 from .websocket cimport WebSocketProtocol
 
@@ -22,9 +21,11 @@ cdef double DRAIN_GRACE, NEVER
 cdef int NEW, IDLE, HEAD, BODY, WHOLE, BATCH, OPEN
 
 
-cdef class HttpProtocol(Protocol):
+cdef class HttpProtocol(HttpChannel):
     cdef public Codec codec
     cdef Py_ssize_t _allowance
+    cdef public Connection connection
+    cdef public Gateway gateway
     cdef bint _behind
     cdef RequestBody _body
     cdef double _idle
@@ -63,7 +64,8 @@ cdef class HttpProtocol(Protocol):
     cdef object _end_broken(self)
     @cython.locals(gateway=Gateway)
     cdef object _end(self)
-    cpdef bint movable(self) except -1
+    @cython.locals(codec=Codec)
+    cpdef str movable(self)
     cdef object _pass_on(self)
     @cython.locals(gateway=Gateway)
     cdef object _update_interest(self)

@@ -29,6 +29,7 @@ from ssgi_gateway.wire.fronts import head_limit
 from ssgi_gateway.wire.websocket.handshake import check_upgrade, negotiate_deflate, upgrade_headers
 
 from ..core.body import RequestBody
+from ..core.channel import HttpChannel
 from ..core.response import HttpResponse
 from ..core.websocket import WebSocket
 from ..observe.observer import CLIENT_GONE
@@ -36,16 +37,17 @@ from ..wire.cgi import parse_head
 from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..wire.response_head import ResponseHead
 from .multiplex import Multiplexer
-from .protocol import Protocol
 from .system import clock
 from .tunnel import TunnelProtocol
 from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from ssgi_gateway.wire.file_slice import FileSlice
     from ssgi_gateway.wire.websocket.handshake import Upgrade
 
-    from ..core.channel import Channel
+    from ..core.channel import WebSocketChannel
     from ..core.exchange import Exchange
     from .connection import Connection
     from .gateway import Gateway
@@ -71,7 +73,7 @@ DRAIN_GRACE: Final = 1.0
 about to send one, and a close would cost it."""
 
 
-class HttpProtocol(Protocol):
+class HttpProtocol(HttpChannel):
     """One SCGI, FastCGI or upgrade connection."""
 
     __slots__ = (
@@ -86,6 +88,8 @@ class HttpProtocol(Protocol):
         "_started",
         "_upgrade",
         "codec",
+        "connection",
+        "gateway",
     )
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
@@ -93,7 +97,11 @@ class HttpProtocol(Protocol):
 
     def init(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
-        self._init_base(connection, gateway)
+        self.scope = gateway.scope
+        self.front_files = gateway.front_files
+        self.connection = connection
+        self.gateway = gateway
+        connection.protocol = self
         self.codec = codec
         self._head: HeadReceived | None = None  # decoded, its application not called yet
         self._body: RequestBody | None = None
@@ -370,6 +378,19 @@ class HttpProtocol(Protocol):
         if problem:
             self._log_peer_error("big head", f"a response's head has {self.codec.head_size} bytes; {problem}")
 
+    def when_writable(self) -> Future[bool]:
+        return self.connection.when_writable()
+
+    def when_flushed(self) -> Future[bool]:
+        return self.connection.when_flushed()
+
+    def application_failed(self, exchange: Exchange) -> None:
+        if self.gateway.observer is not None:
+            self.gateway.observer.application_failed(exchange)
+
+    def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
+        return self.gateway.failure_page(exc, accept)
+
     def offload_file(self, fd: int) -> tuple[str, str] | None:
         found: tuple[str, str] | None = self.gateway.offload.header_for(fd)
         return found
@@ -398,7 +419,7 @@ class HttpProtocol(Protocol):
             described["subprotocols"] = list(self._upgrade.subprotocols)
         return described
 
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
+    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
         upgrade = self._upgrade
         settings = self.gateway.settings.websockets
         deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr]  # set before the call
@@ -419,7 +440,7 @@ class HttpProtocol(Protocol):
     def duplicate(self) -> int:
         return os.dup(self.connection.fd)
 
-    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[Channel, bytes]:
+    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
         self._release(101)
         trailing = self.codec.trailing_data()
         if self.gateway.observer is not None:
@@ -493,17 +514,10 @@ class HttpProtocol(Protocol):
         else:
             self.connection.finish(self._phase != WHOLE or self.codec.may_send_trailing)
 
-    def movable(self) -> bool:
-        return (
-            self._exchange is None
-            and self._head is None
-            and not self.codec.busy
-            and not self.codec.incomplete()
-            and self.connection.fd >= 0
-        )
-
-    def spoken(self) -> str:
-        return str(self.codec.protocol)
+    def movable(self) -> str:
+        codec = self.codec
+        begun = self._exchange is not None or self._head is not None or codec.busy or codec.incomplete()
+        return "" if begun or self.connection.fd < 0 else str(codec.protocol)
 
     def _pass_on(self) -> None:
         """Let another process have this connection, once nobody here works on it any more."""

@@ -1,7 +1,8 @@
 from ..wire.fastcgi.codec cimport FastcgiCodec
+from ..core.channel cimport Protocol
+from ..core.waiters cimport Waiters, settled
 from .connection cimport Connection
 from .gateway cimport Gateway
-from .protocol cimport Protocol
 
 cdef int OPEN, FLUSHING, CLOSED
 cdef double NEVER
@@ -13,7 +14,6 @@ cdef class Stream(Connection):
     cdef Py_ssize_t _input_size
     cdef Multiplexer _multiplexer
     cdef object _queue
-    cdef list _waiters
     cdef bint _wrote
     cdef public int request_id
 
@@ -21,14 +21,14 @@ cdef class Stream(Connection):
     cpdef object _deliver_kept(self)
     cdef bint _write(self, list pieces, bint files) except -1
     cpdef bint send_queued(self) except -1
-    cdef object _when(self, bint met, bint flushed)
-    cdef object _wake(self, bint value)
     cpdef object cut(self)
     cdef object _close_when_sent(self)
     cdef object _break(self, bint visible)
 
 
 cdef class Multiplexer(Protocol):
+    cdef public Connection connection
+    cdef public Gateway gateway
     cdef public bint closing
     cdef public bint lost
     cdef FastcgiCodec _codec

@@ -24,8 +24,9 @@ from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.fastcgi.demultiplexer import NOBODY, Demultiplexer
 from ssgi_gateway.wire.fastcgi.records import OVERLOADED, encode_end_request
 
+from ..core.channel import Protocol
+from ..core.waiters import Waiters, settled
 from .connection import Connection
-from .protocol import Protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,7 +51,10 @@ class Stream(Connection):
         request_id: its id on the connection.
     """
 
-    __slots__ = ("_held", "_input", "_input_size", "_multiplexer", "_queue", "_waiters", "_wrote", "request_id")
+    __slots__ = ("_held", "_input", "_input_size", "_multiplexer", "_queue", "_wrote", "request_id")
+
+    _drained: Waiters
+    _flushed: Waiters
 
     def __init__(self, multiplexer: Multiplexer, request_id: int) -> None:
         self.init(multiplexer.gateway, -1)
@@ -60,8 +64,9 @@ class Stream(Connection):
         self._input: list[bytes] = []
         self._input_size = 0
         self._queue: deque[tuple[list[Any], bool]] = deque()  # writes, and whether there are files in them
-        self._waiters: list[tuple[asyncio.Future[bool], bool]] = []  # and whether they wait for the last byte
         self._wrote = False
+        self._drained = Waiters()
+        self._flushed = Waiters()
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -138,34 +143,23 @@ class Stream(Connection):
         self._multiplexer.send(pieces, files)
         if self.state == CLOSED:
             return False
-        self._wake(True)
+        if not self._queue:
+            self._flushed.wake(True)
+        if self.out_size <= self.reactor.low_water:
+            self._drained.wake(True)
         if not self._queue and self.state == FLUSHING:
             self.close()
         return bool(self._queue)
 
     def when_writable(self) -> asyncio.Future[bool]:
-        return self._when(self.out_size <= self.reactor.high_water, False)
+        if self.state == CLOSED or self.out_size <= self.reactor.high_water:
+            return settled(self.reactor.loop, not self._multiplexer.lost)
+        return self._drained.wait(self.reactor.loop)
 
     def when_flushed(self) -> asyncio.Future[bool]:
-        return self._when(not self._queue, True)
-
-    def _when(self, met: bool, flushed: bool) -> asyncio.Future[bool]:
-        future: asyncio.Future[bool] = self.reactor.loop.create_future()
-        if self.state == CLOSED or met:
-            future.set_result(not self._multiplexer.lost)
-        else:
-            self._waiters.append((future, flushed))
-        return future
-
-    def _wake(self, value: bool) -> None:
-        waiting, self._waiters = self._waiters, []
-        for future, flushed in waiting:
-            met = not self._queue if flushed else self.out_size <= self.reactor.low_water
-            if met or not value:
-                if not future.done():
-                    future.set_result(value)
-            else:
-                self._waiters.append((future, flushed))
+        if self.state == CLOSED or not self._queue:
+            return settled(self.reactor.loop, not self._multiplexer.lost)
+        return self._flushed.wait(self.reactor.loop)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -206,7 +200,8 @@ class Stream(Connection):
         self._input = []
         self.out_size = 0
         self.protocol = None  # type: ignore[assignment]  # a cycle less for the collector
-        self._wake(False)
+        self._drained.wake(False)
+        self._flushed.wake(False)
         self.reactor.unregister(self)
         self._multiplexer.ended(self)
 
@@ -242,10 +237,25 @@ class Multiplexer(Protocol):
         rest: what was received behind its records.
     """
 
-    __slots__ = ("_codec", "_first", "_held", "_queued", "_records", "_rest", "_streams", "_waiting", "closing", "lost")
+    __slots__ = (
+        "_codec",
+        "_first",
+        "_held",
+        "_queued",
+        "_records",
+        "_rest",
+        "_streams",
+        "_waiting",
+        "closing",
+        "connection",
+        "gateway",
+        "lost",
+    )
 
     def __init__(self, connection: Connection, gateway: Gateway, first: Any, codec: FastcgiCodec, rest: bytes) -> None:
-        self._init_base(connection, gateway)
+        self.connection = connection
+        self.gateway = gateway
+        connection.protocol = self
         self.closing = False  # no other request is to come
         self.lost = False
         self._records = Demultiplexer()

@@ -35,7 +35,6 @@ from .acceptor import TURN, Acceptor
 from .adoption import Adoption
 from .duty import Duty  # noqa: F401 - for workers; half a build is found out by importing this module
 from .gateway import Gateway
-from .protocol import Protocol
 from .reactor import SWEEP
 from .websocket import WebSocketProtocol
 
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
     from ssgi_gateway.settings import Deadlines, Settings
 
+    from ..core.channel import Protocol
     from .listeners import Listener
 
 logger = logging.getLogger("ssgi_gateway.server")

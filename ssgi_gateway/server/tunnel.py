@@ -9,11 +9,12 @@ from __future__ import annotations
 import socket as sockets
 from typing import TYPE_CHECKING, Any, Final
 
-from .protocol import Protocol
+from ..core.channel import WebSocketChannel
 
 if TYPE_CHECKING:
     import threading
 
+    from ..core.exchange import Exchange
     from ..core.websocket import WebSocket
     from .connection import Connection
     from .gateway import Gateway
@@ -25,7 +26,7 @@ NO_STATUS: Final = 1005
 BROKEN: Final = 1006
 
 
-class TunnelProtocol(Protocol):
+class TunnelProtocol(WebSocketChannel):
     """One connection that was given away.
 
     Args:
@@ -37,7 +38,7 @@ class TunnelProtocol(Protocol):
         lock: held while the library writes.
     """
 
-    __slots__ = ("_described", "_lock", "_over", "_socket", "_theirs")
+    __slots__ = ("_described", "_lock", "_over", "_socket", "_theirs", "connection", "gateway")
 
     def __init__(
         self,
@@ -48,7 +49,10 @@ class TunnelProtocol(Protocol):
         theirs: sockets.socket,
         lock: threading.Lock,
     ) -> None:
-        self._init_base(connection, gateway)
+        self.scope = gateway.scope
+        self.connection = connection
+        self.gateway = gateway
+        connection.protocol = self
         self._socket = socket
         self._described = described
         self._theirs = theirs
@@ -75,6 +79,10 @@ class TunnelProtocol(Protocol):
     def shut_down(self) -> None:
         if not self._over:
             self._socket.close(GOING_AWAY, "")
+
+    def application_failed(self, exchange: Exchange) -> None:
+        if self.gateway.observer is not None:
+            self.gateway.observer.application_failed(exchange)
 
     def send_close(self, code: int, reason: str) -> None:
         """Say goodbye for the library, and let it see the end of its input, after which it ends."""

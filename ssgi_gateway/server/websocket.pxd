@@ -1,13 +1,12 @@
 cimport cython
 
-from ..core.channel cimport SharedMessage
+from ..core.channel cimport SharedMessage, WebSocketChannel
 from ..core.websocket cimport WebSocket
 from ..wire.events cimport CloseReceived, Event, MessageReceived
 from ..wire.websocket.codec cimport WebSocketCodec
 from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway
-from .protocol cimport Protocol
 from .system cimport clock
 
 cdef double SHARE
@@ -15,8 +14,10 @@ cdef Py_ssize_t PORTION
 cdef int RUNNING, CLOSING, OVER, NO_STATUS, BROKEN, GOING_AWAY
 
 
-cdef class WebSocketProtocol(Protocol):
+cdef class WebSocketProtocol(WebSocketChannel):
     cdef public WebSocketCodec codec
+    cdef public Connection connection
+    cdef public Gateway gateway
     cdef public WebSocket socket
     cdef dict _described
     cdef bint _full

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import WebSocketError
 
+from ..core.channel import WebSocketChannel
 from ..core.websocket import SHARE
 from ..wire.events import CloseReceived, MessageReceived
 from ..wire.websocket.codec import WebSocketCodec
-from .protocol import Protocol
 from .system import clock, unsent
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ssgi_gateway.wire.websocket.deflate import DeflateParams
 
     from ..core.channel import SharedMessage
+    from ..core.exchange import Exchange
     from ..core.websocket import WebSocket
     from ..wire.events import Event
     from .connection import Connection
@@ -46,7 +47,7 @@ PORTION: Final = 64
 seconds of them. Then all others have their turn."""
 
 
-class WebSocketProtocol(Protocol):
+class WebSocketProtocol(WebSocketChannel):
     """One accepted WebSocket."""
 
     __slots__ = (
@@ -59,6 +60,8 @@ class WebSocketProtocol(Protocol):
         "_state",
         "_unsent",
         "codec",
+        "connection",
+        "gateway",
         "socket",
     )
 
@@ -70,7 +73,10 @@ class WebSocketProtocol(Protocol):
         deflate: DeflateParams | None,
         described: dict[str, Any],
     ) -> None:
-        self._init_base(connection, gateway)
+        self.scope = gateway.scope
+        self.connection = connection
+        self.gateway = gateway
+        connection.protocol = self
         self.codec = WebSocketCodec(gateway.settings.websockets, deflate)
         self.socket = socket
         self._described = described
@@ -288,6 +294,13 @@ class WebSocketProtocol(Protocol):
         self.socket.ended(code, reason)
 
     # -- what the application says -------------------------------------------------------------------------------
+
+    def when_writable(self) -> asyncio.Future[bool]:
+        return self.connection.when_writable()
+
+    def application_failed(self, exchange: Exchange) -> None:
+        if self.gateway.observer is not None:
+            self.gateway.observer.application_failed(exchange)
 
     def send_message(self, message: Any) -> bool:
         if self.gateway.observer is not None:

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from ssgi_gateway.core.waiters import Waiters, settled
 from ssgi_gateway.wire.file_slice import FileSlice
 
 from ..server.connection import CLOSED, NEVER, OPEN
@@ -49,7 +50,7 @@ class MemoryConnection:
         self._reading = False
         self._resting = False
         self._scheduled = False
-        self._drained: list[asyncio.Future[bool]] = []
+        self._drained = Waiters()
 
     def opened(self, spoken: str) -> None:
         """Nobody looks."""
@@ -108,10 +109,7 @@ class MemoryConnection:
 
     def _on_read(self, left: int) -> None:
         if left <= self.reactor.low_water:
-            drained, self._drained = self._drained, []
-            for future in drained:
-                if not future.done():
-                    future.set_result(True)
+            self._drained.wake(True)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -140,14 +138,12 @@ class MemoryConnection:
             self._schedule()
 
     def when_writable(self) -> asyncio.Future[bool]:
-        future: asyncio.Future[bool] = self.reactor.loop.create_future()
+        loop = self.reactor.loop
         if self.state == CLOSED or self.peer.state == CLOSED:
-            future.set_result(False)
-        elif self.out_size <= self.reactor.high_water:
-            future.set_result(True)
-        else:
-            self._drained.append(future)
-        return future
+            return settled(loop, False)
+        if self.out_size <= self.reactor.high_water:
+            return settled(loop, True)
+        return self._drained.wait(loop)
 
     def when_flushed(self) -> asyncio.Future[bool]:
         return self.when_writable()
@@ -179,10 +175,7 @@ class MemoryConnection:
         self._reading = False
         self._inbox.clear()
         self._waiting = 0
-        for future in self._drained:
-            if not future.done():
-                future.set_result(False)
-        self._drained = []
+        self._drained.wake(False)
         self.reactor.unregister(self)
         peer = self.peer
         if peer.state != CLOSED:

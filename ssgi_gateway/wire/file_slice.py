@@ -1,31 +1,18 @@
 """A part of an open file that stands for its bytes until the server hands it to sendfile(2).
 
-Codecs frame it by its length, as they frame bytes; nothing here reads it.
+Codecs frame it by its length, as they frame bytes; nothing here reads the file, opens or closes it.
 """
 
 from __future__ import annotations
 
-import os
+import typing
 from collections.abc import Iterator
 
 
-class OpenFile:
-    """A descriptor that is closed when the last slice of it is gone.
+class File(typing.Protocol):
+    """What keeps a descriptor open."""
 
-    Args:
-        fd: open for reading.
-        owned: whether it is ours to close.
-    """
-
-    __slots__ = ("_close", "fd")
-
-    def __init__(self, fd: int, owned: bool) -> None:
-        self.fd = fd
-        self._close = os.close if owned else None
-
-    def __del__(self) -> None:
-        if self._close is not None:
-            self._close(self.fd)
+    fd: int
 
 
 class FileSlice:
@@ -33,7 +20,7 @@ class FileSlice:
 
     __slots__ = ("file", "offset", "size")
 
-    def __init__(self, file: OpenFile, offset: int, size: int) -> None:
+    def __init__(self, file: File, offset: int, size: int) -> None:
         self.file = file
         self.offset = offset
         self.size = size

@@ -2,6 +2,7 @@ from ...core.awaitables cimport Ready
 from ...core.body cimport RequestBody
 from ...core.exchange cimport Exchange
 from ...core.response cimport HttpResponse
+from ...core.waiters cimport Waiters
 
 cdef int NOTHING, STARTED, STREAMING, ENDED
 cdef Ready TRUE
@@ -19,7 +20,7 @@ cdef class HttpCall:
     cdef bint _request_done
     cdef public HttpResponse _res
     cdef public int _stage
-    cdef list _waiters
+    cdef Waiters _waiters
 
     cpdef object init(self, HttpResponse res, double grace, bint files)
     cpdef object _aborted(self)

@@ -13,13 +13,12 @@ What is said in the wrong order, or wrongly, has the outcomes that ``ssgi_gatewa
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.awaitables import TRUE
-from ...core.waiters import resolve
-from .files import send_file, send_path
+from ...core.waiters import Waiters
+from ..files import open_path, send_file, send_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +96,7 @@ class HttpCall:
         self._headers: Any = None  # as given with the start
         self._body: RequestBody | None = res.body
         self._request_done = False  # the whole request was handed out
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiters: Waiters | None = None
         res.when_aborted(self._aborted, (), None)
 
     # -- what the application hears ------------------------------------------------------------------------------
@@ -126,16 +125,9 @@ class HttpCall:
     async def _disconnect(self) -> dict[str, Any]:
         """Wait until the client has left, or the whole response has left for the client."""
         while self._stage != ENDED and not self._res.aborted:
-            waiter = asyncio.get_running_loop().create_future()
             if self._waiters is None:
-                self._waiters = []
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                # Frameworks poll: they ask and cancel, again and again.
-                if self._waiters is not None and waiter in self._waiters:
-                    self._waiters.remove(waiter)
+                self._waiters = Waiters()
+            await self._waiters.pause(self._res.channel.scope.loop)
         if not self._res.aborted:
             await self._res.channel.when_flushed()
         return {"type": "http.disconnect"}
@@ -207,7 +199,8 @@ class HttpCall:
             logger.warning("ASGI: %r was sent after the response had ended; it was ignored", kind)
         elif kind == "http.response.pathsend" and self._stage == STARTED and self._files:
             self._stage = STREAMING
-            await send_path(self._res, message["path"], has_length(self._headers))
+            file, content = await open_path(self._res, message["path"])
+            await send_open(self._res, file, content, has_length(self._headers))
             self._ended()
         elif kind == "http.response.zerocopysend" and self._stage != NOTHING and self._files:
             self._stage = STREAMING
@@ -224,7 +217,7 @@ class HttpCall:
         if self._body is not None and not self._body.ended:
             self._body.abort()
         if self._waiters is not None:
-            self._wake()
+            self._waiters.wake(None)
 
     # -- the client ----------------------------------------------------------------------------------------------
 
@@ -235,13 +228,9 @@ class HttpCall:
         of an answer that nobody reads is cancelled in a while: what it waits for may never come.
         """
         if self._waiters is not None:
-            self._wake()
+            self._waiters.wake(None)
         if self._stage >= STARTED:
             self._res.cancel_later(self._grace)
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        resolve(waiters, None)
 
 
 DUE: Final = {

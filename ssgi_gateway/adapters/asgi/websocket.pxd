@@ -1,5 +1,6 @@
 from ...core.awaitables cimport Ready
 from ...core.exchange cimport Exchange
+from ...core.waiters cimport Waiters
 from ...core.websocket cimport WebSocket
 
 cdef int PENDING, OPEN, DENYING, OVER
@@ -17,7 +18,7 @@ cdef class WebSocketCall:
     cdef bint _listening
     cdef list _pieces
     cdef int _stage
-    cdef list _waiters
+    cdef Waiters _waiters
 
     cdef object _check_denial(self)
     cdef object _deny(self, object message)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.ssgi import WebSocketStatus
 
 from ...core.awaitables import TRUE
-from ...core.waiters import resolve
+from ...core.waiters import Waiters
 from ...wire.response_head import ResponseHead
 from .http import COMPLETED, check_bytes
 
@@ -67,7 +67,7 @@ class WebSocketCall:
         self._stage = PENDING
         self._connected = False  # websocket.connect was handed out
         self._closed: tuple[int, str] | None = None  # code and reason, once it is over
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self._waiters = Waiters()
         self._denial: tuple[int, Any] = (403, ())  # status and headers of a websocket.http.response
         self._pieces: list[Any] = []  # and its body
         self._deadline: asyncio.TimerHandle | None = None
@@ -105,22 +105,10 @@ class WebSocketCall:
             if self._closed is not None:
                 self._listening = False
                 return {"type": "websocket.disconnect", "code": self._closed[0], "reason": self._closed[1]}
-            await self._wait()
+            await self._waiters.pause(self._ws.channel.scope.loop)
         if message.__class__ is str:
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}
-
-    async def _wait(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        if self._waiters is None:
-            self._waiters = [waiter]
-        else:
-            self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if self._waiters is not None and waiter in self._waiters:
-                self._waiters.remove(waiter)
 
     # -- what the application says -------------------------------------------------------------------------------
 
@@ -193,7 +181,7 @@ class WebSocketCall:
             self._closed = (code, reason)
             # A consumer that waits for the client and for others (Django Channels) is to hear of the end by receive,
             # where it says goodbye, and not by an error in the middle of a broadcast.
-            self._listening = self._waiters is not None and len(self._waiters) > 0 and self._stage == OPEN
+            self._listening = self._waiters.waiting() and self._stage == OPEN
             self._wake()
             if not self._left and self._grace:  # informed first, cancelled if it does not react
                 self._deadline = self._ws.channel.scope.loop.call_later(self._grace, self._cancel)
@@ -202,8 +190,7 @@ class WebSocketCall:
         self._ws.cancel()  # as in ``http``
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        resolve(waiters, None)
+        self._waiters.wake(None)
 
 
 DUE: Final = {

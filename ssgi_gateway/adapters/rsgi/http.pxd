@@ -1,4 +1,5 @@
 from ...core.response cimport HttpResponse
+from ...core.waiters cimport Waiters, settled
 from .call cimport RsgiCall
 
 
@@ -7,12 +8,11 @@ cdef class RsgiHttpProtocol(RsgiCall):
     cdef HttpResponse _res
     cdef public bint _responded
     cdef HttpTransport _transport
-    cdef list _watchers
+    cdef Waiters _watchers
 
     cpdef object init(self, HttpResponse res, double grace)
     cdef object _consume(self)
     cdef object _begin(self, object status, object headers)
-    cdef object _tell_watchers(self)
 
 
 cdef class HttpTransport:

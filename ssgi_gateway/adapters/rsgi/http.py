@@ -10,12 +10,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.adapters.open_file import OpenFile
 from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
 
 from ...core.awaitables import TRUE
-from ...core.waiters import resolve
+from ...core.waiters import Waiters, settled
 from ...wire.response_head import ResponseHead
+from ..files import open_path, send_open
 from .call import RsgiCall
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RsgiHttpProtocol(RsgiCall):
         self._consumed = False
         self._responded = False
         self._transport: HttpTransport | None = None
-        self._watchers: list[asyncio.Future[None]] | None = None
+        self._watchers: Waiters | None = None
 
     # -- the request ---------------------------------------------------------------------------------------------
 
@@ -91,12 +91,12 @@ class RsgiHttpProtocol(RsgiCall):
 
     def client_disconnect(self) -> asyncio.Future[None]:
         """A future that is done when the client has left, or the application has: no watcher outlives the request."""
-        future: asyncio.Future[None] = self._res.channel.scope.loop.create_future()
+        loop = self._res.channel.scope.loop
         if self._res.aborted:
-            future.set_result(None)
-        else:
-            self._watchers = [*(self._watchers or ()), future]
-        return future
+            return settled(loop, None)
+        if self._watchers is None:
+            self._watchers = Waiters()
+        return self._watchers.wait(loop)
 
     # -- the response --------------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class RsgiHttpProtocol(RsgiCall):
         """The application will do nothing more."""
         RsgiCall.over(self)
         if self._watchers is not None:
-            self._tell_watchers()
+            self._watchers.wake(None)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -199,9 +199,8 @@ class RsgiHttpProtocol(RsgiCall):
         self, status: int, headers: list[tuple[str, str]], length: int, file: str, start: int, end: int | None
     ) -> None:
         res = self._res
-        loop = asyncio.get_running_loop()
         try:
-            opened, size, content = await loop.run_in_executor(None, _open, res, file, start, end)
+            opened, content = await open_path(res, file, start, end)
         except OSError as error:
             # The client gets no more than that: the path is the application's secret.
             logger.warning("RSGI: %s; answered 404", error)
@@ -211,32 +210,17 @@ class RsgiHttpProtocol(RsgiCall):
             return
         res.send_status(status)
         res.send_headers(headers)
-        if length < 0:
-            res.send_headers([("Content-Length", str(size))])
-        if content is not None:
-            res.send(content)
-        else:
-            await opened.send(res)
+        await send_open(res, opened, content, length >= 0)
 
     def _aborted(self) -> None:
         """The client has left."""
         if self._watchers is not None:
-            self._tell_watchers()
+            self._watchers.wake(None)
         if not self._over and self._grace and self._responded:
             self._timer = self._res.channel.scope.loop.call_later(self._grace, self._cancel)
 
     def _cancel(self) -> None:
         self._res.cancel()
-
-    def _tell_watchers(self) -> None:
-        watchers, self._watchers = self._watchers, None
-        resolve(watchers, None)
-
-
-def _open(res: HttpResponse, path: str, start: int, end: int | None) -> tuple[OpenFile, int, bytes | None]:
-    """Open a file, and read it if it is small; in a thread."""
-    file = OpenFile.from_path(path, start, end)
-    return file, file.left, file.read_small(res)
 
 
 class HttpTransport:

@@ -13,9 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.core.body import RequestBody
-from ssgi_gateway.core.channel import Channel
+from ssgi_gateway.core.channel import Channel, HttpChannel, WebSocketChannel
 from ssgi_gateway.core.tasks import TaskScope
-from ssgi_gateway.core.waiters import resolve
+from ssgi_gateway.core.waiters import Waiters, settled
 from ssgi_gateway.wire.file_slice import FileSlice
 from ssgi_gateway.wire.response_head import ResponseHead
 from ssgi_gateway.wire.websocket.close_codes import encode_close_payload
@@ -48,20 +48,17 @@ class BridgeChannel(Channel):
         state: what ``res.extensions["state"]`` is.
     """
 
-    __slots__ = ("_drained", "_flushed", "_gone", "_out", "_resume", "_size", "_state", "_wake", "over")
-
     def __init__(self, state: dict[str, Any]) -> None:
         self.scope = TaskScope(asyncio.get_running_loop())
-        self.front_files = True
         self.over = False  # nothing more will be written
         self._gone = False  # nothing more arrives
         self._out: deque[tuple[Any, int]] = deque()
         self._size = 0
         self._state = state
-        self._wake: asyncio.Future[None] | None = None  # pump waits for something to send
-        self._resume: asyncio.Future[None] | None = None  # listen waits for the application to take more
-        self._drained: list[asyncio.Future[bool]] = []
-        self._flushed: list[asyncio.Future[bool]] = []
+        self._written = Waiters()  # pump waits for something to send
+        self._consumed = Waiters()  # listen waits for the application to take more
+        self._drained = Waiters()
+        self._flushed = Waiters()
 
     # -- for the application's object ----------------------------------------------------------------------------
 
@@ -95,13 +92,12 @@ class BridgeChannel(Channel):
                 self._out.popleft()
                 self._size -= size
                 if self._size <= LOW_WATER:
-                    _resolve(self._drained, True)
+                    self._drained.wake(True)
             if not self._gone:
-                _resolve(self._flushed, True)
+                self._flushed.wake(True)
             if self.over or self._gone:
                 return
-            self._wake = self.scope.loop.create_future()
-            await self._wake
+            await self._written.wait(self.scope.loop)
 
     async def listen(self, receive: Any) -> None:
         """Hear what the client says, until it has left."""
@@ -113,10 +109,10 @@ class BridgeChannel(Channel):
             self._gone = True
             self._out.clear()
             self._size = 0
-            _resolve(self._drained, False)
-            _resolve(self._flushed, False)
-            _release(self._wake)
-            _release(self._resume)
+            self._drained.wake(False)
+            self._flushed.wake(False)
+            self._written.wake(None)
+            self._consumed.wake(None)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -127,30 +123,21 @@ class BridgeChannel(Channel):
         if not self._gone:
             self._out.append((item, size))
             self._size += size
-            _release(self._wake)
+            self._written.wake(None)
         return self._size <= HIGH_WATER
 
-    def _when(self, waiters: list[asyncio.Future[bool]], met: bool) -> asyncio.Future[bool]:
-        future: asyncio.Future[bool] = self.scope.loop.create_future()
+    def _when(self, waiters: Waiters, met: bool) -> asyncio.Future[bool]:
         if self._gone or met:
-            future.set_result(not self._gone)
-        else:
-            waiters.append(future)
-        return future
-
-    async def _pause(self) -> None:
-        """Let ``listen`` wait until the application can take more."""
-        self._resume = self.scope.loop.create_future()
-        await self._resume
+            return settled(self.scope.loop, not self._gone)
+        return waiters.wait(self.scope.loop)
 
 
-class AsgiHttpChannel(BridgeChannel):
+class AsgiHttpChannel(BridgeChannel, HttpChannel):
     """Carries one response. ``exchange`` is set before anything is written."""
-
-    __slots__ = ("body", "exchange")
 
     def __init__(self, state: dict[str, Any]) -> None:
         super().__init__(state)
+        self.front_files = True
         self.body = RequestBody()
         self.exchange: Exchange
 
@@ -168,19 +155,19 @@ class AsgiHttpChannel(BridgeChannel):
         return self._put((file, end), len(file))
 
     def body_consumed(self, body: RequestBody) -> None:
-        _release(self._resume)
+        self._consumed.wake(None)
 
     def abort_response(self) -> None:
         self._out.append((BrokenResponseError("the application could not finish its response"), 0))
         self.over = True
-        _release(self._wake)
+        self._written.wake(None)
         self.exchange.abort()
 
     async def listen(self, receive: Any) -> None:
         """Feed the body until the client has left."""
         while not self._gone:
             if not self.body.ended and self.body.size > HIGH_WATER:
-                await self._pause()
+                await self._consumed.wait(self.scope.loop)
                 continue
             event = await receive()
             if event["type"] == "http.disconnect":
@@ -214,8 +201,8 @@ class AsgiHttpChannel(BridgeChannel):
             await send({"type": "http.response.body", "body": data, "more_body": bool(left) or not end})
 
 
-class AsgiWebSocketChannel(BridgeChannel):
-    """Carries one WebSocket, from the request on. ``socket`` is set before anything is written.
+class AsgiWebSocketChannel(BridgeChannel, HttpChannel, WebSocketChannel):
+    """Carries one WebSocket, from the request on: both halves in one. ``socket`` is set before anything is written.
 
     Args:
         state: what ``res.extensions["state"]`` is.
@@ -223,10 +210,9 @@ class AsgiWebSocketChannel(BridgeChannel):
         denial: whether the server can send a response in place of the upgrade (``websocket.http.response``).
     """
 
-    __slots__ = ("_deadline", "_denial", "_subprotocols", "socket")
-
     def __init__(self, state: dict[str, Any], subprotocols: list[str], denial: bool) -> None:
         super().__init__(state)
+        self.front_files = True
         self._subprotocols = subprotocols
         self._denial = denial
         self._deadline: asyncio.TimerHandle | None = None
@@ -241,7 +227,7 @@ class AsgiWebSocketChannel(BridgeChannel):
         self._put({"type": "websocket.http.response.start", "status": head.status, "headers": head.pairs()}, 0)
         return self._put({"type": "websocket.http.response.body", "body": bytes(data or b"")}, 0)
 
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
+    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
         head = ResponseHead()
         if headers is not None:
             head.add(headers)
@@ -258,10 +244,10 @@ class AsgiWebSocketChannel(BridgeChannel):
         encode_close_payload(code, reason)  # for what it refuses
         self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
         self._deadline = self.scope.loop.call_later(CLOSE_TIMEOUT, self.ended, BROKEN, "")
-        _release(self._resume)
+        self._consumed.wake(None)
 
     def receive_more(self) -> None:
-        _release(self._resume)
+        self._consumed.wake(None)
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "subprotocols": list(self._subprotocols)}
@@ -270,7 +256,7 @@ class AsgiWebSocketChannel(BridgeChannel):
         """Deliver messages until the connection is over."""
         while not self._gone:
             if self._deadline is None and self.socket.busy():
-                await self._pause()
+                await self._consumed.wait(self.scope.loop)
                 continue
             event = await receive()
             if event["type"] == "websocket.disconnect":
@@ -288,13 +274,3 @@ class AsgiWebSocketChannel(BridgeChannel):
             self._deadline.cancel()
         super().lost()
         self.socket.ended(code, reason)
-
-
-def _resolve(waiters: list[asyncio.Future[bool]], value: bool) -> None:
-    resolve(waiters, value)
-    waiters.clear()
-
-
-def _release(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from ssgi_gateway.adapters.open_file import OpenFile
+    from ssgi_gateway.core.files import OpenFile
 
     from ...core.body import RequestBody
     from ...core.response import HttpResponse
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WsgiCall", "add_length", "to_bytes", "whole_input"]
 
-SMALL: Final = 65536
+MAX_INLINE: Final = 65536
 """Bytes of a file up to which the application's thread reads it: that is quicker than to hand it over."""
 
 NO_HEAD: Final = "the application {} before it called start_response"
@@ -154,13 +154,13 @@ class WsgiCall:
         if head is None:
             file.close()
             raise RuntimeError(NO_HEAD.format("gave a file"))
-        if 0 <= head.content_length < file.left:
-            file.left = head.content_length
-        if file.left <= SMALL and (content := file.read_small(self._res)) is not None:
+        if 0 <= head.content_length < file.size:
+            file.size = head.content_length
+        if file.size <= MAX_INLINE and (content := file.read_small(self._res.channel)) is not None:
             self.put_all([content])
             return
         if head.content_length < 0:
-            head.set_content_length(file.left)
+            head.set_content_length(file.size)
         self._committed = self._ended = True
         self._emit_file(file)
 

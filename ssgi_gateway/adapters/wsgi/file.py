@@ -7,11 +7,9 @@ called at once, on the thread that opened it. Anything else that has ``read`` is
 from __future__ import annotations
 
 import io
-import os
-import stat
 from typing import Any, Final
 
-from ssgi_gateway.adapters.open_file import OpenFile
+from ssgi_gateway.core.files import OpenFile
 
 __all__ = ["FileWrapper", "regular_file"]
 
@@ -58,9 +56,9 @@ def regular_file(wrapper: FileWrapper) -> OpenFile | None:
         offset = wrapper.filelike.tell()
         if isinstance(file, io.BufferedRandom):
             file.flush()
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        return OpenFile(os.dup(file.fileno()), offset, max(status.st_size - offset, 0))
+        opened = OpenFile.from_object(file)
     except (AttributeError, OSError, ValueError):
         return None
+    opened.offset = offset
+    opened.size = max(opened.size - offset, 0)
+    return opened

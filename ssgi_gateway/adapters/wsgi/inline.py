@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
 
 from ...core.awaitables import TRUE
+from ..files import send_open
 from .call import WsgiCall, to_bytes
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Iterator
 
-    from ssgi_gateway.adapters.open_file import OpenFile
+    from ssgi_gateway.core.files import OpenFile
 
     from ...core.response import HttpResponse
 
@@ -126,7 +127,7 @@ class InlineCall(WsgiCall):
 
     def _emit_file(self, file: OpenFile) -> None:
         self._res.set_head(self._head)
-        self._rest = self._res.run_async(file.send(self._res))
+        self._rest = self._res.run_async(send_open(self._res, file))
 
     def _close(self, _: object = None) -> None:
         """PEP 3333: "if the iterable has a close() method, the server must call that method"."""

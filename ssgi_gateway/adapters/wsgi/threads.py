@@ -24,13 +24,14 @@ from ssgi_gateway.adapters.wsgi.input import StreamingInput
 from ssgi_gateway.core import forks
 
 from ...core.awaitables import TRUE
+from ..files import send_open
 from .call import WsgiCall, add_length, to_bytes, whole_input
 from .environ import build_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ssgi_gateway.adapters.open_file import OpenFile
+    from ssgi_gateway.core.files import OpenFile
 
     from ...core.response import HttpResponse
     from .pool import WorkerPool
@@ -250,7 +251,7 @@ class ThreadedCall(WsgiCall):
     def _send_file(self, file: OpenFile) -> None:
         res = self._res
         res.set_head(self._head)
-        res.run_async(file.send(res))
+        res.run_async(send_open(res, file))
         self._res.release(self)
 
     def _writable(self, _: object) -> None:

@@ -1,6 +1,6 @@
 """An exchange without a server: the test is the application and the peer, a recording channel stands between them.
 
-``Channel`` is the core's only way out, so what it was told is all that an application can make happen. ``said`` is
+A channel is the core's only way out, so what it was told is all that an application can make happen. ``said`` is
 that in order: heads as CGI blocks and body pieces as bytes, everything else as one of the words below or a tuple.
 """
 
@@ -11,9 +11,10 @@ import io
 from typing import Any
 
 from ssgi_gateway.core.body import RequestBody
-from ssgi_gateway.core.channel import Channel
+from ssgi_gateway.core.channel import HttpChannel, WebSocketChannel
 from ssgi_gateway.core.response import HttpResponse
 from ssgi_gateway.core.tasks import TaskScope
+from ssgi_gateway.core.waiters import Waiters, settled
 from ssgi_gateway.core.websocket import WebSocket
 from ssgi_gateway.wire.cgi import RequestHead, parse_head
 from ssgi_gateway.wire.response_head import ResponseHead
@@ -45,7 +46,7 @@ def head(status: str, *lines: str) -> bytes:
     return "".join(f"{line}\r\n" for line in (*lines, f"Status: {status}", "")).encode("latin-1")
 
 
-class Recorder(Channel):
+class Recorder(HttpChannel):
     """The server's side. ``room`` says whether the peer can take more; ``empty`` that all that was written has left."""
 
     def __init__(self) -> None:
@@ -62,8 +63,8 @@ class Recorder(Channel):
         self.taken = 0
         self.described = 0
         self.description: dict[str, Any] = {"protocol": "scgi", "state": {}}
-        self._writable: list[asyncio.Future[bool]] = []
-        self._flushed: list[asyncio.Future[bool]] = []
+        self._writable = Waiters()
+        self._flushed = Waiters()
 
     # what the test does as the peer
 
@@ -83,11 +84,8 @@ class Recorder(Channel):
         self._resolve(True)
 
     def _resolve(self, value: bool) -> None:
-        waiters = self._writable + self._flushed
-        self._writable, self._flushed = [], []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(value)
+        self._writable.wake(value)
+        self._flushed.wake(value)
 
     # what the exchange does
 
@@ -110,13 +108,9 @@ class Recorder(Channel):
     def when_flushed(self) -> asyncio.Future[bool]:
         return self._future(self.empty, self._flushed)
 
-    def _future(self, done: bool, waiters: list[asyncio.Future[bool]]) -> asyncio.Future[bool]:
-        future = asyncio.get_running_loop().create_future()
-        if done or self.gone:
-            future.set_result(not self.gone)
-        else:
-            waiters.append(future)
-        return future
+    def _future(self, done: bool, waiters: Waiters) -> asyncio.Future[bool]:
+        loop = self.scope.loop
+        return settled(loop, not self.gone) if done or self.gone else waiters.wait(loop)
 
     def body_consumed(self, body: Any) -> None:
         self.taken += 1
@@ -133,27 +127,39 @@ class Recorder(Channel):
         self.described += 1
         return self.description
 
-    # WebSockets
-
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> Channel:
+    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
         self.said.append(("101", subprotocol, dict(headers or ())))
         if self.breaks:
             socket.ended(1006, "")
-        return self
+        return WebSocketRecorder(self)
+
+
+class WebSocketRecorder(WebSocketChannel):
+    """What follows an upgrade; the test still talks to ``upgraded``."""
+
+    def __init__(self, upgraded: Recorder) -> None:
+        self.scope = upgraded.scope
+        self.upgraded = upgraded
+
+    def when_writable(self) -> asyncio.Future[bool]:
+        return self.upgraded.when_writable()
+
+    def describe(self) -> dict[str, Any]:
+        return self.upgraded.describe()
 
     def send_message(self, message: Any) -> bool:
-        if self.breaks:
-            self.exchange.ended(1006, "")
+        if self.upgraded.breaks:
+            self.upgraded.exchange.ended(1006, "")
             return True
-        self.said.append(message if isinstance(message, str) else bytes(message))
-        return self.room
+        self.upgraded.said.append(message if isinstance(message, str) else bytes(message))
+        return self.upgraded.room
 
     def send_close(self, code: Any, reason: str) -> None:
         encode_close_payload(code, reason)  # raises as the codec does
-        self.said.append(("close", code, reason))
+        self.upgraded.said.append(("close", code, reason))
 
     def receive_more(self) -> None:
-        self.said.append(MORE)
+        self.upgraded.said.append(MORE)
 
 
 def request(method: str = "GET", target: str = "/", /, **variables: str) -> RequestHead:

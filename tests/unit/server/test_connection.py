@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ssgi_gateway.core.channel import Protocol
+from ssgi_gateway.core.files import OpenFile
 from ssgi_gateway.server.connection import CLOSED, FLUSHING, LINGERING, MAX_JOINED, Connection
-from ssgi_gateway.server.protocol import Protocol
 from ssgi_gateway.server.system import MAX_BUFFERS, RECEIVE_SIZE
-from ssgi_gateway.wire.file_slice import FileSlice, OpenFile
+from ssgi_gateway.wire.file_slice import FileSlice
 from tests.loops import advance, settle, until
 from tests.unit.server.peer import Bench, Peer, bench
 
@@ -25,7 +26,8 @@ class Notes(Protocol):
     """A protocol that notes what it is told."""
 
     def __init__(self, connection, gateway):
-        self._init_base(connection, gateway)
+        self.connection, self.gateway = connection, gateway
+        connection.protocol = self
         self.heard = []
         self.act = None
 
@@ -684,7 +686,7 @@ async def test_a_closed_connection_is_freed_without_the_collector():
 
 def file_of(path: Path, content: bytes) -> OpenFile:
     path.write_bytes(content)
-    return OpenFile(os.open(path, os.O_RDONLY), owned=True)
+    return OpenFile.from_path(path)
 
 
 @KINDS

@@ -7,9 +7,9 @@ import math
 import os
 import socket
 
+from ssgi_gateway.core.channel import Protocol
 from ssgi_gateway.observe.logs import BURST
 from ssgi_gateway.server.connection import Connection
-from ssgi_gateway.server.protocol import Protocol
 from ssgi_gateway.server.reactor import SWEEP, Reactor
 from ssgi_gateway.settings import FlowControl
 from tests.loops import advance, settle, until

@@ -11,40 +11,53 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from ssgi_gateway.core.files import OpenFile
 
 if TYPE_CHECKING:
-    from ...core.channel import Channel
-    from ...core.response import HttpResponse
+    from ..core.channel import HttpChannel
+    from ..core.response import HttpResponse
 
 PIECE: Final = 262144
 """Bytes read at once: FlowControl's high-water mark, so about two pieces of a file are in memory."""
 
 
-async def send_path(res: HttpResponse, path: str | os.PathLike[str], has_length: bool) -> None:
-    """End the response with the whole file.
+async def open_path(
+    res: HttpResponse, path: str | os.PathLike[str], start: int = 0, end: int | None = None
+) -> tuple[OpenFile, bytes | None]:
+    """Open a regular file for its bytes from ``start`` up to ``end``, off the loop.
+
+    Returns:
+        The file, and its bytes if it is small and not the web server's to send: both are for ``send_open``.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    return await asyncio.get_running_loop().run_in_executor(None, _open, path, start, end, res.channel)
+
+
+async def send_open(res: HttpResponse, file: OpenFile, content: bytes | None = None, has_length: bool = True) -> None:
+    """Make an opened file the whole body, as fast as the client takes it. It is closed.
 
     Args:
         res: a response whose status and headers were set.
-        path: of a regular file.
+        file: what ``open_path`` gave, or a file of another origin.
+        content: its bytes, if they were read.
         has_length: whether these headers declare its size; otherwise that is done here.
 
     Raises:
-        OSError: the file cannot be opened or read; ``ConnectionAbortedError`` if it is the client who left.
+        OSError: the file cannot be read; ``ConnectionAbortedError`` if it is the client who left.
     """
-    loop = asyncio.get_running_loop()
-    fd, size, content = await loop.run_in_executor(None, _open, path, res.channel)
     try:
         if not has_length:
-            res.send_headers([("content-length", str(size))])
-        if fd < 0:
+            res.send_headers([("content-length", str(file.size if content is None else len(content)))])
+        if content is not None:
             res.send(content)
         else:
-            await send_file(res, fd, 0, size, False)
+            await send_file(res, file.fd, file.offset, file.size, False)
     finally:
-        if fd >= 0:
-            os.close(fd)
+        file.close()
 
 
 async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int | None, more: bool) -> None:
@@ -86,18 +99,9 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
         res.send()
 
 
-def _open(path: Any, channel: Channel) -> tuple[int, int, bytes]:
-    """Descriptor and size of a file that is large or the web server's to send; else -1, its size and its content."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for its writer
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{os.fspath(path)!r} is no regular file")
-        if status.st_size > PIECE or channel.offload_file(fd) is not None:
-            return fd, status.st_size, b""
-        content = os.read(fd, PIECE)
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return -1, len(content), content
+def _open(
+    path: str | os.PathLike[str], start: int, end: int | None, channel: HttpChannel
+) -> tuple[OpenFile, bytes | None]:
+    """``open_path``, in a thread."""
+    file = OpenFile.from_path(path, start, end)
+    return file, file.read_small(channel)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from ssgi_gateway.adapters.asgi.adapter import adapt
-from ssgi_gateway.adapters.asgi.files import PIECE
+from ssgi_gateway.adapters.files import PIECE
 from tests.unit.adapters.serving import in_loop, serving, wait_for
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
