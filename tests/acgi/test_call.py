@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from tests.acgi.servers import gateway
 from tests.acgi.test_servers import php_fpm
+from tests.harness.gateway import ROOT
 
 
 async def app(scope, receive, send):
@@ -185,6 +187,65 @@ def test_websockets_over_the_direct_port(tmp_path):
     with gateway("tests.acgi.test_call:app", tmp_path, "websocket") as address:
         done = call("--websocket", address, "/ws", "--ws", stdin=b"one\n")
         assert (done.returncode, done.stdout) == (0, b"ONE\n")
+
+
+@pytest.mark.parametrize("protocol", ["scgi", "websocket", "http"])
+def test_procedures(tmp_path, protocol):
+    """Of a real Swill server: in-band, directly and by a URL."""
+    with gateway("tests.apps.swill_features:app", tmp_path, protocol) as address:
+        where = [f"http://{address}:/ws"] if protocol == "http" else [f"--{protocol}", address, "/ws"]
+        done = call(*where, "--rpc", "add", "[1, 2]")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"3\n", b"")
+        done = call(*where, "--rpc", "count", "3")
+        assert (done.returncode, done.stdout) == (0, b"0\n1\n2\n")
+        done = call(*where, "--rpc", "echo", '{"a": [null, 1.5, "x"]}')
+        assert json.loads(done.stdout) == {"a": [None, 1.5, "x"]}
+        assert call(*where, "--rpc", "pid").stdout.strip().isdigit()
+        done = call(*where, "--rpc", "conflict")
+        assert (done.returncode, done.stdout) == (22, b"")
+        assert b'error 409: conflict {"version":3}' in done.stderr
+        assert b"404: there is no procedure 'nothing'" in call(*where, "--rpc", "nothing").stderr
+        done = call(*where, "--rpc", "add", '["x", 2]')
+        assert b"422: Validation Error" in done.stderr
+        assert b"$[0]" in done.stderr
+        done = call(*where, "--rpc", "add", "[1,")
+        assert done.returncode == 3
+        assert b"is no JSON" in done.stderr
+        done = call(*where, "--rpc", "slow", "60", "-m", "0.5")
+        assert done.returncode == 28
+
+
+def health_checks():
+    """The HEALTHCHECK of each Dockerfile: its file, the default of HEALTH, the command."""
+    for path in sorted((ROOT / "deploy").rglob("Dockerfile")):
+        text = path.read_text()
+        found = re.search(r"^HEALTHCHECK .*CMD (.+)$", text, re.MULTILINE)
+        default = re.search(r'^ENV HEALTH="(.*)"$', text, re.MULTILINE)
+        assert found, path
+        yield pytest.param(default[1] if default else "", found[1], id=str(path.relative_to(ROOT)))
+
+
+@pytest.mark.parametrize(("default", "command"), list(health_checks()))
+def test_the_health_check_of_the_images(tmp_path, default, command):
+    """It says that a gateway that answers is healthy, and that one that does not, or answers with an error, is not."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "ssgi-gateway").write_text(f'#!/bin/sh\nexec {sys.executable} -m ssgi_gateway "$@"\n')
+    (folder / "ssgi-gateway").chmod(0o755)
+
+    def check(health):
+        environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "HEALTH": health}
+        words = ["/bin/sh", "-c", command]
+        return subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, timeout=60).returncode
+
+    assert "${HEALTH}" in command
+    assert not default or default.split()[0] in ("--scgi", "--fastcgi")
+    for protocol in ("scgi", "fastcgi"):
+        (tmp_path / protocol).mkdir()
+        with gateway("tests.acgi.test_call:app", tmp_path / protocol, protocol) as address:
+            assert check(f"--{protocol} {address} /") == 0
+            assert check(f"--{protocol} {address} /503") == 22
+        assert check(f"--{protocol} {address} /") == 7
 
 
 def test_probe(tmp_path):

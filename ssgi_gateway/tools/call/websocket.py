@@ -202,33 +202,60 @@ def _call_procedure(socket: _Socket, words: list[str]) -> int:
         data = json.loads(" ".join(rest)) if rest else None
     except ValueError as error:
         raise CallFailed(URL, f"--rpc {name}: {' '.join(rest)!r} is no JSON ({error})") from None
-    encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
-    socket.send(encode([1, data, name, 0]))
-    socket.send(encode([1, None, name, 1]))
-    pending = list(socket.messages())
-    while True:
-        for message in pending or socket.read():
-            status = _on_frame(decode(message) if isinstance(message, bytes) else None, msgspec)
-            if status is not None:
-                socket.close()
-                return status
-        pending = []
-        if socket.code is not None:
-            raise CallFailed(RECEIVE, f"the WebSocket was closed with {socket.code} {socket.reason}")
+    conversation = _Conversation(socket, msgspec)
+    streams_in, streams_out = conversation.shape(name)
+    conversation.send(2, data, name, 0)
+    if streams_in:
+        conversation.send(2, None, name, 1)
+    for kind, item in conversation.answer(2):
+        if kind == ERROR:
+            said = f"the procedure answered with error {item.get('code')}: {item.get('message')}"
+            more = msgspec.json.encode(item["data"]).decode() if item.get("data") is not None else ""
+            socket.close()
+            raise CallFailed(STATUS, f"{said} {more}".strip())
+        if kind == MESSAGE:
+            sys.stdout.buffer.write(msgspec.json.encode(item) + b"\n")
+            sys.stdout.buffer.flush()
+        if kind == END_OF_STREAM or (kind == MESSAGE and not streams_out):
+            break
+    socket.close()
+    return 0
 
 
-def _on_frame(frame: Any, msgspec: Any) -> int | None:
-    """A frame of the server's; the exit status when it ends the answer."""
-    if not isinstance(frame, list) or len(frame) != 5 or frame[0] not in (0, 1):
-        return None
-    _, data, kind, _, trailing = frame
-    if kind == 3:
-        code, message = data.get("code"), data.get("message")
-        raise CallFailed(
-            STATUS, f"the procedure answered with error {code}: {message} {data.get('data') or ''}".strip()
-        )
-    if kind == 0:
-        sys.stdout.buffer.write(msgspec.json.encode(data) + b"\n")
-        sys.stdout.buffer.flush()
-    # A single answer carries its trailing metadata; a stream ends with a frame of its own.
-    return 0 if kind == 1 or (kind == 0 and trailing is not None) else None
+MESSAGE, END_OF_STREAM, ERROR = 0, 1, 3
+
+
+class _Conversation:
+    """Swill's frames over a WebSocket."""
+
+    def __init__(self, socket: _Socket, msgspec: Any) -> None:
+        self._socket = socket
+        self._encode, self._decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+
+    def send(self, seq: int, data: Any, rpc: str, kind: int) -> None:
+        """Send a frame."""
+        self._socket.send(self._encode([seq, data, rpc, kind]))
+
+    def answer(self, seq: int) -> Iterator[tuple[int, Any]]:
+        """Type and data of the frames of an answer, for as long as they are asked for."""
+        while True:
+            for message in list(self._socket.messages()) or self._socket.read():
+                frame = self._decode(message) if isinstance(message, bytes) else None
+                if isinstance(frame, list) and len(frame) == 5 and frame[0] in (0, seq):
+                    yield frame[2], frame[1]
+            if self._socket.code is not None:
+                raise CallFailed(RECEIVE, f"the WebSocket was closed with {self._socket.code} {self._socket.reason}")
+
+    def shape(self, name: str) -> tuple[bool, bool]:
+        """Whether the procedure's request and its answer are streams, which no frame of an answer says.
+
+        Where the server does not tell, they are taken for single: the first item is shown.
+        """
+        shape = (False, False)
+        self.send(1, None, "swill.introspect", 0)
+        for kind, item in self.answer(1):
+            if kind in (END_OF_STREAM, ERROR):
+                break
+            if kind == MESSAGE and item.get("name") == name:
+                shape = (bool(item["request"]["streams"]), bool(item["response"]["streams"]))
+        return shape
