@@ -61,6 +61,10 @@ def main(words: list[str]) -> int:
     print("\nWritten. The next two commands:\n")
     for command in next_commands(given, site, unit, front):
         print(f"  {command}")
+    if site.tls and given.front != "caddy" and not os.path.exists(site.tls[0]):
+        print(
+            f"\nThe second one needs a certificate first, such as: sudo certbot certonly --standalone -d {site.domain}"
+        )
     print(f"\nThen {site.origin}{site.mount}/ is there; if it is not: ssgi-gateway doctor")
     return 0
 
@@ -115,15 +119,28 @@ def guess_application(folder: Path) -> str:
         for kind in ("asgi", "wsgi"):
             for found in sorted(folder.glob(f"*/{kind}.py")):
                 return f"{found.parent.name}.{kind}:application"
-    for name in USUAL:
-        path = folder / name
-        if path.exists():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            match = re.search(r"^(?:async )?(?:def )?(app|application)\b", text, re.MULTILINE)
-            factory = re.search(r"^def (create_app|make_app)\(\)", text, re.MULTILINE)
-            if match or factory:
-                return f"{path.stem}:{match[1] if match else factory[1] + '()'}"  # type: ignore[index]
+    # In the folder itself before packages in it: app/main.py is app.main, as FastAPI's own pages have it.
+    for file in (*(folder / name for name in USUAL), *sorted(folder.glob("*/*.py"))):
+        inside = file.parent != folder
+        if file.exists() and (not inside or file.name in (*USUAL, "__init__.py")):
+            found = _application_in(file.read_text(encoding="utf-8", errors="replace"))
+            if found:
+                module = file.parent.name if file.stem == "__init__" else f"{file.parent.name}.{file.stem}"
+                return f"{module if inside else file.stem}:{found}"
     return "main:app"
+
+
+def _application_in(text: str) -> str:
+    """The application of a module, or a factory that needs no arguments; empty when it seems to have none."""
+    match = re.search(r"^(?:async )?(?:def )?(app|application)\b(?!\.)", text, re.MULTILINE)
+    if match:
+        return match[1]
+    factory = re.search(r"^def (create_app|make_app)\(([^)]*)\)", text, re.MULTILINE)
+    if factory and all(
+        "=" in argument or argument.lstrip().startswith("*") for argument in factory[2].split(",") if argument.strip()
+    ):
+        return f"{factory[1]}()"
+    return ""
 
 
 def installed() -> str:

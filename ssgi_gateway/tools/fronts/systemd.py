@@ -136,7 +136,7 @@ def _limits(site: Site) -> str:
         f"""
 # Its own folder, for what it keeps there (SQLite, uploads). Without this line that is read-only as well.
 ReadWritePaths={site.folder}"""
-        if at_home
+        if site.user != "www-data"
         else ""
     )
     return f"""\

@@ -29,6 +29,11 @@ def folder(tmp_path, monkeypatch):
         ({"manage.py": "", "mysite/asgi.py": "", "mysite/wsgi.py": ""}, "mysite.asgi:application"),
         ({"manage.py": "", "mysite/wsgi.py": ""}, "mysite.wsgi:application"),
         ({"main.py": "x = 1\n", "app.py": "app = 1\n"}, "app:app"),
+        ({"app.py": "def create_app(config=None, *args):\n    pass\n"}, "app:create_app()"),
+        ({"app.py": "def create_app(config):\n    pass\n"}, "main:app"),
+        ({"app/main.py": "app = FastAPI()\n", "app/__init__.py": ""}, "app.main:app"),
+        ({"shop/__init__.py": "def create_app():\n    pass\n"}, "shop:create_app()"),
+        ({"tests/test_app.py": "app = 1\n", "main.py": "app.run()\n"}, "main:app"),
     ],
 )
 def test_the_application_is_guessed(folder, files, wanted):
@@ -51,7 +56,7 @@ def test_without_questions_it_writes_three_files_that_fit(folder, capsys):
     said = capsys.readouterr().out.partition("The next two commands:")[2]
     assert "cp shop.example.service /etc/systemd/system/ && systemctl enable --now shop.example'" in said
     assert "cp shop.example.nginx.conf /etc/nginx/sites-available/shop.example && ln -sf" in said
-    assert said.count("sudo") == 2
+    assert said.count("\n  sudo") == 2
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -63,8 +68,14 @@ def test_each_web_server_gets_two_commands(folder, capsys, front):
     assert "THIS_FILE" not in said
 
 
+def test_a_certificate_that_is_not_there_is_said(folder, capsys):
+    assert init.main(["shop:app", "--yes", "--front", "nginx", "--domain", "shop.example"]) == 0
+    assert "certbot certonly --standalone -d shop.example" in capsys.readouterr().out
+
+
 def test_a_service_of_a_home_can_write_there_and_nowhere_else(folder, monkeypatch):
-    assert init.main(["shop:app", "--yes", "--front", "nginx", "--project", "/home/anna/shop"]) == 0
+    words = ["shop:app", "--yes", "--front", "nginx", "--project", "/home/anna/shop", "--user", "anna"]
+    assert init.main(words) == 0
     unit = (folder / "example.org.service").read_text()
     assert "ProtectHome=read-only\n" in unit
     assert "ReadWritePaths=/home/anna/shop\n" in unit
