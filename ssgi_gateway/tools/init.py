@@ -117,8 +117,8 @@ def guess_application(folder: Path) -> str:
     """What is probably the application of a folder: Django's, or an ``app`` in one of the usual files."""
     if (folder / "manage.py").exists():
         for kind in ("asgi", "wsgi"):
-            for found in sorted(folder.glob(f"*/{kind}.py")):
-                return f"{found.parent.name}.{kind}:application"
+            for file in sorted(folder.glob(f"*/{kind}.py")):
+                return f"{file.parent.name}.{kind}:application"
     # In the folder itself before packages in it: app/main.py is app.main, as FastAPI's own pages have it.
     for file in (*(folder / name for name in USUAL), *sorted(folder.glob("*/*.py"))):
         inside = file.parent != folder
