@@ -1,5 +1,6 @@
 #!/bin/bash
-# Sets up what the tests need, then runs the linter, the type checker and the tests. Arguments go to pytest.
+# Sets up what the tests need, then runs the linter, the type checker and the tests; without arguments, some of them under
+# other Pythons as well. Arguments go to pytest.
 #
 # TEST_WORKERS   how many pytest processes at once (2)
 
@@ -24,5 +25,6 @@ SSGI_GATEWAY_COMPILED=1 need_venv test
 need_browser
 
 scripts/lint.sh
+[ $# -gt 0 ] || [ "$SETUP" = skip ] || scripts/pythons.sh some
 say "pytest"
 exec "$VENV/bin/python" -m pytest -n "${TEST_WORKERS:-2}" "$@"

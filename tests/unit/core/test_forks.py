@@ -21,7 +21,13 @@ told = []
 def run(program: str) -> subprocess.CompletedProcess[str]:
     """Run ``PRELUDE`` and ``program`` in a new interpreter."""
     return subprocess.run(
-        [sys.executable, "-c", PRELUDE + program], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+        # From 3.12 on Python warns of a fork beside threads, which is what some of these are about.
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", PRELUDE + program],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
     )
 
 
