@@ -107,8 +107,9 @@ def _watched(settings: Settings, control: Control) -> Iterator[None]:
 
     table = own_table(settings.app)
     control.seat = table.seat(1)
-    from ssgi_gateway.process import status
+    from ssgi_gateway.process import status, system
 
+    system.choose_log(settings.log_format)
     process = status.Status(table.fd)
     process.open(settings)
     try:

@@ -29,7 +29,23 @@ EXTRAS: Final = ("request_id", "worker")
 _COLOURS: Final = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
 
 
-class TextFormatter(logging.Formatter):
+OWN: Final = (os.path.dirname(os.path.dirname(__file__)), "build/mirror/")
+"""Where this program's own modules are, and the compiled ones were."""
+
+
+class _Formatter(logging.Formatter):
+    """Tracebacks begin where the application's code does."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """The traceback, without the way of the server to the application; whole where there is nothing else."""
+        kind, error, trace = ei
+        shown = trace
+        while shown is not None and shown.tb_frame.f_code.co_filename.startswith(OWN):
+            shown = shown.tb_next
+        return super().formatException((kind, error, shown or trace))
+
+
+class TextFormatter(_Formatter):
     """``12:03:44 INFO  [2] draining``; the number is the worker's, where there are several."""
 
     def __init__(self, coloured: bool = False, worker: int | None = None) -> None:
@@ -52,7 +68,7 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One object a line; ``ts`` is UTC (RFC 3339)."""
 
     def __init__(self, worker: int | None = None) -> None:
@@ -86,13 +102,14 @@ class OwnHandler(logging.Handler):
     counted, so that a reader that has stopped does not stop the server.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         super().__init__()
         self._stream = stream
         self._told = 0
         self._sink: Sink | None = None
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # a test's, or none at all
-            self._sink = Sink("standard error", "the log", os.dup(stream.fileno()), reports=False)
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # a test's
+                self._sink = Sink("standard error", "the log", os.dup(stream.fileno()), reports=False)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, unless it is shown elsewhere anyway."""
@@ -142,7 +159,7 @@ def configure(settings: Settings, worker: int | None = None) -> None:
             logger.removeHandler(handler)
             handler.close()
     handler = OwnHandler(sys.stderr)
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
         handler.setFormatter(JsonFormatter(worker))
     else:

@@ -41,6 +41,8 @@ class Stacks:
 
     def _write_tasks(self) -> None:
         tasks = sorted(asyncio.all_tasks(self._loop), key=lambda it: it.get_name())
+        # Compiled coroutines have no frames; the server's own are no news.
+        tasks = [task for task in tasks if not _is_own(task)]
         text = "".join(describe_task(task) for task in tasks[:MAX_TASKS])
         more = f"{len(tasks) - MAX_TASKS} tasks more\n" if len(tasks) > MAX_TASKS else ""
         os.write(self._fd, f"\n{text}{more}{END}".encode("utf-8", "backslashreplace"))
@@ -51,6 +53,16 @@ class Stacks:
         with contextlib.suppress(RuntimeError):
             self._loop.remove_signal_handler(SIGNAL)
         os.close(self._fd)
+
+
+def _is_own(task: asyncio.Task[Any]) -> bool:
+    """Whether a task is what runs the server: it waits for a signal."""
+    coroutine = task.get_coro()
+    frame = getattr(coroutine, "cr_frame", None)
+    where = frame.f_globals.get("__name__", "") if frame is not None and hasattr(frame, "f_globals") else ""
+    return getattr(coroutine, "__qualname__", "") in ("run.<locals>.main", "serve") and (
+        not where or where.startswith("ssgi_gateway.")
+    )
 
 
 def describe_task(task: asyncio.Task[Any]) -> str:

@@ -100,6 +100,7 @@ class Supervisor:
         self.announced = known is not None
         self.directory = os.getcwd()
         self.access_log = settings.access_log
+        system.choose_log(settings.log_format)
         self.pid_file = privileges.PidFile(os.path.abspath(settings.pid_file) if settings.pid_file else "")
         self.status: int | None = None
         self.text = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -13,8 +14,8 @@ from typing import Final
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
-    "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "say", "stay_visible",
-    "trim",
+    "become_subreaper", "child_environment", "choose_log", "ended", "entitle", "kill", "python_options", "say",
+    "stay_visible", "trim",
 ]  # fmt: skip
 
 PR_SET_DUMPABLE: Final = 4  # prctl(2)
@@ -31,13 +32,30 @@ NOT_FOR_CHILDREN: Final = (
 """What a service manager says to the supervisor alone (sd_notify(3), sd_listen_fds(3))."""
 
 
+_json = False
+
+
+def choose_log(log_format: str) -> None:
+    """How ``say`` writes: as the settings say, and as ``observe.log_setup`` does in workers.
+
+    Args:
+        log_format: ``auto``, ``text`` or ``json``.
+    """
+    global _json
+    _json = log_format == "json" or (log_format == "auto" and not os.isatty(2))
+
+
 def say(level: str, text: str) -> None:
     """A line in the log. The supervisor has one kind of line, and no use for a module of a megabyte."""
     now = time.time()
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    line = f"{stamp},{int(now % 1 * 1000):03d} {level.upper()} {text}\n"
+    if _json:
+        stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
+        about = {"ts": stamp, "level": level, "logger": "ssgi_gateway.process", "pid": os.getpid(), "msg": text}
+        line = json.dumps(about, ensure_ascii=False)
+    else:
+        line = f"{time.strftime('%H:%M:%S', time.localtime(now))} {level.upper():5} {text}"
     try:
-        os.write(2, line.encode("utf-8", "backslashreplace"))
+        os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
     except OSError:
         pass  # a full disk, or nobody who reads: there is nobody to tell
 
