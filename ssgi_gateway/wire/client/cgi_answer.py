@@ -68,6 +68,11 @@ class CgiAnswer:
             self._body(data, events)
             return events
         buffer = self._buffer
+        if not buffer:
+            data = self._whole_head(data, events)
+            if self.started:
+                self._behind_head(data, events)
+                return events
         buffer += data
         while not self.started and buffer:
             match = _END.search(buffer, max(0, self._searched - 3))
@@ -87,11 +92,23 @@ class CgiAnswer:
         if self.started and buffer:
             rest = bytes(buffer)
             buffer.clear()
-            if not self.tunnel:
-                self._body(rest, events)
-            else:
-                events.append(BodyArrived(rest))
+            self._behind_head(rest, events)
         return events
+
+    def _whole_head(self, data: bytes, events: list[Any]) -> bytes:
+        """Mostly the head comes at once, and then nothing of it has to be kept; gives what is behind it."""
+        match = _END.search(data, 0, MAX_HEAD)
+        if match is None or data.startswith((b"\n", b"\r\n")):
+            return data
+        self.head_size = match.end()
+        self._head(data[: match.start()], events)
+        return data[match.end() :]
+
+    def _behind_head(self, data: bytes, events: list[Any]) -> None:
+        if data and not self.tunnel:
+            self._body(data, events)
+        elif data:
+            events.append(BodyArrived(data))
 
     def end(self) -> list[Any]:
         """The protocol below says that the answer is complete; whether it is.
