@@ -9,6 +9,7 @@ import socket
 from functools import lru_cache, partial
 from typing import Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConnectError
 
 __all__ = ["connect", "connect_at_once"]
@@ -44,7 +45,7 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
         if found is None:
             return None
         family, address = found
-    opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    opened = linux.nonblocking(family)
     try:
         code = opened.connect_ex(address)
         if code == errno.EINPROGRESS:
@@ -152,7 +153,7 @@ class Race:
         while self._left and not self._result.done():
             family, address = self._left.pop()
             try:
-                opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                opened = linux.nonblocking(family)
             except OSError as error:
                 self._error = error
                 continue

@@ -2,7 +2,7 @@
 
 A reader never disturbs a writer. Seats are added up as the numbers that their pages are: a page is one integer of 512
 digits of 64 bits, none of which ever carries, so 64 seats take some microseconds each. What only the kernel knows of a
-process (memory, CPU time, open files) is asked of ``/proc``, and is missing where that is not allowed.
+process (memory, CPU time, open files) is asked of the kernel, and is missing where that is not allowed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from ssgi_gateway import linux
 from ssgi_gateway.observe import table as layout
 from ssgi_gateway.observe.queues import listen_queues
-from ssgi_gateway.observe.samples import open_files
 from ssgi_gateway.observe.table import PAGE, PROTOCOLS, STATES
 
 __all__ = ["Listener", "Process", "Reader", "Snapshot", "Worker", "as_json", "find", "opened", "process", "table_of"]
@@ -28,7 +28,6 @@ _EMPTY: Final = bytes(PAGE)
 
 TRIES: Final = 100
 """How often a reading is begun anew because a seat was being folded meanwhile: that takes microseconds."""
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 MAX_BEAT: Final = 3.0
 """Seconds without a beat after which a worker counts as stuck: six ticks were missed."""
 
@@ -153,7 +152,7 @@ class Snapshot:
     def cost(self, worker: Worker) -> Process:
         """What a worker costs, as it says itself; its CPU time is that of all who have sat on its seat.
 
-        One that has not said so lately is looked up in ``/proc``.
+        Of one that has not said so lately the kernel is asked.
         """
         words = self._words[worker.number]
         cpu = int.from_bytes(self._seats[worker.number][layout.CPU * 8 : layout.CPU * 8 + 8], "little")
@@ -262,18 +261,14 @@ class Reader:
 
 
 def process(pid: int) -> Process:
-    """What ``/proc`` says of a process."""
+    """What the kernel says of a process."""
     memory: int | None = None
     cpu: float | None = None
     files: int | None = None
     with contextlib.suppress(OSError, ValueError, IndexError):
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            memory = int(file.read().split()[1]) * mmap.PAGESIZE
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name, in brackets, may hold anything.
-            fields = file.read().rpartition(b")")[2].split()
-        cpu = (int(fields[11]) + int(fields[12])) / TICKS
-        files = open_files(pid)
+        memory = linux.resident_memory(pid)
+        cpu = linux.cpu_time(pid)
+        files = linux.count_files(pid)
     return Process(memory, cpu, files)
 
 
@@ -282,25 +277,19 @@ def process(pid: int) -> Process:
 
 def table_of(pid: int) -> str:
     """The path of the table that a process holds; ``""`` if it holds none, or may not be asked."""
-    folder = f"/proc/{pid}/fd"
-    try:
-        for name in os.listdir(folder):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"{folder}/{name}").startswith(f"/memfd:{layout.NAME} "):
-                    return f"{folder}/{name}"
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        return linux.find_memory(pid, layout.NAME)
     return ""
 
 
 def find() -> list[int]:
     """The servers that this user may look at: of each, the process that made its table."""
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (path := table_of(int(name))):
+    for pid in linux.processes():
+        if path := table_of(pid):
             with contextlib.suppress(OSError, ValueError), opened(path) as reader:
-                if reader.snapshot().pid == int(name):
-                    found.append(int(name))
+                if reader.snapshot().pid == pid:
+                    found.append(pid)
     return sorted(found)
 
 

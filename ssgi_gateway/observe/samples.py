@@ -5,16 +5,15 @@ A worker writes this down about itself, so that who reads the table need not ask
 
 from __future__ import annotations
 
-import mmap
-import os
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe import table as layout
 
-__all__ = ["ProcessSampler", "open_files", "server_log", "threads"]
+__all__ = ["ProcessSampler", "server_log", "threads"]
 
 TICKS: Final = 4
 """Half seconds between two looks at the memory and the files, which take some 20 microseconds."""
@@ -34,22 +33,11 @@ class ProcessSampler:
         words[layout.CPU_SEEN] = self._cpu = cpu
         if self._ticks % TICKS == 0:
             try:
-                with open("/proc/self/statm", "rb", buffering=0) as file:
-                    words[layout.MEMORY] = int(file.read().split()[1]) * mmap.PAGESIZE
-                words[layout.FILES] = open_files("self")
+                words[layout.MEMORY] = linux.resident_memory()
+                words[layout.FILES] = linux.count_files()
             except (OSError, ValueError, IndexError):
                 words[layout.MEMORY] = 0  # readers may ask for themselves
         self._ticks += 1
-
-
-def open_files(pid: int | str) -> int:
-    """How many descriptors a process has.
-
-    Raises:
-        OSError: it may not be asked.
-    """
-    folder = f"/proc/{pid}/fd"
-    return os.stat(folder).st_size or len(os.listdir(folder))  # Linux 6.2 counts them
 
 
 def threads(load: Callable[[], tuple[int, int, int]]) -> Callable[[Any], None]:

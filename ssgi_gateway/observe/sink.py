@@ -1,7 +1,7 @@
 """Where lines go: a file, or standard output, whatever that is, and never a wait.
 
 * Files are written by write(2); several workers append to one, each line whole.
-* Pipes and terminals are opened anew through ``/proc/self/fd``: O_NONBLOCK on a duplicate would be everybody's. They
+* Pipes and terminals are opened anew: O_NONBLOCK on a duplicate would be everybody's. They
   get at most ``PIPE_PIECE`` bytes a write, which the kernel does not tear (PIPE_BUF), and always whole lines.
 * Sockets (journald's, for one) are written with MSG_DONTWAIT.
 
@@ -19,6 +19,7 @@ import sys
 import time
 from typing import Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.logs import RateLimitedLog
 
@@ -76,7 +77,7 @@ class Sink:
         elif not stat.S_ISREG(mode):
             self._piece = PIPE_PIECE
             with contextlib.suppress(OSError):  # a terminal that is another user's: then it may block, as for anybody
-                again = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+                again = os.open(linux.descriptor_path(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
                 os.close(fd)
                 fd = again
         self._fd = fd
@@ -124,7 +125,7 @@ class Sink:
 
     def _send(self, piece: bytes) -> int:
         if self._socket is not None:
-            return self._socket.send(piece, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            return self._socket.send(piece, socket.MSG_DONTWAIT | linux.NO_SIGNAL)
         return os.write(self._fd, piece)
 
     def _drop(self, count: int, why: str) -> None:

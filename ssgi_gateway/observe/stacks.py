@@ -1,4 +1,4 @@
-"""What a process is doing, for ``ssgi-gateway stacks``: it writes its stacks into memory that ``/proc`` leads to.
+"""What a process is doing, for ``ssgi-gateway stacks``: it writes its stacks into memory that the kernel leads to.
 
 A signal asks for it. The threads are written by faulthandler, from the signal itself, so a process in an endless loop
 or a wait that never ends shows where it is as well; the tasks follow when its event loop comes to it.
@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final
 
+from ssgi_gateway import linux
+
 __all__ = ["NAME", "SIGNAL", "Stacks", "ask", "describe_task"]
 
 NAME: Final = "ssgi-gateway-stacks"
@@ -33,7 +35,7 @@ class Stacks:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._fd = os.memfd_create(NAME)
+        self._fd = linux.make_memory(NAME)
         # Whoever reads empties it first, and then nothing is to be written behind a hole.
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
         loop.add_signal_handler(SIGNAL, self._write_tasks)
@@ -124,10 +126,6 @@ def ask(pid: int) -> str:
 
 
 def _path(pid: int) -> str:
-    folder = f"/proc/{pid}/fd"
     with contextlib.suppress(OSError):
-        for name in os.listdir(folder):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"{folder}/{name}").startswith(f"/memfd:{NAME}"):
-                    return f"{folder}/{name}"
+        return linux.find_memory(pid, NAME)
     return ""

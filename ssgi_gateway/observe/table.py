@@ -18,14 +18,13 @@ This module is for the supervisor as well: it imports nothing that a small proce
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import time
 from collections.abc import Iterable
 from typing import Final
 
-from ssgi_gateway import __version__
+from ssgi_gateway import __version__, linux
 from ssgi_gateway.wire import protocols
 
 __all__ = [
@@ -51,8 +50,6 @@ VERSION: Final = 1
 PAGE: Final = 4096
 WORDS: Final = PAGE // 8
 
-F_ADD_SEALS: Final = 1033
-SEALS: Final = 0x0002 | 0x0004 | 0x0001  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
 
 PROTOCOLS: Final = tuple(protocols.PROTOCOLS)
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "499")
@@ -127,9 +124,9 @@ def create(seats: int) -> int:
     Raises:
         OSError: the kernel has no memory for it.
     """
-    fd = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = linux.make_memory(NAME, sealable=True)
     os.ftruncate(fd, (seats + 2) * PAGE)
-    fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
+    linux.seal_size(fd)
     table = Table(fd)
     words = table.words
     words[H_VERSION] = VERSION

@@ -5,14 +5,13 @@ and no threads, and loads what every worker needs before the first fork: a new w
 nothing else. A worker whose application cannot be loaded serves the traceback in its place, until a change mends it.
 
 There are no process groups: a debugger in the application reads the terminal. What a worker leaves behind when it ends
-becomes this process' child (PR_SET_CHILD_SUBREAPER) and is ended, too.
+becomes this process' child and is ended, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -22,7 +21,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway import engine
+from ssgi_gateway import engine, linux
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.adapters.negotiation import Application
 from ssgi_gateway.errors import ConfigurationError
@@ -41,7 +40,6 @@ SILENCE: Final = 0.05
 """Seconds in which nothing more may change before the worker is replaced: editors write several files."""
 PATIENCE: Final = 1.0
 """Seconds a worker has to end when it was told to."""
-PR_SET_CHILD_SUBREAPER: Final = 36
 BROWSER: Final = "SSGI_GATEWAY_BROWSER"
 """A variable in the environment of the browser that was opened, and of all it starts: those are nobody's to end."""
 
@@ -99,7 +97,7 @@ class Development:
         self._say = say
         self._watcher: Watcher | None = None
         self._worker = 0  # its pid
-        self._pidfd = -1
+        self._exit = -1
         self._told = -1  # the pipe on which it says that it is ready
         self._began = 0.0
         self._signals, self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -109,7 +107,7 @@ class Development:
     def run(self) -> int:
         """Until SIGINT or SIGTERM; returns the exit status."""
         engine.module("server.serve", self._settings.codec).loop_factory()  # loaded once, for every worker
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        linux.adopt_orphans()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
@@ -126,7 +124,7 @@ class Development:
         changed: set[str] = set()
         while True:
             poll = select.poll()
-            for fd in (self._signals, watcher.fd, self._pidfd, self._told):
+            for fd in (self._signals, watcher.fd, self._exit, self._told):
                 if fd >= 0:
                     poll.register(fd, select.POLLIN)
             ready = [fd for fd, _ in poll.poll(SILENCE * 1000 if changed else None)]
@@ -144,7 +142,7 @@ class Development:
                 self._start()
             if self._told in ready:
                 self._hear()
-            elif self._pidfd in ready:
+            elif self._exit in ready:
                 self._ended()
 
     # -- the worker ----------------------------------------------------------------------------------------------
@@ -160,7 +158,7 @@ class Development:
             self._become_worker(telling, failure)
         os.close(telling)
         self._told = told
-        self._pidfd = os.pidfd_open(self._worker)
+        self._exit = linux.exit_descriptor(self._worker)
 
     def _become_worker(self, telling: int, failure: str) -> None:
         """The child: never returns."""
@@ -205,18 +203,18 @@ class Development:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._worker, number)
-            if select.select([self._pidfd], [], [], PATIENCE)[0]:
+            if select.select([self._exit], [], [], PATIENCE)[0]:
                 break
         os.waitpid(self._worker, 0)
         self._forget()
 
     def _forget(self) -> None:
-        os.close(self._pidfd)
+        os.close(self._exit)
         if self._told >= 0:
             os.close(self._told)
-        self._worker, self._pidfd, self._told = 0, -1, -1
+        self._worker, self._exit, self._told = 0, -1, -1
         known = self.others | {self._watcher.pid if self._watcher else 0}
-        for pid in children():
+        for pid in linux.children():
             if pid not in known and not _is_browser(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -226,8 +224,7 @@ class Development:
 
 def _is_browser(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return any(it.startswith(f"{BROWSER}=".encode()) for it in file.read().split(b"\0"))
+        return any(it.startswith(f"{BROWSER}=".encode()) for it in linux.environment_of(pid))
     except OSError:
         return False
 
@@ -281,12 +278,6 @@ async def _hold(response: Any, ending: asyncio.Event) -> None:
     await response.send(": until a file changes\n\n", True)
     await ending.wait()
     response.send()
-
-
-def children() -> list[int]:
-    """The processes whose parent this one is."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return [int(word) for word in file.read().split()]
 
 
 def describe(code: int) -> str:

@@ -27,6 +27,8 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
+from ssgi_gateway import linux
+
 __all__ = ["VERSION", "Channel", "pair"]
 
 VERSION: Final = "1"
@@ -57,7 +59,7 @@ class Channel:
         last = words[-1]
         data = "\0".join((*words[:-1], last[-MAX_WORD:])).encode("utf-8", "backslashreplace")
         try:
-            socket.send_fds(self.socket, [data], list(descriptors), socket.MSG_NOSIGNAL)
+            socket.send_fds(self.socket, [data], list(descriptors), linux.NO_SIGNAL)
         except OSError:
             return False
         return True
@@ -85,5 +87,5 @@ class Channel:
 
 def pair() -> tuple[Channel, Channel]:
     """Two ends."""
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    one, other = linux.packet_pair()
     return Channel(one), Channel(other)

@@ -12,6 +12,7 @@ import os
 import pwd
 from typing import TYPE_CHECKING, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import system
 
@@ -90,11 +91,9 @@ def _identity(settings: Settings) -> tuple[int, int, str]:
 
 
 def raise_oom_score() -> None:
-    """Be a little nearer to the OOM killer than the supervisor is (proc(5), ``oom_score_adj``)."""
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
-        score = min(1000, int(file.read()) + OOM_RAISE)
-        file.seek(0)
-        file.write(str(score))
+    """Be a little nearer to the OOM killer than the supervisor is."""
+    with contextlib.suppress(OSError, ValueError):
+        linux.shift_oom_score(OOM_RAISE)
 
 
 class PidFile:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import privileges
 
@@ -30,7 +31,6 @@ __all__ = ["VARIABLE", "Directory", "sit_down"]
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 MODULE: Final = "prometheus_client.values"
 """The module that chooses where a metric keeps its value, when it is imported."""
-MEMORY: Final = "/dev/shm"
 
 _seat = 0
 
@@ -52,7 +52,7 @@ class Directory:
 
             user, group = privileges.owner(settings)
             try:
-                place = MEMORY if os.access(MEMORY, os.W_OK) else None
+                place = linux.SHARED_MEMORY if os.access(linux.SHARED_MEMORY, os.W_OK) else None
                 self.path = tempfile.mkdtemp(prefix="ssgi-gateway-prometheus-", dir=place)
                 os.chown(self.path, user, group)
             except OSError as error:

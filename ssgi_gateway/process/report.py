@@ -7,11 +7,13 @@ workers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = ["Report", "read"]
@@ -27,7 +29,7 @@ class Report:
     """
 
     def __init__(self, fd: int = -1) -> None:
-        self.fd = fd if fd >= 0 else os.memfd_create(NAME)
+        self.fd = fd if fd >= 0 else linux.make_memory(NAME)
 
     def write(self, said: Mapping[str, Any]) -> None:
         """Say something else from now on."""
@@ -43,21 +45,16 @@ def read(pid: int) -> dict[str, Any]:
     Raises:
         ConfigurationError: there is no such process, it is another user's, or it is no supervisor of this kind.
     """
-    folder = f"/proc/{pid}/fd"
     try:
-        names = os.listdir(folder)
+        path = linux.find_memory(pid, NAME)
     except FileNotFoundError:
         raise ConfigurationError(f"there is no process {pid}") from None
     except PermissionError:
         raise ConfigurationError(f"process {pid} is another user's") from None
-    for name in names:
-        try:
-            if os.readlink(f"{folder}/{name}").startswith(f"/memfd:{NAME}"):
-                with open(f"{folder}/{name}", "rb") as file:
-                    found: dict[str, Any] = json.loads(file.readline() or b"{}")
-                    return found
-        except (OSError, ValueError):
-            continue
+    if path:
+        with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
+            found: dict[str, Any] = json.loads(file.readline() or b"{}")
+            return found
     raise ConfigurationError(
         f"process {pid} is no supervisor of ssgi-gateway; its id is what systemd calls MainPID, or what --pid-file "
         "holds (with --workers 0 there is none)"

@@ -37,7 +37,9 @@ class Signals:
 
     def __init__(self, waiting: Iterable[int] = ()) -> None:
         self._waiting = deque(waiting)
-        self._reading, self._writing = socket.socketpair(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._reading, self._writing = socket.socketpair()
+        self._reading.setblocking(False)
+        self._writing.setblocking(False)
 
     def fileno(self) -> int:
         """Readable when there are some."""

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import systemd
 from ssgi_gateway.server import listeners
@@ -213,4 +214,4 @@ class Listeners:
 
 def adoption_pair() -> tuple[socket.socket, socket.socket]:
     """The two ends through which idle connections change their process (``server.adoption``)."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    return linux.packet_pair()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -16,6 +15,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.process import system
 from ssgi_gateway.process.status import LISTENER, TABLE
 from ssgi_gateway.server.address import Address
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StatusApplication", "main"]
 
-PR_SET_NO_NEW_PRIVS: Final = 38
 NOBODY: Final = 65534
 PERIOD: Final = 1.0
 """Seconds between two pictures for the page, and between two looks at whether the parent is there."""
@@ -89,7 +88,7 @@ def drop_rights() -> None:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    linux.forgo_privileges()
 
 
 class StatusApplication:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import account, children, states, status, system
 from ssgi_gateway.process.signals import HEARD
@@ -54,7 +55,7 @@ def load_state(dumped: Mapping[str, Any]) -> states.State:
 
 
 def _memory(known: Mapping[str, Any]) -> int:
-    fd = os.memfd_create("ssgi-gateway-successor")
+    fd = linux.make_memory("ssgi-gateway-successor")
     os.write(fd, json.dumps(known).encode())
     return fd
 
@@ -79,7 +80,7 @@ class Replacement:
 
     def check(self, known: Mapping[str, Any]) -> str:
         """Start the new program in a child that only looks at what it would find; why that fails, or nothing."""
-        memory, said = _memory(known), os.memfd_create("ssgi-gateway-check")
+        memory, said = _memory(known), linux.make_memory("ssgi-gateway-check")
         try:
             command = [sys.executable, *system.python_options(), "-m", __name__]
             actions = [(os.POSIX_SPAWN_DUP2, memory, 3), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]

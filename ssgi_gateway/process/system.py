@@ -11,15 +11,13 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
     "become_subreaper", "child_environment", "choose_log", "ended", "entitle", "kill", "python_options", "say",
     "stay_visible", "trim",
 ]  # fmt: skip
-
-PR_SET_DUMPABLE: Final = 4  # prctl(2)
-PR_SET_CHILD_SUBREAPER: Final = 36
 
 NOT_FOR_CHILDREN: Final = (
     "LISTEN_FDS",
@@ -80,10 +78,9 @@ def ended(status: int) -> str:
 
 
 def entitle(name: str) -> None:
-    """Call this process something in ps(1) and top(1), 15 bytes at most (proc(5), ``comm``)."""
+    """Call this process something in ps(1) and top(1), 15 bytes at most."""
     try:
-        with open("/proc/self/comm", "w") as file:
-            file.write(name)
+        linux.name_process(name)
     except OSError:
         pass
 
@@ -109,12 +106,12 @@ def _options(words: list[str]) -> Iterator[str]:
 
 
 def stay_visible() -> None:
-    """After a change of the user: let this process read what ``/proc/self`` holds (prctl(2), PR_SET_DUMPABLE).
+    """After a change of the user: let this process read what the kernel says of it.
 
     The kernel hides it from a process that was root's, lest it show what only root may see. A worker holds nothing of
     that kind, and without this it could not name itself or find its own descriptors.
     """
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    linux.become_readable()
 
 
 def trim() -> None:
@@ -125,13 +122,11 @@ def trim() -> None:
 
 
 def become_subreaper() -> None:
-    """Be the parent of the children of children that end (prctl(2)); process 1 is that already.
+    """Be the parent of the children of children that end; process 1 is that already.
 
     Raises:
         ConfigurationError: the system refuses.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise ConfigurationError(
-            f"this system cannot supervise workers (prctl: {os.strerror(ctypes.get_errno())}); use --workers 0"
-        )
+    trouble = linux.adopt_orphans()
+    if trouble:
+        raise ConfigurationError(f"this system cannot supervise workers ({trouble}); use --workers 0")

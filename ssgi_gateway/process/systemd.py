@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.address import Address
 
@@ -68,7 +69,7 @@ def notify(text: str, environ: Mapping[str, str] = os.environ) -> bool:
         text = f"{text}\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
     where = "\0" + path[1:] if path.startswith("@") else path
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+        with linux.nonblocking(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(text.encode("utf-8", "backslashreplace"), where)
     except OSError:
         return False

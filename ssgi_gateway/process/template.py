@@ -18,6 +18,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
+from ssgi_gateway import linux
+
 if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
     from ssgi_gateway.process.messages import Channel
@@ -169,7 +171,7 @@ def _refuse_threads() -> None:
     """Threads do not survive a fork, the locks they hold do: an application that starts some cannot be preloaded."""
     from ssgi_gateway.errors import ConfigurationError
 
-    count = len(os.listdir("/proc/self/task"))
+    count = linux.count_threads()
     if count > 1:
         import threading
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway import engine
+from ssgi_gateway import engine, linux
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
@@ -278,7 +278,7 @@ class Care:
 
     def _too_large(self) -> bool:
         limit = self._settings.max_memory
-        return bool(limit) and self._ticks % MEMORY_TICKS == 0 and resident_memory() > limit
+        return bool(limit) and self._ticks % MEMORY_TICKS == 0 and linux.resident_memory() > limit
 
     def _wear(self, why: str) -> None:
         if self._ticks >= 0 and not self._control.stopping:
@@ -291,12 +291,6 @@ def _is_idle(seat: Seat) -> bool:
     """Whether a worker serves, and calls nobody."""
     words = seat.words
     return words[STATE] == READY and words[CALL_SINCE] == 0
-
-
-def resident_memory() -> int:
-    """Bytes of this process that are in memory (proc(5), ``statm``)."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _leave() -> None:

@@ -16,6 +16,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.linux import NO_SIGNAL
 from ssgi_gateway.server.exclusive import Exclusive
 
 from .acceptor import admit
@@ -145,7 +146,7 @@ class Adoption:
         """``False``: not now."""
         name = connection.protocol.movable()
         try:
-            socket.send_fds(self._outgoing, [name.encode()], [connection.fd], socket.MSG_NOSIGNAL)
+            socket.send_fds(self._outgoing, [name.encode()], [connection.fd], NO_SIGNAL)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:

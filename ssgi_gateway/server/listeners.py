@@ -22,8 +22,9 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.server import linux, unix_socket
+from ssgi_gateway.server import unix_socket
 from ssgi_gateway.server.address import Address
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _resolve(address: Address) -> Iterator[tuple[int, Any]]:
 
 
 def _listen_tcp(family: int, where: Any, backlog: int, *, dual: bool) -> socket.socket:
-    opened = linux.stream_socket(family)
+    opened = linux.nonblocking(family)
     try:
         # A restart must not wait for connections of the last run in TIME_WAIT; on Linux this never shares a port
         # with a socket that listens.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ssgi_gateway.server import linux
+from ssgi_gateway import linux
 from ssgi_gateway.wire.percent import quote
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import select
 from typing import TYPE_CHECKING, Final
 
+from ssgi_gateway.linux import HALF_CLOSED
 from ssgi_gateway.observe.logs import RateLimitedLog
-from ssgi_gateway.server.linux import HALF_CLOSED
 
 from ..core.tasks import TaskScope
 from ..observe.observer import Observer

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway import engine
+from ssgi_gateway import engine, linux
 from ssgi_gateway.core import forks
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import samples
@@ -95,9 +95,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     held = forks.hold(partial(abandon, gateway, acceptors, control), system.share)
     until = 0.0
     try:
-        application.tell_workers(
-            control.workers or settings.workers if settings.workers >= 0 else len(os.sched_getaffinity(0))
-        )
+        application.tell_workers(control.workers or settings.workers if settings.workers >= 0 else linux.cpus())
         if not await started(application, gateway, control):
             return
         try:

@@ -24,8 +24,8 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.server import linux
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def listen(path: str, backlog: int, mode: int, owner: str) -> tuple[socket.socke
         ConfigurationError: the path is taken, or the system refuses.
     """
     user, group = _owner(owner)
-    opened = linux.stream_socket(socket.AF_UNIX)
+    opened = linux.nonblocking(socket.AF_UNIX)
     try:
         with _locked(path, LOCK_PATIENCE):
             _make_way(path)
@@ -99,7 +99,7 @@ def _finish(made: int, path: str, mode: int, user: int, group: int) -> tuple[int
             f"cannot listen on unix:{path}: it was replaced while it was being made; choose a directory in which only "
             "this user may write"
         )
-    name = f"/proc/self/fd/{made}"  # leads to the file itself, whatever has its name by now (proc(5))
+    name = linux.descriptor_path(made)
     if user != -1 or group != -1:
         os.chown(name, user, group)
     if stat.S_IMODE(os.fstat(made).st_mode) != mode:
@@ -217,7 +217,7 @@ def _make_way(path: str) -> None:
 
 def _served(path: str) -> str:
     """Empty if ``path`` is not served; otherwise by which process, for a message."""
-    with linux.stream_socket(socket.AF_UNIX) as probe:
+    with linux.nonblocking(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
         except BlockingIOError:

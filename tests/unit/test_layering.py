@@ -21,7 +21,7 @@ ROOT = Path(ssgi_gateway.__file__).parent
 NAME = ssgi_gateway.__name__
 
 LAYERS = (
-    ("errors", "ssgi", "settings", "engine"),
+    ("errors", "ssgi", "settings", "engine", "linux"),
     ("wire",),
     ("core",),
     ("adapters", "rpc", "observe"),

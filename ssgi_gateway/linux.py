@@ -1,0 +1,223 @@
+"""What this project asks of Linux that other systems have not, or have under other names.
+
+Another system is another file of these names, and of those three whose whole purpose is something of Linux's:
+``server/system.py`` and its twin (accept4, sendfile), ``server/exclusive.py`` (epoll), ``process/wanted.py`` (cgroups).
+``tests/unit/test_systems.py`` looks for such things elsewhere.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import socket
+import struct
+from typing import Final
+
+__all__ = [
+    "HALF_CLOSED", "NO_SIGNAL", "SHARED_MEMORY", "adopt_orphans", "become_readable", "children", "count_files",
+    "count_threads", "cpu_time", "cpus", "descriptor_path", "environment_of", "exit_descriptor", "find_memory",
+    "forgo_privileges", "make_memory", "name_process", "nonblocking", "packet_pair", "path_of", "peer_pid", "processes",
+    "resident_memory", "seal_size", "shift_oom_score",
+]  # fmt: skip
+
+HALF_CLOSED: Final = select.POLLRDHUP
+"""What poll(2) is asked for, to learn that a peer has closed its sending side while its connection is not read."""
+
+NO_SIGNAL: Final = socket.MSG_NOSIGNAL
+"""For send(2): a peer that is gone is an error and no SIGPIPE, whatever the application has done about that."""
+
+SHARED_MEMORY: Final = "/dev/shm"
+"""A directory whose files lie in memory (shm_overview(7))."""
+
+_PR_SET_DUMPABLE: Final = 4  # prctl(2)
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+# -- sockets and descriptors ---------------------------------------------------------------------------------------
+
+
+def nonblocking(family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """A new socket, non-blocking, not inherited (socket(2): in one call)."""
+    return socket.socket(family, kind | socket.SOCK_NONBLOCK)
+
+
+def packet_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets that keep messages apart and know when the other end is gone (unix(7): SOCK_SEQPACKET)."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+
+
+def peer_pid(connection: socket.socket) -> int:
+    """The process at the other end of a unix socket (unix(7): SO_PEERCRED)."""
+    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def descriptor_path(fd: int) -> str:
+    """A path that leads to what ``fd`` is open for, whatever has its name by now (proc(5))."""
+    return f"/proc/self/fd/{fd}"
+
+
+def path_of(fd: int) -> str:
+    """Where an open file lies, links resolved (proc(5)).
+
+    Raises:
+        OSError: the kernel cannot say.
+    """
+    return os.readlink(descriptor_path(fd))
+
+
+# -- memory that has a name and no file ----------------------------------------------------------------------------
+
+
+def make_memory(name: str, sealable: bool = False) -> int:
+    """A descriptor of memory that other processes of this user find by ``name`` (memfd_create(2)).
+
+    Raises:
+        OSError: the kernel has none.
+    """
+    return os.memfd_create(name, os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if sealable else 0))
+
+
+def seal_size(fd: int) -> None:
+    """Let nobody change the size of such memory any more (fcntl(2)): a map of it is good for ever."""
+    fcntl.fcntl(fd, 1033, 0x0002 | 0x0004 | 0x0001)  # F_ADD_SEALS: F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
+
+
+def find_memory(pid: int, name: str) -> str:
+    """The path of such memory in another process, ``""`` where it has none; only its user and root are told.
+
+    Raises:
+        OSError: there is no such process, or it is another user's.
+    """
+    folder = f"/proc/{pid}/fd"
+    for number in os.listdir(folder):
+        path = f"{folder}/{number}"
+        try:
+            if os.readlink(path) == f"/memfd:{name} (deleted)":
+                return path
+        except OSError:
+            continue  # closed meanwhile
+    return ""
+
+
+# -- processes -----------------------------------------------------------------------------------------------------
+
+
+def processes() -> list[int]:
+    """The ids of all processes."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children() -> list[int]:
+    """The processes whose parent this one is."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def count_threads() -> int:
+    """How many threads this process has, those of libraries in C included."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def count_files(pid: int | str = "self") -> int:
+    """How many descriptors a process has.
+
+    Raises:
+        OSError: it may not be asked.
+    """
+    folder = f"/proc/{pid}/fd"
+    return os.stat(folder).st_size or len(os.listdir(folder))  # Linux 6.2 counts them
+
+
+def resident_memory(pid: int | str = "self") -> int:
+    """Bytes of a process that are in memory (proc(5), ``statm``).
+
+    Raises:
+        OSError: it may not be asked.
+    """
+    with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+        return int(file.read().split()[1]) * _PAGE
+
+
+def cpu_time(pid: int) -> float:
+    """Seconds that a process has computed, user and system (proc(5), ``stat``).
+
+    Raises:
+        OSError: it may not be asked.
+    """
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The name, in brackets, may hold anything.
+        fields = file.read().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """The environment that a process was started with, as ``NAME=value``.
+
+    Raises:
+        OSError: it may not be asked.
+    """
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read().split(b"\0")
+
+
+def exit_descriptor(pid: int) -> int:
+    """A descriptor that is readable when the child ``pid`` has ended (pidfd_open(2))."""
+    return os.pidfd_open(pid)
+
+
+def cpus() -> int:
+    """How many CPUs this process may run on (sched_getaffinity(2))."""
+    return len(os.sched_getaffinity(0))
+
+
+def name_process(name: str) -> None:
+    """Call this process something in ps(1) and top(1), 15 bytes at most (proc(5), ``comm``).
+
+    Raises:
+        OSError: it may not.
+    """
+    with open("/proc/self/comm", "w") as file:
+        file.write(name)
+
+
+def shift_oom_score(by: int) -> None:
+    """Be nearer to the OOM killer than before (proc(5), ``oom_score_adj``).
+
+    Raises:
+        OSError: it may not.
+    """
+    with open("/proc/self/oom_score_adj", "r+") as file:
+        score = min(1000, int(file.read()) + by)
+        file.seek(0)
+        file.write(str(score))
+
+
+def adopt_orphans() -> str:
+    """Be the parent of the children of children that end (prctl(2)); process 1 is that already.
+
+    Returns:
+        Why that failed, or ``""``.
+    """
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def become_readable() -> None:
+    """After a change of the user: let this process read what ``/proc/self`` holds."""
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
+def forgo_privileges() -> None:
+    """No program that this process starts gets more rights than it has itself."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _prctl(option: int, value: int) -> str:
+    import ctypes  # only supervisors need it
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    return os.strerror(ctypes.get_errno()) if libc.prctl(option, value, 0, 0, 0) else ""
