@@ -8,4 +8,5 @@ need_nginx
 need_venv test
 say "twenty reloads and what else may happen to a server, under load; ten thousand connections of Swill"
 export SOAK=1
-exec "$VENV/bin/python" -m pytest tests/process tests/swill/test_crowds.py "$@"
+[ "$#" -gt 0 ] || set -- tests/process tests/swill/test_crowds.py
+exec "$VENV/bin/python" -m pytest "$@"

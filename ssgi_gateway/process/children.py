@@ -54,6 +54,7 @@ class Children:
         self._templates: dict[int, Template] = {}  # by generation
         self._workers: dict[int, Channel] = {}  # by seat
         self._pids: dict[int, int] = {}  # of workers: seat by process id
+        self._unforked: dict[int, str] = {}  # why nobody has come, by seat
 
     # -- starting and ending -------------------------------------------------------------------------------------
 
@@ -101,6 +102,7 @@ class Children:
             ours.close()
             self._hear(events.WorkerExited(seat, 0, "the template is gone"))
             return
+        self._unforked.pop(seat, None)
         if seat in self._workers:
             self._forget(self._workers[seat])
         self._watch_worker(seat, ours)
@@ -135,8 +137,8 @@ class Children:
         seat = self._seat_of(pid)
         generation = next((number for number, it in self._templates.items() if it.pid == pid), None)
         if seat is not None:
-            del self._pids[pid]
             self._drop_worker(seat)
+            del self._pids[pid]
             self._hear(events.WorkerExited(seat, pid, how))
         elif generation is not None:
             self._drop_template(generation)
@@ -161,11 +163,6 @@ class Children:
         self._on_template(generation, template.channel)
         self._forget(template.channel)
 
-    def drop_unborn(self, seat: int) -> None:
-        """Nobody will say any more whether this worker was forked; if it was, the end of the stream tells it."""
-        if seat in self._workers:
-            self._forget(self._workers.pop(seat))
-
     # -- what they say -------------------------------------------------------------------------------------------
 
     def _watch_template(self, generation: int, template: Template) -> None:
@@ -188,15 +185,14 @@ class Children:
             elif words[0] == "failed":
                 self._hear(events.TemplateFailed(generation, words[2]))
             elif words[0] == "unforked":
-                seat = int(words[1])
-                self._drop_worker(seat)
-                self._hear(events.WorkerExited(seat, 0, words[2]))
+                self._unforked[int(words[1])] = words[2]  # the end of the stream tells that nobody came
 
     def _on_worker(self, seat: int, channel: Channel) -> None:
         while channel.fileno() >= 0 and (message := channel.receive()) is not None:
             words = message[0]
             if not words:
                 self._ignore(channel)
+                self._end_unborn(seat, channel)
                 return
             if words[0] == "started":
                 self._pids[int(words[1])] = seat
@@ -205,6 +201,16 @@ class Children:
             event = SAID.get(words[0])
             if event is not None:
                 self._hear(event(seat, words))
+
+    def _end_unborn(self, seat: int, channel: Channel) -> None:
+        """A stream has ended. Whoever has said its process id is waited for; nobody else will ever be heard of."""
+        if seat in self._pids.values():
+            return
+        for generation, template in list(self._templates.items()):
+            self._on_template(generation, template.channel)  # it may know why
+        if self._workers.get(seat) is channel:
+            self._forget(self._workers.pop(seat))
+            self._hear(events.WorkerExited(seat, 0, self._unforked.pop(seat, "it ended before it had begun")))
 
     def _forget(self, channel: Channel) -> None:
         self._ignore(channel)

@@ -76,7 +76,7 @@ class WorkerFailed(NamedTuple):
 
 
 class WorkerExited(NamedTuple):
-    """A worker's process has ended. ``pid`` is 0 where it could not even be forked."""
+    """A worker's process has ended. ``pid`` is 0 where it was not forked, or ended before it said who it is."""
 
     seat: int
     pid: int

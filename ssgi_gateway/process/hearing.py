@@ -117,9 +117,6 @@ class Hearing(Settling):
         known = self.generations.get(event.generation)
         if known is None:
             return
-        for seat in self.of(*RUNNING):
-            if seat.generation == known.number and not seat.pid:
-                del self.seats[seat.number]  # whether it was forked nobody will say any more
         if known.state == LOADING:
             self._template_failed(TemplateFailed(known.number, f"it ended before it was loaded: {event.how}"))
         elif known.number == self.state.goal and self.state.mode in (SERVING, DELAYED):

@@ -176,10 +176,6 @@ class Supervisor:
         if isinstance(event, events.WorkerExited) and event.pid:
             self.account.count_exit(self.state, event.seat)
             self.prometheus.leave(event.seat)
-        elif isinstance(event, events.TemplateExited):
-            for seat in self.state.seats.values():
-                if seat.generation == event.generation and not seat.pid:
-                    self.children.drop_unborn(seat.number)
         self.state, todo = plan.plan(self.state, event, time.monotonic())
         for action in todo:
             ACTIONS[type(action)](self, action)

@@ -193,10 +193,10 @@ def _fork(channel: Channel, loaded: Loaded, seat: int, descriptor: int) -> None:
         return
     if middle:
         _, status = os.waitpid(middle, 0)
-        os.close(descriptor)
         trouble = os.waitstatus_to_exitcode(status)
         if trouble:
             channel.send("unforked", str(seat), os.strerror(trouble) if trouble > 0 else "the fork was killed")
+        os.close(descriptor)  # the end of the worker's stream, if there is none: the reason comes first
         return
     try:
         if os.fork():
@@ -214,6 +214,10 @@ def _work(loaded: Loaded, seat: int, descriptor: int) -> NoReturn:
         from ssgi_gateway.process import worker
 
         status = worker.main(loaded, seat, descriptor)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
     finally:
         os._exit(status)
 

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any, Self
 
-from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, Pong, TextMessage
 from wsproto.extensions import Extension, PerMessageDeflate
 
@@ -162,6 +162,11 @@ class WebSocketClient:
     def abort(self) -> None:
         """Leave at once with a reset."""
         self._http.abort()
+
+    @property
+    def open(self) -> bool:
+        """Whether messages may be sent; no more once the server's Close was received, and answered."""
+        return self._connection.state is ConnectionState.OPEN
 
     def abandon(self) -> None:
         """Leave without a closing handshake."""

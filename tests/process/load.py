@@ -160,7 +160,8 @@ class Client(threading.Thread):
 
         from tests.harness.websocket import WebSocketClient
 
-        if self.connection is None:
+        while self.connection is None or not self.connection.open:
+            self._hang_up()  # a Close may come with an answer, and even with that to the handshake
             self.connection = WebSocketClient(self.address, "/0", timeout=30)
         self.connection.send(str(number))
         event = self.connection.receive_event()

@@ -139,6 +139,7 @@ def test_an_interpreter_that_is_away_fails_a_reload_and_no_more(tmp_path):
     )  # fmt: skip
     try:
         server.wait_for(lambda: "scgi_pass" in server.text(), "the start")
+        wait_until(lambda: ready(server.pid), "a worker")
         before = ready(server.pid)
         python.rename(home / "bin" / "away")
         server.send_signal(signal.SIGHUP)

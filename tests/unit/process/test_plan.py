@@ -303,6 +303,22 @@ def test_a_template_that_dies_is_started_again(world):
     assert len(world.ready()) == 2
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_worker_of_which_nobody_hears_is_not_waited_for(world, killed):
+    """It was to be forked, and its template is gone, or it ended before it said who it is; its seat is free again."""
+    world.hear(Ttin())
+    if killed:
+        world.hear(Ttou())
+    world.starting.clear()
+    world.alive.pop(3)
+    world.draining.clear()
+    world.hear(WorkerExited(3, 0, "it ended before it had begun"))
+    world.now += 1
+    world.hear(Tick())
+    world.settle()
+    assert len(world.ready()) == len(world.state.seats) == world.state.wanted
+
+
 def test_who_does_not_end_in_time_is_killed(world):
     world.hear(Ttou())
     world.now = next_due(world.state)
@@ -477,12 +493,17 @@ def play(world: World, event: Any) -> None:  # noqa: C901 - a table
             number = sorted(world.templates)[which % len(world.templates)]
             world.templates.discard(number)
             world.loading = [it for it in world.loading if it != number]
+            unborn = []
             for seat in [it for it in world.state.seats.values() if it.generation == number and not it.pid]:
                 if seat.number in world.starting:
                     world.starting.remove(seat.number)
                     world.alive.pop(seat.number, None)
                     world.draining = [it for it in world.draining if it != seat.number]
-            world.hear(TemplateExited(number, "killed by SIGKILL"))
+                    unborn.append(WorkerExited(seat.number, 0, "it ended before it had begun"))
+            # Which of the ends is heard of first is not said.
+            told = [*unborn, TemplateExited(number, "killed by SIGKILL")]
+            for end in told if which % 2 else reversed(told):
+                world.hear(end)
         case "wait":
             due = next_due(world.state)
             world.now = min(due, world.now + 40)
