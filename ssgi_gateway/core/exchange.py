@@ -20,6 +20,7 @@ from .awaitables import is_pending
 from .extensions import build_extensions
 from .headers import GetHeader
 from .request_id import choose
+from .step import call
 from .tasks import start
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class Exchange:
         get_header = GetHeader(request.variables)
         context = self.channel.scope.loop.fresh()
         try:
-            result = context.run(
+            result = call(
+                context,
                 app,
                 kind,
                 request.server_address,

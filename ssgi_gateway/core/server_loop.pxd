@@ -1,3 +1,6 @@
+from .step cimport copy_of
+
+
 cdef class ServerLoop:
     cdef public object asyncio
     cdef public object context

@@ -16,6 +16,8 @@ from __future__ import annotations
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from .step import copy_of
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -45,7 +47,7 @@ class ServerLoop:
 
     def fresh(self) -> Context:
         """A context for one call of the application. Can be called on any thread."""
-        return self.context.copy()
+        return copy_of(self.context)
 
     def is_fresh(self, context: Context) -> bool:
         """Whether ``context`` has the server's variables, and nothing else."""
@@ -60,11 +62,11 @@ class ServerLoop:
 
     def add_reader(self, fd: int, callback: Callable[..., object]) -> None:
         """Call ``callback`` whenever ``fd`` is readable."""
-        self.context.copy().run(self.asyncio.add_reader, fd, callback)
+        copy_of(self.context).run(self.asyncio.add_reader, fd, callback)
 
     def add_writer(self, fd: int, callback: Callable[..., object]) -> None:
         """Call ``callback`` whenever ``fd`` is writable."""
-        self.context.copy().run(self.asyncio.add_writer, fd, callback)
+        copy_of(self.context).run(self.asyncio.add_writer, fd, callback)
 
     def remove_reader(self, fd: int) -> None:
         """Forget the reader of ``fd``."""
@@ -78,7 +80,7 @@ class ServerLoop:
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
         """Call ``callback`` in the next turn of the loop."""
-        return self.asyncio.call_soon(callback, *args, context=self.context.copy())
+        return self.asyncio.call_soon(callback, *args, context=copy_of(self.context))
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
         """As ``call_soon``, from another thread.
@@ -86,21 +88,21 @@ class ServerLoop:
         Raises:
             RuntimeError: the loop was closed.
         """
-        return self.asyncio.call_soon_threadsafe(callback, *args, context=self.context.copy())
+        return self.asyncio.call_soon_threadsafe(callback, *args, context=copy_of(self.context))
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
         """Call ``callback`` after ``delay`` seconds."""
-        return self.asyncio.call_later(delay, callback, *args, context=self.context.copy())
+        return self.asyncio.call_later(delay, callback, *args, context=copy_of(self.context))
 
     def when_done(self, future: asyncio.Future[Any], callback: Callable[[Any], object]) -> None:
         """Call ``callback(future)`` when ``future`` is done; what ``future.add_done_callback`` is elsewhere."""
-        future.add_done_callback(callback, context=self.context.copy())
+        future.add_done_callback(callback, context=copy_of(self.context))
 
     # -- tasks, futures, time ------------------------------------------------------------------------------------
 
     def create_task(self, coroutine: Any) -> asyncio.Task[Any]:
         """A task of the server's; those of applications are made by ``TaskScope``."""
-        task: asyncio.Task[Any] = self.context.copy().run(self.asyncio.create_task, coroutine)
+        task: asyncio.Task[Any] = copy_of(self.context).run(self.asyncio.create_task, coroutine)
         return task
 
     def create_future(self) -> asyncio.Future[Any]:

@@ -1,4 +1,9 @@
 cdef class Ended:
     cdef public object result
 
+cpdef object copy_of(object context)
+cpdef object call(
+    object context, object app, str kind, str server, str remote, str method, str path, str query, object get_header,
+    object res,
+)
 cpdef object step(object context, object coroutine)

@@ -1,8 +1,8 @@
-"""Running a coroutine without a task: one step of it, in a context of its own."""
+"""Running code of the application in a context: a call, and one step of a coroutine without a task."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Final
 
@@ -17,6 +17,27 @@ class Ended:
 
 
 NOTHING: Final = Ended(None)
+
+
+def copy_of(context: Context) -> Context:
+    """A context with the same variables."""
+    return context.copy()
+
+
+def call(
+    context: Context,
+    app: Callable[..., Any],
+    kind: str,
+    server: str,
+    remote: str,
+    method: str,
+    path: str,
+    query: str,
+    get_header: Any,
+    res: Any,
+) -> Any:
+    """Make an SSGI call in a context that nobody is in."""
+    return context.run(app, kind, server, remote, method, path, query, get_header, res)
 
 
 def step(context: Context, coroutine: Coroutine[Any, Any, Any]) -> Any:

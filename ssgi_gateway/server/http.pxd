@@ -9,6 +9,7 @@ from ..wire.cgi cimport RequestHead, parse_head
 from ..wire.codec cimport Codec
 from ..wire.events cimport BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..wire.response_head cimport ResponseHead
+from ..wire.variables cimport Variables
 from ..observe.observer cimport Observer
 from .connection cimport Connection
 from .gateway cimport Gateway
@@ -50,7 +51,7 @@ cdef class HttpProtocol(HttpChannel):
     cdef object _body_received(self, bytes data)
     cdef object _request_ended(self)
     cdef object _request_aborted(self)
-    @cython.locals(response=HttpResponse, socket=WebSocket, request=RequestHead)
+    @cython.locals(gateway=Gateway, response=HttpResponse, socket=WebSocket, request=RequestHead, variables=Variables)
     cdef object _begin(self)
     @cython.locals(observer=Observer)
     cdef object _call(self, Exchange exchange, object app, str kind)

@@ -112,7 +112,7 @@ class HttpProtocol(HttpChannel):
         self._started = 0  # requests in this turn of the loop
         self._behind = False  # a request behind this one will be looked at
         self._allowance = 0  # bytes of an unread body that may still come before the answer's end is sent
-        self._idle = gateway.keep_alive if codec.protocol == "http" else gateway.idle_timeout
+        self._idle = gateway.keep_alive if codec.kept_by_clients else gateway.idle_timeout
 
     # -- what the connection says --------------------------------------------------------------------------------
 

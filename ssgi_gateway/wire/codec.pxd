@@ -4,6 +4,7 @@ from .response_head cimport ResponseHead
 cdef class Codec:
     cdef public bint busy
     cdef public Py_ssize_t head_size
+    cdef public bint kept_by_clients
     cdef public str protocol
     cdef public bint serves_http
     cdef public bint may_send_trailing

@@ -20,6 +20,7 @@ class Codec:
     Attributes:
         busy: a request is between its head and ``finish()``.
         head_size: bytes of the last head that was encoded, for who knows what the peer takes.
+        kept_by_clients: the peer is a client, or may be one, and keeps connections by HTTP's rules.
         closing: nothing more will be read; once ``take_output()`` was sent the connection is to be closed.
         protocol: the name in logs and in ``extensions``.
         serves_http: ordinary requests may come this way.
@@ -28,7 +29,7 @@ class Codec:
         supports_upgrade: a 101 answer turns the connection into a two-way stream here.
     """
 
-    __slots__ = ("busy", "head_size", "may_send_trailing", "protocol", "serves_http", "supports_upgrade")
+    __slots__ = ("busy", "head_size", "kept_by_clients", "may_send_trailing", "protocol", "serves_http", "supports_upgrade")
 
     def __init__(
         self, protocol: str, serves_http: bool, supports_upgrade: bool, may_send_trailing: bool = False
@@ -37,6 +38,7 @@ class Codec:
         self.serves_http = serves_http
         self.supports_upgrade = supports_upgrade
         self.may_send_trailing = may_send_trailing
+        self.kept_by_clients = False
         self.busy = False
         self.head_size = 0
 

@@ -12,7 +12,8 @@ cdef struct Entry:
 
 cdef class Variables:
     cdef bytes _block
-    cdef Entry *_entries
+    cdef Entry *_entries  # _near, or what was allocated where that is too small
+    cdef Entry[40] _near
     cdef int _used
     cdef int _room
     cdef int _count
@@ -32,11 +33,13 @@ cdef class Variables:
     cdef int find_text(self, object name) except -2
     cdef object text(self, int index)
     cdef bytes content_header(self, int index)
+    cdef object grow(self)
     cdef object clean(self, int seen)
     cdef object check_host(self, int index)
     cdef list pairs(self)
     cdef object refuse_name(self)
     cdef object drop(self, int index)
+    cpdef object settle_user(self, bint believed)
     cdef object drop_user(self, int index, bint believed)
 
 

@@ -10,7 +10,7 @@ bounding their limit, in the codecs.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
@@ -31,6 +31,8 @@ DEF MAX_HEADER_NAME = 256
 DEF REPEATED = 1
 DEF FORBIDDEN_NAME = 2
 DEF REDIRECT = 4
+
+DEF NEAR = 40  # variables that have their entries in the object: as many as a web server mostly sends
 
 MAX_BLOCK = 0x7FFFFFFF
 
@@ -174,13 +176,16 @@ cdef class Variables:
 
     def __cinit__(self):
         self._block = b""
+        self._entries = self._near
+        self._room = NEAR
         memset(self._heads, -1, sizeof(self._heads))
 
     def __init__(self, pairs=()):
         self.take_pairs(pairs)
 
     def __dealloc__(self):
-        PyMem_Free(self._entries)
+        if self._entries is not self._near:
+            PyMem_Free(self._entries)
 
     @classmethod
     def from_unique(cls, dict values):
@@ -248,13 +253,8 @@ cdef class Variables:
             seen |= REDIRECT
         cdef Entry *entry
         cdef int index
-        cdef void *grown
         if self._used == self._room:
-            grown = PyMem_Realloc(self._entries, (<size_t>self._room * 2 if self._room else 48) * sizeof(Entry))
-            if grown is NULL:
-                raise MemoryError
-            self._entries = <Entry *>grown
-            self._room = self._room * 2 if self._room else 48
+            self.grow()
         entry = &self._entries[self._used]
         entry.name = name
         entry.name_size = name_size
@@ -274,6 +274,21 @@ cdef class Variables:
                 return seen | REPEATED
             index = entry.next
         return seen
+
+    cdef object grow(self):
+        """Make room for twice as many."""
+        cdef size_t size = <size_t>self._room * sizeof(Entry)
+        cdef Entry *grown
+        if self._entries is self._near:
+            grown = <Entry *>PyMem_Malloc(size * 2)
+            if grown is not NULL:
+                memcpy(grown, self._near, size)
+        else:
+            grown = <Entry *>PyMem_Realloc(self._entries, size * 2)
+        if grown is NULL:
+            raise MemoryError
+        self._entries = grown
+        self._room *= 2
 
     cdef object clean(self, int seen):
         """Merge repeats, refuse names that are none, and drop what no application may meet, in this order."""
@@ -299,7 +314,7 @@ cdef class Variables:
         if index >= 0:
             self.check_host(index)
 
-    def settle_user(self, bint believed):
+    cpdef object settle_user(self, bint believed):
         """Drop REMOTE_USER, AUTH_TYPE and REMOTE_IDENT where they say nothing; see the portable class."""
         self.drop_user(self.find(b"REMOTE_USER", 11), believed)
         self.drop_user(self.find(b"AUTH_TYPE", 9), believed)

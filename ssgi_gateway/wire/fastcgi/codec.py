@@ -39,7 +39,7 @@ from ..cgi import body_length
 from ..codec import Codec
 from ..events import NEED_DATA, BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..variables import variables_of_params
-from .kernel import frame_answer, read_body
+from .kernel import cut, frame_answer, read_body
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
@@ -355,7 +355,7 @@ class FastcgiCodec(Codec):
         if self._left:
             end = min(self._position + self._left, size)
             if self._state == HEAD and end > self._position:
-                self._collect(self._data[self._position : end])
+                self._collect(cut(self._data, self._position, end))
             self._left -= end - self._position
             self._position = end
         if self._skip and not self._left:

@@ -1,3 +1,4 @@
+cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end)
 cpdef list frame_answer(int request_id, bytes head, object data, bint end)
 cpdef tuple read_body(
     bytes data, Py_ssize_t position, Py_ssize_t left, Py_ssize_t skip, Py_ssize_t body_left, int request_id

@@ -37,6 +37,11 @@ cdef inline void put_tail(uint8_t *to, int request_id) noexcept nogil:
         to[i] = 0
 
 
+cpdef bytes cut(bytes data, Py_ssize_t start, Py_ssize_t end):
+    """``data[start:end]``, which has to be there; Python's own way makes a slice object of it."""
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start)
+
+
 cpdef list frame_answer(int request_id, bytes head, object data, bint end):
     """A piece of an answer as records; see the portable function."""
     cdef Py_ssize_t head_size = 0
