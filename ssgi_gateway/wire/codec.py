@@ -29,7 +29,15 @@ class Codec:
         supports_upgrade: a 101 answer turns the connection into a two-way stream here.
     """
 
-    __slots__ = ("busy", "head_size", "kept_by_clients", "may_send_trailing", "protocol", "serves_http", "supports_upgrade")
+    __slots__ = (
+        "busy",
+        "head_size",
+        "kept_by_clients",
+        "may_send_trailing",
+        "protocol",
+        "serves_http",
+        "supports_upgrade",
+    )
 
     def __init__(
         self, protocol: str, serves_http: bool, supports_upgrade: bool, may_send_trailing: bool = False
