@@ -8,5 +8,5 @@ need_nginx
 need_venv test
 say "twenty reloads and what else may happen to a server, under load; ten thousand connections of Swill"
 export SOAK=1
-[ "$#" -gt 0 ] || set -- tests/process tests/swill/test_crowds.py
-exec "$VENV/bin/python" -m pytest "$@"
+# shellcheck disable=SC2086  # several places
+exec "$VENV/bin/python" -m pytest ${SOAK_TESTS:-tests/process tests/swill/test_crowds.py} "$@"

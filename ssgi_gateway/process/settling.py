@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ssgi_gateway.process.actions import (
     Check,
+    Exec,
     Exit,
     Fork,
     Kill,
@@ -36,13 +39,16 @@ from ssgi_gateway.process.step import GRACE, Step
 
 __all__ = ["Settling"]
 
+LAST: Final = (Exit, Exec)
+"""Nothing is done after them: what the plan would have had done, a successor would take for done."""
+
 
 class Settling(Step):
     """The part of a step that does not ask what has happened."""
 
     def settle(self) -> None:
         """Bring what is nearer to what is wanted."""
-        if any(type(action) is Exit for action in self.actions):
+        if any(type(action) in LAST for action in self.actions):
             return
         if self.state.mode in (STOPPING, FAST):
             if not self.of(*RUNNING):

@@ -74,11 +74,13 @@ class World:
         self.next_pid = 1000
         self.done: list[Any] = []
         self.stuck = False
+        self.replaced = False  # the successor has not looked around yet
         self.hear(Tick())
 
     def hear(self, event: Any) -> list[Any]:
         """An event, and what follows at once; returns the actions but log lines."""
         self.state, actions = plan(self.state, event, self.now)
+        assert not any(isinstance(action, Exec | Exit) for action in actions[:-1]), "it would not be done"
         for action in actions:
             self.act(action)
         self.done += actions
@@ -107,6 +109,8 @@ class World:
                     self.draining.append(seat)
                     if hard:
                         self.end(seat)
+            case Exec():
+                self.replaced = True
             case Exit(status):
                 assert self.status is None
                 self.status = status
@@ -140,6 +144,9 @@ class World:
 
     def settle(self) -> None:
         """Everything that is under way comes to its end."""
+        if self.replaced:
+            self.replaced = False
+            self.hear(Tick())
         for _ in range(2000):
             if not (self.loading or self.starting or self.draining or getattr(self, "ended", [])):
                 return
@@ -451,6 +458,14 @@ def test_the_supervisor_is_replaced_when_nothing_starts(world):
     assert world.hear(WorkerReady(3)) == [Check()]
     assert world.hear(Hup(3, world.limits)) == []  # waits
     assert world.hear(ReplacementChecked(""))[0] == Exec()
+
+
+def test_what_has_to_be_done_after_a_replacement_is_the_successors(world):
+    """The exec does not return: a fork that is planned with it would never be done, and its worker waited for."""
+    world.hear(Usr2())
+    assert world.hear(Ttin()) == []
+    assert world.hear(ReplacementChecked("")) == [Exec()]
+    assert world.hear(Tick()) == [Fork(1, 3)]
 
 
 def test_a_supervisor_that_could_not_take_over_is_left_out(world):
