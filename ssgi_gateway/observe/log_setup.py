@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["JsonFormatter", "TextFormatter", "configure", "enable", "flush"]
 
 ROOT: Final = "ssgi_gateway"
+NAMES: Final = ("app", "client", "hooks", "observe.log_setup", "process", "rpc", "server", "slow")
+"""Loggers, some of which are made late, when their module is imported."""
 EXTRAS: Final = ("request_id", "worker")
 """Attributes of a record that are shown where it has them."""
 
@@ -139,11 +141,37 @@ class OwnHandler(logging.Handler):
         return lost
 
     def close(self) -> None:
-        """Wait a moment for the reader, and no longer."""
+        """Wait a moment for the reader, and no longer.
+
+        ``logging.config`` closes every handler there is, at any time, so this one writes on afterwards.
+        """
+        if self._sink is not None:
+            self._sink.wait()
+        super().close()
+
+    def end(self) -> None:
+        """Close, for good."""
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.close()
-        super().close()
+        self.close()
+
+
+class ServerLogger(logging.Logger):
+    """A logger that ``logging.config`` does not silence by not naming it; who wants less of it sets its level.
+
+    ``dictConfig`` disables what it does not name, unless it is told not to, and applications forget that: when they are
+    loaded, in their startup, or in a request. All errors of the server would be lost with it.
+    """
+
+    @property
+    def disabled(self) -> bool:
+        """Never."""
+        return False
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        pass
 
 
 def configure(settings: Settings, worker: int | None = None) -> None:
@@ -157,7 +185,7 @@ def configure(settings: Settings, worker: int | None = None) -> None:
     for handler in [*logger.handlers]:
         if isinstance(handler, OwnHandler):
             logger.removeHandler(handler)
-            handler.close()
+            handler.end()
     handler = OwnHandler(sys.stderr)
     terminal = sys.stderr is not None and sys.stderr.isatty()
     if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
@@ -166,15 +194,17 @@ def configure(settings: Settings, worker: int | None = None) -> None:
         handler.setFormatter(TextFormatter(terminal and not os.environ.get("NO_COLOR"), worker))
     logger.addHandler(handler)
     logger.setLevel(settings.log_level.upper())
+    for name in NAMES:
+        logging.getLogger(f"{ROOT}.{name}")
+    enable()
 
 
 def enable() -> None:
-    """Undo what ``logging.config`` does to loggers that it does not name, which is to silence them.
-
-    ``dictConfig`` has ``disable_existing_loggers`` on unless told otherwise, and applications forget it.
-    """
+    """Undo what ``logging.config`` has done to the server's loggers, and have it do so no more."""
     for name, logger in logging.root.manager.loggerDict.items():
         if (name == ROOT or name.startswith(f"{ROOT}.")) and isinstance(logger, logging.Logger):
+            if type(logger) is logging.Logger:
+                logger.__class__ = ServerLogger
             logger.disabled = False
 
 

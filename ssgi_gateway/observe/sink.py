@@ -172,8 +172,8 @@ class Sink:
         """Bytes that nobody has taken yet."""
         return self._size
 
-    def close(self) -> None:
-        """Offer the rest for ``LAST_WAIT`` more, and close."""
+    def wait(self) -> None:
+        """Offer what waits for ``LAST_WAIT`` more."""
         self.flush()
         until = time.monotonic() + LAST_WAIT
         taker = select.poll()
@@ -181,6 +181,10 @@ class Sink:
         while self._waiting and (patience := until - time.monotonic()) > 0:
             taker.poll(patience * 1000)
             self.flush()
+
+    def close(self) -> None:
+        """Offer the rest for ``LAST_WAIT`` more, and close."""
+        self.wait()
         left = sum(piece.count(b"\n") for piece in self._waiting)
         if left:
             self._drop(left, "nobody reads")

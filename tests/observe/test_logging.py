@@ -93,6 +93,39 @@ def test_an_application_that_sets_up_its_logging_late(watched, tmp_path):
     assert text.count("LATE ssgi_gateway.app") == 1
 
 
+LATER = """\
+import logging.config
+
+def silence():
+    logging.config.dictConfig({"version": 1})
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup" and WHEN == "startup":
+                silence()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    if scope["path"] == "/silence":
+        silence()
+    raise RuntimeError("on purpose")
+"""
+
+
+@pytest.mark.parametrize("when", ["startup", "request"])
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_loggers_that_an_application_disables_later(watched, tmp_path, when, workers):
+    """``dictConfig`` disables every logger that it does not name."""
+    (tmp_path / "later_app.py").write_text(f"WHEN = {when!r}\n{LATER}")
+    it = watched("--pythonpath", str(tmp_path), "--workers", workers, app="later_app:app")
+    for path in ("/fail", "/silence" if when == "request" else "/fail", "/fail"):
+        assert it.get(path)[0] == 500
+    it.gateway.stop()
+    assert "\n".join(it.gateway.log()).count("the application raised") == 3
+
+
 def test_json_lines(watched):
     it = watched("--log-format", "json")
     it.get("/fail", **{"X-Request-ID": "abc-1"})

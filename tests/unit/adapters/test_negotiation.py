@@ -317,3 +317,55 @@ def test_a_hook_that_is_not_async_is_told(caplog):
     asyncio.run(application.startup({}))
     assert "startup() of " in caplog.text
     assert "is not async, so it is no hook" in caplog.text
+
+
+# -- applications that no server of this kind can serve --------------------------------------------------------------
+
+
+def made_by(module, call=None):
+    """An object as a package has it, with or without a ``__call__``."""
+    kind = type("Application", (), {"__module__": module} | ({} if call is None else {"__call__": call}))
+    return kind()
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("aiohttp.web_app", "brings its own server (aiohttp.web.run_app"),
+        ("robyn", "Robyn brings its own server (app.start())"),
+        ("tornado.web", "Tornado's Application brings its own server (app.listen())"),
+        ("twisted.web.server", "served by Twisted"),
+    ],
+)
+def test_what_brings_its_own_server_is_refused_in_words(module, words):
+    assert words in refused(made_by(module))
+    assert words in refused(made_by(module, lambda self: self))  # aiohttp's: it looks like a factory of itself
+
+
+def test_a_subclass_of_it_too():
+    class Shop(type(made_by("aiohttp.web_app"))):
+        pass
+
+    assert "aiohttp" in refused(Shop())
+
+
+def test_aiohttps_own_application():
+    web = pytest.importorskip("aiohttp.web")
+    assert "it brings its own server (aiohttp.web.run_app" in refused(web.Application())
+
+
+def test_such_an_object_that_is_an_asgi_application_is_served():
+    async def call(self, scope, receive, send): ...
+
+    assert resolve(made_by("robyn", call)).http is not None
+
+
+def test_asgi_2_is_named():
+    class Old:
+        def __init__(self, scope): ...
+
+        async def __call__(self, receive, send): ...
+
+    assert "looks like ASGI 2" in refused(Old)
+    assert "guarantee_single_callable" in refused(Old)
+    assert "looks like ASGI 2" in refused(Old, "asgi")

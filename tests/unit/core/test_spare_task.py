@@ -550,3 +550,94 @@ async def test_nothing_is_reported_when_it_was_never_begun(caplog):
     del bench
     gc.collect()
     assert caplog.records == []
+
+
+# -- greenlets, as SQLAlchemy runs synchronous code on an asyncio driver ---------------------------------------------
+
+
+async def in_greenlet(function):
+    """Run a function that may wait by ``wait_for_it``, in a greenlet; what it waits for is awaited out here."""
+    greenlet = pytest.importorskip("greenlet")
+    other = greenlet.greenlet(function)
+    other.gr_context = contextvars.copy_context()
+    awaited = other.switch()
+    while not other.dead:
+        try:
+            value = await awaited
+        except BaseException as error:
+            awaited = other.throw(error)
+        else:
+            awaited = other.switch(value)
+    return awaited
+
+
+def wait_for_it(awaitable):
+    """Have the parent greenlet await it."""
+    return pytest.importorskip("greenlet").getcurrent().parent.switch(awaitable)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_greenlets_have_the_current_task_of_their_coroutine(waits):
+    pytest.importorskip("greenlet")
+    bench = Bench()
+    tasks = []
+    values = []
+
+    async def looks():
+        VARIABLE.set("mine")
+        tasks.append(asyncio.current_task())
+
+        def within():
+            tasks.append(asyncio.current_task())
+            if waits:
+                wait_for_it(asyncio.sleep(0))
+                tasks.append(asyncio.current_task())
+                gc.collect()
+                wait_for_it(asyncio.sleep(0.001))
+            return VARIABLE.get()
+
+        values.append(await in_greenlet(within))
+        tasks.append(asyncio.current_task())
+
+    for number in range(3):
+        tasks.clear()
+        running = await bench.run(looks)
+        assert (running is not None) == waits
+        if running is not None:
+            await running
+        assert len(set(tasks)) == 1
+        assert tasks[0] is not None
+        assert values == ["mine"] * (number + 1)
+    assert VARIABLE.get() == ""
+
+
+async def test_a_greenlet_left_in_the_middle_of_a_first_step_costs_nobody_a_task():
+    """One that is given up in the first step is thrown a GreenletExit when it is collected, wherever that is."""
+    greenlet = pytest.importorskip("greenlet")
+    bench = Bench()
+    ended = []
+    seen = []
+
+    async def leaves():
+        def within():
+            try:
+                greenlet.getcurrent().parent.switch("left")
+            finally:
+                ended.append(asyncio.current_task())
+
+        other = greenlet.greenlet(within)
+        assert other.switch() == "left"
+        seen.append(asyncio.current_task())
+
+    async def waits():
+        seen.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        assert asyncio.current_task() is seen[-1]
+
+    for _ in range(5):
+        assert await bench.run(leaves) is None
+        running = await bench.run(waits)
+        await running
+    gc.collect()
+    assert len(ended) == 5
+    assert bench.scope.tasks == set()
