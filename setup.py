@@ -64,6 +64,7 @@ HOT = (
     "observe.hooks",
     "observe.access_log",
     "observe.request_lines",
+    "adapters.callable",
     "adapters.files",
     "adapters.asgi.scope",
     "adapters.asgi.http",

@@ -213,8 +213,8 @@ def resolve(app: Any, interface: str = "auto", settings: Settings | None = None)
     adapted = INTERFACES[name].adapt(app, settings)
     if name == "wsgi":
         # WSGI knows no WebSockets; libraries for it do, where they are given the connection and a thread.
-        upgrades = getattr(adapted, "serve_websocket", None) if settings.wsgi_websockets else None
-        return Application(adapted, upgrades)
+        threaded = hasattr(adapted, "thread_load")  # on the loop's thread one would keep all others waiting
+        return Application(adapted, adapted if threaded and settings.wsgi_websockets else None)
     serves = INTERFACES[name].protocols
     return Application(adapted if HTTP in serves else None, adapted if WEBSOCKETS in serves else None)
 

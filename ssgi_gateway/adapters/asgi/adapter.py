@@ -74,14 +74,18 @@ from ssgi_gateway.adapters import shape
 from ssgi_gateway.adapters.asgi.lifespan import Lifespan
 from ssgi_gateway.errors import ConfigurationError
 
+from ..callable import SsgiCallable
 from .http import HttpCall
 from .scope import http_scope, websocket_scope
 from .websocket import WebSocketCall
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from ssgi_gateway.settings import Settings
+
+    from ...core.response import HttpResponse
+    from ...core.websocket import WebSocket
 
 __all__ = ["ASGI_VERSION", "GRACE", "AsgiApplication", "adapt"]
 
@@ -120,7 +124,7 @@ def adapt(app: Any, settings: Settings | None = None) -> AsgiApplication:
     return AsgiApplication(app, settings.deadlines.client_left, files=files)
 
 
-class AsgiApplication:
+class AsgiApplication(SsgiCallable):
     """The SSGI callable.
 
     Args:
@@ -143,26 +147,16 @@ class AsgiApplication:
         self._lifespan: Lifespan | None = None
         self._state: dict[str, Any] = {}
 
-    def __call__(
-        self,
-        type: str,
-        server_address: str,
-        remote_address: str,
-        method: str,
-        path: str,
-        query_string: str,
-        get_header: Any,
-        res: Any,
-    ) -> Awaitable[Any]:
-        """One request or one WebSocket."""
-        if type == "http":
-            call = HttpCall.__new__(HttpCall)
-            call.init(res, self._grace, self._files)
-            scope = http_scope(res, self._state, self._files)
-            if self._files:
-                res.hint = SWALLOWED
-            return self._app(scope, call.receive, call.send)  # type: ignore[no-any-return]
-        return WebSocketCall(res, self._grace).run(self._app, websocket_scope(res, self._state))
+    def _serve(self, res: HttpResponse) -> Any:
+        call = HttpCall.__new__(HttpCall)
+        call.init(res, self._grace, self._files)
+        scope = http_scope(res, self._state, self._files)
+        if self._files:
+            res.hint = SWALLOWED
+        return self._app(scope, call.receive, call.send)
+
+    def _serve_websocket(self, ws: WebSocket) -> Any:
+        return WebSocketCall(ws, self._grace).run(self._app, websocket_scope(ws, self._state))
 
     async def startup(self, state: dict[str, Any]) -> None:
         """Run the application's lifespan up to its ``startup.complete``.

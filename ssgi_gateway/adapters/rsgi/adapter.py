@@ -47,6 +47,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.adapters import shape
 from ssgi_gateway.errors import ConfigurationError
 
+from ..callable import SsgiCallable
 from .http import RsgiHttpProtocol
 from .scope import HttpScope, WebSocketScope
 from .websocket import RsgiWebSocketProtocol
@@ -90,7 +91,7 @@ def adapt(app: Any, settings: Settings | None = None) -> RsgiApplication:
     return RsgiApplication(app, target, grace)
 
 
-class RsgiApplication:
+class RsgiApplication(SsgiCallable):
     """The SSGI callable.
 
     Args:
@@ -117,23 +118,6 @@ class RsgiApplication:
         delete = getattr(self._app, "__rsgi_del__", None)
         if delete is not None:
             delete(loop)
-
-    def __call__(
-        self,
-        type: str,
-        server_address: str,
-        remote_address: str,
-        method: str,
-        path: str,
-        query_string: str,
-        get_header: Any,
-        res: Any,
-    ) -> None:
-        """Serve one request or one WebSocket."""
-        if type == "http":
-            self._serve(res)
-        else:
-            self._serve_websocket(res)
 
     def _serve(self, res: HttpResponse) -> None:
         call = RsgiHttpProtocol.__new__(RsgiHttpProtocol)

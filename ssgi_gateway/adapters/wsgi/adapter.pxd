@@ -2,6 +2,7 @@ cimport cython
 
 from ...core.body cimport RequestBody
 from ...core.response cimport HttpResponse
+from ..callable cimport SsgiCallable
 from .call cimport add_length, whole_input
 from .environ cimport build_environ
 from .inline cimport InlineCall
@@ -9,7 +10,7 @@ from .pool cimport WorkerPool
 from .threads cimport ThreadedCall
 
 
-cdef class InlineWsgi:
+cdef class InlineWsgi(SsgiCallable):
     cdef object _app
     cdef dict _base
 
@@ -18,7 +19,7 @@ cdef class InlineWsgi:
     cdef object _begin(self, HttpResponse res, object stream)
 
 
-cdef class ThreadedWsgi:
+cdef class ThreadedWsgi(SsgiCallable):
     cdef object _app
     cdef dict _base
     cdef WorkerPool _pool

@@ -27,6 +27,7 @@ from ssgi_gateway.adapters.wsgi.websocket import WebSocketThreads
 from ssgi_gateway.errors import ConfigurationError
 
 from ...core.server_loop import ServerLoop
+from ..callable import SsgiCallable
 from .call import add_length, whole_input
 from .environ import base_environ, build_environ
 from .inline import InlineCall
@@ -87,7 +88,7 @@ def is_patched() -> bool:
     return False
 
 
-class InlineWsgi:
+class InlineWsgi(SsgiCallable):
     """A WSGI application on the event loop's thread."""
 
     __slots__ = ("_app", "_base")
@@ -95,20 +96,6 @@ class InlineWsgi:
     def __init__(self, app: Callable[..., Any], base: dict[str, Any]) -> None:
         self._app = app
         self._base = base
-
-    def __call__(
-        self,
-        type: str,
-        server_address: str,
-        remote_address: str,
-        method: str,
-        path: str,
-        query_string: str,
-        get_header: Any,
-        res: HttpResponse,
-    ) -> Awaitable[None] | None:
-        """Serve one request; what is returned has to be awaited when its body is still to come."""
-        return self._serve(res)
 
     def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
         body = res.body
@@ -149,7 +136,7 @@ async def collected(res: HttpResponse) -> Any:
     return spool
 
 
-class ThreadedWsgi:
+class ThreadedWsgi(SsgiCallable):
     """A WSGI application in a pool of threads."""
 
     __slots__ = ("_app", "_base", "_pool", "_websockets")
@@ -178,35 +165,10 @@ class ThreadedWsgi:
         """As ``shutdown``, from outside of the loop."""
         self._pool.stop()
 
-    def __call__(
-        self,
-        type: str,
-        server_address: str,
-        remote_address: str,
-        method: str,
-        path: str,
-        query_string: str,
-        get_header: Any,
-        res: HttpResponse,
-    ) -> Awaitable[None] | None:
-        """Hand one request to a thread; what is returned has to be awaited before that."""
-        return self._serve(res)
-
-    def serve_websocket(
-        self,
-        type: str,
-        server_address: str,
-        remote_address: str,
-        method: str,
-        path: str,
-        query_string: str,
-        get_header: Any,
-        res: WebSocket,
-    ) -> None:
-        """Hand one request to upgrade to a thread of its own."""
-        request = res.request
+    def _serve_websocket(self, ws: WebSocket) -> None:
+        request = ws.request
         base = self._base
-        self._websockets.serve(res, res.channel.scope.loop, lambda stream: build_environ(request, base, stream))
+        self._websockets.serve(ws, ws.channel.scope.loop, lambda stream: build_environ(request, base, stream))
 
     def _serve(self, res: HttpResponse) -> Awaitable[None] | None:
         pool = self._pool
