@@ -384,6 +384,8 @@ class ScgiCarrier(OneAtATime):
     __slots__ = ()
 
     http_version = "scgi"
+    until_end: ClassVar[bool] = True
+    """The end of the connection is the answer's; see ``PeerConnection.on_readable``."""
 
     def __init__(self, pool: Pool, place: Place, stream: Any) -> None:
         super().__init__(pool, place, stream, ScgiClient())

@@ -41,6 +41,11 @@ class PeerConnection(Connection):
         self._deaf = False
         reactor.wake()
 
+    def on_readable(self) -> None:
+        """As ``Connection.on_readable``; an end that is due with the answer is mostly there with it."""
+        if self._read() and self._reading and self.state == OPEN and getattr(self.protocol, "until_end", False):
+            self._read()
+
     def _read(self) -> bool:
         """Read once and pass it on; returns whether there was anything."""
         self.heard = True
