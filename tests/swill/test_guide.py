@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def block(language: str, holds: str) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The server and its page."""
-    server = block("python", "async def count") + block("python", "app.static(")
+    server = block("python", "async def count") + block("py", "app.static(")
     (tmp_path / "example.py").write_text(server)
     (tmp_path / "public").mkdir()
     (tmp_path / "public" / "index.html").write_text(block("html", "<title>Sums"))
@@ -50,7 +51,7 @@ def command(*words: str, folder: Path) -> str:
 
 
 @pytest.mark.browser
-def test_the_page(folder: Path, built: Path, browser: Browser, tmp_path_factory: Any) -> None:
+def test_the_page(folder: Path, built: Path, serve: Callable[..., Gateway], browser: Browser) -> None:
     """Generated, checked by ``tsc --strict``, and opened; in place of a bundler the browser maps the names."""
     command("rpc", "generate", "--lang", "typescript", "example:app", "-o", "api.ts", folder=folder)
     config = {
@@ -68,15 +69,14 @@ def test_the_page(folder: Path, built: Path, browser: Browser, tmp_path_factory:
     names = {"@ssgi-gateway/swill": "./lib/swill/index.js", "@msgpack/msgpack": "./lib/msgpack/index.mjs"}
     mapped = f'<link rel="icon" href="data:,"><script type="importmap">{json.dumps({"imports": names})}</script>'
     page.write_text(page.read_text().replace("<title", mapped + "<title", 1))
-    log = tmp_path_factory.mktemp("gateway")
-    with Gateway("example:app", log, http=["tcp"], options=["--chdir", str(folder)]) as gateway:
-        host, port = gateway.address("http", "tcp")
-        page = browser.visitor(f"http://{host}:{port}/")
-        page.wait_for_selector("#sum:text-is('3')")
-        page.wait_for_selector("#numbers:text-is('0 1 2')")
-        page.fill("#one", "4")
-        page.press("#one", "Tab")
-        page.wait_for_selector("#numbers:text-is('0 1 2 3 4 5')")
+    gateway = serve("example:app", "--chdir", str(folder), http=("tcp",))
+    host, port = gateway.address("http", "tcp")
+    page = browser.visitor(f"http://{host}:{port}/")
+    page.wait_for_selector("#sum:text-is('3')")
+    page.wait_for_selector("#numbers:text-is('0 1 2')")
+    page.fill("#one", "4")
+    page.press("#one", "Tab")
+    page.wait_for_selector("#numbers:text-is('0 1 2 3 4 5')")
 
 
 def test_the_other_clients(folder: Path, tmp_path_factory: Any) -> None:

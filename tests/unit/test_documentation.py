@@ -199,7 +199,16 @@ def test_every_option_exists(page: Path) -> None:
     flags |= {option.flag.replace("--", "--no-", 1) for option in options() if option.kind is bool}
     others = {"--check", "--editable", "--inplace"}  # of pip, setup.py and our scripts
     others |= {"--json", "--nginx", "--open", "--pid", "--watch", "--worker"}  # of other commands
-    others |= {"--build", "--build-arg", "--detach", "--scale", "--wait"}  # of docker compose
+    others |= {
+        "--build",
+        "--bundle",
+        "--format",
+        "--outfile",
+        "--build-arg",
+        "--detach",
+        "--scale",
+        "--wait",
+    }  # of docker compose
     others |= {"--lang", "--class"}  # of `rpc generate`
     others |= {"--pyargs", *option_names()}  # pytest's; those of `call`
     others |= {name for made in (config.parser(), doctor.parser_of_options()) for name in made._option_string_actions}
