@@ -7,6 +7,7 @@ so that none is lost and none meets a program that does not know it yet.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -152,7 +153,7 @@ def take() -> dict[str, Any] | None:
 def main() -> int:
     """The try: read what a successor would read."""
     signal.alarm(PATIENCE)
-    from ssgi_gateway.process import supervisor  # noqa: F401 - whether it can be loaded is what is tried
+    importlib.import_module("ssgi_gateway.process.supervisor")  # whether it can be loaded is what is tried
     from ssgi_gateway.settings import sources
 
     try:

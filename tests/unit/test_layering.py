@@ -100,6 +100,22 @@ def test_imports_go_leftwards(module):
         assert here == there or RANK[there] < limit, f"{module} imports {target}"
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    """Only names for type checkers may come from whoever imports this one."""
+    names = {f"{NAME}.{module}".removesuffix(".__init__"): module for module in MODULES}
+    below = {
+        module: {
+            names[f"{NAME}.{target}"] for target, _ in imported(module, types=False) if f"{NAME}.{target}" in names
+        }
+        for module in MODULES
+    }
+    left = dict(below)
+    while free := [module for module, targets in left.items() if not (targets - {module}) & left.keys()]:
+        for module in free:
+            del left[module]
+    assert not left, "a circle, or above one: " + ", ".join(left)
+
+
 def test_the_interface_imports_nothing_of_the_project():
     assert list(imported("ssgi")) == []
 
