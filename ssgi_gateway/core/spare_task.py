@@ -20,6 +20,7 @@ calls its callbacks, and the next coroutine gets another. While nobody has it ``
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio import current_task
 from asyncio.tasks import _enter_task, _leave_task  # documented under "Extending"
 from collections.abc import Callable, Coroutine
@@ -58,12 +59,10 @@ class _CurrentTasks:
             _leave_task(loop, task)
 
 
-CURRENT: Any = getattr(asyncio.tasks, "_current_tasks", None)
+CURRENT: Any = asyncio.tasks._current_tasks if sys.version_info < (3, 14) else _CurrentTasks()  # type: ignore[attr-defined]
 """The tasks that are being run now, one for each loop: what ``asyncio.current_task`` looks into. Its functions for
-entering and leaving a task, and for asking, do the same as a dict does, and cost ten times as much. Python 3.14 has no
-such dict."""
-if CURRENT is None:
-    CURRENT = _CurrentTasks()
+entering and leaving a task, and for asking, do the same as a dict does, and cost ten times as much. From Python 3.14 on
+there is such a dict still, but it is that of the tasks in Python; those in C are in the thread's state."""
 
 
 class Relay:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.builds import MISSING
-from tests.harness import HTTP_ROUTES, WEBSOCKET_ROUTES, Endpoint, Gateway, Route, Site
+from tests.harness import HTTP_ROUTES, ROUTES, UWSGI, WEBSOCKET_ROUTES, Endpoint, Gateway, Route, Site
 
 SITE = pytest.StashKey[Site]()
 MARK = pytest.StashKey[tuple[int, int]]()
@@ -45,7 +45,8 @@ def codec(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, codec: str) -> Iterator[Site]:
     """The application ``tests.apps.behaviour`` behind nginx, on every route."""
-    with Site(tmp_path_factory.mktemp("site"), env={"SSGI_CODEC": codec}) as running:
+    routes = (*ROUTES, UWSGI)
+    with Site(tmp_path_factory.mktemp("site"), env={"SSGI_CODEC": codec}, routes=routes) as running:
         assert f"({codec} codecs" in running.gateway.log()[0]
         request.config.stash[SITE] = running
         yield running
@@ -53,14 +54,14 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             del request.config.stash[SITE]
 
 
-@pytest.fixture(params=HTTP_ROUTES, ids=lambda route: route.name)
+@pytest.fixture(params=(*HTTP_ROUTES, UWSGI), ids=lambda route: route.name)
 def http(request: pytest.FixtureRequest, site: Site) -> Endpoint:
     """The site, seen through each route that carries HTTP requests."""
     route: Route = request.param
     return site.through(route)
 
 
-@pytest.fixture(params=WEBSOCKET_ROUTES, ids=lambda route: route.name)
+@pytest.fixture(params=(*WEBSOCKET_ROUTES, UWSGI), ids=lambda route: route.name)
 def ws(request: pytest.FixtureRequest, site: Site) -> Endpoint:
     """The site, seen through each route that carries WebSockets."""
     route: Route = request.param

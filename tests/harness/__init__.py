@@ -9,7 +9,7 @@ from .client import Address, HttpConnection, Response, connect, request
 from .gateway import Gateway, to_nginx
 from .nginx import DEPLOY, Nginx, Server, check_configuration, nginx_binary, nginx_version, stock_file
 from .process import DEADLINE, Process, ProcessError, wait_until
-from .routes import HTTP_ROUTES, ROUTES, WEBSOCKET_ROUTES, Route
+from .routes import HTTP_ROUTES, ROUTES, UWSGI, WEBSOCKET_ROUTES, Route
 from .site import Endpoint, Site
 from .websocket import WebSocketClient, WebSocketRejectedError
 
@@ -18,6 +18,7 @@ __all__ = [
     "DEPLOY",
     "HTTP_ROUTES",
     "ROUTES",
+    "UWSGI",
     "WEBSOCKET_ROUTES",
     "Address",
     "Endpoint",

@@ -13,7 +13,7 @@ from .client import Address
 from .gateway import Gateway, to_nginx
 from .nginx import stock_file
 
-__all__ = ["HTTP_ROUTES", "ROUTES", "WEBSOCKET_ROUTES", "Route"]
+__all__ = ["HTTP_ROUTES", "ROUTES", "UWSGI", "WEBSOCKET_ROUTES", "Route"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Route:
 
     Args:
         name: as it appears in test ids.
-        protocol: what carries the request to the gateway: ``scgi``, ``fastcgi``, ``websocket`` (the direct port).
+        protocol: what carries the request to the gateway: ``scgi``, ``fastcgi``, ``uwsgi``, ``websocket`` (the direct port).
         listener: ``unix`` or ``tcp``.
         websockets: whether WebSockets pass; only these pass the direct port.
         kept: FastCGI connections are kept for further requests.
@@ -80,6 +80,9 @@ ROUTES = (
     Route("websocket-tcp", "websocket", "tcp", websockets=True),
     Route("direct", "websocket", "tcp", websockets=True, nginx=False),
 )
+
+UWSGI = Route("uwsgi-stock", "uwsgi", "unix", websockets=True, stock=True)
+"""For who comes from uWSGI. The tests of this project's own interface run over it as well; the others are above it."""
 
 HTTP_ROUTES = tuple(route for route in ROUTES if route.http)
 WEBSOCKET_ROUTES = tuple(route for route in ROUTES if route.websockets)

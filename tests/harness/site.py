@@ -53,7 +53,10 @@ class Site:
         both = ("unix", "tcp")
         routes = tuple(routes)
         direct = both if any(route.protocol == "websocket" for route in routes) else ()  # opened for WebSockets only
-        self.gateway = Gateway(app, directory, scgi=both, fastcgi=both, websocket=direct, options=options, env=env)
+        uwsgi = ("unix",) if any(route.protocol == "uwsgi" for route in routes) else ()
+        self.gateway = Gateway(
+            app, directory, scgi=both, fastcgi=both, uwsgi=uwsgi, websocket=direct, options=options, env=env
+        )
         through = [route for route in routes if route.nginx]
         upstreams = "".join(route.upstream(route.gateway_address(self.gateway)) for route in through)
         try:
