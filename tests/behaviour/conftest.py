@@ -121,3 +121,20 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and running:
         report.sections.append(("gateway and nginx", running.logs(item.stash[MARK])))
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Over uwsgi the site of this module alone: what interfaces make of a request is the same as over SCGI."""
+    kept: list[pytest.Item] = []
+    others: list[pytest.Item] = []
+    for item in items:
+        (others if _is_another_site_over_uwsgi(item) else kept).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = kept
+
+
+def _is_another_site_over_uwsgi(item: pytest.Item) -> bool:
+    if UWSGI not in getattr(getattr(item, "callspec", None), "params", {}).values():
+        return False
+    made_by = item._fixtureinfo.name2fixturedefs["site"][-1].func  # type: ignore[attr-defined]
+    return made_by.__module__ != __name__

@@ -22,7 +22,8 @@ class Route:
 
     Args:
         name: as it appears in test ids.
-        protocol: what carries the request to the gateway: ``scgi``, ``fastcgi``, ``uwsgi``, ``websocket`` (the direct port).
+        protocol: what carries the request to the gateway: ``scgi``, ``fastcgi``, ``uwsgi``, ``websocket`` (the direct
+            port).
         listener: ``unix`` or ``tcp``.
         websockets: whether WebSockets pass; only these pass the direct port.
         kept: FastCGI connections are kept for further requests.
