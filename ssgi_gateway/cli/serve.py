@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -29,14 +28,16 @@ __all__ = ["parse", "serve"]
 
 def serve(words: list[str]) -> int:
     """``ssgi-gateway serve``; ``words`` are the arguments behind it."""
-    # Until there are other handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = parse(words)
     for warning in unknown_variables(os.environ):
         print(f"ssgi-gateway: warning: {warning}", file=sys.stderr)
     settings = read(given)
     if standard_input.is_all_there_is(settings, os.environ):
         return _serve_a_web_servers_own(given)
+    import signal  # not before: a CGI program has no time for it
+
+    # Until there are other handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if settings.workers:
         from ssgi_gateway.process import supervisor
 

@@ -6,7 +6,6 @@ A value is text (command line, environment) or already typed (TOML); both end up
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -123,8 +122,8 @@ def _seconds(raw: Any) -> float:
     elif isinstance(raw, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?s?", raw.strip()):
         seconds = float(raw.strip().rstrip("s"))
     else:
-        seconds = math.nan
-    if not math.isfinite(seconds):
+        seconds = float("nan")
+    if not abs(seconds) < float("inf"):  # which nan is not
         raise ValueError(f"{raw!r} is not a number of seconds, such as 30 or 0.5")
     return seconds
 

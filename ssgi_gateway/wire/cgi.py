@@ -215,7 +215,8 @@ def find_root_path(variables: Variables, path: str, started_by_front: bool = Fal
     1. SCRIPT_NAME, where the client's path begins with it, segment for segment, and is more than that. A script that
        was chosen by rewriting is not in the client's path, and then no link may have it either.
     2. Otherwise what stands before PATH_INFO, where the client's path ends with that: the web server has cut the rest
-       off. Apache's NoDecode leaves ``%2F`` in it.
+       off. Apache's NoDecode leaves ``%2F`` in it. But not where dot segments stand there: nginx has taken them out of
+       the path that its stock uwsgi_params call PATH_INFO, and nothing is mounted at ``/a/..``.
     3. Otherwise nothing. A SCRIPT_NAME that is the whole path says where the client went and not where anything is
        mounted (nginx's ``fastcgi_params``, Apache's mod_proxy_fcgi, HAProxy); only of a program that the web server
        itself has started it is the program's own path.
@@ -236,7 +237,8 @@ def find_root_path(variables: Variables, path: str, started_by_front: bool = Fal
     if raw[:1] == "/":
         for info in (to_unicode(raw), unquote(raw)):
             if path.endswith(info):
-                return path[: len(path) - len(info)].rstrip("/")
+                mount = path[: len(path) - len(info)].rstrip("/")
+                return "" if {".", ".."}.intersection(mount.split("/")) else mount
         return ""
     return script if inside and started_by_front else ""
 

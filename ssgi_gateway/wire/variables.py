@@ -25,8 +25,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, overload
 
 from ssgi_gateway.errors import RequestRejected
-from ssgi_gateway.wire.fastcgi.records import decode_pairs
-from ssgi_gateway.wire.uwsgi.packet import read_pairs
 
 from .addresses import fallback_host, is_host
 
@@ -150,6 +148,8 @@ def variables_of_params(block: bytes, most: int) -> Variables:
     Raises:
         RequestRejected: 431, there are more; 400, the block ends inside a pair, or as ``Variables``.
     """
+    from ssgi_gateway.wire.fastcgi.records import decode_pairs  # a CGI program has no use for it
+
     pairs, whole = decode_pairs(block, most)
     if len(pairs) > most:
         raise RequestRejected(431, f"there are more than {most} request variables")
@@ -165,6 +165,8 @@ def variables_of_packet(data: bytes, start: int, end: int, most: int) -> Variabl
         RemoteProtocolError: one of them would end elsewhere, or has no name.
         RequestRejected: 431, there are more than ``most``; or as ``Variables``.
     """
+    from ssgi_gateway.wire.uwsgi.packet import read_pairs
+
     return Variables(read_pairs(data, start, end, most))
 
 

@@ -75,7 +75,7 @@ def test_websocket_72_handshakes_that_are_none_are_4xx(ws: Endpoint) -> None:
     if ws.route.protocol == "websocket":
         assert handshake(ws, *UPGRADE, KEY, VERSION, method="POST").status == 405
     # As a proxy nginx speaks HTTP/1.1 whatever the client spoke, and our file for it refuses others itself.
-    by_whom = 400 if not ws.route.nginx or ws.route.protocol == "scgi" else 426
+    by_whom = 400 if not ws.route.nginx or ws.route.protocol in ("scgi", "uwsgi") else 426
     assert handshake(ws, *UPGRADE, KEY, VERSION, version="1.0").status == by_whom
     assert handshake(ws, *UPGRADE, KEY, VERSION).status == 101
 

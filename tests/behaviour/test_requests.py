@@ -171,8 +171,8 @@ def test_a_proxy_header_reaches_nobody(http: Endpoint) -> None:
 
 
 def own_address(http: Endpoint) -> str:
-    """The server's address; nginx's own scgi_params have no SERVER_ADDR, and the tests' servers no name."""
-    return "" if http.route.name == "scgi-stock" else to_nginx(http.address)
+    """The server's address; over SCGI and uwsgi nginx's own files have no SERVER_ADDR, and the servers here no name."""
+    return "" if http.route.name in ("scgi-stock", "uwsgi-stock") else to_nginx(http.address)
 
 
 def test_addresses_scheme_and_version(http: Endpoint) -> None:

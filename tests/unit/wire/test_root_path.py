@@ -78,6 +78,10 @@ CASES = {
     "a slash at the end, at the mount": ("/app/", {"SCRIPT_NAME": "/app/", "PATH_INFO": ""}, False, ""),
     "a mount beyond ASCII": ("/\xe9/x", {"SCRIPT_NAME": "/\xc3\xa9"}, False, "/\xe9"),
     "a prefix that is no segment": ("/application", {"SCRIPT_NAME": "/app"}, False, ""),
+    # nginx's uwsgi_params: PATH_INFO is the whole path, without the segments that the client's had.
+    "nginx uwsgi_params": ("/a/b", {"DOCUMENT_URI": "/a/b", "PATH_INFO": "/a/b"}, False, ""),
+    "nginx uwsgi_params, a dot segment": ("/a/../b", {"PATH_INFO": "/b"}, False, ""),
+    "nginx uwsgi_params, one dot": ("/./b", {"PATH_INFO": "/b"}, False, ""),
     "an end that is not cut off": ("/a/b", {"SCRIPT_NAME": "", "PATH_INFO": "b"}, False, ""),
 }
 
