@@ -59,7 +59,7 @@ class _CurrentTasks:
             _leave_task(loop, task)
 
 
-CURRENT: Any = asyncio.tasks._current_tasks if sys.version_info < (3, 14) else _CurrentTasks()  # type: ignore[attr-defined]
+CURRENT: Any = getattr(asyncio.tasks, "_current_tasks") if sys.version_info < (3, 14) else _CurrentTasks()  # noqa: B009
 """The tasks that are being run now, one for each loop: what ``asyncio.current_task`` looks into. Its functions for
 entering and leaving a task, and for asking, do the same as a dict does, and cost ten times as much. From Python 3.14 on
 there is such a dict still, but it is that of the tasks in Python; those in C are in the thread's state."""
