@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need_nginx
+need openssl openssl
 need_compiler
 need_venv test
 need_browser

@@ -1,12 +1,15 @@
 """One published application behind one nginx: by the gateway on every route, and by the server it is compared with.
 
-Routes: ``scgi`` (WebSockets in-band), ``fastcgi`` (kept connections, WebSockets by the direct port on the same path)
-and ``reference`` (uvicorn or gunicorn behind ``proxy_pass``).
+Routes: ``scgi`` (WebSockets in-band), ``fastcgi`` (kept connections, WebSockets by the direct port on the same path),
+``tls`` (as ``scgi``, over TLS); beside them ``reference`` and ``reference-tls`` (uvicorn or gunicorn behind
+``proxy_pass``).
 """
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,13 +19,21 @@ from typing import Any
 import httpx
 from websockets.sync.client import connect
 
+from tests.harness.certificate import make_certificate
 from tests.harness.gateway import Gateway
-from tests.harness.nginx import Nginx
+from tests.harness.nginx import Nginx, Server
 from tests.harness.process import Process
 
 ROOT = Path(__file__).parents[2]
-ROUTES = ("scgi", "fastcgi")
 REFERENCE = "reference"
+ROUTES = {"scgi": REFERENCE, "fastcgi": REFERENCE, "tls": "reference-tls"}
+"""Each with what it is compared with."""
+
+START = 180.0
+"""Seconds that an application may take to start: some make a database, all import a lot."""
+
+TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE")
+"""Variables by which clients of HTTPS find the certificates that they believe."""
 
 HTTP = """\
 client_max_body_size 0;
@@ -51,6 +62,8 @@ location / {
 }""",
 }
 
+SECURE = "ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem; "
+
 ERRORS = re.compile(r'^Traceback \(most recent call last\)|"level": "error"|^\S* ?ERROR|\bERROR\b', re.M)
 
 # What depends on the moment, the server or the front, and not on the application. An answer that is complete gets its
@@ -71,13 +84,14 @@ VARYING = {
 class Client:
     """An application, seen through one route."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.url = f"http://{address[0]}:{address[1]}"
-        self.http = httpx.Client(base_url=self.url, timeout=60, follow_redirects=False)
+    def __init__(self, address: tuple[str, int], trusted: ssl.SSLContext | None) -> None:
+        self.url = f"{'https' if trusted else 'http'}://{address[0]}:{address[1]}"
+        self.http = httpx.Client(base_url=self.url, timeout=60, follow_redirects=False, verify=trusted or True)
+        self._trusted = trusted
 
     def websocket(self, path: str, **options: Any) -> Any:
         """An open WebSocket."""
-        return connect(f"ws{self.url[4:]}{path}", open_timeout=60, close_timeout=30, **options)
+        return connect(f"ws{self.url[4:]}{path}", open_timeout=60, close_timeout=30, ssl=self._trusted, **options)
 
     def close(self) -> None:
         """The end."""
@@ -90,7 +104,7 @@ def seen(answer: httpx.Response, *, body: bool = True) -> tuple[Any, ...]:
     if length is not None and answer.request.method != "HEAD" and "content-encoding" not in answer.headers:
         assert int(length) == len(answer.content)
     headers = sorted((k.lower(), v) for k, v in answer.headers.multi_items() if k.lower() not in VARYING)
-    own = f"http://{answer.request.url.netloc.decode()}"
+    own = f"{answer.request.url.scheme}://{answer.request.url.netloc.decode()}"
     headers = [(k, v.partition("=")[0] if k == "set-cookie" else v.replace(own, "OWN")) for k, v in headers]
     return (answer.status_code, headers, answer.content if body else len(answer.content) > 0)
 
@@ -98,24 +112,32 @@ def seen(answer: httpx.Response, *, body: bool = True) -> tuple[Any, ...]:
 class Served:
     """The processes of one application."""
 
-    def __init__(self, gateway: Gateway, reference: Process, nginx: Nginx) -> None:
+    def __init__(self, gateway: Gateway, reference: Process, nginx: Nginx, certificate: Path) -> None:
         self._gateway = gateway
         self._reference = reference
         self._nginx = nginx
+        self._certificate = certificate
 
     def errors(self, route: str) -> list[str]:
         """The lines of the server's log that tell of an error."""
-        text = self._reference.text() if route == REFERENCE else "\n".join(self._gateway.log())
+        text = self._reference.text() if route.startswith(REFERENCE) else "\n".join(self._gateway.log())
         return [line for line in text.splitlines() if ERRORS.search(line)]
 
     @contextmanager
     def through(self, route: str) -> Iterator[Client]:
         """A client of one route."""
-        client = Client(self._nginx.address(route))
+        trusted = ssl.create_default_context(cafile=self._certificate) if route.endswith("tls") else None
+        before = {name: os.environ.get(name) for name in TRUST}
+        os.environ.update(dict.fromkeys(TRUST, str(self._certificate)))  # for clients that applications bring along
+        client = Client(self._nginx.address(route), trusted)
         try:
             yield client
         finally:
             client.close()
+            for name, value in before.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value
 
 
 def check_end(status: int) -> None:
@@ -148,12 +170,18 @@ def served(folder: Path, app: str, interface: str, reference: str, options: tupl
         stack.callback(other.kill)
         gateway = Gateway(
             where, folder, scgi=("unix",), fastcgi=("unix",), websocket=("unix",),
-            options=("--interface", interface, *options), env=environment,
+            options=("--interface", interface, *options), env=environment, patience=START,
         )  # fmt: skip
         # Not as a context manager, which fails for what Python complains of: that is the application's here.
         stack.callback(lambda: check_end(gateway.process.stop()))
-        other.wait_for(socket.exists, f"{reference} listening", 120)
+        other.wait_for(socket.exists, f"{reference} listening", START)
         names = {name: f"unix:{gateway.address(name, 'unix')}" for name in ("scgi", "fastcgi", "websocket")}
         http = HTTP.format(scgi=names["scgi"], fastcgi=names["fastcgi"], direct=names["websocket"], reference=socket)
-        nginx = stack.enter_context(Nginx(folder / "nginx", SERVERS, http))
-        yield Served(gateway, other, nginx)
+        secure = SECURE.format(folder=make_certificate(folder))
+        servers: dict[str, Server | str] = dict(SERVERS)
+        servers |= {
+            tls: Server(secure + SERVERS[plain], listen="ssl")
+            for tls, plain in (("tls", "scgi"), ("reference-tls", REFERENCE))
+        }
+        nginx = stack.enter_context(Nginx(folder / "nginx", servers, http))
+        yield Served(gateway, other, nginx, folder / "cert.pem")

@@ -78,14 +78,19 @@ def mcp(client: Client) -> list[Any]:
 
 
 def socketio(client: Client) -> list[Any]:
+    import requests
     import socketio
 
     said = []
     for transports in (["polling"], ["websocket"], ["polling", "websocket"]):
-        peer = socketio.Client()
-        peer.connect(client.url, transports=transports, wait_timeout=30)
-        said.append((peer.call("echo", {"a": "ä" * 500}, timeout=30), peer.transport()))
-        peer.disconnect()
+        with requests.Session() as session:
+            peer = socketio.Client(http_session=session)
+            peer.connect(client.url, transports=transports, wait_timeout=30)
+            said.append((peer.call("echo", {"a": "ä" * 500}, timeout=30), peer.transport()))
+            socket = peer.eio.ws
+            peer.disconnect()
+            if socket is not None:
+                socket.shutdown()  # it leaves its socket to the collector
     return said
 
 
@@ -118,6 +123,59 @@ def django(client: Client) -> list[Any]:
         seen(http.post("/body", files={"f": ("a", b"x" * 500_000)})),
         seen(http.get("/nowhere"), body=False),
     ]
+
+
+def token_of(page: Any, name: str) -> str:
+    """A form's token."""
+    found = re.search(rf'name="{name}" value="(\w+)"', page.text)
+    assert found, page.text[:2000]
+    return found[1]
+
+
+def wagtail(client: Client) -> list[Any]:
+    """A page, the administration, and a document that goes up and comes down again."""
+    http = client.http
+    same = {"origin": client.url, "referer": client.url}
+    said = [seen(http.get("/")), http.get("/admin/").headers["location"], http.get("/nothing/").status_code]
+    page = http.get("/admin/login/")
+    form = {"csrfmiddlewaretoken": token_of(page, "csrfmiddlewaretoken"), "username": "admin", "password": "pw"}
+    login = http.post("/admin/login/", data={**form, "next": "/admin/"}, headers=same)
+    home = http.get("/admin/")
+    said += [(login.status_code, login.headers["location"]), (home.status_code, "admin" in home.text)]
+    page = http.get("/admin/documents/add/")
+    form = {"csrfmiddlewaretoken": token_of(page, "csrfmiddlewaretoken"), "title": "one", "tags": "", "collection": "1"}
+    added = http.post("/admin/documents/add/", data=form, files={"file": ("one.txt", PIECE * 8)}, headers=same)
+    listed = http.get("/admin/documents/")
+    where = re.search(r'href="(/documents/\d+/[^"]+)"', listed.text)
+    assert where, listed.text[:2000]
+    document = http.get(where[1])
+    return [
+        *said,
+        (added.status_code, added.headers.get("location")),
+        document.status_code,
+        document.content == PIECE * 8,
+    ]
+
+
+def trac(client: Client) -> list[Any]:
+    """A ticket, an attachment of it, a search, and a page that has not changed."""
+    http = client.http
+    said: list[Any] = [(http.get("/ticket/1").status_code, "the first one" in http.get("/ticket/1").text)]
+    page = http.get("/newticket")
+    form = {"__FORM_TOKEN": token_of(page, "__FORM_TOKEN"), "field_summary": "another", "field_type": "defect"}
+    made = http.post("/newticket", data={**form, "submit": "Create ticket"})
+    where = re.sub(r"^https?://[^/]+", "", made.headers["location"])
+    said += [made.status_code, "another" in http.get(where).text]
+    form = {"__FORM_TOKEN": form["__FORM_TOKEN"], "action": "new", "realm": "ticket", "id": "1"}
+    name = f"a{re.sub(r'.*:', '', client.url)}.bin"
+    added = http.post("/attachment/ticket/1/", data=form, files={"attachment": (name, PIECE * 4)})
+    raw = http.get(f"/raw-attachment/ticket/1/{name}")
+    said += [added.status_code, raw.status_code, raw.content == PIECE * 4]
+    unchanged = http.get(
+        f"/raw-attachment/ticket/1/{name}", headers={"if-modified-since": raw.headers["last-modified"]}
+    )
+    said += [unchanged.status_code, http.post("/newticket", data={"submit": "x"}).status_code]
+    return [*said, "the first one" in http.get("/search?q=first").text, http.get("/nowhere").status_code]
 
 
 def channels(client: Client) -> list[Any]:

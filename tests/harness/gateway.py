@@ -48,6 +48,7 @@ class Gateway:
         options: further words of the command line, such as ``"--max-connections", "10"``.
         env: environment variables. One process serves unless ``SSGI_WORKERS`` or ``--workers`` says otherwise: most
             tests measure it.
+        patience: seconds that it may take to come up.
 
     Raises:
         ProcessError: it did not come up; the message holds its log.
@@ -65,6 +66,7 @@ class Gateway:
         http: Sequence[str] = (),
         options: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        patience: float = DEADLINE,
     ) -> None:
         self._over = False
         self._folder = tempfile.TemporaryDirectory(prefix="gw-")
@@ -86,7 +88,8 @@ class Gateway:
         self._process = Process(command, directory / "gateway.log", env=environment, cwd=ROOT)
         self._count = sum(map(len, given.values()))
         try:
-            self._process.wait_for(lambda: len(self._listening()) >= self._count, "the gateway saying where it listens")
+            what = "the gateway saying where it listens"
+            self._process.wait_for(lambda: len(self._listening()) >= self._count, what, patience)
         except BaseException:
             self._process.kill()
             self._folder.cleanup()
