@@ -237,6 +237,8 @@ def test_a_stopped_worker_holds_nobody_else_up(fleet):
     stopped, _ = it.wait_for_workers(2)
     os.kill(stopped, signal.SIGSTOP)
     try:
+        # Until it has really stopped it may be woken for a connection, which then waits until another one wakes others.
+        wait_until(lambda: Path(f"/proc/{stopped}/stat").read_text().rpartition(")")[2].split()[0] == "T", "its stop")
         pids = {request(it.nginx.address("scgi"), "GET", f"/{number}").body.split()[1] for number in range(1, 30)}
         assert pids.isdisjoint({str(stopped).encode()})
     finally:
