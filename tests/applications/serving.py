@@ -173,6 +173,7 @@ def served(folder: Path, app: str, interface: str, reference: str, options: tupl
             options=("--interface", interface, *options), env=environment, patience=START,
         )  # fmt: skip
         # Not as a context manager, which fails for what Python complains of: that is the application's here.
+        stack.callback(gateway.kill)  # behind its end: its folder
         stack.callback(lambda: check_end(gateway.process.stop()))
         other.wait_for(socket.exists, f"{reference} listening", START)
         names = {name: f"unix:{gateway.address(name, 'unix')}" for name in ("scgi", "fastcgi", "websocket")}

@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any
 
+from tests.harness.process import wait_until
+
 from .serving import Client, seen
 
 CHUNKS = 6
@@ -37,7 +39,7 @@ def fastapi(client: Client) -> list[Any]:
         seen(http.get("/")),
         seen(http.post("/upload", files={"file": ("ä b.bin", b"y" * 3_000_000)})),
         seen(http.post("/work")),
-        http.get("/done").json() - before,
+        wait_until(lambda: http.get("/done").json() - before, "the work behind the answer", 60) or "done",
         seen(http.get("/stream")),
         seen(http.get("/file", headers={"accept-encoding": "br"})),
         seen(http.get("/file", headers={"accept-encoding": "identity", "range": "bytes=5-20"})),
