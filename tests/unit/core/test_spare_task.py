@@ -7,6 +7,7 @@ import contextvars
 import gc
 import inspect
 import io
+import sys
 import weakref
 
 import pytest
@@ -466,6 +467,7 @@ async def test_in_debug_mode():
         loop.set_debug(False)
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="asyncio itself runs no loop within a task any more")
 async def test_a_loop_within_the_loop_has_its_own_tasks():
     bench = Bench()
 
