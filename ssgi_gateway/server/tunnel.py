@@ -7,7 +7,9 @@ leaving is seen, and the Close frame of a restart, which goes between two of the
 from __future__ import annotations
 
 import socket as sockets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway.wire.websocket.close_codes import BROKEN, NO_STATUS, SERVICE_RESTART
 
 from ..core.channel import WebSocketChannel
 
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
     from .gateway import Gateway
 
 __all__ = ["TunnelProtocol"]
-
-GOING_AWAY: Final = 1012
-NO_STATUS: Final = 1005
-BROKEN: Final = 1006
 
 
 class TunnelProtocol(WebSocketChannel):
@@ -78,7 +76,7 @@ class TunnelProtocol(WebSocketChannel):
 
     def shut_down(self) -> None:
         if not self._over:
-            self._socket.close(GOING_AWAY, "")
+            self._socket.close(SERVICE_RESTART, "")
 
     def application_failed(self, exchange: Exchange) -> None:
         if self.gateway.observer is not None:

@@ -11,7 +11,7 @@ from .system cimport clock
 
 cdef double SHARE
 cdef Py_ssize_t PORTION
-cdef int RUNNING, CLOSING, OVER, NO_STATUS, BROKEN, GOING_AWAY
+cdef int RUNNING, CLOSING, OVER, NO_STATUS, BROKEN, SERVICE_RESTART
 
 
 cdef class WebSocketProtocol(WebSocketChannel):

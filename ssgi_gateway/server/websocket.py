@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import WebSocketError
+from ssgi_gateway.wire.websocket import close_codes
 
 from ..core.channel import WebSocketChannel
 from ..core.websocket import SHARE
@@ -38,9 +39,9 @@ RUNNING: Final = 0
 CLOSING: Final = 1  # our Close is out
 OVER: Final = 2
 
-NO_STATUS: Final = 1005
-BROKEN: Final = 1006
-GOING_AWAY: Final = 1012
+NO_STATUS: Final = close_codes.NO_STATUS
+BROKEN: Final = close_codes.BROKEN
+SERVICE_RESTART: Final = close_codes.SERVICE_RESTART
 
 PORTION: Final = 64
 """Messages of one connection in one turn of the loop, one of 16 KiB counting as two, of 1 MiB as 65; or ``SHARE``
@@ -167,7 +168,7 @@ class WebSocketProtocol(WebSocketChannel):
 
     def shut_down(self) -> None:
         if self._state == RUNNING:
-            self.socket.leave(GOING_AWAY, "the server is restarting")
+            self.socket.leave(SERVICE_RESTART, "the server is restarting")
 
     # -- what the codec says -------------------------------------------------------------------------------------
 

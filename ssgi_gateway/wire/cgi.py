@@ -31,7 +31,7 @@ from typing import Final
 from ssgi_gateway.errors import RequestRejected
 
 from .addresses import http_version, remote_address, scheme, server_address, split_address
-from .grammar import is_token, parse_length
+from .grammar import is_token, list_members, parse_length
 from .percent import quote, to_unicode, unquote
 from .response_head import REASONS, ResponseHead
 from .variables import Variables
@@ -245,12 +245,7 @@ def find_root_path(variables: Variables, path: str, started_by_front: bool = Fal
 
 def is_websocket(variables: Variables) -> bool:
     """Whether Upgrade names websocket, and Connection, if the web server passes it on, names Upgrade."""
-    if "websocket" not in _tokens(variables.get("HTTP_UPGRADE", "")):
+    if "websocket" not in list_members(variables.get("HTTP_UPGRADE", "")):
         return False
     connection = variables.get("HTTP_CONNECTION")
-    return connection is None or "upgrade" in _tokens(connection)
-
-
-def _tokens(value: str) -> list[str]:
-    """The elements of a comma-separated list (RFC 9110 5.6.1), lower-case."""
-    return [token.strip(" \t").lower() for token in value.split(",")]
+    return connection is None or "upgrade" in list_members(connection)

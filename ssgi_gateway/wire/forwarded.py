@@ -33,7 +33,7 @@ MAX_FORWARDED: Final = 4096
 """Letters of a ``Forwarded`` that are read: some twenty servers with everything they can say."""
 
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _host_and_port = re.compile(r"(\[.*\]|[^:]*):?([0-9]*)")
 _pair = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|\Z)")
 
@@ -125,7 +125,7 @@ def _variables(known: bool, client: Node, proto: str, host: str, port: str) -> d
         assert match is not None
         changes["HTTP_HOST"] = host
         changes["SERVER_NAME"] = match[1]
-        changes["SERVER_PORT"] = match[2] or _DEFAULT_PORTS.get(scheme, "")
+        changes["SERVER_PORT"] = match[2] or DEFAULT_PORTS.get(scheme, "")
     if _is_port(port):
         changes["SERVER_PORT"] = port
     return changes

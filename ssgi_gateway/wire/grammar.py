@@ -1,10 +1,10 @@
-"""The two pieces of HTTP's grammar that requests and answers share: the token and the decimal length."""
+"""The pieces of HTTP's grammar that are met in several places: the token, the decimal length, the list."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["is_token", "parse_length"]
+__all__ = ["is_token", "list_members", "parse_length"]
 
 _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
@@ -24,3 +24,8 @@ def parse_length(text: str) -> int:
         The number; -1 for anything else, also for what Python's ``int`` would take (``+3``, `` 3``, ``1_0``, ``²``).
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else -1
+
+
+def list_members(value: str) -> list[str]:
+    """The members of a comma-separated list that are compared without case (RFC 9110 5.6.1), lower-case."""
+    return [member.strip(" \t").lower() for member in value.split(",")]

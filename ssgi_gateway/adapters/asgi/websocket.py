@@ -17,6 +17,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.ssgi import WebSocketStatus
+from ssgi_gateway.wire.websocket import close_codes
 
 from ...core.awaitables import TRUE
 from ...core.waiters import Waiters
@@ -35,7 +36,7 @@ OPEN: Final = 1
 DENYING: Final = 2
 OVER: Final = 3
 
-BROKEN: Final = 1006
+BROKEN: Final = close_codes.BROKEN
 WEBSOCKET_CLOSED: Final = "the WebSocket is closed"
 
 

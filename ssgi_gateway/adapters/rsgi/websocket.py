@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.rsgi.errors import protocol_closed, protocol_error
 from ssgi_gateway.ssgi import WebSocketStatus
+from ssgi_gateway.wire.websocket import close_codes
 
 from ...core.awaitables import TRUE
 from .call import RsgiCall
@@ -27,7 +28,7 @@ CLOSE: Final = 0
 BYTES: Final = 1
 STRING: Final = 2
 
-BROKEN: Final = 1006
+BROKEN: Final = close_codes.BROKEN
 UNFIT: Final = (1004, 1005, 1006, 1015)
 """Close codes that no Close frame may have (RFC 6455 7.4.1)."""
 

@@ -18,7 +18,7 @@ from ssgi_gateway.core.tasks import TaskScope
 from ssgi_gateway.core.waiters import Waiters, settled
 from ssgi_gateway.wire.file_slice import FileSlice
 from ssgi_gateway.wire.response_head import ResponseHead
-from ssgi_gateway.wire.websocket.close_codes import encode_close_payload
+from ssgi_gateway.wire.websocket.close_codes import BROKEN, encode_close_payload
 
 if TYPE_CHECKING:
     from ssgi_gateway.core.exchange import Exchange
@@ -33,8 +33,6 @@ PIECE: Final = 262144
 
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds a server may take to tell of the end after our ``websocket.close``."""
-
-BROKEN: Final = 1006
 
 
 class BrokenResponseError(Exception):

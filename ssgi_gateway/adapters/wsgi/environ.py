@@ -16,15 +16,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.wsgi.file import FileWrapper
+from ssgi_gateway.wire.forwarded import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from ...wire.cgi import RequestHead
 
-__all__ = ["PORTS", "base_environ", "build_environ", "bytes_as_unicode", "name_and_port"]
+__all__ = ["base_environ", "build_environ", "bytes_as_unicode", "name_and_port"]
 
 WSGI_VERSION: Final = (1, 0)
-
-PORTS: Final = {"http": "80", "https": "443"}
 
 
 def base_environ(multithread: bool, multiprocess: bool, errors: Any) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def build_environ(request: RequestHead, base: dict[str, Any], stream: Any) -> di
     if not environ.get("SERVER_NAME"):
         environ["SERVER_NAME"] = name_and_port(request.server_address)[0]
     if not environ.get("SERVER_PORT"):
-        environ["SERVER_PORT"] = name_and_port(request.server_address)[1] or PORTS[scheme]
+        environ["SERVER_PORT"] = name_and_port(request.server_address)[1] or DEFAULT_PORTS[scheme]
     if not environ.get("SERVER_PROTOCOL"):
         environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version}"
     return environ

@@ -15,7 +15,8 @@ from libc.string cimport memcmp
 
 from sys import intern
 
-from ssgi_gateway.adapters.wsgi.environ import PORTS, base_environ, bytes_as_unicode, name_and_port
+from ssgi_gateway.wire.forwarded import DEFAULT_PORTS
+from ssgi_gateway.adapters.wsgi.environ import base_environ, bytes_as_unicode, name_and_port
 
 from ...wire.addresses import scheme
 
@@ -147,7 +148,7 @@ cpdef dict build_environ(RequestHead request, dict base, object stream):
     if not environ.get("SERVER_NAME"):
         environ["SERVER_NAME"] = name_and_port(request.server_address)[0]
     if not environ.get("SERVER_PORT"):
-        environ["SERVER_PORT"] = name_and_port(request.server_address)[1] or PORTS[environ["wsgi.url_scheme"]]
+        environ["SERVER_PORT"] = name_and_port(request.server_address)[1] or DEFAULT_PORTS[environ["wsgi.url_scheme"]]
     if not environ.get("SERVER_PROTOCOL"):
         environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version}"
     return environ

@@ -9,12 +9,23 @@ from typing import Final
 
 from ssgi_gateway.errors import WebSocketError
 
-__all__ = ["MAX_CONTROL_PAYLOAD", "encode_close_payload", "is_close_code", "parse_close"]
+__all__ = [
+    "BROKEN", "MAX_CONTROL_PAYLOAD", "NO_STATUS", "SERVICE_RESTART", "encode_close_payload", "is_close_code",
+    "parse_close",
+]  # fmt: skip
 
 MAX_CONTROL_PAYLOAD: Final = 125
 """RFC 6455 5.5: "All control frames MUST have a payload length of 125 bytes or less"."""
 
-NO_STATUS_RECEIVED: Final = 1005
+NO_STATUS: Final = 1005
+"""RFC 6455 7.4.1: what a Close without a code says; never on the wire."""
+
+BROKEN: Final = 1006
+"""RFC 6455 7.4.1: there was no Close; never on the wire."""
+
+SERVICE_RESTART: Final = 1012
+"""IANA's registry: the server goes, and another one comes."""
+
 DEFINED_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
 
 
@@ -34,7 +45,7 @@ def parse_close(payload: bytes) -> tuple[int, str]:
         WebSocketError: 1002 for half a code or one that may not be sent, 1007 for a reason that is not UTF-8.
     """
     if not payload:
-        return NO_STATUS_RECEIVED, ""
+        return NO_STATUS, ""
     if len(payload) == 1:
         raise WebSocketError(1002, "a Close frame with half a close code")
     code = int.from_bytes(payload[:2], "big")

@@ -19,6 +19,8 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ssgi_gateway.errors import RequestRejected
+from ssgi_gateway.wire.forwarded import DEFAULT_PORTS
+from ssgi_gateway.wire.grammar import list_members
 from ssgi_gateway.wire.websocket.deflate import DeflateParams, accept_offer
 
 if TYPE_CHECKING:
@@ -53,8 +55,6 @@ _origin = re.compile(r"([a-z][a-z0-9+.\-]*)://(\[[0-9a-f:.]+\]|[^/:?#@\[\]\s\"<>
 
 _lighttpd = re.compile(r"lighttpd/1\.4\.([0-9]{1,3})\b")
 
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
-
 
 class Upgrade(NamedTuple):
     """A request that may become a WebSocket.
@@ -79,7 +79,7 @@ def require_upgrade(variables: Variables) -> None:
     offered = variables.header("upgrade")
     if not offered:
         raise RequestRejected(426, "this request asks for no upgrade; WebSockets are served here", UPGRADE_REQUIRED)
-    if "websocket" not in list_of_words(offered):
+    if "websocket" not in list_members(offered):
         raise RequestRejected(400, "Upgrade asks for something other than websocket")
     method = variables.get("REQUEST_METHOD", "")
     if method != "GET":
@@ -105,7 +105,7 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> 
     if head.http_version != "1.1":
         raise RequestRejected(400, "a WebSocket handshake needs HTTP/1.1")
     connection = variables.header("connection")
-    if connection is not None and "upgrade" not in list_of_words(connection):
+    if connection is not None and "upgrade" not in list_members(connection):
         raise RequestRejected(400, "Connection does not say upgrade")
     _check_version(variables)
     key = variables.header("sec-websocket-key")
@@ -163,14 +163,9 @@ def normal_origin(origin: str) -> str:
     if match is None:
         return origin
     scheme, host, port = match.groups()
-    if port is None or port == _DEFAULT_PORTS.get(scheme):
+    if port is None or port == DEFAULT_PORTS.get(scheme):
         return f"{scheme}://{host}"
     return f"{scheme}://{host}:{port}"
-
-
-def list_of_words(value: str) -> list[str]:
-    """A comma-separated list whose members are compared without case."""
-    return [word.strip(" \t").lower() for word in value.split(",")]
 
 
 def parse_subprotocols(variables: Variables) -> list[str]:
