@@ -24,7 +24,7 @@ BURST: Final = 64
 SHARE: Final = 0.005
 """Seconds of such a turn, after which the others have theirs."""
 
-TURN: Final = 16
+TURN: Final = 8
 """Connections of one request each that a process takes before it lets others go first; of kept ones it takes one, for
 each is many requests."""
 
