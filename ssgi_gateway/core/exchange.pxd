@@ -5,7 +5,7 @@ from .awaitables cimport is_pending
 from .channel cimport Channel
 from .headers cimport GetHeader
 from .request_id cimport choose
-from .step cimport call
+from .step cimport call_app
 from .tasks cimport start
 
 

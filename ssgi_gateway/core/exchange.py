@@ -20,7 +20,7 @@ from .awaitables import is_pending
 from .extensions import build_extensions
 from .headers import GetHeader
 from .request_id import choose
-from .step import call
+from .step import call_app
 from .tasks import start
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Exchange:
         get_header = GetHeader(request.variables)
         context = self.channel.scope.loop.fresh()
         try:
-            result = call(
+            result = call_app(
                 context,
                 app,
                 kind,

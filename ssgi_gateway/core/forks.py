@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["exit_child", "fail_child", "hold", "in_child", "release", "signals"]
+__all__ = ["exit_child", "fail_child", "hold", "in_child", "release", "signals", "stray"]
 
 Holder = tuple[Callable[[], None], Callable[[], None]]
 
@@ -32,7 +32,10 @@ signals: Final[set[int]] = set()
 
 _holders: Final[list[Holder]] = []
 _thread: Final = threading.local()
-_state: Final = {"registered": False, "child": False}
+_state: Final = {"registered": False}
+
+stray: Final[list[int]] = []
+"""The process id, in a child that was forked off a process that serves and serves nothing itself; elsewhere empty."""
 
 
 def hold(give_up: Callable[[], None], shared: Callable[[], None]) -> Holder:
@@ -45,7 +48,7 @@ def hold(give_up: Callable[[], None], shared: Callable[[], None]) -> Holder:
     if not _state["registered"]:
         _state["registered"] = True
         os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
-    _state["child"] = False  # a worker that was forked to serve is nobody's stray child
+    stray.clear()  # a worker that was forked to serve is nobody's stray child
     holder = (give_up, shared)
     _holders.append(holder)
     return holder
@@ -59,7 +62,7 @@ def release(holder: Holder) -> None:
 
 def in_child() -> bool:
     """Whether this process was forked off one that serves, and serves nothing itself."""
-    return _state["child"]
+    return bool(stray)
 
 
 def fail_child(error: BaseException) -> None:
@@ -101,7 +104,7 @@ def _after_in_child() -> None:
     if not _holders:
         _unblock()
         return
-    _state["child"] = True
+    stray[:] = [os.getpid()]
     holders = tuple(_holders)
     _holders.clear()
     signal.set_wakeup_fd(-1)

@@ -1,4 +1,4 @@
-from .step cimport copy_of
+from .step cimport copy_of, call_with
 
 
 cdef class ServerLoop:
@@ -13,5 +13,7 @@ cdef class ServerLoop:
     cpdef object add_writer(self, object fd, object callback)
     cpdef object remove_reader(self, object fd)
     cpdef object remove_writer(self, object fd)
+    cpdef object call_soon(self, object callback)
+    cpdef object call_soon_threadsafe(self, object callback)
     cpdef object when_done(self, object future, object callback)
     cpdef object create_future(self)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from .step import copy_of
+from .step import call_with, copy_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,17 +78,22 @@ class ServerLoop:
 
     # -- callbacks -----------------------------------------------------------------------------------------------
 
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
-        """Call ``callback`` in the next turn of the loop."""
-        return self.asyncio.call_soon(callback, *args, context=copy_of(self.context))
+    # The loop copies the current context for a callback that comes without one, and that is less work than to name one.
+    # Nobody else is in the server's context, and only the loop's thread enters it.
 
-    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[[], object]) -> asyncio.Handle:
+        """Call ``callback`` in the next turn of the loop."""
+        handle: asyncio.Handle = call_with(self.context, self.asyncio.call_soon, callback)
+        return handle
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> asyncio.Handle:
         """As ``call_soon``, from another thread.
 
         Raises:
             RuntimeError: the loop was closed.
         """
-        return self.asyncio.call_soon_threadsafe(callback, *args, context=copy_of(self.context))
+        handle: asyncio.Handle = call_with(copy_of(self.context), self.asyncio.call_soon_threadsafe, callback)
+        return handle
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
         """Call ``callback`` after ``delay`` seconds."""

@@ -89,7 +89,7 @@ class Relay:
         self.result_: Any = None
         self.error: BaseException | None = None
         self.wakeup: Callable[[Relay], object] | None = None  # the task's callback, while it waits for this
-        self.marked = False  # an attribute of the task was set
+        self.marked = False  # something was left on the task
 
     # -- as a coroutine ------------------------------------------------------------------------------------------
 
@@ -219,6 +219,23 @@ class RequestTask(Task):
         self.relay.marked = True  # asyncio's tasks have a dict that cannot be looked into
         Task.__setattr__(self, name, value)
 
+    # What leaves something on the task, as ``__setattr__`` does.
+
+    def add_done_callback(self, fn: Callable[[Any], object], *, context: Context | None = None) -> None:
+        """As of any task."""
+        self.relay.marked = True
+        Task.add_done_callback(self, fn, context=context)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """As of any task."""
+        self.relay.marked = True
+        return Task.cancel(self, msg)
+
+    def set_name(self, value: object) -> None:
+        """As of any task."""
+        self.relay.marked = True
+        Task.set_name(self, value)
+
     def done(self) -> bool:
         """Whether it has ended. One in reserve counts as that, and so is in nobody's ``asyncio.all_tasks()``."""
         return self.relay.state == IDLE or Task.done(self)
@@ -298,19 +315,10 @@ class SpareTask:
 
     def take_back(self) -> bool:
         """Whether it is as it was made; then it is in reserve again. The coroutine's first step was its last."""
-        if self._count_references() != self._references:
-            return False
-        task: Any = self._task  # a reference more, so not before they are counted
-        if (
-            getweakrefcount(task) != self._weak_references
-            or task._callbacks is not None
-            or task._must_cancel
-            or task.cancelling()
-            or task.get_name() is not NAME
-        ):
-            return False
         relay = self._relay
-        if relay.marked:
+        if relay.marked or self._count_references() != self._references:
+            return False
+        if getweakrefcount(self._task) != self._weak_references:
             return False
         relay.coroutine = relay.result_ = None
         relay.state = IDLE

@@ -24,7 +24,7 @@ def copy_of(context: Context) -> Context:
     return context.copy()
 
 
-def call(
+def call_app(
     context: Context,
     app: Callable[..., Any],
     kind: str,
@@ -38,6 +38,16 @@ def call(
 ) -> Any:
     """Make an SSGI call in a context that nobody is in."""
     return context.run(app, kind, server, remote, method, path, query, get_header, res)
+
+
+def call(context: Context, function: Callable[[], Any]) -> Any:
+    """Call ``function`` in a context that nobody is in."""
+    return context.run(function)
+
+
+def call_with(context: Context, function: Callable[[Any], Any], argument: Any) -> Any:
+    """Call ``function(argument)`` in a context that nobody is in."""
+    return context.run(function, argument)
 
 
 def step(context: Context, coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -31,7 +31,7 @@ cpdef object copy_of(object context):
     return PyContext_Copy(context)
 
 
-cpdef object call(
+cpdef object call_app(
     object context, object app, str kind, str server, str remote, str method, str path, str query, object get_header,
     object res,
 ):
@@ -39,6 +39,24 @@ cpdef object call(
     PyContext_Enter(context)
     try:
         return app(kind, server, remote, method, path, query, get_header, res)
+    finally:
+        PyContext_Exit(context)
+
+
+cpdef object call(object context, object function):
+    """Call ``function`` in a context that nobody is in."""
+    PyContext_Enter(context)
+    try:
+        return function()
+    finally:
+        PyContext_Exit(context)
+
+
+cpdef object call_with(object context, object function, object argument):
+    """Call ``function(argument)`` in a context that nobody is in."""
+    PyContext_Enter(context)
+    try:
+        return function(argument)
     finally:
         PyContext_Exit(context)
 

@@ -17,7 +17,7 @@ from .spare_task import CURRENT, SpareTask
 
 
 class TaskScope:
-    """The tasks of one server; ``tasks`` is what is still running.
+    """The tasks of one server; ``tasks`` has what is still running, and what hears of its end.
 
     Each is begun at once, unless another task is being run or the application has a task factory of its own. It is an
     ordinary task in every respect (``current_task``, timeouts, cancellation), and only its first step is not put into
@@ -29,7 +29,7 @@ class TaskScope:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = ServerLoop(loop)
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: dict[asyncio.Task[Any], Callable[[asyncio.Task[Any]], object]] = {}
         self._spare: SpareTask | None = None
 
     def spawn(
@@ -107,9 +107,11 @@ class TaskScope:
         if task.done():
             done(task)
             return
-        self.tasks.add(task)
-        self.loop.when_done(task, self.tasks.discard)
-        self.loop.when_done(task, done)
+        self.tasks[task] = done
+        self.loop.when_done(task, self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.pop(task)(task)
 
 
 def to_coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:

@@ -265,7 +265,8 @@ cdef class AccessLog(Observer):
         if PyUnicode_KIND(text) == 1:
             return self._put_escaped(<const uint8_t *>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text), style)
         if style == JSON:
-            text = portable._quoted(text)[1:-1]
+            text = portable._quoted(text)
+            text = text[1 : len(text) - 1]
         else:
             text = portable._escaped(text)
             if style == WORD:

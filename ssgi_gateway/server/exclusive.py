@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import select
+from functools import partial
 from typing import Any
 
 __all__ = ["Exclusive"]
@@ -30,7 +31,7 @@ class Exclusive:
         self._epoll = _epoll(loop)
         self._fd = fd
         if self._epoll is not None:
-            loop.call_soon(loop.call_soon, self.queue_up)
+            loop.call_soon(partial(loop.call_soon, self.queue_up))
 
     def queue_up(self) -> None:
         """Go to the end of those who wait for the next event."""

@@ -521,7 +521,7 @@ class HttpProtocol(HttpChannel):
 
     def _pass_on(self) -> None:
         """Let another process have this connection, once nobody here works on it any more."""
-        self.gateway.loop.call_soon(self.gateway.adoption.pass_on, self.connection)  # type: ignore[union-attr]  # looked
+        self.gateway.loop.call_soon(partial(self.gateway.adoption.pass_on, self.connection))  # type: ignore[union-attr]  # looked
 
     def _update_interest(self) -> None:
         """Nothing more can be done now: set the deadline for what is waited for, and read only if it is wanted."""

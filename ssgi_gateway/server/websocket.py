@@ -12,6 +12,7 @@ has left this machine, however much lay before it::
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import WebSocketError
@@ -98,7 +99,7 @@ class WebSocketProtocol(WebSocketChannel):
         self._schedule_ping()
         connection.start_reading()
         if trailing:
-            self.gateway.loop.call_soon(self._late, trailing)
+            self.gateway.loop.call_soon(partial(self._late, trailing))
         if self.gateway.draining:
             self.gateway.loop.call_soon(self.shut_down)
 

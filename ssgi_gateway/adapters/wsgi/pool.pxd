@@ -1,5 +1,8 @@
+from ...core.server_loop cimport ServerLoop
+
+
 cdef class WorkerPool:
-    cdef public object loop
+    cdef public ServerLoop loop
     cdef public Py_ssize_t high_water
     cdef bint _awake
     cdef Py_ssize_t _begun

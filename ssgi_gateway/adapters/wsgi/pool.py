@@ -240,6 +240,7 @@ class WorkerPool:
         wakeup = threading.Lock()
         wakeup.acquire()
         jobs = self._jobs
+        stray = forks.stray
         began = perf_counter()
         while True:
             if not jobs:
@@ -252,7 +253,7 @@ class WorkerPool:
             if job is None:
                 return
             job.run()
-            if forks.in_child():
+            if stray:
                 forks.exit_child()  # the application has forked here, and the child has come back
             job = None  # while it waits for the next one nothing of this one is kept
             ended = perf_counter()

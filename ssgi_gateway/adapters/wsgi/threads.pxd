@@ -1,4 +1,5 @@
 from ...core.response cimport HttpResponse
+from ...core.step cimport call
 from .call cimport WsgiCall, add_length, to_bytes, whole_input
 from .environ cimport build_environ
 from .pool cimport WorkerPool

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.wsgi.file import FileWrapper, regular_file
@@ -24,6 +25,7 @@ from ssgi_gateway.adapters.wsgi.input import StreamingInput
 from ssgi_gateway.core import forks
 
 from ...core.awaitables import TRUE
+from ...core.step import call
 from ..files import send_open
 from .call import WsgiCall, add_length, to_bytes, whole_input
 from .environ import build_environ
@@ -112,9 +114,9 @@ class ThreadedCall(WsgiCall):
         """Serve the request; never raises."""
         if self._aborted and self._is_in_vain():
             return
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         try:
-            self._res.channel.scope.loop.fresh().run(self._serve)
+            call(self._res.channel.scope.loop.fresh(), self._serve)
         except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
             forks.fail_child(error)
             self._error = error

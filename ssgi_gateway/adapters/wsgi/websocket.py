@@ -14,6 +14,7 @@ import io
 import logging
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class WebSocketThreads:
             context.run(call.run)
         finally:
             try:
-                call.loop.call_soon_threadsafe(self._ended, call)
+                call.loop.call_soon_threadsafe(partial(self._ended, call))
             except RuntimeError:
                 pass  # the loop was closed
 

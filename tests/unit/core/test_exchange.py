@@ -496,7 +496,7 @@ async def test_run_async_takes_a_coroutine_function_and_its_arguments_and_return
     exchange, channel = kind()
     task = exchange.run_async(double, 21)
     assert isinstance(task, asyncio.Task)
-    assert channel.scope.tasks == {task}
+    assert set(channel.scope.tasks) == {task}
     assert await task == 42
 
 

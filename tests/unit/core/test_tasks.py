@@ -47,9 +47,9 @@ async def test_whatever_can_be_awaited_becomes_a_task(make):
 async def test_the_scope_holds_what_runs_and_nothing_else():
     tasks = scope()
     task = tasks.spawn(value(), ignore)
-    assert tasks.tasks == {task}
+    assert set(tasks.tasks) == {task}
     await settle()
-    assert tasks.tasks == set()
+    assert not tasks.tasks
 
 
 async def test_done_is_called_once_with_the_task():
@@ -83,7 +83,7 @@ async def test_a_coroutine_that_never_waits_is_done_and_told_once():
     await settle()
     assert ended == [task]
     assert task.result() == 1
-    assert tasks.tasks == set()
+    assert not tasks.tasks
 
 
 async def test_a_coroutine_that_fails_at_once_is_told_once():
@@ -96,7 +96,7 @@ async def test_a_coroutine_that_fails_at_once_is_told_once():
     await settle()
     assert ended == [task]
     assert isinstance(task.exception(), KeyError)
-    assert tasks.tasks == set()
+    assert not tasks.tasks
 
 
 async def test_a_task_nobody_else_holds_is_not_collected():
