@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ClientError, GoAway, LocalProtocolError, ReadTimeout, StreamReset
@@ -108,7 +107,7 @@ class Exchange:
         self.uploaded = not request.more
         self._sent = len(request.body)
         self._carrier: Carrier | None = None
-        self._events: deque[Any] = deque()
+        self._events: list[Any] = []  # and no deque, which takes 600 bytes while it is empty
         self._waiter: asyncio.Future[None] | None = None
         self._started: asyncio.Future[None] | None = None
         self._room: asyncio.Future[Any] | None = None
@@ -152,7 +151,7 @@ class Exchange:
 
     def next_nowait(self) -> Any:
         """The next event; there must be one."""
-        event = self._events.popleft()
+        event = self._events.pop(0)
         if type(event) is BodyArrived:
             size = len(event.data)
             self.buffered -= size

@@ -223,9 +223,9 @@ class Http2Client:
         sending.extendleft(reversed(blocked))
 
     def _data(self, stream: Http2Stream, most: int) -> None:
-        piece = stream.queue.popleft()
+        piece = stream.queue.pop(0)
         if len(piece) > most:
-            stream.queue.appendleft(piece[most:])
+            stream.queue.insert(0, piece[most:])
             piece = piece[:most]
         size = len(piece)
         stream.queued -= size
