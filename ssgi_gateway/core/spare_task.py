@@ -24,7 +24,7 @@ import sys
 from asyncio import current_task
 from asyncio.tasks import _enter_task, _leave_task  # documented under "Extending"
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any, Final
 from weakref import getweakrefcount
@@ -224,7 +224,7 @@ class RequestTask(Task):
     def add_done_callback(self, fn: Callable[[Any], object], *, context: Context | None = None) -> None:
         """As of any task."""
         self.relay.marked = True
-        Task.add_done_callback(self, fn, context=context)
+        Task.add_done_callback(self, fn, context=copy_context() if context is None else context)
 
     def cancel(self, msg: Any = None) -> bool:
         """As of any task."""
