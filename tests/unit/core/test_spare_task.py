@@ -642,4 +642,4 @@ async def test_a_greenlet_left_in_the_middle_of_a_first_step_costs_nobody_a_task
         await running
     gc.collect()
     assert len(ended) == 5
-    assert bench.scope.tasks == set()
+    assert not bench.scope.tasks
