@@ -28,6 +28,9 @@ TURN: Final = 8
 """Connections of one request each that a process takes before it lets others go first; of kept ones it takes one, for
 each is many requests."""
 
+ONE_BY_ONE: Final = 512
+"""The same for connections of which none waits for another."""
+
 MAX_PENDING: Final = 65536
 """Connections that are taken from a listener at its end; no queue of the kernel is longer (net.core.somaxconn)."""
 
@@ -120,7 +123,8 @@ class Acceptor:
             self.serve(fd)
             if self.turn:
                 self._taken += 1
-                if self._taken >= self.turn:
+                # Where they come one by one nobody is overburdened, and the same process has warm caches.
+                if self._taken >= (self.turn if number or self.turn == 1 else ONE_BY_ONE):
                     self._let_others_go_first()
                     return
             if number == 1:  # mostly there is one, and then no clock is looked at

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -124,6 +125,19 @@ async def test_where_others_accept_as_well_a_burst_is_shared():
         assert await peers[3].read_all() == b""
         acceptor.on_readable()
         assert await peers[4].read_all() == HELLO
+
+
+async def test_connections_one_by_one_stay_with_one_process(monkeypatch):
+    """Its caches are warm, and it is not overburdened: it never goes to the end of the queue."""
+    turns = []
+    watched = SimpleNamespace(queue_up=lambda: turns.append(1), close=lambda: None)
+    monkeypatch.setattr(sys.modules[Acceptor.__module__], "Exclusive", lambda loop, fd: watched)
+    with bench(hello) as b, accepting(b, turn=3) as (_, connect):
+        for _ in range(10):
+            peer = connect()
+            await peer.send_all(request())
+            assert await peer.read_all() == HELLO
+        assert not turns
 
 
 async def test_bad_inputs_85_those_that_dribble_do_not_keep_others_from_being_served():
