@@ -58,6 +58,7 @@ class _Control(Control):
     def __init__(self, told: int) -> None:
         super().__init__()
         self._told = told
+        self.failed = False  # the page that says why is served in the application's place
         self.leaving = asyncio.Event()  # for streams that would hold the drain up
 
     def stop(self) -> None:
@@ -75,7 +76,7 @@ class _Control(Control):
         return False  # the next worker is for those who wait
 
     def ready(self) -> None:
-        os.write(self._told, b"ready")
+        os.write(self._told, b"failed" if self.failed else b"ready")
 
 
 class Development:
@@ -185,6 +186,9 @@ class Development:
         self._told = -1
         if said == b"ready":
             self._say(f"ready in {time.monotonic() - self._began:.2f} s")
+        elif said == b"failed":
+            self._say("the browser shows why, until a change mends it")
+        if said:
             self.opened()
             self.opened = lambda: None
 
@@ -242,9 +246,11 @@ def work(settings: Settings, listeners: Sequence[Listener], telling: int, failur
             return int(serve.run(settings, application, listeners, control))
         except Exception as error:
             print(error, file=sys.stderr, flush=True)
+            control.failed = True
             cause = error.__cause__ if isinstance(error, ConfigurationError) else error
             application = failure_application(cause and without_own_frames(cause, OWN), str(error), control.leaving)
     else:
+        control.failed = True
         application = failure_application(None, failure, control.leaving)
     return int(serve.run(settings, application, listeners, control))
 

@@ -162,24 +162,25 @@ def test_process_1_of_a_namespace(tmp_path):
     script.write_text(PID_1)
     done = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", "bash", str(script), sys.executable, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, "COUNTS": "/dev/null"},
+        cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "COUNTS": "/dev/null"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "the supervisor was replaced in place" in done.stderr
+    log = (tmp_path / "log").read_text()
+    assert done.returncode == 0, done.stderr + log
+    assert "the supervisor was replaced in place" in log
     assert "orphan reaped" in done.stdout
 
 
 PID_1 = """
+folder=$2
+within() { for try in $(seq 500); do eval "$1" && return; sleep 0.05; done; echo "not within 25 s: $1"; return 1; }
 (
-    for try in $(seq 300); do [ -S "$2/s" ] && break; sleep 0.05; done
-    sleep 0.3
+    within 'grep -q "serves tests.apps" "$folder/log"'
     # An orphan that ends with 3, which is not a status of anybody's.
-    ( ( sleep 0.2; exit 3 ) & )
-    sleep 0.5
-    [ -z "$(ps -eo stat | grep Z)" ] && echo orphan reaped
+    ( ( sleep 0.2; touch "$folder/over"; exit 3 ) & )
+    within '[ -e "$folder/over" ] && ! ps -eo stat | grep -q Z' && echo orphan reaped
     kill -USR2 1
-    sleep 1.5
+    within 'grep -q "was replaced in place" "$folder/log"'
     kill -TERM 1
 ) &
-exec "$1" -m ssgi_gateway serve tests.apps.troubles:app --scgi "unix:$2/s" --workers 2
+exec "$1" -m ssgi_gateway serve tests.apps.troubles:app --scgi "unix:$2/s" --workers 2 2>"$folder/log"
 """
