@@ -224,6 +224,7 @@ class RequestTask(Task):
     def add_done_callback(self, fn: Callable[[Any], object], *, context: Context | None = None) -> None:
         """As of any task."""
         self.relay.marked = True
+        # Not None: asyncio's tasks in C would take it for the context, and call back in that of whoever ends the task.
         Task.add_done_callback(self, fn, context=copy_context() if context is None else context)
 
     def cancel(self, msg: Any = None) -> bool:
