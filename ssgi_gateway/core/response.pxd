@@ -1,3 +1,5 @@
+cimport cython
+
 from ..wire.cgi cimport RequestHead
 from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenFlushed, WhenWritable
