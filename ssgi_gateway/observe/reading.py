@@ -161,7 +161,9 @@ class Snapshot:
         asked = self.process(worker)
         if asked.cpu is None:
             return asked
-        return asked._replace(cpu=(cpu + max(0, int(asked.cpu * 1e9) - words[layout.CPU_SEEN])) / 1e9)
+        # One that has not said anything yet may be gone before it does, and the counter would go back.
+        unsaid = max(0, int(asked.cpu * 1e9) - words[layout.CPU_SEEN]) if words[layout.CPU_SEEN] else 0
+        return asked._replace(cpu=(cpu + unsaid) / 1e9)
 
     def listeners(self) -> list[Listener]:
         """Where the server listens, as far as the kernel tells; sockets of one address are one."""
