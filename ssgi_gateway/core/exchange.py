@@ -4,8 +4,8 @@ An exchange is alive while it can still be answered: the application's own await
 started with ``run_async`` is. One that is not alive and not answered is answered here (SSGI 1.0, "The call").
 
 Applications have the members of SSGI. Adapters have these besides, and need no other: ``request``, ``channel``,
-``supervise``, ``hold`` and ``release``, ``fail``, ``label``; of a response ``body``, ``set_head``, ``fits`` and
-``when_aborted``.
+``supervise``, ``hold`` and ``release``, ``fail``, ``label``; of a response ``body``, ``new_head``, ``set_head``,
+``fits`` and ``when_aborted``.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ cdef class HttpResponse(Exchange):
     cpdef object set_head(self, ResponseHead head)
     cpdef bint fits(self, Py_ssize_t size) except -1
     @cython.locals(channel=HttpChannel)
+    cpdef ResponseHead new_head(self)
     cdef ResponseHead _response_head(self)
     cdef ResponseHead _commit(self, Py_ssize_t size, bint has_more)
     cdef bint _account(self, Py_ssize_t size, bint end) except -1

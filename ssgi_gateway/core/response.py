@@ -307,6 +307,11 @@ class HttpResponse(Exchange):
 
     # -- for adapters --------------------------------------------------------------------------------------------
 
+    def new_head(self) -> ResponseHead:
+        """A head that this response may have; see ``set_head``."""
+        channel = self.channel
+        return ResponseHead(channel.front_files)
+
     def set_head(self, head: ResponseHead | None) -> None:
         """Take a head that was made and checked elsewhere, in place of ``send_status`` and ``send_headers``.
 
@@ -343,8 +348,7 @@ class HttpResponse(Exchange):
 
     def _response_head(self) -> ResponseHead:
         if self._head is None:
-            channel = self.channel
-            self._head = ResponseHead(channel.front_files)
+            self._head = self.new_head()
         return self._head
 
     def _commit(self, size: int, has_more: bool) -> ResponseHead:

@@ -90,7 +90,7 @@ class WsgiCall:
                 exc_info = None  # PEP 3333: "avoid circular ref"
         elif self._head is not None:
             raise RuntimeError("start_response was called a second time, without exc_info")
-        head = ResponseHead(self._res.channel.front_files)
+        head = self._res.new_head()
         known = _statuses.get(status)
         if known is not None:
             head.status, head.reason = known

@@ -1,4 +1,4 @@
-import cython
+cimport cython
 
 from ..codec cimport Codec
 from ..response_head cimport ResponseHead
