@@ -119,7 +119,7 @@ def test_what_is_said_on_one_gateway_is_heard_on_the_others(chat: Project) -> No
         heard = [await it.__aenter__() for it in subscriptions]
         await clients[0].call("chat.say", {"room": "lobby", "text": "good morning"})
         for messages in heard:
-            assert (await anext(messages))["text"] == "good morning"
+            assert (await anext(messages)).data["text"] == "good morning"
         return hosts
 
     assert len(visitors(chat, 12, work)) == 3
