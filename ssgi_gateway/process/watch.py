@@ -29,6 +29,13 @@ SHARE: Final = 100
 """Looking takes one in so many parts of the time."""
 SHORTEST: Final = 0.25
 """Seconds between two looks at the files, at least."""
+DEBOUNCE: Final = 1600
+"""Milliseconds after which changes are told even if more are coming."""
+STEP: Final = 10
+"""Milliseconds in which nothing more may come before changes are told; the parent waits as well."""
+
+Files = dict[str, tuple[int, int, int]]
+"""What is at each path: inode, size in bytes, time of the last change in nanoseconds."""
 
 
 def is_watched(path: str) -> bool:
@@ -46,6 +53,7 @@ class Watcher:
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
+        before = scan(folders)  # here: the process may come to it late
         self.fd, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.fd, False)
         self._rest = b""
@@ -54,7 +62,7 @@ class Watcher:
         self.pid = os.fork()
         if not self.pid:
             os.close(self.fd)
-            _run(folders, writing)
+            _run(folders, before, writing)
         os.close(writing)
 
     def read(self) -> list[str]:
@@ -77,12 +85,12 @@ class Watcher:
         os.close(self.fd)
 
 
-def _run(folders: Sequence[str], writing: int) -> None:
+def _run(folders: Sequence[str], before: Files, writing: int) -> None:
     """The process; it ends when nobody reads any more, or when it is told to."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C reaches everybody at a terminal; the parent ends this one
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for path in _changes(folders):
+        for path in _changes(folders, before):
             os.write(writing, os.fsencode(path).replace(b"\n", b"?") + b"\n")
     except BrokenPipeError:
         pass
@@ -90,23 +98,27 @@ def _run(folders: Sequence[str], writing: int) -> None:
         os._exit(0)
 
 
-def _changes(folders: Sequence[str]) -> Iterator[str]:
+def _changes(folders: Sequence[str], before: Files) -> Iterator[str]:
     try:
-        import watchfiles
+        from watchfiles._rust_notify import RustNotify  # documented under "Rust backend direct usage"
     except ImportError:
-        yield from poll(folders)
+        yield from poll(folders, before)
         return
     try:
-        # step: milliseconds in which nothing more may come before a change is told; the parent waits as well.
-        for changes in watchfiles.watch(
-            *folders, watch_filter=lambda _, path: is_watched(_within(path, folders)), step=10, rust_timeout=0,
-            raise_interrupt=False,  # and not ignore_permission_denied, which hides the kernel's limit as well (1.3)
-        ):  # fmt: skip
+        watcher = RustNotify(
+            [*folders], debug=False, force_polling=False, poll_delay_ms=0, recursive=True,
+            ignore_permission_denied=False,  # which would hide the kernel's limit as well (watchfiles 1.3)
+        )  # fmt: skip
+        # Its watches stand. What has changed while they were set up, or before this process came to that, is found by
+        # looking.
+        yield from _differences(before, scan(folders))
+        while isinstance(changes := watcher.watch(DEBOUNCE, STEP, 0, None), set):
             for _, path in changes:
-                yield path
+                if is_watched(_within(path, folders)):
+                    yield path
     except (OSError, RuntimeError) as error:
         print(f"{_why(error)}; looking at the files instead, which takes a little longer", file=sys.stderr, flush=True)
-        yield from poll(folders)
+        yield from poll(folders, before)
 
 
 def _why(error: Exception) -> str:
@@ -127,23 +139,24 @@ def _within(path: str, folders: Sequence[str]) -> str:
     return os.path.basename(path)
 
 
-def poll(folders: Sequence[str]) -> Iterator[str]:
-    """The paths that change, found by looking."""
-    before = scan(folders)
+def poll(folders: Sequence[str], before: Files) -> Iterator[str]:
+    """The paths that have changed since ``before``, found by looking."""
     parent = os.getppid()
     while os.getppid() == parent:
         began = time.process_time()
         after = scan(folders)
-        for path in before.keys() | after.keys():
-            if before.get(path) != after.get(path):
-                yield path
+        yield from _differences(before, after)
         before = after
         time.sleep(max(SHORTEST, (time.process_time() - began) * SHARE))
 
 
-def scan(folders: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+def _differences(before: Files, after: Files) -> Iterator[str]:
+    return (path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+def scan(folders: Sequence[str]) -> Files:
     """Every file that counts, with what tells a change of it."""
-    found: dict[str, tuple[int, int, int]] = {}
+    found: Files = {}
     left = list(folders)
     while left:
         try:
