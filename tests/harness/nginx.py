@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from .process import DEADLINE, Process, ProcessError
+from .process import DEADLINE, Process, ProcessError, wait_until
 
 __all__ = [
     "DEPLOY",
@@ -202,6 +203,19 @@ class Nginx:
     def send_signal(self, number: int) -> None:
         """Signal the master: SIGHUP reloads the configuration."""
         self._process.send_signal(number)
+
+    def replace_workers(self) -> None:
+        """End the worker processes, with all connections they have; nginx starts others."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        before = children.read_text().split()
+        for pid in before:
+            os.kill(int(pid), signal.SIGTERM)
+
+        def replaced() -> bool:
+            now = children.read_text().split()
+            return len(now) == len(before) and not set(now) & set(before)
+
+        wait_until(replaced, "nginx's other workers")
 
     def stop(self) -> None:
         """End it at once, connections included (SIGTERM is nginx's fast shutdown).

@@ -74,6 +74,7 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._child.pid
+        self.signals: list[int] = []  # that it was sent
 
     @property
     def returncode(self) -> int | None:
@@ -103,6 +104,7 @@ class Process:
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the child itself."""
+        self.signals.append(number)
         self._child.send_signal(number)
 
     def wait(self, timeout: float = DEADLINE) -> int:

@@ -70,10 +70,21 @@ def paths(examination: Examination) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _unbuffered(examination: Examination, size: str) -> Finding:
+    return examination.finding(
+        "uploads-unbuffered", f"an upload of {size} was sent on before its length was known",
+        "the gateway cannot tell where it ends, and answers 411",
+        {NGINX: f"{examination.protocol}_request_buffering on;", "": "let the web server collect uploads first"},
+    )  # fmt: skip
+
+
 def _small_body(examination: Examination) -> Iterator[Finding]:
     data = b"x" * 1000
     try:
         answer = examination.target.ask("/?do=body", "POST", body=data)
+        if answer.facts is None and answer.status == 411:
+            yield _unbuffered(examination, "1,000 bytes")
+            return
         arrived = -1 if answer.facts is None else answer.facts["length"]
         seen = f"was answered {answer.status}" if answer.facts is None else f"arrived with {arrived}"
     except Unreachable:
@@ -99,11 +110,7 @@ def uploads(examination: Examination) -> Iterator[Finding]:
     answer = examination.target.ask("/?do=body", "POST", body=data)
     megabytes = len(data) >> 20
     if answer.facts is None and answer.status == 411:
-        yield examination.finding(
-            "uploads-unbuffered", f"an upload of {megabytes} MiB was sent on before its length was known",
-            "the gateway cannot tell where it ends, and answers 411",
-            {NGINX: f"{examination.protocol}_request_buffering on;", "": "let the web server collect uploads first"},
-        )  # fmt: skip
+        yield _unbuffered(examination, f"{megabytes} MiB")
     elif answer.facts is None:
         yield examination.finding(
             "upload-limit", f"an upload of {megabytes} MiB was answered {answer.status} by the web server",

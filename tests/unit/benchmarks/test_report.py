@@ -260,13 +260,14 @@ def test_each_server_has_a_command_for_each_of_its_works(server, tmp_path):
     for work in (BY_NAME[name] for name in server.works):
         words = server.words(work, place.words(server, 4711))
         where = "4711" if work.direct else f"{tmp_path}/{server.name}.sock"
-        assert any(where in word for word in words)
+        if server.route != "cgi":  # a web server starts these for each request: they listen nowhere
+            assert any(where in word for word in words)
         assert not any(re.search(r"[{}]", word) for word in words)
 
 
 def test_nginx_has_a_location_for_each_server(tmp_path):
     text = front.configuration(peers.SERVERS, tmp_path, 8080)
-    for server in peers.SERVERS:
+    for server in (it for it in peers.SERVERS if it.route != "cgi"):
         assert f"server unix:{tmp_path}/{server.name}.sock;" in text
         assert f"location /{server.name} {{ " in text
 
