@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from tests.acgi.servers import executable, running
-from tests.harness.nginx import free_port
+from tests.harness.nginx import free_ports
 
 CONFIGURATION = """
 worker_processes 1; daemon off; error_log error.log; pid pid;
@@ -53,7 +53,7 @@ def web_server(folder, certificate):
     files.mkdir()
     (files / "large.bin").write_bytes(bytes(range(256)) * 40_000)
     (files / "lines.txt").write_text("".join(f"line {number}\n" for number in range(2000)))
-    ports = free_port(), free_port(), free_port()
+    ports = free_ports(3)
     cert, key = certificate
     text = CONFIGURATION.format(
         folder=folder, plain=ports[0], secure=ports[1], h2c=ports[2], cert=cert, key=key, h2tls="http2"

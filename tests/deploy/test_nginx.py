@@ -28,7 +28,7 @@ from tests.harness import (
     to_nginx,
 )
 from tests.harness.client import Response
-from tests.harness.nginx import free_port, main_configuration
+from tests.harness.nginx import free_port, free_ports, main_configuration
 
 pytestmark = pytest.mark.nginx
 
@@ -114,7 +114,7 @@ class Example:
         (directory / "www" / "static").mkdir(parents=True)
         (directory / "www" / "static" / "app.css").write_text("body { color: #223 }\n" * 100)
         self.directory = directory
-        self.plain, self.tls = free_port(), free_port()
+        self.plain, self.tls = free_ports(2)
         http = render_example(directory, certificate, self.plain, self.tls)
         self.nginx = Nginx(directory, {"unused": "return 204;"}, http)
         self.certificate = certificate / "cert.pem"
@@ -135,7 +135,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iter
 
 def test_example_says_nothing_but_that_http2_moved(tmp_path: Path, certificate: Path) -> None:
     (tmp_path / "www").mkdir()
-    told = check(tmp_path, render_example(tmp_path, certificate, free_port(), free_port()))
+    told = check(tmp_path, render_example(tmp_path, certificate, *free_ports(2)))
     warnings = [line for line in told.splitlines() if "[warn]" in line]
     if nginx_version() < (1, 25, 1):
         assert warnings == []

@@ -141,9 +141,16 @@ def check_configuration(prefix: Path, file: Path) -> str:
 
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ones. Two that are asked for one after the other may be the same, and an nginx has it twice."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 class Nginx:
@@ -237,7 +244,7 @@ class Nginx:
 
     def _start(self) -> Process:
         for attempt in range(1, ATTEMPTS + 1):
-            self.ports = {name: free_port() for name in self.servers}
+            self.ports = dict(zip(self.servers, free_ports(len(self.servers)), strict=True))
             self.configuration.write_text(self._render())
             check_configuration(self.directory, self.configuration)
             process = self._launch()
