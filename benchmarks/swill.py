@@ -63,7 +63,18 @@ ROWS = (
 )
 
 PYTHON = ("{python}",)
-GATEWAY = ("{python}", "-m", "ssgi_gateway", "serve", "--workers", "0", "--websocket", "127.0.0.1:{port}")
+GATEWAY = (
+    "{python}",
+    "-m",
+    "ssgi_gateway",
+    "serve",
+    "--workers",
+    "0",
+    "--websocket",
+    "127.0.0.1:{port}",
+    "--max-connections",
+    "20000",
+)
 UVICORN = ("{python}", "-m", "uvicorn", "--log-level", "warning", "--port", "{port}")
 SERVERS = {
     "swill": ((*GATEWAY, "on_swill:app"), ("add", "aadd", "item", "publish", "idle")),
@@ -244,7 +255,10 @@ def opened(port: int) -> socket.socket:
     one.sendall(upgrade("/ws", "swill.1"))
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        head += one.recv(1)
+        received = one.recv(1)
+        if not received:
+            raise BenchmarkError("the server closed a connection instead of opening a WebSocket")
+        head += received
     if b" 101 " not in head:
         raise BenchmarkError(head.decode(errors="replace"))
     return one

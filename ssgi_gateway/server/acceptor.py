@@ -34,6 +34,13 @@ ONE_BY_ONE: Final = 512
 MAX_PENDING: Final = 65536
 """Connections that are taken from a listener at its end; no queue of the kernel is longer (net.core.somaxconn)."""
 
+MAX_REFUSED: Final = 128
+"""Connections above ``max_connections`` that may still say what they want, so that their answer is 503."""
+
+REFUSAL_TIME: Final = 1.0
+"""Seconds that each of those has for it. A web server sends its request a moment after it has connected, and one that
+is refused before would be told of a connection that was reset."""
+
 RETRY: Final = 0.5
 """Seconds without accepting after the system ran out of something (accept(2): EMFILE, ENFILE, ENOBUFS, ENOMEM ...); a
 listener stays readable, so asking at once would be a busy loop."""
@@ -47,13 +54,16 @@ def admit(gateway: Gateway, fd: int, codec: Any) -> None:
     protocol.init(connection, gateway, codec)
     connection.opened(codec.protocol)
     gateway.latest = connection
-    if len(gateway.connections) < gateway.max_connections or gateway.make_room():
+    if gateway.is_full(connection):
+        protocol.overloaded()
         connection.begin()
+        if connection.state == 0:  # its request is still to come
+            if len(gateway.connections) > gateway.max_connections + MAX_REFUSED:
+                connection.finish(False)
+            else:
+                connection.deadline = gateway.now + REFUSAL_TIME
         return
-    protocol.overloaded()
     connection.begin()
-    if connection.state == 0 and protocol.movable():
-        connection.finish(False)  # it has no request, and there is no room to wait for one
 
 
 class Acceptor:

@@ -32,5 +32,6 @@ cdef class Gateway(Reactor):
     cdef public double unread_body_timeout
     cdef public object date
 
-    cpdef bint make_room(self) except -1
+    cpdef bint is_full(self, object connection) except -1
+    cdef bint _make_room(self) except -1
     cpdef object abandon(self)

@@ -139,11 +139,20 @@ class Gateway(Reactor):
         self.body_timeout = settings.deadlines.body
         self.keep_alive = settings.deadlines.keep_alive
         self.unread_body_timeout = settings.deadlines.unread_body
-        self._idle: list[Connection] = []  # what ``make_room`` may close
+        self._idle: list[Connection] = []  # what ``_make_room`` may close
         self._idle_found = 0
         self._walked = -1.0
 
-    def make_room(self) -> bool:
+    def is_full(self, connection: Connection) -> bool:
+        """Whether there is no room for ``connection`` beside the others; one that is idle makes room."""
+        others = len(self.connections)
+        if others < self.max_connections:
+            return False
+        if connection in self.connections:
+            others -= 1
+        return others >= self.max_connections and not self._make_room()
+
+    def _make_room(self) -> bool:
         """There are as many connections as may be: close the one that has been idle longest; ``False`` if none is.
 
         Connections that say nothing, and kept ones between two requests, are not to keep out one that has a request. To

@@ -165,8 +165,8 @@ class HttpProtocol(HttpChannel):
     def shut_down(self) -> None:
         if self.gateway.adoption is None:
             self.codec.shut_down()
-        if self._exchange is not None or self._phase > IDLE:
-            return
+        if self._exchange is not None or self._phase > IDLE or self._refusal is not None:
+            return  # each of them ends soon
         if self.gateway.adoption is not None:
             self._pass_on()
         elif self._phase == NEW:
@@ -179,7 +179,7 @@ class HttpProtocol(HttpChannel):
             self._exchange.hurry(waiting)
 
     def overloaded(self) -> None:
-        """There are too many connections: answer 503 if the request is there already, and close in any case."""
+        """There are too many connections: answer 503 unless there is room when the request arrives."""
         limit = self.gateway.max_connections
         words = f"all {limit} connections are in use; try again"
         self._refusal = RequestRejected(503, words, (("Retry-After", "1"),))
@@ -256,7 +256,9 @@ class HttpProtocol(HttpChannel):
     def _head_received(self, event: HeadReceived) -> None:
         self._phase = BODY
         if self._refusal is not None:
-            raise self._refusal
+            if self.gateway.is_full(self.connection):
+                raise self._refusal
+            self._refusal = None
         limit = self.gateway.max_body_size
         if limit and event.body_length > limit:
             raise RequestRejected(413, f"the request's body has {event.body_length} bytes, the limit is {limit}")
@@ -517,6 +519,7 @@ class HttpProtocol(HttpChannel):
     def movable(self) -> str:
         codec = self.codec
         begun = self._exchange is not None or self._head is not None or codec.busy or codec.incomplete()
+        begun = begun or self._refusal is not None  # it is one too many: closing it makes no room
         return "" if begun or self.connection.fd < 0 else str(codec.protocol)
 
     def _pass_on(self) -> None:
@@ -529,7 +532,7 @@ class HttpProtocol(HttpChannel):
         if connection.protocol is not self or connection.state != OPEN:
             return
         if self._refusal is not None:
-            connection.close()
+            connection.start_reading()  # what is left of the time to say what it wants
             return
         if self._started >= BATCH:
             connection.rest()

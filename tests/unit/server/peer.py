@@ -13,9 +13,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from ssgi_gateway.server.acceptor import admit
 from ssgi_gateway.server.connection import Connection
 from ssgi_gateway.server.gateway import Gateway
-from ssgi_gateway.server.http import HttpProtocol
 from ssgi_gateway.server.reactor import SWEEP
 from ssgi_gateway.settings import Deadlines, FlowControl, Settings, WebSocketSettings, WireLimits
 from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
@@ -23,9 +23,14 @@ from ssgi_gateway.wire.http1 import UpgradeCodec
 from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import advance, settle
 
-__all__ = ["Bench", "Peer", "bench", "pair", "request", "split_answer"]
+__all__ = ["UPGRADE", "Bench", "Peer", "bench", "pair", "request", "split_answer"]
 
 CHUNK = 262144
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 def pair(kind: str = "unix") -> tuple[socket.socket, socket.socket]:
@@ -65,6 +70,13 @@ class Peer:
     async def send_all(self, data: bytes) -> None:
         """All of it, however long the other side lets us wait."""
         await asyncio.get_running_loop().sock_sendall(self.socket, data)
+
+    def is_closed(self) -> bool:
+        """Whether the gateway has closed the connection, on which nothing was to be read."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
 
     def take(self) -> bytes:
         """All that has arrived and was not looked at, without waiting."""
@@ -135,7 +147,7 @@ class Bench:
         return ours.detach(), Peer(theirs)
 
     def connect(
-        self, protocol: str = "scgi", data: bytes = b"", *, kind: str = "unix", room: int = 0, overloaded: bool = False
+        self, protocol: str = "scgi", data: bytes = b"", *, kind: str = "unix", room: int = 0
     ) -> tuple[Connection, Peer]:
         """A connection that has just been accepted; ``data`` came with it."""
         fd, peer = self.pair(kind, room)
@@ -147,13 +159,9 @@ class Bench:
             "fastcgi": lambda: FastcgiCodec(limits),
             "websocket": lambda: UpgradeCodec(limits, ("127.0.0.1", 8080), ("127.0.0.1", 50007), ()),
         }[protocol]()
-        connection = Connection(self.gateway, fd)
-        handler = HttpProtocol(connection, self.gateway, codec)
-        connection.opened(codec.protocol)
-        if overloaded:
-            handler.overloaded()
-        connection.begin()
-        return connection, peer
+        admit(self.gateway, fd, codec)
+        assert self.gateway.latest is not None
+        return self.gateway.latest, peer
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, with its sweeps: one that comes late would put every deadline off."""

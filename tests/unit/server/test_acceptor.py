@@ -176,14 +176,6 @@ async def test_connections_above_the_limit_get_503_and_the_others_go_on(caplog):
         assert await again.read_all() == HELLO
 
 
-def ended(peer: Peer) -> bool:
-    """Whether the gateway has closed this connection, on which nothing was to be read."""
-    try:
-        return not peer.socket.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-
-
 @pytest.mark.parametrize("kept", [False, True], ids=["silent", "kept"])
 async def test_those_that_have_no_request_keep_nobody_out(kept):
     codec = FastcgiCodec if kept else ScgiCodec
@@ -198,27 +190,8 @@ async def test_those_that_have_no_request_keep_nobody_out(kept):
             idle.append(connect())
             if kept:
                 await ask(idle[-1])
-        await until(lambda: sum(map(ended, idle)) == 35)
+        await until(lambda: sum(peer.is_closed() for peer in idle) == 35)
         await ask(connect())
-
-
-async def test_a_newcomer_that_says_nothing_is_not_kept_when_all_others_are_busy():
-    gate = asyncio.Event()
-
-    async def app(*args):
-        await gate.wait()
-        args[-1].send("hello")
-
-    with bench(app, max_connections=3) as b, accepting(b) as (_, connect):
-        served = [connect() for _ in range(3)]
-        for peer in served:
-            peer.send(request())
-        await until(lambda: len(b.gateway.connections) == 3)
-        silent = connect()
-        assert await silent.read_all() == b""
-        gate.set()
-        for peer in served:
-            assert await peer.read_all() == HELLO
 
 
 async def test_stop_takes_what_the_kernel_has_accepted_for_us():

@@ -8,9 +8,11 @@ import logging
 
 import pytest
 
+from ssgi_gateway.server.acceptor import MAX_REFUSED, REFUSAL_TIME
+from ssgi_gateway.server.reactor import SWEEP
 from tests.loops import settle, until
 from tests.unit.core.talk import data_of
-from tests.unit.server.peer import bench, request, split_answer
+from tests.unit.server.peer import UPGRADE, bench, request, split_answer
 from tests.unit.wire.fastcgi_front import begin, params, record, stdin
 from tests.unit.wire.flup_fastcgi import flup_records
 
@@ -929,24 +931,73 @@ async def test_an_application_may_take_its_time():
 # -- too many ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", ["scgi", "fastcgi"])
-async def test_one_connection_too_many_is_503(protocol):
+WANTED = {"scgi": request(), "fastcgi": fastcgi(), "websocket": UPGRADE}
+
+
+def refused(protocol: str, answer: bytes) -> bytes:
+    """The body of an answer 503 that says when to come again."""
+    status, headers, body = split_answer(stdout(answer) if protocol == "fastcgi" else answer)
+    assert status.split(" ", 1)[1] == "503 Service Unavailable"
+    assert headers["retry-after"] == "1"
+    return body
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "later"])
+@pytest.mark.parametrize("protocol", WANTED)
+async def test_one_connection_too_many_is_503(protocol, at_once):
     app = App()
-    with bench(app, max_connections=10) as b:
-        _, peer = b.connect(protocol, request() if protocol == "scgi" else fastcgi(), overloaded=True)
-        answer = await peer.read_all()
-        status, headers, body = split_answer(answer if protocol == "scgi" else stdout(answer))
-        assert status == "Status: 503 Service Unavailable"
-        assert headers["retry-after"] == "1"
-        assert b"all 10 connections are in use" in body
-        assert app.calls == []
+    with bench(app, max_connections=1) as b:
+        b.connect("scgi", request())
+        await app.called()
+        _, peer = b.connect(protocol, WANTED[protocol] if at_once else b"")
+        if not at_once:
+            await settle()
+            peer.send(WANTED[protocol])
+        assert b"all 1 connections are in use" in refused(protocol, await peer.read_all())
+        assert len(app.calls) == 1
 
 
-async def test_one_connection_too_many_that_dribbles_is_closed():
-    with bench(hello) as b:
-        _, peer = b.connect("scgi", b"70:", overloaded=True)
+async def test_a_connection_too_many_is_served_if_there_is_room_when_its_request_arrives():
+    app = App()
+    with bench(app, max_connections=1) as b:
+        _, first = b.connect("scgi", request())
+        await app.called()
+        _, second = b.connect("scgi", request()[:10])
+        app.answer()
+        assert await first.read_all() == HELLO
+        first.close()
+        await until(lambda: len(b.gateway.connections) == 1)
+        second.send(request()[10:])
+        await app.called(2)
+        app.answer()
+        assert await second.read_all() == HELLO
+
+
+@pytest.mark.parametrize("data", [b"", b"70:"], ids=["silent", "slow"])
+async def test_a_connection_too_many_has_little_time_for_its_request(data):
+    app = App()
+    with bench(app, max_connections=1) as b:
+        b.connect("scgi", request())
+        await app.called()
+        _, peer = b.connect("scgi", data)
+        await b.wait(REFUSAL_TIME - SWEEP)
+        assert not peer.is_closed()
+        await b.wait(2 * SWEEP)
         assert await peer.read_all() == b""
-        assert b.idle
+        assert len(b.gateway.connections) == 1
+
+
+async def test_connections_too_many_make_no_room_for_each_other_and_are_bounded():
+    app = App()
+    with bench(app, max_connections=1) as b:
+        b.connect("scgi", request())
+        await app.called()
+        peers = [b.connect("scgi")[1] for _ in range(MAX_REFUSED + 10)]
+        await settle()
+        assert [peer.is_closed() for peer in peers] == [False] * MAX_REFUSED + [True] * 10
+        peers[0].send(request())
+        refused("scgi", await peers[0].read_all())
+        assert len(app.calls) == 1
 
 
 # -- the drain -----------------------------------------------------------------------------------------------------

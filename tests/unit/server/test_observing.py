@@ -6,12 +6,7 @@ import asyncio
 
 from ssgi_gateway.observe.observer import Observer, Observers, together
 from tests.loops import settle, until
-from tests.unit.server.peer import bench, request
-
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+from tests.unit.server.peer import UPGRADE, bench, request
 
 
 class Witness(Observer):
@@ -127,10 +122,11 @@ async def test_a_websocket():
 
 async def test_errors_and_connections_above_the_limit():
     witness = Witness()
-    with bench(hello, observer=witness) as b:
+    with bench(hello, observer=witness, max_connections=1) as b:
         _, peer = b.connect("scgi", b"no scgi at all")
         await peer.read_all()
-        _, peer = b.connect("scgi", request(), overloaded=True)
+        b.connect("scgi", request()[:10])
+        _, peer = b.connect("scgi", request())
         await peer.read_all()
     assert [it for it in witness.seen if it.startswith(("error", "refused"))] == [
         "error scgi", "refused scgi",
