@@ -276,11 +276,11 @@ class OneAtATime(Carrier):
     def _deliver(self, exchange: Exchange, events: list[Any]) -> None:
         for event in events:
             kind = type(event)
+            exchange.deliver(event)
             if kind is AnswerEnded or (kind is AnswerReceived and not event.more and not event.tunnel):
                 # The connection goes on to whoever waits before this application wakes.
                 self._release(exchange)
-            exchange.deliver(event)
-            if kind is AnswerReceived and event.tunnel:
+            elif kind is AnswerReceived and event.tunnel:
                 self._enter_tunnel(exchange)
 
     def _enter_tunnel(self, exchange: Exchange) -> None:

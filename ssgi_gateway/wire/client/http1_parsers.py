@@ -127,7 +127,9 @@ class HttptoolsParser(Parser):
         except httptools.HttpParserUpgrade:
             pass
         except httptools.HttpParserError as error:
-            raise RemoteProtocolError(f"the head of the answer: {error}") from None
+            # llhttp stops behind a 101; where it has no `Connection: upgrade`, httptools takes that for an error.
+            if not (self._seen and self._parser.get_status_code() == 101):
+                raise RemoteProtocolError(f"the head of the answer: {error}") from None
         if not self._seen:
             raise RemoteProtocolError("the head of the answer is none")
         version = self._parser.get_http_version()

@@ -171,6 +171,8 @@ class Request:
         extensions = extensions or {}
         self.informational = "http.response.informational" in extensions
         self.cgi: dict[str, str | None] = extensions.get("cgi") or {}
+        if self.cgi:
+            _check_variables(self.cgi)
         self.timeout: Any = extensions.get("timeout")
 
     @property
@@ -195,8 +197,8 @@ class Request:
                     host = host or lower == b"host"
                     self._note(lower, value)
                 checked.append((lower, value))
-        except (TypeError, ValueError) as error:
-            raise LocalProtocolError(f"headers are pairs of bytes ({error})") from None
+        except (AttributeError, TypeError, ValueError):
+            raise LocalProtocolError("headers are pairs of bytes: [(b'accept', b'*/*')]") from None
         if not host:
             checked.insert(0, (b"host", self.url.authority.encode()))
         self.headers = checked
@@ -227,6 +229,17 @@ class Request:
             raise LocalProtocolError(f"a body is bytes, not {type(self.body).__name__}") from None
         if self.length >= 0 and (size > self.length or (not self.more and size != self.length)):
             raise LocalProtocolError(f"content-length says {self.length}, the body has {size} bytes")
+
+
+def _check_variables(cgi: Any) -> None:
+    """``extensions["cgi"]``: names, and values of text, or ``None`` to remove one."""
+    if not isinstance(cgi, dict):
+        raise LocalProtocolError(f"extensions['cgi'] is a dict of CGI variables, not {type(cgi).__name__}")
+    for name, value in cgi.items():
+        if not isinstance(name, str) or not name or not name.isascii() or "\0" in name:
+            raise LocalProtocolError(f"{name!r} is no name of a CGI variable")
+        if value is not None and (not isinstance(value, str) or "\0" in value):
+            raise LocalProtocolError(f"the CGI variable {name} is a str without NUL, or None; not {value!r}")
 
 
 _SPECIAL: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
