@@ -155,10 +155,9 @@ class OneAtATime(Carrier):
         self._heard = False
         reused = self.served > 0
         self.served += 1
-        self._await(exchange)
-        buffers = self._open(exchange)
         # The head before the message: an application that sees it knows that the head has been written.
-        self.stream.write_many(buffers)
+        self.stream.write_many(self._open(exchange))
+        self._await(exchange)
         exchange.begun(self, self._stream_id(), reused)
         self.stream.start_reading()
 
@@ -176,10 +175,9 @@ class OneAtATime(Carrier):
         if self._exchange is not exchange or self.closed:
             return None
         buffers = self._encode(data, more)
+        welcome = not buffers or self.stream.write_many(buffers)
         self._await(exchange)
-        if not buffers or self.stream.write_many(buffers):
-            return None
-        return self.stream.when_writable()
+        return None if welcome else self.stream.when_writable()
 
     def send_tunnel(self, exchange: Exchange, data: Any, more: bool) -> Any:
         if self._exchange is not exchange or self.closed:

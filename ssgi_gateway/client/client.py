@@ -142,10 +142,10 @@ class Client:
             reactor = ClientReactor(asyncio.get_running_loop())
             pool = Pool(reactor, self.limits, self.timeouts, self.tls, self._parser, self._http2)
             self._pool = pool
-        elif pool.reactor.loop.asyncio is not asyncio.get_running_loop():
-            raise RuntimeError("this client belongs to another event loop; make one for each loop")
         elif pool.pid != os.getpid():
             raise RuntimeError("this client was made before a fork; make one in each process")
+        elif pool.reactor.loop.asyncio is not asyncio.get_running_loop():
+            raise RuntimeError("this client belongs to another event loop; make one for each loop")
         return pool
 
     @property

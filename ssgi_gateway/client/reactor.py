@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import select
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.settings import FlowControl
 
@@ -16,11 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["ClientReactor"]
 
 
+_reactors: Final[weakref.WeakSet[ClientReactor]] = weakref.WeakSet()
+
+
 class ClientReactor(Reactor):
     """What the connections of one client share. An exchange has timeouts of its own."""
 
+    __slots__ = ("__weakref__",)
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, FlowControl(), write_timeout=NEVER, idle_timeout=NEVER, log="ssgi_gateway.client")
+        _reactors.add(self)
 
     def log_peer_error(self, kind: str, message: str) -> None:
         """Whoever asked gets an exception; the log gets nothing."""
@@ -33,3 +41,12 @@ class ClientReactor(Reactor):
         for fd, events in poll.poll(0):
             if events & select.POLLERR:
                 asked[fd].lost()
+
+
+def _after_in_child() -> None:
+    """A forked child gives up its copies: a connection that its parent closes would not end for the peer otherwise."""
+    for reactor in tuple(_reactors):
+        reactor.abandon()
+
+
+os.register_at_fork(after_in_child=_after_in_child)
