@@ -268,10 +268,9 @@ class Http2Carrier(Carrier):
         seconds = exchange.timeouts.write if stream.queued else exchange.timeouts.read
         if seconds is None or now - lane.since < seconds or (not stream.queued and not exchange.uploaded):
             return
+        words, kind = ("took nothing", WriteTimeout) if stream.queued else ("said nothing", ReadTimeout)
         self._lanes.pop(stream.number, None)
         self._codec.cancel(stream, CANCEL)
         self._later()
-        words = "took nothing" if stream.queued else "said nothing"
-        kind = WriteTimeout if stream.queued else ReadTimeout
         exchange.fail(kind(f"the peer {words} on this stream for {seconds} s"))
         self._settled()

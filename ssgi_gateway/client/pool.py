@@ -411,6 +411,8 @@ class Pool:
         if carrier.room > 0:
             carrier.place.roomy[carrier] = None
         self._serve(carrier)
+        if carrier.place.waiting:
+            self._grow(carrier.place)  # only now it is known that this one does not take all of them
 
     def _serve(self, carrier: Carrier) -> None:
         place = carrier.place
