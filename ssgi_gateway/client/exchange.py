@@ -197,10 +197,11 @@ class Exchange:
     async def _collect(self, data: Any, more: bool) -> None:
         most = self._pool.limits.max_collected_body
         if self._sent > most:
-            self.abandon()
-            raise LocalProtocolError(
+            error = LocalProtocolError(
                 f"a body without a length, of more than {most} bytes: SCGI wants the length first; send content-length"
             )
+            self.abort_response(error)
+            raise error
         file = self._collected
         file.write(data)
         if more:

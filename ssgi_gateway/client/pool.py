@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ssgi_gateway.errors import ClientError, ConnectError, ConnectTimeout, PoolTimeout
 
 from ..server.system import close as close_fd
-from .carrier import Carrier, FastcgiCarrier, Http1Carrier, OneAtATime, ScgiCarrier
+from .carrier import Carrier
+from .cgi import FastcgiCarrier, ScgiCarrier
 from .connecting import connect, connect_at_once
+from .http1 import Http1Carrier
 from .multiplexed import Http2Carrier
+from .one_at_a_time import OneAtATime
 from .stream import PeerConnection, TlsStream
 from .tunnel import open_tunnel
 

@@ -1,4 +1,4 @@
-"""HTTP/2 through the pool: what is sent again and what is not, leaving, early answers, silence; the peer is scripted."""
+"""HTTP/2 through the pool: what is sent again and what is not, leaving, early answers, silence."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ from .events import AnswerEnded, AnswerReceived, BodyArrived, Headers, Informati
 __all__ = ["CgiAnswer"]
 
 MAX_HEAD: Final = 65536
+MAX_FIELDS: Final = 256
+MAX_INFORMATIONAL: Final = 100
+"""Interim answers before the final one; nobody sends more than a few."""
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(rb"([1-9][0-9]{2})(?:[ \t]|$)")
@@ -37,6 +40,7 @@ class CgiAnswer:
 
     __slots__ = (
         "_buffer",
+        "_informational",
         "_left",
         "_method",
         "_quiet",
@@ -51,7 +55,7 @@ class CgiAnswer:
     def __init__(self, method: str) -> None:
         self._method = method
         self._buffer = bytearray()
-        self._searched = 0
+        self._searched = self._informational = 0
         self._left = -1
         self._quiet = False
         self.started = self.tunnel = self.had_status = False
@@ -133,6 +137,9 @@ class CgiAnswer:
         if not status:
             status = 302 if any(name == b"location" for name, _ in headers) else 200
         if status < 200 and status != 101:
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                raise RemoteProtocolError(f"more than {MAX_INFORMATIONAL} informational answers")
             events.append(InformationalReceived(status, headers))
             return
         lengths = {value for name, value in headers if name == b"content-length"}
@@ -148,7 +155,8 @@ class CgiAnswer:
 
     def _body(self, data: bytes, events: list[Any]) -> None:
         if self._quiet:
-            self.surplus += len(data)
+            if self._method != "HEAD":  # programs that know no HEAD send what they send to a GET
+                self.surplus += len(data)
             return
         if self._left >= 0:
             self.surplus += max(0, len(data) - self._left)
@@ -160,6 +168,8 @@ class CgiAnswer:
 
 def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
     """The status, 0 where the head names none, and the headers."""
+    if head.count(b"\n") > MAX_FIELDS:
+        raise RemoteProtocolError(f"a head of more than {MAX_FIELDS} fields")
     status = 0
     headers: Headers = []
     for number, raw in enumerate(head.split(b"\n") if head else ()):
