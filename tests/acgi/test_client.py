@@ -330,6 +330,7 @@ def test_an_upload_runs_in_its_callers_context():
         ("http://[::1]:80/", ("http", "::1", 80, "", "/", "[::1]")),
         ("scgi://unix:/run/a.sock:/p?q", ("scgi", "localhost", 0, "/run/a.sock", "/p?q", "localhost")),
         ("http://h?q=\u00e9 x", ("http", "h", 80, "", "/?q=%C3%A9%20x", "h")),
+        ("http://h/\udcff", ("http", "h", 80, "", "/%FF", "h")),
         ("http://b\u00fccher.example/", ("http", "xn--bcher-kva.example", 80, "", "/", "xn--bcher-kva.example")),
     ],
 )
@@ -348,6 +349,10 @@ def test_urls(text, wanted):
         "scgi://h/",
         "http://h/\r\nx",
         "http://unix:a",
+        "http://h/\ud800",
+        "http://[::1/",
+        "http://h:port/",
+        "http://a\udcffb/",
     ],
 )
 def test_what_is_no_url(text):

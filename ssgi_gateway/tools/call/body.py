@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import quote
 
-from .failure import READ, CallFailed
+from .failure import READ, REWIND, CallFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,19 @@ class Body(NamedTuple):
             piece = following
         if not piece and self.length == 0:
             yield b"", False
+
+    def rewind(self) -> None:
+        """Go back to the beginning, to be sent again.
+
+        Raises:
+            CallFailed: standard input is gone once it was read.
+        """
+        if self.file is not None:
+            try:
+                os.lseek(self.file.fileno(), 0, os.SEEK_SET)
+            except OSError:
+                words = "the redirect wants the body once more, and standard input is gone; send a file"
+                raise CallFailed(REWIND, words) from None
 
 
 def _read(file: BinaryIO) -> bytes:

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
 
 from ssgi_gateway import __version__
 from ssgi_gateway.errors import ConfigurationError, LocalProtocolError
@@ -22,6 +21,16 @@ from .conversation import Clock, Conversation, Target
 from .failure import NOTHING, REDIRECTS, STATUS, URL, CallFailed
 from .fronts import front_variables
 from .options import parse
+from .redirects import (
+    MAX_REDIRECTS,
+    NOT_ELSEWHERE,
+    is_of_gateway,
+    is_same_origin,
+    joined,
+    location_of,
+    next_request,
+    next_url,
+)
 from .report import Report
 
 if TYPE_CHECKING:
@@ -31,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["call"]
 
-MAX_REDIRECTS = 50
 IN_MEMORY = 1 << 20
 
 
@@ -140,13 +148,18 @@ class _Call:
             else:
                 headers.append((name.strip(" ;").encode("latin-1"), value.strip().encode("utf-8")))
         names = {name.lower() for name, _ in headers} | removed
-        for name, value in self._usual_headers(body):
-            if name not in names and value:
-                headers.append((name, value.encode()))
+        headers += [(name, value.encode()) for name, value in self._usual_headers(body) if name not in names and value]
+        if given.protocol is None and not is_same_origin(url, self._url):
+            headers = [(name, value) for name, value in headers if name.lower() not in NOT_ELSEWHERE]
         if b"content-length" not in names and body.length > 0:
             headers.append((b"content-length", b"%d" % body.length))
         cgi = {"HTTPS": "on"} if given.https else {}
         return Request(method, url, headers, b"", bool(body.length), {"cgi": cgi})
+
+    def _given_host(self) -> str | None:
+        """The Host header of ``-H``."""
+        lines = (line.partition(":") for line in self._given.header)
+        return next((value.strip() for name, _, value in lines if name.strip().lower() == "host"), None)
 
     def _usual_headers(self, body: Body) -> list[tuple[bytes, str]]:
         given = self._given
@@ -215,17 +228,16 @@ class _Call:
             if location is None or not given.location:
                 return STATUS if given.fail and status >= 400 else 0
             report.facts["num_redirects"] += 1
-            url = urljoin(url, location)
+            url = next_url(url, location)
             report.note(f"Redirected to {url}")
-            if status in (301, 302, 303) and method not in ("GET", "HEAD"):
-                method, body = "GET", Body()
+            method, body = next_request(status, method, body)
             if given.protocol is None:
                 target = target_of(given, parse_url(url))
                 if target != self._target:
                     conversation.close()
                     self._target = target
                     conversation = self._conversation()
-            elif urlsplit(url).netloc not in ("localhost", urlsplit(self._url).netloc):
+            elif not is_of_gateway(url, self._url, self._given_host()):
                 raise CallFailed(REDIRECTS, f"the redirect leads away from this gateway: {url}")
         raise CallFailed(REDIRECTS, f"more than {MAX_REDIRECTS} redirects")
 
@@ -246,8 +258,9 @@ class _Call:
             for event in conversation.exchange(request, body.length, pairs, body.pieces(), clock):
                 if isinstance(event, AnswerReceived):
                     status = event.status
-                    location = _redirect(event) if given.location else None
-                    report.facts["redirect_url"] = urljoin(url, _redirect(event) or "") if _redirect(event) else ""
+                    location = location_of(event)
+                    report.facts["redirect_url"] = joined(url, location or "")
+                    location = location if given.location else None
                     report.head(event, final=location is None)
                     complete = not event.more
                 elif isinstance(event, BodyArrived):
@@ -306,12 +319,3 @@ class _Call:
             else:
                 out.write(piece)
         out.flush()
-
-
-def _redirect(event: AnswerReceived) -> str | None:
-    if event.status not in (301, 302, 303, 307, 308):
-        return None
-    for name, value in event.headers:
-        if name == b"location":
-            return value.decode("utf-8", "surrogateescape")
-    return None

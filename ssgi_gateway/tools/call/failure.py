@@ -13,6 +13,7 @@ __all__ = ["CallFailed", "failed"]
 URL, NAME, CONNECT, PARTIAL, STATUS, WRITE, READ, TIME = 3, 6, 7, 18, 22, 23, 26, 28
 TLS, REDIRECTS, NOTHING, RECEIVE, CERTIFICATE, PROXY = 35, 47, 52, 56, 60, 5
 SEND: Final = 55
+REWIND: Final = 65
 
 
 class CallFailed(Exception):  # noqa: N818 - what happened, with curl's number

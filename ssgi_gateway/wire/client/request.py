@@ -97,7 +97,14 @@ def _target(tail: str) -> str:
     tail = tail.partition("#")[0]
     if not tail.startswith("/"):
         tail = f"/{tail}"
-    return _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), tail)
+    try:
+        return _UNSAFE.sub(_percent_encoded, tail)
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"{tail!r} is no text; percent-encode the bytes that it holds") from None
+
+
+def _percent_encoded(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
 
 
 def _ascii_host(host: str) -> str:
