@@ -313,8 +313,8 @@ class HttpProtocol(HttpChannel):
         variables.settle_user(gateway.trust_remote_user)
         request = parse_head(variables, gateway.root_path, gateway.started_by_front)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
-            self._upgrade = upgrade = check_upgrade(request, gateway.settings.websockets.origins)
             limits = gateway.settings.websockets
+            self._upgrade = upgrade = check_upgrade(request, limits.origins, self.codec.shows_connection)
             socket = WebSocket(self, request, upgrade.subprotocols, limits.max_queue, limits.max_queue_size)
             self._exchange = socket
             self._call(socket, gateway.websocket_app, "websocket")

@@ -244,8 +244,12 @@ def find_root_path(variables: Variables, path: str, started_by_front: bool = Fal
 
 
 def is_websocket(variables: Variables) -> bool:
-    """Whether Upgrade names websocket, and Connection, if the web server passes it on, names Upgrade."""
+    """Whether a WebSocket is asked for, rightly or wrongly.
+
+    Upgrade names websocket. Connection, if the web server passes it on, names Upgrade (RFC 9110 7.8: otherwise Upgrade
+    is to be ignored), or there is a key that nothing but a handshake has: that is one with a mistake, to be told so.
+    """
     if "websocket" not in list_members(variables.get("HTTP_UPGRADE", "")):
         return False
     connection = variables.get("HTTP_CONNECTION")
-    return connection is None or "upgrade" in list_members(connection)
+    return connection is None or "upgrade" in list_members(connection) or "HTTP_SEC_WEBSOCKET_KEY" in variables

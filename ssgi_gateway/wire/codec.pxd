@@ -7,6 +7,7 @@ cdef class Codec:
     cdef public bint kept_by_clients
     cdef public str protocol
     cdef public bint serves_http
+    cdef public bint shows_connection
     cdef public bint may_send_trailing
     cdef public bint supports_upgrade
 

@@ -24,6 +24,8 @@ class Codec:
         closing: nothing more will be read; once ``take_output()`` was sent the connection is to be closed.
         protocol: the name in logs and in ``extensions``.
         serves_http: ordinary requests may come this way.
+        shows_connection: the peer speaks HTTP itself, so ``Connection`` is here if it was sent. The web servers behind
+            the other protocols may keep it, which is hop-by-hop, for themselves.
         may_send_trailing: the peer may send something after the end of its request, which must not meet a closed
             connection.
         supports_upgrade: a 101 answer turns the connection into a two-way stream here.
@@ -36,6 +38,7 @@ class Codec:
         "may_send_trailing",
         "protocol",
         "serves_http",
+        "shows_connection",
         "supports_upgrade",
     )
 
@@ -47,6 +50,7 @@ class Codec:
         self.supports_upgrade = supports_upgrade
         self.may_send_trailing = may_send_trailing
         self.kept_by_clients = False
+        self.shows_connection = False
         self.busy = False
         self.head_size = 0
 

@@ -22,7 +22,7 @@ import h11
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.forwarded import TrustedPeers, forwarded_variables, trusted_peers
 from ssgi_gateway.wire.hints import hint
-from ssgi_gateway.wire.websocket.handshake import require_upgrade
+from ssgi_gateway.wire.websocket.handshake import require_connection, require_upgrade
 
 from .codec import Codec
 from .events import Event, HeadReceived, RequestAborted, RequestEnded
@@ -74,6 +74,7 @@ class UpgradeCodec(Codec):
 
     def __init__(self, limits: WireLimits, server: Any = "", client: Any = "", trusted: tuple[str, ...] = ()) -> None:
         super().__init__("websocket", serves_http=False, supports_upgrade=True)
+        self.shows_connection = True
         self._limits = limits
         self._server = server
         self._client = client
@@ -156,6 +157,7 @@ class UpgradeCodec(Codec):
             raise self._invalid("another version")
         variables = self._variables(request)
         require_upgrade(variables)
+        require_connection(variables)
         if variables.get("CONTENT_LENGTH", "").strip("0") or any(n == b"transfer-encoding" for n, _ in request.headers):
             raise RequestRejected(400, "a WebSocket handshake has no body")
         self._http = None

@@ -74,6 +74,11 @@ def test_websocket_72_handshakes_that_are_none_are_4xx(ws: Endpoint) -> None:
     assert handshake(ws, *UPGRADE, KEY, VERSION, ("Host", "two")).status == 400
     if ws.route.protocol == "websocket":
         assert handshake(ws, *UPGRADE, KEY, VERSION, method="POST").status == 405
+    if not ws.route.nginx or ws.route.protocol in ("scgi", "uwsgi"):  # nginx as a proxy says Connection itself
+        for connection in ("keep-alive", "close"):
+            assert handshake(ws, ("Upgrade", "websocket"), ("Connection", connection), KEY, VERSION).status == 400
+    if not ws.route.nginx:
+        assert handshake(ws, ("Upgrade", "websocket"), KEY, VERSION).status == 400
     # As a proxy nginx speaks HTTP/1.1 whatever the client spoke, and our file for it refuses others itself.
     by_whom = 400 if not ws.route.nginx or ws.route.protocol in ("scgi", "uwsgi") else 426
     assert handshake(ws, *UPGRADE, KEY, VERSION, version="1.0").status == by_whom

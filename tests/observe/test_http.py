@@ -17,6 +17,7 @@ from tests.behaviour.conftest import codec
 __all__ = ["codec"]  # each of these runs over each build
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def talk(watched, data: bytes, timeout: float = 20.0) -> bytes:
@@ -64,7 +65,7 @@ def test_pipelined_requests_are_answered_in_order(watched):
     it = watched()
     paths = [b"/wait", b"/", b"/stream", b"/fail", b"/"]
     wire = b"".join(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in paths)
-    answer = talk(it, wire + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    answer = talk(it, wire + LAST)
     statuses = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]
     assert statuses == [b"200", b"200", b"200", b"500", b"200", b"200"]
     assert answer.count(b"Connection: close") == 1
@@ -72,10 +73,9 @@ def test_pipelined_requests_are_answered_in_order(watched):
 
 def test_thousands_of_pipelined_requests_do_not_nest(watched):
     it = watched()
-    last = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     received = bytearray()
     with socket.create_connection(it.address, timeout=60) as peer:
-        sending = threading.Thread(target=peer.sendall, args=(GET * 3000 + last,))
+        sending = threading.Thread(target=peer.sendall, args=(GET * 3000 + LAST,))
         sending.start()
         while data := peer.recv(1 << 20):
             received += data
@@ -112,6 +112,41 @@ def test_a_websocket_on_the_same_port(watched):
         while not answer.endswith(b"\x82\x02ab"):
             answer += peer.recv(4096)
     assert it.metric("ssgi_websocket_messages_total", direction="in") == 1
+
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1",
+    b"Host: localhost",
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    b"Sec-WebSocket-Version: 13",
+)
+
+
+def test_websocket_72_each_field_of_a_handshake_is_asked_for(watched):
+    it = watched()
+
+    def answer(line: bytes, instead: bytes = b"") -> bytes:
+        lines = [instead if it is line else it for it in HANDSHAKE]
+        # A request behind it that is the last one: the refusal of an upgrade keeps the connection.
+        return talk(it, b"".join(b"%b\r\n" % line for line in lines if line) + b"\r\n" + LAST)
+
+    host, _, connection, key, version = HANDSHAKE[1:]
+    for missing in (host, connection, key):
+        assert answer(missing).startswith(b"HTTP/1.1 400 ")
+    assert b"Connection: Upgrade" in answer(connection, b"Connection: close").partition(b"\r\n\r\n")[2]
+    assert answer(connection, b"Connection: keep-alive").startswith(b"HTTP/1.1 400 ")
+    for old in (b"", b"Sec-WebSocket-Version: 8"):
+        assert answer(version, old).startswith(b"HTTP/1.1 426 ")
+        assert b"Sec-WebSocket-Version: 13\r\n" in answer(version, old)
+
+
+def test_an_upgrade_that_connection_does_not_name_is_an_ordinary_request(watched):
+    """RFC 9110 7.8: whoever passed it on has not meant us."""
+    it = watched()
+    assert talk(it, GET[:-2] + b"Upgrade: websocket\r\nConnection: close\r\n\r\n").endswith(b"hello")
+    assert talk(it, GET[:-2] + b"Upgrade: h2c\r\nConnection: close, Upgrade\r\n\r\n").endswith(b"hello")
 
 
 def test_forwarded_fields_from_trusted_peers_only(watched):

@@ -107,7 +107,7 @@ class HttpCodec(Codec):
         date: DateLine | None = None,
     ) -> None:
         super().__init__("http", serves_http=True, supports_upgrade=True)
-        self.kept_by_clients = True
+        self.kept_by_clients = self.shows_connection = True
         self._limits = limits
         self._date = date or DateLine()
         self._trusted = trusted_peers(trusted)

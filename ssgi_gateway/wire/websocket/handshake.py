@@ -4,7 +4,8 @@ The rules of this module:
 
 * It reads a ``RequestHead`` and does not care which protocol carried it: in-band requests (SCGI, FastCGI) and those of
   the direct port are judged by the same lines.
-* A front may drop ``Connection``, which is hop-by-hop; it is required only of requests that show one at all.
+* A web server may keep ``Connection``, which is hop-by-hop, for itself; it is required of peers that speak HTTP to us,
+  and of requests that show one at all.
 * An upgrade that comes by a web server which cannot make a tunnel is refused: the browser would get a 101 and then
   nothing. Those that send SERVER_SOFTWARE are known by it.
 * Every refusal is a ``RequestRejected``: its status is for programs, and its words say what to change.
@@ -34,6 +35,7 @@ __all__ = [
     "check_upgrade",
     "negotiate_deflate",
     "parse_extensions",
+    "require_connection",
     "require_upgrade",
     "upgrade_headers",
 ]
@@ -86,13 +88,25 @@ def require_upgrade(variables: Variables) -> None:
         raise RequestRejected(405, f"a WebSocket handshake is a GET, not a {method[:20]}", (("Allow", "GET"),))
 
 
-def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> Upgrade:
+def require_connection(variables: Variables) -> None:
+    """See to it that ``Connection`` names ``Upgrade`` (RFC 6455 4.2.1).
+
+    Raises:
+        RequestRejected: 400. RFC 9110 7.8: what is not named in Connection was not said to us, but to somebody before.
+    """
+    connection = variables.header("connection")
+    if connection is None or "upgrade" not in list_members(connection):
+        raise RequestRejected(400, "a WebSocket handshake says Connection: Upgrade")
+
+
+def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None, shows_connection: bool = False) -> Upgrade:
     """Judge an opening handshake by RFC 6455 4.2.1 and by the Origin policy.
 
     Args:
         head: the request.
         origins: who may open WebSockets: ``scheme://host[:port]``, ``same`` for the request's own; ``None`` for anyone.
             A request without an Origin comes from no browser and passes, for the policy protects browsers' users.
+        shows_connection: whether there would be a ``Connection`` if the client had sent one (``Codec``).
 
     Raises:
         RequestRejected: 405 for the method, 426 for the version, 403 for the Origin, 501 where the web server cannot
@@ -104,9 +118,8 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None) -> 
     # RFC 9113 8.6: HTTP/2 has no 101, and nginx (1.22) makes a tunnel of the whole connection if it is given one.
     if head.http_version != "1.1":
         raise RequestRejected(400, "a WebSocket handshake needs HTTP/1.1")
-    connection = variables.header("connection")
-    if connection is not None and "upgrade" not in list_members(connection):
-        raise RequestRejected(400, "Connection does not say upgrade")
+    if shows_connection or variables.header("connection") is not None:
+        require_connection(variables)
     _check_version(variables)
     key = variables.header("sec-websocket-key")
     if key is None:

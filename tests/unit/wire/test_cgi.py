@@ -247,6 +247,8 @@ def test_empty_values_have_safe_defaults():
         ({"HTTP_UPGRADE": "h2c, websocket"}, True),
         ({"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "keep-alive"}, False),
         ({"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": ""}, False),
+        # A handshake with a mistake in it, which is refused in words.
+        ({"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "close", "HTTP_SEC_WEBSOCKET_KEY": "x"}, True),
         ({"HTTP_UPGRADE": "websockets"}, False),
         ({"HTTP_UPGRADE": "h2c"}, False),
         ({"HTTP_UPGRADE": ""}, False),

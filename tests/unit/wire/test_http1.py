@@ -181,6 +181,15 @@ class TestRefused:
     def test_websocket_72_post(self):
         assert refusal(request(line="POST /chat HTTP/1.1")).status == 405
 
+    @pytest.mark.parametrize("said", [(), ("Connection: close",), ("Connection: keep-alive", "Connection: TE")])
+    def test_websocket_72_no_connection_that_says_upgrade(self, said):
+        error = refusal(request(*said, without=("Connection",)))
+        assert error.status == 400
+        assert "Connection: Upgrade" in error.message
+
+    def test_websocket_72_connection_in_two_lines(self):
+        assert head_of(request("Connection: keep-alive"))["HTTP_CONNECTION"] == "Upgrade, keep-alive"
+
     def test_websocket_72_two_hosts(self):
         assert refusal(request("Host: other.example")).status == 400
 

@@ -110,8 +110,16 @@ class TestRequest:
         with pytest.raises(RequestRejected):
             require_upgrade(head(HTTP_UPGRADE="websockets").variables)
 
-    def test_connection_that_does_not_say_upgrade(self):
-        assert refusal(HTTP_CONNECTION="keep-alive").status == 400
+    @pytest.mark.parametrize("connection", ["keep-alive", "close", "", "upgraded", "Upgrade=1"])
+    def test_websocket_72_connection_that_does_not_say_upgrade(self, connection):
+        error = refusal(HTTP_CONNECTION=connection)
+        assert (error.status, error.message) == (400, "a WebSocket handshake says Connection: Upgrade")
+
+    def test_websocket_72_a_client_that_speaks_http_sends_connection(self):
+        assert check_upgrade(head(), shows_connection=True).key == KEY
+        with pytest.raises(RequestRejected) as caught:
+            check_upgrade(head(HTTP_CONNECTION=None), shows_connection=True)
+        assert caught.value.status == 400
 
 
 class TestOrigin:
