@@ -42,6 +42,7 @@ OVER: Final = 2
 
 NO_STATUS: Final = close_codes.NO_STATUS
 BROKEN: Final = close_codes.BROKEN
+INTERNAL_ERROR: Final = close_codes.INTERNAL_ERROR
 SERVICE_RESTART: Final = close_codes.SERVICE_RESTART
 
 PORTION: Final = 64
@@ -143,6 +144,8 @@ class WebSocketProtocol(WebSocketChannel):
                 "silent WebSocket",
                 f"websocket{self.connection.peer_label()}: no answer to a ping for {settings.ping_timeout:.0f} s",
             )
+            # One that is gone never sees it; one that is there and answers no pings learns why.
+            self.connection.write(self.codec.encode_close(INTERNAL_ERROR, "no answer to a ping"))
             self.connection.lost()
 
     def _ping(self, timeout: float) -> None:

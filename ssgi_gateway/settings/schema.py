@@ -166,7 +166,11 @@ class WebSocketSettings(Group):
         unit="seconds",
     )  # fmt: skip
     ping_timeout: float = setting(
-        20.0, "A peer that has sent nothing for this long after a ping is gone (1006).", unit="seconds", minimum=0.01
+        20.0,
+        "A peer that has sent nothing for this long after a ping is gone: 1006 for the application, 1011 for a peer "
+        "that is there after all.",
+        unit="seconds",
+        minimum=0.01,
     )
     close_timeout: float = setting(10.0, "How long our Close frame may stay unanswered.", unit="seconds", minimum=0.01)
     close_spread: float = setting(

@@ -10,8 +10,8 @@ from typing import Final
 from ssgi_gateway.errors import WebSocketError
 
 __all__ = [
-    "BROKEN", "MAX_CONTROL_PAYLOAD", "NO_STATUS", "SERVICE_RESTART", "encode_close_payload", "is_close_code",
-    "parse_close",
+    "BROKEN", "INTERNAL_ERROR", "MAX_CONTROL_PAYLOAD", "NO_STATUS", "SERVICE_RESTART", "encode_close_payload",
+    "is_close_code", "parse_close",
 ]  # fmt: skip
 
 MAX_CONTROL_PAYLOAD: Final = 125
@@ -22,6 +22,9 @@ NO_STATUS: Final = 1005
 
 BROKEN: Final = 1006
 """RFC 6455 7.4.1: there was no Close; never on the wire."""
+
+INTERNAL_ERROR: Final = 1011
+"""RFC 6455 7.4.1: a server that cannot go on."""
 
 SERVICE_RESTART: Final = 1012
 """IANA's registry: the server goes, and another one comes."""
