@@ -218,10 +218,11 @@ def find_root_path(variables: Variables, path: str, started_by_front: bool = Fal
        off. Apache's NoDecode leaves ``%2F`` in it. But not where dot segments stand there: nginx has taken them out of
        the path that its stock uwsgi_params call PATH_INFO, and nothing is mounted at ``/a/..``.
     3. Otherwise nothing. A SCRIPT_NAME that is the whole path says where the client went and not where anything is
-       mounted (nginx's ``fastcgi_params``, Apache's mod_proxy_fcgi, HAProxy); only of a program that the web server
-       itself has started it is the program's own path.
+       mounted (nginx's ``fastcgi_params``, Apache's mod_proxy_fcgi, HAProxy). It is the mount, asked for without its
+       slash, in two cases: the web server itself has started the program, whose own path this is; or it is nginx over
+       SCGI, whose parameters have no SCRIPT_NAME, so that somebody wrote this one.
 
-    What stays undecided is a mount that is asked for without its slash, ``/shop``: it is taken for a path.
+    What stays undecided is such a mount, ``/shop``, over FastCGI and uwsgi: it is taken for a path.
 
     Args:
         variables: the request's.
@@ -240,7 +241,15 @@ def find_root_path(variables: Variables, path: str, started_by_front: bool = Fal
                 mount = path[: len(path) - len(info)].rstrip("/")
                 return "" if {".", ".."}.intersection(mount.split("/")) else mount
         return ""
-    return script if inside and started_by_front else ""
+    return script if inside and (started_by_front or is_written(variables)) else ""
+
+
+def is_written(variables: Variables) -> bool:
+    """Whether SCRIPT_NAME comes from nginx over SCGI.
+
+    DOCUMENT_URI is nginx's alone, and who makes SCRIPT_NAME of the path sends PATH_INFO beside it.
+    """
+    return variables.get("SCGI") == "1" and "DOCUMENT_URI" in variables and "PATH_INFO" not in variables
 
 
 def is_websocket(variables: Variables) -> bool:

@@ -81,6 +81,12 @@ SITES = {
         }
         location @sorry { include ssgi/scgi.conf; scgi_param REQUEST_URI /sorry; scgi_pass scgi_gateway; }
     """,
+    "mount": """
+        location /scgi { include ssgi/scgi.conf; scgi_param SCRIPT_NAME /scgi; scgi_pass scgi_gateway; }
+        location /fastcgi {
+            include ssgi/fastcgi.conf; fastcgi_param SCRIPT_NAME /fastcgi; fastcgi_pass fastcgi_gateway;
+        }
+    """,
     "own": """
         location / {
             include ssgi/scgi.conf;
@@ -156,6 +162,18 @@ def test_the_files_in_the_package_are_the_shipped_ones() -> None:
 def test_a_location_may_have_settings_of_its_own(site: Nginx) -> None:
     assert told(site, "own")["path"] == "/of-my-own"
     assert told(site, "own", "/fastcgi")["headers"]["host"] == ["of.my.own"]
+
+
+def test_a_mount_by_script_name(site: Nginx) -> None:
+    def mount(target: str) -> str:
+        extensions = told(site, "mount", target)["extensions"]
+        return str(extensions["root_path"])
+
+    for name in ("scgi", "fastcgi"):
+        assert mount(f"/{name}/a") == mount(f"/{name}/") == f"/{name}"
+        assert mount(f"/{name}shop") == ""
+    assert mount("/scgi") == mount("/scgi?a=b") == "/scgi"
+    assert mount("/fastcgi") == "", "there SCRIPT_NAME may be the path, as in nginx's own fastcgi_params"
 
 
 # -- WebSockets beside HTTP over FastCGI -----------------------------------------------------------------------------

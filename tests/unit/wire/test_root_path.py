@@ -24,6 +24,26 @@ CASES = {
     "nginx SCRIPT_NAME /shop": ("/shop/a", {"SCRIPT_NAME": "/shop", "DOCUMENT_URI": "/shop/a"}, False, "/shop"),
     "nginx SCRIPT_NAME /shop at /shop/": ("/shop/", {"SCRIPT_NAME": "/shop", "DOCUMENT_URI": "/shop/"}, False, "/shop"),
     "nginx SCRIPT_NAME /app elsewhere": ("/x", {"SCRIPT_NAME": "/app", "DOCUMENT_URI": "/x"}, False, ""),
+    # Over SCGI nginx has no SCRIPT_NAME of its own: this one was written. Over FastCGI it may be the whole path.
+    "nginx SCRIPT_NAME /shop at /shop, SCGI": (
+        "/shop",
+        {"SCGI": "1", "SCRIPT_NAME": "/shop", "DOCUMENT_URI": "/shop"},
+        False,
+        "/shop",
+    ),
+    "nginx SCRIPT_NAME /shop at /shop, FastCGI": (
+        "/shop",
+        {"SCRIPT_NAME": "/shop", "DOCUMENT_URI": "/shop"},
+        False,
+        "",
+    ),
+    "nginx SCGI, PATH_INFO as well": (
+        "/a",
+        {"SCGI": "1", "SCRIPT_NAME": "/a", "DOCUMENT_URI": "/a", "PATH_INFO": "/a"},
+        False,
+        "",
+    ),
+    "Apache SCGI": ("/a", {"SCGI": "1", "SCRIPT_NAME": "/a"}, False, ""),
     "nginx no uri": ("/a", {"SCRIPT_NAME": "/a"}, False, ""),
     "Apache ProxyPass": ("/a", {"SCRIPT_NAME": "/a", "SCRIPT_FILENAME": "proxy:fcgi://l/a"}, False, ""),
     "Apache GENERIC": ("/a/b", {"SCRIPT_NAME": "/a/b", "SCRIPT_FILENAME": "/a/b"}, False, ""),
