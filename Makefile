@@ -1,12 +1,13 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test test-apps build lint pythons format autobahn bench bench-report bench-swill clients transfers fuzz soak asan wheels deb compose-test clean
+.PHONY: help demo chat test test-apps test-suites build lint pythons format autobahn bench bench-report bench-swill clients transfers fuzz soak asan wheels deb compose-test clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
 	@echo 'make chat      a chat over Swill at http://localhost:8100 (another port: make chat CHAT_PORT=8200)'
 	@echo 'make test      everything: linter, types, tests (only some: make test ARGS="-k fastcgi")'
 	@echo 'make test-apps published applications, compared with uvicorn and gunicorn behind the same nginx'
+	@echo 'make test-suites the test suites of Starlette, FastAPI and uvicorn over the gateway; writes docs/suites.md'
 	@echo 'make build     compile the hot modules that have changed'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make pythons   what is compiled, under every other Python from 3.11 on that is found'
@@ -38,6 +39,9 @@ test:
 
 test-apps:
 	@scripts/test_apps.sh $(ARGS)
+
+test-suites:
+	@scripts/test_suites.sh $(ARGS)
 
 build:
 	@scripts/build.sh
