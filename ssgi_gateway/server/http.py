@@ -1,7 +1,7 @@
-"""Requests over SCGI, FastCGI and the direct port: from a connection's bytes to the application's call and back.
+"""Requests over SCGI, FastCGI and the direct port: from a connection's bytes to the call of the application.
 
-The codec says what arrived and frames what goes out; this module decides what happens. One exchange at a time. The
-phase is how much of the request has come; whether it is being answered, the exchange says::
+The codec says what arrived; this module decides what happens. One exchange at a time. The phase is how much of the
+request has come; whether it is being answered, the exchange says::
 
     NEW --a byte--> HEAD --HeadReceived--> BODY --RequestEnded--> WHOLE
     WHOLE --the last piece of the answer was written--> IDLE --a byte--> HEAD
@@ -9,9 +9,7 @@ phase is how much of the request has come; whether it is being answered, the exc
 Everything that has arrived is decoded before the application is called, so that a small body is there when it
 asks. While an exchange runs the connection is read for one of two reasons: the body, or the peer's leaving.
 
-An answer may be complete before the request's body is. A web server that passes uploads on as they arrive (nginx with
-``fastcgi_request_buffering off``) then takes its client's connection for unusable and closes it, although it has said
-keep-alive. So where the rest is short, ``max_unread_body``, the answer's end mark waits until it was read.
+How it is answered, and what follows the end of an answer, is in ``server.answering``.
 
 Where FastCGI has several requests in progress on one connection, each has an ``HttpProtocol`` of its own, on a
 ``Stream`` in the connection's place (``server.multiplex``).
@@ -19,51 +17,34 @@ Where FastCGI has several requests in progress on one connection, each has an ``
 
 from __future__ import annotations
 
-import os
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.server import connection_states
-from ssgi_gateway.wire.fronts import head_limit
-from ssgi_gateway.wire.websocket.handshake import check_upgrade, negotiate_deflate, upgrade_headers
+from ssgi_gateway.wire.websocket.handshake import check_upgrade
 
 from ..core.body import RequestBody
-from ..core.channel import HttpChannel
 from ..core.response import HttpResponse
 from ..core.websocket import WebSocket
-from ..observe.observer import CLIENT_GONE
 from ..wire.cgi import parse_head
 from ..wire.events import BodyReceived, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..wire.response_head import ResponseHead
+from .answering import AnsweringChannel
 from .multiplex import Multiplexer
 from .system import clock
-from .tunnel import TunnelProtocol
-from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
-    from asyncio import Future
-
-    from ssgi_gateway.wire.file_slice import FileSlice
-    from ssgi_gateway.wire.websocket.handshake import Upgrade
-
-    from ..core.channel import WebSocketChannel
     from ..core.exchange import Exchange
     from .connection import Connection
     from .gateway import Gateway
 
-MAX_SAFE_HEAD: Final = 4096
-"""nginx's scgi_buffer_size and fastcgi_buffer_size are one page unless set: a larger head fails there."""
-
 NEVER: Final = connection_states.NEVER
 OPEN: Final = connection_states.OPEN
-
-# Phases.
-NEW: Final = 0
-IDLE: Final = 1
-HEAD: Final = 2
-BODY: Final = 3
-WHOLE: Final = 4
+NEW: Final = connection_states.NEW
+IDLE: Final = connection_states.IDLE
+HEAD: Final = connection_states.HEAD
+BODY: Final = connection_states.BODY
+WHOLE: Final = connection_states.WHOLE
 
 BATCH: Final = 64
 """Requests that one connection may have begun in one turn of the loop; then others have theirs."""
@@ -73,46 +54,22 @@ DRAIN_GRACE: Final = 1.0
 about to send one, and a close would cost it."""
 
 
-class HttpProtocol(HttpChannel):
+class HttpProtocol(AnsweringChannel):
     """One SCGI, FastCGI or upgrade connection."""
 
-    __slots__ = (
-        "_allowance",
-        "_behind",
-        "_body",
-        "_exchange",
-        "_head",
-        "_idle",
-        "_phase",
-        "_refusal",
-        "_started",
-        "_upgrade",
-        "codec",
-        "connection",
-        "gateway",
-    )
+    __slots__ = ("_behind", "_head", "_refusal", "_started")
 
     def __init__(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
         self.init(connection, gateway, codec)
 
     def init(self, connection: Connection, gateway: Gateway, codec: Any) -> None:
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
-        self.scope = gateway.scope
-        self.front_files = gateway.front_files
-        self.connection = connection
-        self.gateway = gateway
+        self._init_base(connection, gateway, codec)
         connection.protocol = self
-        self.codec = codec
         self._head: HeadReceived | None = None  # decoded, its application not called yet
-        self._body: RequestBody | None = None
-        self._exchange: Exchange | None = None
-        self._upgrade: Upgrade | None = None
-        self._phase = NEW
         self._refusal: RequestRejected | None = None  # what this connection's request is answered, whatever it is
         self._started = 0  # requests in this turn of the loop
         self._behind = False  # a request behind this one will be looked at
-        self._allowance = 0  # bytes of an unread body that may still come before the answer's end is sent
-        self._idle = gateway.keep_alive if codec.kept_by_clients else gateway.idle_timeout
 
     # -- what the connection says --------------------------------------------------------------------------------
 
@@ -177,6 +134,12 @@ class HttpProtocol(HttpChannel):
     def hurry(self, waiting: bool) -> None:
         if self._exchange is not None:
             self._exchange.hurry(waiting)
+
+    def movable(self) -> str:
+        codec = self.codec
+        begun = self._exchange is not None or self._head is not None or codec.busy or codec.incomplete()
+        begun = begun or self._refusal is not None  # it is one too many: closing it makes no room
+        return "" if begun or self.connection.fd < 0 else str(codec.protocol)
 
     def overloaded(self) -> None:
         """There are too many connections: answer 503 unless there is room when the request arrives."""
@@ -342,190 +305,6 @@ class HttpProtocol(HttpChannel):
             if self.gateway.observer is not None:  # it is, in a child that the application has forked
                 observer.request_called(exchange)
 
-    def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
-        codec = self.codec
-        if end and self._phase != WHOLE and self._rest_is_short():
-            more = self.write(head, data, False)
-            self._await_rest()
-            return more
-        pieces = codec.encode(head, data, end)
-        if head is not None and codec.head_size > MAX_SAFE_HEAD:
-            self._check_head_size()
-        more = self.connection.write_many(pieces)
-        if end:
-            self._release(0)
-            self._end()
-        return more
-
-    def write_file(self, head: ResponseHead | None, file: FileSlice, end: bool) -> bool:
-        codec = self.codec
-        if end and self._phase != WHOLE and self._rest_is_short():
-            more = self.write_file(head, file, False)
-            self._await_rest()
-            return more
-        pieces = [*codec.encode(head, None, False), *codec.frame_file(file)]
-        if end:
-            pieces += codec.encode(None, None, True)
-        more = self.connection.write_files(pieces)
-        if end:
-            self._release(0)
-            self._end()
-        return more
-
-    def _check_head_size(self) -> None:
-        """Say which web servers refuse a head of this size, unless this one is known to take it."""
-        exchange = self._exchange
-        software = "" if exchange is None else exchange.request.variables.get("SERVER_SOFTWARE", "")
-        problem = head_limit(software, self.codec.protocol, self.codec.head_size)
-        if problem:
-            self._log_peer_error("big head", f"a response's head has {self.codec.head_size} bytes; {problem}")
-
-    def when_writable(self) -> Future[bool]:
-        return self.connection.when_writable()
-
-    def when_flushed(self) -> Future[bool]:
-        return self.connection.when_flushed()
-
-    def application_failed(self, exchange: Exchange) -> None:
-        if self.gateway.observer is not None:
-            self.gateway.observer.application_failed(exchange)
-
-    def failure_page(self, exc: BaseException | None, accept: str | None) -> tuple[str, str]:
-        return self.gateway.failure_page(exc, accept)
-
-    def offload_file(self, fd: int) -> tuple[str, str] | None:
-        found: tuple[str, str] | None = self.gateway.offload.header_for(fd)
-        return found
-
-    def body_consumed(self, body: RequestBody) -> None:
-        connection = self.connection
-        if not body.ended and body.size <= self.gateway.low_water:
-            invitation = self.codec.invite()
-            if invitation:
-                connection.write(invitation)
-            connection.deadline = self.gateway.now + self.gateway.body_timeout
-            connection.start_reading()
-
-    def abort_response(self) -> None:
-        """Close without the end mark, which FastCGI's front sees; SCGI's sees fewer bytes than were declared."""
-        self.connection.break_off(self.codec.abort_response(), self._phase != WHOLE or self.codec.may_send_trailing)
-        self.connection_lost()
-
-    def describe(self) -> dict[str, Any]:
-        described: dict[str, Any] = {
-            "protocol": self.codec.protocol,
-            "state": self.gateway.state,
-            "on_drain": partial(self.gateway.on_drain, self._exchange),
-        }
-        if self._upgrade is not None:
-            described["subprotocols"] = list(self._upgrade.subprotocols)
-        return described
-
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
-        upgrade = self._upgrade
-        settings = self.gateway.settings.websockets
-        deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr]  # set before the call
-        head = ResponseHead(self.front_files)
-        if headers is not None:
-            head.add(headers)
-        head.switch_protocols(upgrade_headers(upgrade, subprotocol, deflate))  # type: ignore[arg-type]  # set before the call
-        described = self.describe()
-        self._release(101)
-        connection = self.connection
-        connection.write_many(self.codec.encode(head, None, False))
-        if self.gateway.observer is not None:
-            self.gateway.observer.websocket_opened(socket)
-        carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, described)
-        carrier.begin(self.codec.trailing_data())
-        return carrier
-
-    def duplicate(self) -> int:
-        return os.dup(self.connection.fd)
-
-    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
-        self._release(101)
-        trailing = self.codec.trailing_data()
-        if self.gateway.observer is not None:
-            self.gateway.observer.websocket_opened(socket)
-        return TunnelProtocol(self.connection, self.gateway, socket, self.describe(), theirs, lock), trailing
-
-    # -- between and after exchanges -----------------------------------------------------------------------------
-
-    def _release(self, status: int) -> Exchange | None:
-        """The exchange is over: release it, and report it to the observer if there is one.
-
-        Args:
-            status: what was answered for the application; 0 where it answered itself.
-        """
-        exchange, self._exchange = self._exchange, None
-        if self.gateway.drain_handlers and status != 101:
-            self.gateway.drain_handlers.pop(exchange, None)
-        observer = self.gateway.observer
-        if exchange is not None and observer is not None:
-            observer.request_ended(exchange, status or exchange.answered() or CLIENT_GONE, clock() - exchange.began)
-        return exchange
-
-    def _rest_is_short(self) -> bool:
-        """Whether to read the rest of the request's body before the answer ends."""
-        body, limit = self._body, self.gateway.max_unread_body
-        if body is None or not limit or self.codec.uninvited():
-            return False
-        length = "" if self._exchange is None else self._exchange.request.variables.get("CONTENT_LENGTH", "")
-        return not length.isdecimal() or int(length) - body.received <= limit
-
-    def _await_rest(self) -> None:
-        """The answer is complete but for its end, which is sent by ``_end_late``."""
-        gateway, connection = self.gateway, self.connection
-        self._release(0)
-        body, self._body = self._body, None
-        if body is not None:
-            body.abort()  # as in _end
-        if connection.state == OPEN:
-            self._allowance = gateway.max_unread_body
-            connection.deadline = gateway.now + gateway.unread_body_timeout
-            connection.start_reading()
-
-    def _end_late(self) -> None:
-        """The rest of the body has come, or is not waited for any longer."""
-        self._allowance = 0
-        self.connection.write_many(self.codec.encode(None, None, True))
-        self._end()
-
-    def _end_broken(self) -> None:
-        """What was to be the rest of the body cannot be read, and the codec has given up; the answer is out."""
-        self._allowance = 0
-        self.connection.finish(True)
-
-    def _end(self) -> None:
-        """The answer is complete: the connection is kept, or closed once everything has left it."""
-        body, self._body = self._body, None
-        if body is not None:
-            body.abort()  # what has not arrived by now never will; readers get an error
-        keep = self.codec.finish()
-        output = self.codec.take_output()  # an abort's end mark
-        if output:
-            self.connection.write(output)
-        gateway = self.gateway
-        if keep and not (gateway.draining and gateway.adoption is None):
-            self._phase = IDLE
-            self.connection.next_request(self._idle)
-            if self.codec.waiting():
-                self._next()
-            elif gateway.draining:
-                self._pass_on()
-        else:
-            self.connection.finish(self._phase != WHOLE or self.codec.may_send_trailing)
-
-    def movable(self) -> str:
-        codec = self.codec
-        begun = self._exchange is not None or self._head is not None or codec.busy or codec.incomplete()
-        begun = begun or self._refusal is not None  # it is one too many: closing it makes no room
-        return "" if begun or self.connection.fd < 0 else str(codec.protocol)
-
-    def _pass_on(self) -> None:
-        """Let another process have this connection, once nobody here works on it any more."""
-        self.gateway.loop.call_soon(partial(self.gateway.adoption.pass_on, self.connection))  # type: ignore[union-attr]  # looked
-
     def _update_interest(self) -> None:
         """Nothing more can be done now: set the deadline for what is waited for, and read only if it is wanted."""
         connection = self.connection
@@ -591,6 +370,3 @@ class HttpProtocol(HttpChannel):
         else:
             # A kept FastCGI connection stays: nginx may send its next request there before it sees a close.
             self._end()
-
-    def _log_peer_error(self, kind: str, message: str) -> None:
-        self.gateway.log_peer_error(kind, f"{self.codec.protocol}{self.connection.peer_label()}: {message}")
