@@ -84,6 +84,7 @@ HOT = (
     "server.system",
     "server.reactor",
     "server.gateway",
+    "server.output",
     "server.connection",
     "server.multiplex",
     "server.websocket",

@@ -1,36 +1,22 @@
-cimport cython
-
 from ..core.channel cimport Protocol
-from ..core.waiters cimport Waiters, settled
+from .output cimport Output
 from .reactor cimport Reactor
-from .system cimport close, receive, release, send, send_many, shutdown_write
+from .system cimport close, receive, release, shutdown_write
 
 cdef int OPEN, FLUSHING, LINGERING, CLOSED
 cdef double NEVER, LINGER_TIME
-cdef Py_ssize_t LINGER_BYTES, MAX_JOINED
+cdef Py_ssize_t LINGER_BYTES
 
 
-
-cdef class Connection:
-    cdef bint _broken
-    cdef Waiters _drained
-    cdef Waiters _flushed
+cdef class Connection(Output):
     cdef Py_ssize_t _lingered
-    cdef object _out
     cdef bint _reading
     cdef bint _registered
     cdef bint _resting
-    cdef bint _writing
     cdef public double deadline
     cdef public bint heard
-    cdef public double moved
-    cdef public int fd
-    cdef public Py_ssize_t out_size
     cdef public Protocol protocol
-    cdef public Reactor reactor
     cdef public str spoken
-    cdef public int state
-    cdef public double write_deadline
 
     cpdef object init(self, Reactor reactor, int fd)
     cpdef object opened(self, str spoken)
@@ -42,18 +28,6 @@ cdef class Connection:
     cpdef object start_reading(self)
     cpdef object stop_reading(self)
     cpdef object register(self)
-    cpdef bint write(self, object data) except -1
-    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
-    cpdef bint write_many(self, list buffers) except -1
-    cpdef bint write_files(self, list pieces) except -1
-    cdef Py_ssize_t _send_queued(self) except -1
-    @cython.locals(sent=Py_ssize_t)
-    cpdef object on_writable(self)
-    cpdef object when_writable(self)
-    cpdef object when_flushed(self)
-    @cython.locals(size=Py_ssize_t)
-    cdef object _keep(self, object data, Py_ssize_t start)
-    cdef object _wait_writable(self)
     cpdef object finish(self, bint unread)
     cpdef object next_request(self, double idle)
     cpdef object break_off(self, bytes sign, bint unread)

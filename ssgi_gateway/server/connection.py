@@ -2,7 +2,7 @@
 
 Eager: read, answer, close, in one turn of the loop; nothing is registered anywhere. Waiting: only when the kernel
 would block, or the application does, the connection gets a reader, a writer, a buffer, a deadline and a place in
-the reactor's set. Output flow control exists here and nowhere else.
+the reactor's set. Here are reading and the end of a connection; writing is in ``server.output``.
 
 This module does not know what the bytes mean: that is the protocol's part (``data_received``, ``eof_received``,
 ``connection_lost``, ``deadline_passed``).
@@ -10,17 +10,13 @@ This module does not know what the bytes mean: that is the protocol's part (``da
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import logging
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.server import connection_states
-from ssgi_gateway.wire.file_slice import FileSlice
 
-from ..core.waiters import Waiters, settled
-from .system import MAX_BUFFERS, addresses, close, receive, release, send, send_file, send_many, shutdown_write
+from .output import Output
+from .system import addresses, close, receive, release, shutdown_write
 
 if TYPE_CHECKING:
     from ..core.channel import Protocol
@@ -38,59 +34,27 @@ LINGER_TIME: Final = 5.0
 """Seconds given to a peer to notice an early answer; nginx's lingering_timeout is the same."""
 LINGER_BYTES: Final = 64 * 1024 * 1024
 """Most bytes thrown away meanwhile."""
-MAX_JOINED: Final = 16384
-"""Pieces up to this size are joined into one buffer: a copy is then cheaper than a gathering write."""
 
 
-class Connection:
+class Connection(Output):
     """Non-blocking input and output of one descriptor."""
 
-    __slots__ = (
-        "_broken",
-        "_drained",
-        "_flushed",
-        "_lingered",
-        "_out",
-        "_reading",
-        "_registered",
-        "_resting",
-        "_writing",
-        "deadline",
-        "fd",
-        "heard",
-        "moved",
-        "out_size",
-        "protocol",
-        "reactor",
-        "spoken",
-        "state",
-        "write_deadline",
-    )
+    __slots__ = ("_lingered", "_reading", "_registered", "_resting", "deadline", "heard", "protocol", "spoken")
 
     def __init__(self, reactor: Reactor, fd: int) -> None:
         self.init(reactor, fd)
 
     def init(self, reactor: Reactor, fd: int) -> None:
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
-        self.reactor = reactor
-        self.fd = fd
+        self._init_base(reactor, fd)
         self.protocol: Protocol = None  # type: ignore[assignment]  # set by the acceptor, never None afterwards
-        self.state = OPEN
         self.spoken = ""  # set by ``opened``; for observers
-        self.out_size = 0
         self.deadline = NEVER
-        self.write_deadline = NEVER
-        self._out: deque[Any] | None = None
+        self.heard = False  # something was read since the last sweep
         self._reading = False
-        self._writing = False
         self._registered = False
         self._resting = False
-        self.heard = False  # something was read since the last sweep
-        self.moved = 0.0  # when the peer last took something that had to wait for it
         self._lingered = 0
-        self._broken = False  # closed before all that was written had left
-        self._drained: Waiters | None = None
-        self._flushed: Waiters | None = None
 
     def opened(self, spoken: str) -> None:
         """Report a connection of the protocol ``spoken`` to the observer; ``close`` reports its end."""
@@ -188,159 +152,6 @@ class Connection:
             self._registered = True
             self.reactor.register(self)
 
-    # -- writing -------------------------------------------------------------------------------------------------
-
-    def write(self, data: Any) -> bool:
-        """Write now if the kernel takes it, keep what it does not; returns whether more is welcome."""
-        if self.state != OPEN:
-            return True
-        if self._out:
-            self._keep(data, 0)
-            return self.out_size <= self.reactor.high_water
-        try:
-            sent = send(self.fd, data)
-        except OSError:
-            self.lost()
-            return True
-        if sent == len(data):
-            return True
-        self._keep(data, sent)
-        self._wait_writable()
-        return self.out_size <= self.reactor.high_water
-
-    def write_many(self, buffers: list[Any]) -> bool:
-        """As ``write``, for several buffers that belong together."""
-        if len(buffers) == 1:
-            return self.write(buffers[0])
-        if self.state != OPEN:
-            return True
-        if not buffers:
-            return self.out_size <= self.reactor.high_water
-        sent = 0
-        if not self._out:
-            try:
-                sent = send_many(self.fd, buffers)
-            except OSError:
-                self.lost()
-                return True
-        for buffer in buffers:
-            size = len(buffer)
-            if sent >= size:
-                sent -= size
-            else:
-                self._keep(buffer, sent)
-                sent = 0
-        if self._out:
-            self._wait_writable()
-        return self.out_size <= self.reactor.high_water
-
-    def write_files(self, pieces: list[Any]) -> bool:
-        """As ``write_many``, where some of the pieces are ``FileSlice``s."""
-        if self.state != OPEN:
-            return True
-        if self._out is None:
-            self._out = deque()
-        for piece in pieces:
-            self._out.append(piece)
-            self.out_size += len(piece)
-        if not self._writing:
-            self._wait_writable()
-            self.on_writable()
-        return self.out_size <= self.reactor.high_water
-
-    def _send_queued(self) -> int:
-        """Offer the kernel what waits first: buffers together, a file by itself."""
-        out = self._out
-        if not out:
-            return 0
-        first = out[0]
-        if type(first) is FileSlice:
-            sent = send_file(self.fd, first.file.fd, first.offset, first.size)
-            if sent == 0:
-                raise OSError(errno.EIO, "the file became shorter while it was being sent")
-            return max(sent, 0)
-        buffers: list[Any] = []
-        for piece in out:
-            if type(piece) is FileSlice or len(buffers) == MAX_BUFFERS:
-                break
-            buffers.append(piece)
-        return send_many(self.fd, buffers)
-
-    def on_writable(self) -> None:
-        """The kernel takes more."""
-        if self.state == CLOSED:
-            return
-        out = self._out
-        try:
-            sent = self._send_queued()
-        except OSError:
-            self.lost()
-            return
-        progress = sent > 0
-        self.out_size -= sent
-        while out and sent >= len(out[0]):
-            sent -= len(out.popleft())
-        if out:
-            if sent:
-                out[0] = out[0][sent:]
-            if progress:
-                self.moved = self.reactor.now
-                self.write_deadline = self.reactor.now + self.reactor.write_timeout
-        else:
-            self._out = None
-            self._writing = False
-            self.moved = self.reactor.now
-            self.write_deadline = NEVER
-            self.reactor.loop.remove_writer(self.fd)
-            if self._flushed is not None:
-                self._flushed.wake(True)
-        if self._drained is not None and self.out_size <= self.reactor.low_water:
-            self._drained.wake(True)
-        if not out and self.state == FLUSHING:
-            self._flushed_to_the_end()
-
-    def when_writable(self) -> asyncio.Future[bool]:
-        """A future: ``True`` once less than the low-water mark waits, ``False`` when the peer is gone."""
-        loop = self.reactor.loop
-        if self.state == CLOSED or self.out_size <= self.reactor.high_water:
-            return settled(loop, not self._broken)
-        if self._drained is None:
-            self._drained = Waiters()
-        return self._drained.wait(loop)
-
-    def when_flushed(self) -> asyncio.Future[bool]:
-        """A future: ``True`` once nothing waits, ``False`` when the peer is gone."""
-        loop = self.reactor.loop
-        if not self._out:
-            return settled(loop, not self._broken)
-        if self._flushed is None:
-            self._flushed = Waiters()
-        return self._flushed.wait(loop)
-
-    def _keep(self, data: Any, start: int) -> None:
-        """Queue what the kernel did not take; a copy, because the application may reuse its buffer."""
-        if self._out is None:
-            self._out = deque()
-        out = self._out
-        piece = memoryview(data)[start:]
-        size = len(piece)
-        self.out_size += size
-        if size <= MAX_JOINED:
-            # Thousands of small messages to a slow reader are a few buffers here.
-            if out and type(out[-1]) is bytearray and len(out[-1]) < MAX_JOINED:
-                out[-1] += piece
-            else:
-                out.append(bytearray(piece))
-        else:
-            out.append(piece if type(piece.obj) is bytes else memoryview(bytes(piece)))
-
-    def _wait_writable(self) -> None:
-        if not self._writing:
-            self._writing = True
-            self.register()
-            self.write_deadline = self.reactor.now + self.reactor.write_timeout
-            self.reactor.loop.add_writer(self.fd, self.on_writable)
-
     # -- the end -------------------------------------------------------------------------------------------------
 
     def finish(self, unread: bool) -> None:
@@ -414,22 +225,12 @@ class Connection:
         if self.state == CLOSED:
             return
         self.state = CLOSED
-        if self._out:
-            self._broken = True
-        loop = self.reactor.loop
         if self._reading:
-            loop.remove_reader(self.fd)
-        if self._writing:
-            loop.remove_writer(self.fd)
+            self._reading = False
+            self.reactor.loop.remove_reader(self.fd)
+        self._drop_output()
         close(self.fd)
-        self._reading = self._writing = False
         self.protocol = None  # type: ignore[assignment]  # a cycle less for the collector
-        self._out = None
-        self.out_size = 0
-        if self._drained is not None:
-            self._drained.wake(False)
-        if self._flushed is not None:
-            self._flushed.wake(False)
         if self._registered:
             self._registered = False
             self.reactor.unregister(self)

@@ -12,7 +12,8 @@ import pytest
 
 from ssgi_gateway.core.channel import Protocol
 from ssgi_gateway.core.files import OpenFile
-from ssgi_gateway.server.connection import CLOSED, FLUSHING, LINGERING, MAX_JOINED, Connection
+from ssgi_gateway.server.connection import CLOSED, FLUSHING, LINGERING, Connection
+from ssgi_gateway.server.output import MAX_JOINED
 from ssgi_gateway.server.system import MAX_BUFFERS, RECEIVE_SIZE
 from ssgi_gateway.wire.file_slice import FileSlice
 from tests.loops import advance, settle, until
