@@ -11,7 +11,7 @@ from ssgi_gateway.server.adoption import Adoption
 from ssgi_gateway.server.serve import codec_factory
 from tests.loops import settle, until
 from tests.unit.server.peer import bench
-from tests.unit.server.test_http import fastcgi, fastcgi_answer
+from tests.unit.server.requests import fastcgi, fastcgi_answer
 
 
 def answer(*args):
