@@ -196,11 +196,6 @@ class FastcgiPair(RequestPair):
     def __init__(self, limits: WireLimits) -> None:
         super().__init__(*(codec(limits, 77) for codec in both("wire.fastcgi.codec", "FastcgiCodec")))
 
-    def encode_stderr(self, text: str) -> None:
-        """A line for the web server's log."""
-        self.ask("encode_stderr", text)
-        self.state()
-
 
 class UpgradePair(RequestPair):
     """The codecs of the direct port."""

@@ -127,15 +127,9 @@ def uwsgi(data: bytes) -> Pair:
 
 
 def fastcgi(data: bytes) -> Pair:
-    """The FastCGI codec; bit 7 of the choice: it writes to the web server's log at every event."""
+    """The FastCGI codec."""
     pair = FastcgiPair(LIMITS[data[1] & 3])
-
-    def react(event: Any) -> None:
-        if data[1] & 0x80:
-            pair.encode_stderr("l\xf8g\udc80")
-        answer_request(pair, data[0] >> 4, event)
-
-    return converse(pair, data, react)
+    return converse(pair, data, lambda event: answer_request(pair, data[0] >> 4, event))
 
 
 def upgrade(data: bytes) -> Pair:

@@ -17,6 +17,7 @@ from wsproto.utilities import RemoteProtocolError as WsprotoRemoteError
 from wsproto.utilities import generate_accept_token
 
 from ssgi_gateway.errors import ClientError, RemoteProtocolError, WebSocketError
+from ssgi_gateway.wire.websocket.close_codes import BROKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -126,7 +127,7 @@ class ClientWebSocket:
         try:
             data = self._frames.send(event)
         except WsprotoLocalError as error:
-            raise WebSocketError(self.close_code or 1006, f"the WebSocket is closed ({error})") from None
+            raise WebSocketError(self.close_code or BROKEN, f"the WebSocket is closed ({error})") from None
         await self.response.write_tunnel(data)
 
     async def receive(self) -> str | bytes | None:
@@ -140,7 +141,7 @@ class ClientWebSocket:
                 return None
             data = await self.response.read_tunnel()
             if data is None:
-                self.close_code = 1006
+                self.close_code = BROKEN
                 raise RemoteProtocolError("the connection ended without a Close frame")
             try:
                 self._frames.receive_data(data)

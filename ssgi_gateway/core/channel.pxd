@@ -35,9 +35,9 @@ cdef class HttpChannel(Channel):
     cpdef object body_consumed(self, object body)
     cpdef object abort_response(self)
     cpdef tuple failure_page(self, object exc, object accept)
-    cpdef WebSocketChannel switch(self, object socket, str subprotocol, object headers)
+    cpdef WebSocketChannel switch(self, object websocket, str subprotocol, object headers)
     cpdef object duplicate(self)
-    cpdef tuple take_over(self, object socket, object theirs, object lock)
+    cpdef tuple take_over(self, object websocket, object theirs, object lock)
 
 
 cdef class WebSocketChannel(Channel):

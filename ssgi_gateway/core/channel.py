@@ -136,19 +136,19 @@ class HttpChannel(Channel):
         """
         raise NotImplementedError
 
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
-        """Answer 101; returns the channel that carries the frames of ``socket`` from here on."""
+    def switch(self, websocket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
+        """Answer 101; returns the channel that carries the frames of ``websocket`` from here on."""
         raise NotImplementedError
 
     def duplicate(self) -> int:
         """A descriptor of the connection, for who may take it over."""
         raise NotImplementedError
 
-    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
-        """Leave the connection of ``socket``, a request to upgrade, to somebody who answers it and goes on with it.
+    def take_over(self, websocket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
+        """Leave the connection of ``websocket``, a request to upgrade, to somebody who answers it and goes on with it.
 
         Args:
-            socket: the WebSocket.
+            websocket: the WebSocket.
             theirs: their socket, of a descriptor that ``duplicate`` gave.
             lock: held while they write.
 

@@ -15,6 +15,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.core import forks
+from ssgi_gateway.wire import buffers
 
 from .awaitables import is_pending
 from .extensions import build_extensions
@@ -356,15 +357,14 @@ class Exchange:
 
 
 def flat(payload: Any) -> Any:
-    """What an application writes, as single bytes that lie one after the other: ``str`` is UTF-8, the rest a view.
+    """What an application writes, as single bytes one after the other: ``str`` is UTF-8, the rest a view.
 
     Raises:
         TypeError: neither ``str`` nor bytes-like.
     """
     if isinstance(payload, str):
         return payload.encode("utf-8", "surrogateescape")
-    view = memoryview(payload)
-    return view if view.c_contiguous and view.ndim == 1 and view.format == "B" else view.tobytes()
+    return buffers.flat(payload)
 
 
 def is_departure(exc: BaseException | None) -> bool:

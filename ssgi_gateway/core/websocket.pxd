@@ -9,8 +9,8 @@ cdef object PENDING, REJECTED, CLOSED, ACCEPTED
 cdef Ready TRUE, FALSE
 
 
-@cython.locals(message=SharedMessage, behind=list, socket=WebSocket, channel=WebSocketChannel)
-cpdef list send_to_all(list sockets, bytes payload)
+@cython.locals(message=SharedMessage, behind=list, websocket=WebSocket, channel=WebSocketChannel)
+cpdef list send_to_all(list websockets, bytes payload)
 
 
 cdef class WebSocket(Exchange):

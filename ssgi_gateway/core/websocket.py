@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.ssgi import WebSocketStatus
+from ssgi_gateway.wire.websocket.close_codes import BROKEN
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, WhenWritable, is_pending
@@ -42,7 +43,7 @@ SHARE: Final = 0.005
 may take longer: nobody can interrupt it."""
 
 
-def send_to_all(sockets: list[WebSocket], payload: bytes) -> list[tuple[WebSocket, Awaitable[bool]]]:
+def send_to_all(websockets: list[WebSocket], payload: bytes) -> list[tuple[WebSocket, Awaitable[bool]]]:
     """Send one binary message to many; its frame is made once. Who is closed is passed over.
 
     Returns:
@@ -50,11 +51,11 @@ def send_to_all(sockets: list[WebSocket], payload: bytes) -> list[tuple[WebSocke
     """
     message = SharedMessage(payload)
     behind: list[tuple[WebSocket, Awaitable[bool]]] = []
-    for socket in sockets:
-        if socket.status is ACCEPTED:
-            channel: WebSocketChannel = socket.channel
+    for websocket in websockets:
+        if websocket.status is ACCEPTED:
+            channel: WebSocketChannel = websocket.channel
             if not channel.send_shared(message):
-                behind.append((socket, WhenWritable(socket)))
+                behind.append((websocket, WhenWritable(websocket)))
     return behind
 
 
@@ -344,7 +345,7 @@ class WebSocket(Exchange):
 
     def abort(self) -> None:
         """The peer left before the upgrade was decided."""
-        self.ended(1006, "")
+        self.ended(BROKEN, "")
 
     def hurry(self, waiting: bool) -> None:
         """Refuse an upgrade that is still pending; an open WebSocket is closed by its protocol."""

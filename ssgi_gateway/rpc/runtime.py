@@ -14,6 +14,8 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.wire.forwarded import HTTP_SCHEMES
+
 from .errors import Error, ErrorCode
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ def request_facts(res: Any) -> tuple[str, str]:
     if is_ours(res):
         return res.request.scheme, res.request.root_path
     extensions = res.extensions
-    scheme = {"ws": "http", "wss": "https"}.get(extensions.get("scheme", "http"), extensions.get("scheme", "http"))
-    return scheme, extensions.get("root_path", "")
+    scheme = extensions.get("scheme", "http")
+    return HTTP_SCHEMES.get(scheme, scheme), extensions.get("root_path", "")
 
 
 def drain_hook(res: Any) -> Any:

@@ -150,7 +150,7 @@ class AnsweringChannel(HttpChannel):
             described["subprotocols"] = list(self._upgrade.subprotocols)
         return described
 
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
+    def switch(self, websocket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
         upgrade = self._upgrade
         settings = self.gateway.settings.websockets
         deflate = negotiate_deflate(upgrade.extensions, settings)  # type: ignore[union-attr]  # set before the call
@@ -163,20 +163,20 @@ class AnsweringChannel(HttpChannel):
         connection = self.connection
         connection.write_many(self.codec.encode(head, None, False))
         if self.gateway.observer is not None:
-            self.gateway.observer.websocket_opened(socket)
-        carrier = WebSocketProtocol(connection, self.gateway, socket, deflate, described)
+            self.gateway.observer.websocket_opened(websocket)
+        carrier = WebSocketProtocol(connection, self.gateway, websocket, deflate, described)
         carrier.begin(self.codec.trailing_data())
         return carrier
 
     def duplicate(self) -> int:
         return os.dup(self.connection.fd)
 
-    def take_over(self, socket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
+    def take_over(self, websocket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
         self._release(101)
         trailing = self.codec.trailing_data()
         if self.gateway.observer is not None:
-            self.gateway.observer.websocket_opened(socket)
-        return TunnelProtocol(self.connection, self.gateway, socket, self.describe(), theirs, lock), trailing
+            self.gateway.observer.websocket_opened(websocket)
+        return TunnelProtocol(self.connection, self.gateway, websocket, self.describe(), theirs, lock), trailing
 
     # -- the end of an answer ------------------------------------------------------------------------------------
 

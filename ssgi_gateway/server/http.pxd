@@ -40,7 +40,7 @@ cdef class HttpProtocol(AnsweringChannel):
     cdef object _body_received(self, bytes data)
     cdef object _request_ended(self)
     cdef object _request_aborted(self)
-    @cython.locals(gateway=Gateway, response=HttpResponse, socket=WebSocket, request=RequestHead, variables=Variables)
+    @cython.locals(gateway=Gateway, response=HttpResponse, websocket=WebSocket, request=RequestHead, variables=Variables)
     cdef object _begin(self)
     @cython.locals(observer=Observer)
     cdef object _call(self, Exchange exchange, object app, str kind)

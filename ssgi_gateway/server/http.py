@@ -278,9 +278,9 @@ class HttpProtocol(AnsweringChannel):
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
             limits = gateway.settings.websockets
             self._upgrade = upgrade = check_upgrade(request, limits.origins, self.codec.shows_connection)
-            socket = WebSocket(self, request, upgrade.subprotocols, limits.max_queue, limits.max_queue_size)
-            self._exchange = socket
-            self._call(socket, gateway.websocket_app, "websocket")
+            websocket = WebSocket(self, request, upgrade.subprotocols, limits.max_queue, limits.max_queue_size)
+            self._exchange = websocket
+            self._call(websocket, gateway.websocket_app, "websocket")
         elif gateway.http_app is not None and self.codec.serves_http:
             response = HttpResponse.__new__(HttpResponse)
             response.init(self, request, self._body)

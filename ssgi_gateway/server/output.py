@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.server import connection_states
+from ssgi_gateway.wire import buffers
 from ssgi_gateway.wire.file_slice import FileSlice
 
 from ..core.waiters import Waiters, settled
@@ -27,8 +28,7 @@ FLUSHING: Final = connection_states.FLUSHING
 CLOSED: Final = connection_states.CLOSED
 NEVER: Final = connection_states.NEVER
 
-MAX_JOINED: Final = 16384
-"""Pieces up to this size are joined into one buffer: a copy is then cheaper than a gathering write."""
+MAX_JOINED: Final = buffers.MAX_JOINED
 
 
 class Output:

@@ -6,7 +6,7 @@ leaving is seen, and the Close frame of a restart, which goes between two of the
 
 from __future__ import annotations
 
-import socket as sockets
+import socket
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.wire.websocket.close_codes import BROKEN, NO_STATUS, SERVICE_RESTART
@@ -30,28 +30,28 @@ class TunnelProtocol(WebSocketChannel):
     Args:
         connection: nothing of its output waits.
         gateway: its own.
-        socket: the WebSocket whose place in core this is.
+        websocket: the WebSocket whose place in core this is.
         described: what the protocol before it said of the connection.
         theirs: the library's end, of the same connection.
         lock: held while the library writes.
     """
 
-    __slots__ = ("_described", "_lock", "_over", "_socket", "_theirs", "connection", "gateway")
+    __slots__ = ("_described", "_lock", "_over", "_theirs", "_websocket", "connection", "gateway")
 
     def __init__(
         self,
         connection: Connection,
         gateway: Gateway,
-        socket: WebSocket,
+        websocket: WebSocket,
         described: dict[str, Any],
-        theirs: sockets.socket,
+        theirs: socket.socket,
         lock: threading.Lock,
     ) -> None:
         self.scope = gateway.scope
         self.connection = connection
         self.gateway = gateway
         connection.protocol = self
-        self._socket = socket
+        self._websocket = websocket
         self._described = described
         self._theirs = theirs
         self._lock = lock
@@ -76,7 +76,7 @@ class TunnelProtocol(WebSocketChannel):
 
     def shut_down(self) -> None:
         if not self._over:
-            self._socket.close(SERVICE_RESTART, "")
+            self._websocket.close(SERVICE_RESTART, "")
 
     def application_failed(self, exchange: Exchange) -> None:
         if self.gateway.observer is not None:
@@ -87,13 +87,13 @@ class TunnelProtocol(WebSocketChannel):
         frame = bytes([0x88, 2]) + code.to_bytes(2, "big")  # RFC 6455 5.5.1, unmasked as a server's are
         if self._lock.acquire(blocking=False):
             try:
-                sockets.socket.send(self._theirs, frame, sockets.MSG_DONTWAIT)  # not its own method, which locks
+                socket.socket.send(self._theirs, frame, socket.MSG_DONTWAIT)  # not its own method, which locks
             except OSError:
                 pass  # its peer is gone, or reads nothing
             finally:
                 self._lock.release()
         try:
-            self._theirs.shutdown(sockets.SHUT_RD)
+            self._theirs.shutdown(socket.SHUT_RD)
         except OSError:
             pass  # it is closed already
 
@@ -110,5 +110,5 @@ class TunnelProtocol(WebSocketChannel):
         if not self._over:
             self._over = True
             if self.gateway.observer is not None:
-                self.gateway.observer.websocket_closed(self._socket, code)
-            self._socket.ended(code, "")
+                self.gateway.observer.websocket_closed(self._websocket, code)
+            self._websocket.ended(code, "")

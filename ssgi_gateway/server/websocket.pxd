@@ -18,7 +18,7 @@ cdef class WebSocketProtocol(WebSocketChannel):
     cdef public WebSocketCodec codec
     cdef public Connection connection
     cdef public Gateway gateway
-    cdef public WebSocket socket
+    cdef public WebSocket websocket
     cdef dict _described
     cdef bint _full
     cdef double _last_received

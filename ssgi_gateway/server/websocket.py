@@ -65,14 +65,14 @@ class WebSocketProtocol(WebSocketChannel):
         "codec",
         "connection",
         "gateway",
-        "socket",
+        "websocket",
     )
 
     def __init__(
         self,
         connection: Connection,
         gateway: Gateway,
-        socket: WebSocket,
+        websocket: WebSocket,
         deflate: DeflateParams | None,
         described: dict[str, Any],
     ) -> None:
@@ -81,7 +81,7 @@ class WebSocketProtocol(WebSocketChannel):
         self.gateway = gateway
         connection.protocol = self
         self.codec = WebSocketCodec(gateway.settings.websockets, deflate)
-        self.socket = socket
+        self.websocket = websocket
         self._described = described
         self._state = RUNNING
         self._full = False  # the application cannot take more messages now
@@ -172,7 +172,7 @@ class WebSocketProtocol(WebSocketChannel):
 
     def shut_down(self) -> None:
         if self._state == RUNNING:
-            self.socket.leave(SERVICE_RESTART, "the server is restarting")
+            self.websocket.leave(SERVICE_RESTART, "the server is restarting")
 
     # -- what the codec says -------------------------------------------------------------------------------------
 
@@ -212,11 +212,11 @@ class WebSocketProtocol(WebSocketChannel):
         """One event; returns what it counts of a portion."""
         if type(event) is MessageReceived:
             if self.gateway.observer is not None:
-                self.gateway.observer.message_received(self.socket, event.message)
+                self.gateway.observer.message_received(self.websocket, event.message)
             self._flush()  # automatic answers go out before the application hears of anything
             # RFC 6455 5.5.1 has the peer answer our Close, and what it sends before that it does not know to be late.
             # A server that restarts still takes it; an application that closes has said that it wants no more.
-            if (self._state == RUNNING or self.socket.leaving) and not self.socket.deliver(event.message):
+            if (self._state == RUNNING or self.websocket.leaving) and not self.websocket.deliver(event.message):
                 self._full = True
             return 1 + len(event.message) // 16384
         if type(event) is CloseReceived:
@@ -246,7 +246,7 @@ class WebSocketProtocol(WebSocketChannel):
         self.gateway.loop.when_done(self.connection.when_writable(), self._unstall)
 
     def _unstall(self, _: asyncio.Future[bool]) -> None:
-        if not self.socket.busy():
+        if not self.websocket.busy():
             self.receive_more()
 
     def _flush(self) -> None:
@@ -293,10 +293,10 @@ class WebSocketProtocol(WebSocketChannel):
 
     def _ended(self, code: int, reason: str) -> None:
         if self.gateway.drain_handlers:
-            self.gateway.drain_handlers.pop(self.socket, None)
+            self.gateway.drain_handlers.pop(self.websocket, None)
         if self.gateway.observer is not None:
-            self.gateway.observer.websocket_closed(self.socket, code)
-        self.socket.ended(code, reason)
+            self.gateway.observer.websocket_closed(self.websocket, code)
+        self.websocket.ended(code, reason)
 
     # -- what the application says -------------------------------------------------------------------------------
 
@@ -309,14 +309,14 @@ class WebSocketProtocol(WebSocketChannel):
 
     def send_message(self, message: Any) -> bool:
         if self.gateway.observer is not None:
-            self.gateway.observer.message_sent(self.socket)
+            self.gateway.observer.message_sent(self.websocket)
         return self.connection.write_many(self.codec.encode_message(message))
 
     def send_shared(self, message: SharedMessage) -> bool:
         if not self.codec.is_plain(len(message.payload)):
             return self.send_message(message.payload)
         if self.gateway.observer is not None:
-            self.gateway.observer.message_sent(self.socket)
+            self.gateway.observer.message_sent(self.websocket)
         if message.frame is None:
             message.frame = b"".join(self.codec.encode_message(message.payload))
         return self.connection.write(message.frame)

@@ -46,11 +46,9 @@ def _is_host(text: str) -> bool:
     return match is not None and text != "_" and int(match["port"] or 0) <= 65535
 
 
-def _port(text: str | None) -> str:
-    """``text`` if it is a port, otherwise ``""``."""
-    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 5:
-        return ""
-    return text if 0 < int(text) <= 65535 else ""
+def is_port(text: str) -> bool:
+    """Whether ``text`` is a port, in digits."""
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535
 
 
 def join_address(host: str, port: str | None) -> str:
@@ -61,8 +59,7 @@ def join_address(host: str, port: str | None) -> str:
         return host
     if ":" in host and host[0] != "[":
         host = f"[{host}]"
-    port = _port(port)
-    return f"{host}:{port}" if port else host
+    return f"{host}:{port}" if port and is_port(port) else host
 
 
 def remote_address(variables: Variables) -> str:

@@ -15,7 +15,7 @@ NEED_DATA: Final = None
 
 
 class Event:
-    """The common root; two events are equal when their type and their fields are."""
+    """The common root; two events are equal when their type and their fields are, and none can be hashed."""
 
     __slots__ = ()
 
@@ -26,8 +26,7 @@ class Event:
     def __eq__(self, other: object) -> bool:
         return type(self).__name__ == type(other).__name__ and self.fields() == other.fields()  # type: ignore[attr-defined]
 
-    def __hash__(self) -> int:
-        return hash((type(self).__name__, self.fields()))
+    __hash__ = None  # type: ignore[assignment]  # they hold what changes: a dict of variables, data that grows
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self.fields()!r}"

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.wire.addresses import is_host
+from ssgi_gateway.wire.addresses import is_host, is_port
 
 __all__ = ["TrustedPeers", "forwarded_variables", "parse_forwarded", "parse_node", "trusted_peers"]
 
@@ -32,7 +32,7 @@ MAX_HOPS: Final = 32
 MAX_FORWARDED: Final = 4096
 """Letters of a ``Forwarded`` that are read: some twenty servers with everything they can say."""
 
-_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+HTTP_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _host_and_port = re.compile(r"(\[.*\]|[^:]*):?([0-9]*)")
 _pair = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|\Z)")
@@ -116,7 +116,7 @@ def _variables(known: bool, client: Node, proto: str, host: str, port: str) -> d
     changes = {}
     if known:
         changes["REMOTE_ADDR"], changes["REMOTE_PORT"] = client or ("", "")
-    scheme = _SCHEMES.get(proto.lower(), "")
+    scheme = HTTP_SCHEMES.get(proto.lower(), "")
     if scheme:
         changes["REQUEST_SCHEME"] = scheme
         changes["HTTPS"] = "on" if scheme == "https" else ""
@@ -126,7 +126,7 @@ def _variables(known: bool, client: Node, proto: str, host: str, port: str) -> d
         changes["HTTP_HOST"] = host
         changes["SERVER_NAME"] = match[1]
         changes["SERVER_PORT"] = match[2] or DEFAULT_PORTS.get(scheme, "")
-    if _is_port(port):
+    if is_port(port):
         changes["SERVER_PORT"] = port
     return changes
 
@@ -151,7 +151,7 @@ def parse_node(text: str) -> Node:
     except ValueError:
         return None
     # The scope of an IPv6 address may be any text, and says nothing outside of the host that wrote it (RFC 4007 11.2).
-    return str(parsed).partition("%")[0], port if _is_port(port) else ""
+    return str(parsed).partition("%")[0], port if is_port(port) else ""
 
 
 def parse_forwarded(value: str) -> list[dict[str, str]]:
@@ -182,7 +182,3 @@ def parse_forwarded(value: str) -> list[dict[str, str]]:
 
 def _last(value: str | None) -> str:
     return "" if value is None else value.rpartition(",")[2].strip(" \t")
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535

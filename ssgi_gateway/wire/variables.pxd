@@ -25,7 +25,7 @@ cdef class Variables:
     cpdef list headers(self)
     cpdef list header_pairs(self)
     cpdef list items(self)
-    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -2
+    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -1
     cdef object take_pairs(self, object pairs)
     cdef object hold(self, bytes block)
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1

@@ -220,10 +220,10 @@ cdef class Variables:
             self._used = self._count = 0
             memset(self._heads, -1, sizeof(self._heads))
 
-    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -2:
+    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -1:
         """Index ``name NUL value NUL ...`` between two offsets of ``block``, which ends with a NUL.
 
-        Returns 0, or what is wrong with the block: -1 for an odd number of strings. The other bounds are the caller's.
+        The caller has made sure that each name has a value, and how many there are.
         """
         cdef const char *data = PyBytes_AS_STRING(block)
         cdef const char *stop
@@ -235,8 +235,6 @@ cdef class Variables:
         while at < end:
             stop = <const char *>memchr(data + at, 0, end - at)
             name_end = stop - data
-            if name_end + 1 >= end:
-                return -1
             stop = <const char *>memchr(data + name_end + 1, 0, end - name_end - 1)
             value_end = stop - data
             seen |= self.add(at, name_end - at, name_end + 1, value_end - name_end - 1)

@@ -61,10 +61,6 @@ class Fastcgi(RequestMachine):
     def the_peer_writes(self, records):
         self.wire += records
 
-    @rule(text=st.sampled_from(("", "log", "l\u20acg\udc80", "x" * 70_000)))
-    def the_server_logs(self, text):
-        self.pair.encode_stderr(text)
-
 
 Fastcgi.TestCase.settings = examples(120, 60)
 TestFastcgi = Fastcgi.TestCase

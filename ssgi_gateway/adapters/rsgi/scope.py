@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.wire.forwarded import HTTP_SCHEMES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["HttpScope", "RsgiHeaders", "Scope", "WebSocketScope"]
 
 VERSION: Final = "1.6"
-
-SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
 class RsgiHeaders:
@@ -111,7 +111,7 @@ class Scope:
     def scheme(self) -> str:
         """``"http"`` or ``"https"``, also of a WebSocket."""
         scheme = self._request.scheme
-        return SCHEMES.get(scheme, scheme)
+        return HTTP_SCHEMES.get(scheme, scheme)
 
     @property
     def method(self) -> str:

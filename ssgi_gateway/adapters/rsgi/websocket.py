@@ -29,8 +29,6 @@ BYTES: Final = 1
 STRING: Final = 2
 
 BROKEN: Final = close_codes.BROKEN
-UNFIT: Final = (1004, 1005, 1006, 1015)
-"""Close codes that no Close frame may have (RFC 6455 7.4.1)."""
 
 
 class WebsocketMessage:
@@ -204,4 +202,4 @@ def _close_code(status: int | None) -> int:
         return 1000
     if status < 600:
         return 1011
-    return status if 1000 <= status < 5000 and status not in UNFIT and not 1016 <= status < 3000 else 1000
+    return status if close_codes.is_close_code(status) else 1000

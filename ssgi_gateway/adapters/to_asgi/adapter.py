@@ -120,8 +120,8 @@ class AsgiBridge:
         offered = list(scope.get("subprotocols", ()))
         denial = "websocket.http.response" in (scope.get("extensions") or ())
         channel = AsgiWebSocketChannel(scope.get("state", self._state), offered, denial)
-        channel.socket = socket = WebSocket(channel, head, offered, MAX_QUEUE)
-        await _run(channel, socket, self._application.websocket, "websocket", receive, send)
+        channel.websocket = websocket = WebSocket(channel, head, offered, MAX_QUEUE)
+        await _run(channel, websocket, self._application.websocket, "websocket", receive, send)
 
     def __repr__(self) -> str:
         return f"<AsgiBridge {self._application!r}>"

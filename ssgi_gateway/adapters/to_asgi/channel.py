@@ -18,7 +18,7 @@ from ssgi_gateway.core.tasks import TaskScope
 from ssgi_gateway.core.waiters import Waiters, settled
 from ssgi_gateway.wire.file_slice import FileSlice
 from ssgi_gateway.wire.response_head import ResponseHead
-from ssgi_gateway.wire.websocket.close_codes import BROKEN, encode_close_payload
+from ssgi_gateway.wire.websocket.close_codes import BROKEN, NO_STATUS, encode_close_payload
 
 if TYPE_CHECKING:
     from ssgi_gateway.core.exchange import Exchange
@@ -200,7 +200,7 @@ class AsgiHttpChannel(BridgeChannel, HttpChannel):
 
 
 class AsgiWebSocketChannel(BridgeChannel, HttpChannel, WebSocketChannel):
-    """Carries one WebSocket, from the request on: both halves in one. ``socket`` is set before anything is written.
+    """Carries one WebSocket, from the request on: both halves in one. ``websocket`` is set before anything is written.
 
     Args:
         state: what ``res.extensions["state"]`` is.
@@ -214,7 +214,7 @@ class AsgiWebSocketChannel(BridgeChannel, HttpChannel, WebSocketChannel):
         self._subprotocols = subprotocols
         self._denial = denial
         self._deadline: asyncio.TimerHandle | None = None
-        self.socket: WebSocket
+        self.websocket: WebSocket
 
     def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         """A response in place of the upgrade, always whole."""
@@ -225,7 +225,7 @@ class AsgiWebSocketChannel(BridgeChannel, HttpChannel, WebSocketChannel):
         self._put({"type": "websocket.http.response.start", "status": head.status, "headers": head.pairs()}, 0)
         return self._put({"type": "websocket.http.response.body", "body": bytes(data or b"")}, 0)
 
-    def switch(self, socket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
+    def switch(self, websocket: Any, subprotocol: str, headers: Any) -> WebSocketChannel:
         head = ResponseHead()
         if headers is not None:
             head.add(headers)
@@ -253,15 +253,15 @@ class AsgiWebSocketChannel(BridgeChannel, HttpChannel, WebSocketChannel):
     async def listen(self, receive: Any) -> None:
         """Deliver messages until the connection is over."""
         while not self._gone:
-            if self._deadline is None and self.socket.busy():
+            if self._deadline is None and self.websocket.busy():
                 await self._consumed.wait(self.scope.loop)
                 continue
             event = await receive()
             if event["type"] == "websocket.disconnect":
-                self.ended(event.get("code", 1005), event.get("reason") or "")
+                self.ended(event.get("code", NO_STATUS), event.get("reason") or "")
             elif event["type"] == "websocket.receive" and self._deadline is None:
                 text = event.get("text")
-                self.socket.deliver(event["bytes"] if text is None else text)
+                self.websocket.deliver(event["bytes"] if text is None else text)
 
     def lost(self) -> None:
         self.ended(BROKEN, "")
@@ -271,4 +271,4 @@ class AsgiWebSocketChannel(BridgeChannel, HttpChannel, WebSocketChannel):
         if self._deadline is not None:
             self._deadline.cancel()
         super().lost()
-        self.socket.ended(code, reason)
+        self.websocket.ended(code, reason)

@@ -5,17 +5,16 @@ So path, addresses, headers and ``environ`` are what they are behind a gateway, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.wire.cgi import RequestHead, Variables, parse_head
+from ssgi_gateway.wire.forwarded import HTTP_SCHEMES
 from ssgi_gateway.wire.percent import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["parse_scope"]
-
-SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
 def parse_scope(scope: dict[str, Any]) -> RequestHead:
@@ -30,7 +29,7 @@ def parse_scope(scope: dict[str, Any]) -> RequestHead:
 def _variables(scope: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
     query: bytes = scope.get("query_string", b"")
     scheme = scope.get("scheme", "http")
-    scheme = SCHEMES.get(scheme, scheme)
+    scheme = HTTP_SCHEMES.get(scheme, scheme)
     root_path = scope.get("root_path", "")
     yield b"REQUEST_METHOD", scope.get("method", "GET").encode("latin-1")
     yield b"REQUEST_URI", _raw_path(scope, root_path) + (b"?" + query if query else b"")

@@ -15,7 +15,6 @@ from ssgi_gateway.wire.fastcgi.records import (
     GET_VALUES_RESULT,
     HEADER,
     REQUEST_COMPLETE,
-    STDERR,
     STDOUT,
     UNKNOWN_TYPE,
     VERSION,
@@ -28,7 +27,7 @@ from ssgi_gateway.wire.fastcgi.records import (
 if TYPE_CHECKING:
     from ssgi_gateway.wire.file_slice import FileSlice
 
-__all__ = ["MAX_JOINED", "encode_answer", "encode_end", "encode_management", "encode_stderr", "frame_file"]
+__all__ = ["MAX_JOINED", "encode_answer", "encode_end", "encode_management", "frame_file"]
 
 MAX_JOINED: Final = 16384
 """Up to here head and payload are copied into one piece with their record header: cheaper than a longer writev."""
@@ -55,15 +54,9 @@ def encode_answer(
     return [end] if end else []
 
 
-def encode_end(request_id: int, stderr_used: bool) -> bytes:
-    """The end of an answer: STDERR's if it was used, STDOUT's, which is due in any case (6.1), END_REQUEST."""
-    end = _END.pack(VERSION, STDOUT, request_id, 0, 0, VERSION, END_REQUEST, request_id, 8, 0, 0, REQUEST_COMPLETE)
-    return encode_record(STDERR, request_id) + end if stderr_used else end
-
-
-def encode_stderr(request_id: int, text: str) -> bytes:
-    """Text for the web server's error log, in UTF-8; nothing for no text, since an empty record ends the stream."""
-    return b"".join(encode_stream(STDERR, request_id, b"", text.encode("utf-8", "backslashreplace")))
+def encode_end(request_id: int) -> bytes:
+    """The end of an answer: STDOUT's, which is due in any case (6.1), and END_REQUEST."""
+    return _END.pack(VERSION, STDOUT, request_id, 0, 0, VERSION, END_REQUEST, request_id, 8, 0, 0, REQUEST_COMPLETE)
 
 
 def frame_file(request_id: int, file: FileSlice) -> list[Any]:

@@ -35,7 +35,6 @@ cdef class FastcgiCodec(Codec):
     cdef Py_ssize_t _declared
     cdef Py_ssize_t _body_left
     cdef bint _answered
-    cdef bint _stderr_used
 
     cpdef object init(self, Py_ssize_t max_head, Py_ssize_t max_variables, Py_ssize_t max_requests, Py_ssize_t max_connections)
     cpdef object drain(self, int request_id)
@@ -46,7 +45,6 @@ cdef class FastcgiCodec(Codec):
     cpdef object next_event(self)
     @cython.locals(block=bytes)
     cpdef list encode(self, ResponseHead head, object data, bint end)
-    cpdef bytes encode_stderr(self, str text)
     @cython.locals(entry=int, action=int)
     cdef object _record(self, int arrival, int request_id, Py_ssize_t length)
     cdef object _claim_body(self, Py_ssize_t length)

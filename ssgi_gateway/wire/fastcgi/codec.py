@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.fastcgi import records, states
-from ssgi_gateway.wire.fastcgi.answers import encode_end, encode_management, encode_stderr, frame_file
+from ssgi_gateway.wire.fastcgi.answers import encode_end, encode_management, frame_file
 from ssgi_gateway.wire.fastcgi.records import NO_RECORD, REQUEST_COMPLETE, UNKNOWN_ROLE, encode_end_request
 from ssgi_gateway.wire.hints import hint
 
@@ -119,7 +119,6 @@ class FastcgiCodec(Codec):
         "_position",
         "_skip",
         "_state",
-        "_stderr_used",
         "max_requests",
     )
 
@@ -151,7 +150,6 @@ class FastcgiCodec(Codec):
         self._declared = -1  # the body's length, -1 for none
         self._body_left = -1
         self._answered = False
-        self._stderr_used = False
 
     @property
     def closing(self) -> bool:
@@ -289,8 +287,6 @@ class FastcgiCodec(Codec):
             block = head.encode_cgi()
             self.head_size = len(block)
         self._answered = end
-        if self._stderr_used and end:
-            return [*frame_answer(self._id, block, data, False), encode_end(self._id, True)]
         return frame_answer(self._id, block, data, end)
 
     def frame_file(self, file: FileSlice) -> list[Any]:
@@ -301,12 +297,6 @@ class FastcgiCodec(Codec):
     def abort_response(self) -> bytes:
         """Without KEEP_CONN nginx takes a close for the end of the answer, END_REQUEST or not; but not this."""
         return b"" if self._keep else NO_RECORD
-
-    def encode_stderr(self, text: str) -> bytes:
-        """Records for the web server's error log (STDERR, 6.1); to be written between other pieces."""
-        self._check_answering()
-        self._stderr_used = self._stderr_used or bool(text)
-        return encode_stderr(self._id, text)
 
     def _check_answering(self) -> None:
         if not self.busy:
@@ -325,7 +315,7 @@ class FastcgiCodec(Codec):
         if not self._answered:
             if self._state != ABORTED:
                 raise LocalProtocolError("the answer has not been encoded to its end")
-            self._output += encode_end(self._id, self._stderr_used)
+            self._output += encode_end(self._id)
         if self._state != ENDED:
             self.drain(self._id)
         self._skip += self._left
@@ -416,7 +406,6 @@ class FastcgiCodec(Codec):
             self._refuse(request_id, UNKNOWN_ROLE)
             return
         self._id = request_id
-        self._stderr_used = False
 
     def _take_head(self) -> Event:
         block = self._params

@@ -20,7 +20,7 @@ def frame_answer(
 
     A small piece is one ``bytes``, a large payload is not copied.
     """
-    return encode_answer(request_id, head, data, encode_end(request_id, False) if end else b"")
+    return encode_answer(request_id, head, data, encode_end(request_id) if end else b"")
 
 
 def read_body(

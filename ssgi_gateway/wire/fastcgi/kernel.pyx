@@ -8,6 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
+from ssgi_gateway.wire.buffers import kept
 from ssgi_gateway.wire.fastcgi.records import encode_stream
 
 DEF END_REQUEST = 3
@@ -53,8 +54,7 @@ cpdef list frame_answer(int request_id, bytes head, object data, bint end):
         head_size = PyBytes_GET_SIZE(head)
     if data is not None:
         if type(data) is not bytes:
-            view = memoryview(data)
-            data = bytes(view) if view.nbytes <= MAX_JOINED else view.cast("B")
+            data = kept(data)
         data_size = len(data)
     size = head_size + data_size
     if size > MAX_JOINED:

@@ -30,6 +30,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
+from ssgi_gateway.wire import buffers
+from ssgi_gateway.wire.buffers import kept
 from ssgi_gateway.wire.hints import hint
 
 from ..codec import Codec
@@ -68,7 +70,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     CLOSED: {BYTES: CLOSED, EOF: CLOSED, FINISHED: CLOSED},
 }
 
-MAX_JOINED: Final = 16384
+MAX_JOINED: Final = buffers.MAX_JOINED
 """A payload up to here is copied behind the head: one buffer to send costs less than two."""
 
 _COMMA: Final = 0x2C
@@ -234,7 +236,7 @@ class ScgiCodec(Codec):
                 pieces.append(writer.send(library.Block(block)))
                 self.head_size = len(block)
             if data:
-                pieces.append(writer.send(library.BodySent(_flat(data))))
+                pieces.append(writer.send(library.BodySent(kept(data))))
             if end and writer.state is not library.NOTHING_SENT:
                 writer.send(library.EndSent())
         except library.WriterError as error:
@@ -248,14 +250,6 @@ class ScgiCodec(Codec):
         self._state = TRANSITIONS[self._state][FINISHED]
         self.busy = False
         return False
-
-
-def _flat(data: bytes | bytearray | memoryview) -> bytes | memoryview:
-    """``data`` as single bytes, for lengths to be what they seem; copied where that is cheap and it could change."""
-    if type(data) is bytes:
-        return data
-    view = memoryview(data)
-    return bytes(view) if view.nbytes <= MAX_JOINED else view.cast("B")
 
 
 class _Sioscgi:

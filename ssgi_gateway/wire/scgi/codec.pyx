@@ -8,6 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr, memcmp
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire.buffers import kept
 from ssgi_gateway.wire.hints import hint
 from ssgi_gateway.wire.variables import merge_repeated
 
@@ -249,8 +250,7 @@ cdef class ScgiCodec(Codec):
         cdef bytes block
         if data is not None:
             if type(data) is not bytes:
-                view = memoryview(data)
-                data = bytes(view) if view.nbytes <= MAX_JOINED_ else view.cast("B")
+                data = kept(data)
             size = len(data)
         if head is not None:
             self._step(NOTHING_SENT, HEAD_SENT)

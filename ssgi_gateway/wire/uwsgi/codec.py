@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire import buffers
 from ssgi_gateway.wire.hints import hint
 from ssgi_gateway.wire.uwsgi.packet import read_pairs
 
@@ -61,7 +62,7 @@ ALL_SENT: Final = 2
 
 HEADER_SIZE: Final = 4
 
-MAX_JOINED: Final = 16384
+MAX_JOINED: Final = buffers.MAX_JOINED
 """A payload up to here is copied behind the head: one buffer to send costs less than two."""
 
 
@@ -175,10 +176,7 @@ class UwsgiCodec(Codec):
         """
         payload: Any = b""
         if data is not None:
-            payload = data
-            if type(data) is not bytes:
-                view = memoryview(data)
-                payload = bytes(view) if view.nbytes <= MAX_JOINED else view.cast("B")
+            payload = data if type(data) is bytes else buffers.kept(data)
         if head is not None:
             self._step(NOTHING_SENT, HEAD_SENT)
         if payload:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from wsproto.frame_protocol import Frame, FrameDecoder, Opcode, ParseFailed
 
 from ssgi_gateway.errors import LocalProtocolError, WebSocketError
+from ssgi_gateway.wire.buffers import flat
 from ssgi_gateway.wire.websocket.close_codes import (
     MAX_CONTROL_PAYLOAD,
     encode_close_payload,
@@ -192,7 +193,7 @@ class WebSocketCodec:
             first = TEXT_FINAL
             payload = data.encode()
         else:
-            payload = flat_view(data)
+            payload = flat(data)
         if self._deflater is not None and len(payload) >= COMPRESS_FROM:
             first |= RSV1_BIT
             payload = self._deflater.deflate(payload)
@@ -236,11 +237,3 @@ class WebSocketCodec:
         self.state = following
         self.has_output = False
         return encode_header(CLOSE_FINAL, len(payload)) + payload
-
-
-def flat_view(data: bytearray | memoryview) -> bytes | memoryview:
-    """The bytes of any buffer, uncopied where its layout allows."""
-    view = memoryview(data)
-    if view.nbytes == 0 or not view.c_contiguous:
-        return view.tobytes()
-    return view.cast("B")

@@ -18,6 +18,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from ssgi_gateway.errors import LocalProtocolError, WebSocketError
+from ssgi_gateway.wire.buffers import flat
 from ssgi_gateway.wire.websocket.close_codes import encode_close_payload, parse_close
 from ssgi_gateway.wire.websocket.deflate import COMPRESS_FROM, Deflater, Inflater
 from ssgi_gateway.wire.websocket.bounds import max_fragments, max_wire_size
@@ -448,9 +449,3 @@ cdef class WebSocketCodec:
 
 cdef bytes pong_of(bytes payload):
     return frame_of(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
-
-
-cdef object flat(object data):
-    """The bytes of any buffer, uncopied where its layout allows: ``bytes`` or a view of single bytes."""
-    view = memoryview(data)
-    return view.cast("B") if view.nbytes and view.c_contiguous else view.tobytes()

@@ -1,7 +1,7 @@
 import pytest
 
 from ssgi_gateway.wire.fastcgi.answers import MAX_JOINED
-from ssgi_gateway.wire.fastcgi.records import FULL_CONTENT, HEADER_SIZE, REQUEST_COMPLETE, STDERR, STDOUT, decode_pairs
+from ssgi_gateway.wire.fastcgi.records import FULL_CONTENT, HEADER_SIZE, REQUEST_COMPLETE, STDOUT, decode_pairs
 from tests.unit.wire.blocks import Block
 from tests.unit.wire.fastcgi_front import HEAD, Front, get
 from tests.unit.wire.flup_fastcgi import flup_records
@@ -81,27 +81,6 @@ def test_full_records_keep_an_alignment_of_eight():
     sizes = [len(content) for _, _, content in flup_records(joined(asked().encode(None, bytes(200_000), False)))]
     assert sizes == [FULL_CONTENT, FULL_CONTENT, FULL_CONTENT, 200_000 - 3 * FULL_CONTENT]
     assert (FULL_CONTENT + HEADER_SIZE) % 8 == 0
-
-
-def test_stderr():
-    codec = asked()
-    assert codec.encode_stderr("") == b""
-    assert flup_records(codec.encode_stderr("caf\xe9\n")) == [(STDERR, 1, "caf\xe9\n".encode())]
-    assert flup_records(codec.encode_stderr("\udcff")) == [(STDERR, 1, b"\\udcff")]
-    long = flup_records(codec.encode_stderr("x" * 100_000))
-    assert joined(content for _, _, content in long) == b"x" * 100_000
-    # A stream that was begun is ended (3.3), before END_REQUEST.
-    assert flup_records(joined(codec.encode(Block(HEAD), None, True))) == [
-        (STDOUT, 1, HEAD), (STDERR, 1, b""), (STDOUT, 1, b""), (3, 1, bytes(8)),
-    ]  # fmt: skip
-
-
-def test_stderr_of_one_request_is_not_the_next_one_s():
-    front = Front(answering=False).send(get())
-    front.codec.encode_stderr("x")
-    front.answer()
-    front.send(get())
-    assert flup_records(joined(front.codec.encode(None, None, True))) == [(STDOUT, 1, b""), (3, 1, bytes(8))]
 
 
 def test_a_broken_answer_has_no_end_mark():

@@ -801,8 +801,6 @@ def test_the_calls_that_make_no_sense():
     codec = FastcgiCodec(WireLimits())
     with pytest.raises(LocalProtocolError, match="no request"):
         codec.encode(Block(HEAD), None, True)
-    with pytest.raises(LocalProtocolError, match="no request"):
-        codec.encode_stderr("x")
     with pytest.raises(LocalProtocolError, match="not been encoded to its end"):
         codec.finish()
     codec.receive(get())
@@ -812,8 +810,6 @@ def test_the_calls_that_make_no_sense():
     codec.encode(Block(HEAD), None, True)
     with pytest.raises(LocalProtocolError, match="already"):
         codec.encode(None, b"more", False)
-    with pytest.raises(LocalProtocolError, match="already"):
-        codec.encode_stderr("x")
     codec.finish()
     with pytest.raises(LocalProtocolError):
         codec.finish()

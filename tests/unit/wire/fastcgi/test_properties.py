@@ -153,7 +153,6 @@ class Gateway:
         yield from codec.encode(Block(self._head), None, False)
         for piece in self._pieces:
             yield from codec.encode(None, piece, False)
-        yield codec.encode_stderr("a word to the log\n")
         yield from codec.encode(None, None, True)
         self.kept = codec.finish()
 
@@ -181,7 +180,7 @@ def test_flup_gets_its_answer(upload, size, early):
     (status, headers), body, errors, wire = flup_asks(gateway, environ)
     assert (status, headers) == (b"201 Created", [(b"x-a", b"b")])
     assert body == download + b"the end"
-    assert errors == "a word to the log\n"
+    assert errors == ""
     head, *rest = gateway.front.told
     sent = {name: text for name, text in environ.items() if isinstance(text, str)}
     assert head == ("head", sent, len(upload))
