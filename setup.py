@@ -174,6 +174,8 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
                 "language_level": 3,
                 # A .pxd says what is typed; annotations are for people and mypy.
                 "annotation_typing": False,
+                # Of modules that share objects between threads on purpose a comment says otherwise (adapters/wsgi).
+                "freethreading_compatible": True,
             },
         )
         return [Extension(LIBRARY, [])]

@@ -13,6 +13,7 @@ from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArr
 from ssgi_gateway.wire.client.http2 import Http2Client
 from ssgi_gateway.wire.client.http2_frames import CANCEL, NO_ERROR, encode_goaway
 
+from ..server.connection_states import OPEN
 from .carrier import Carrier
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Http2Carrier(Carrier):
         """Nobody has a stream here now."""
 
     def close(self) -> None:
-        if not self.closed and self.connection.state == 0:
+        if not self.closed and self.connection.state == OPEN:
             self.stream.write_many([*self._codec.take_output(), encode_goaway(0, NO_ERROR, "")])
         super().close()
 

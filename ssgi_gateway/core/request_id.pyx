@@ -3,6 +3,7 @@
 
 import os
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport uint8_t, uint32_t
@@ -18,29 +19,37 @@ __all__ = ["choose"]
 DEF MAX_GIVEN = 128
 
 cdef const char *HEX = b"0123456789abcdef"
-cdef char[16] made  # eight digits of this process, eight of the request
+cdef char[8] process  # eight digits of this process; those of the request come behind them
 cdef bint begun = False
 cdef uint32_t count = 0
+cdef object guard = object()  # of these, where threads share no interpreter lock
 
 
 cpdef str choose(object given):
     """The id of a request whose front says ``given``; see the portable function."""
-    global begun, count
+    global count
     cdef uint32_t left
     cdef int at
-    cdef bytes prefix
+    cdef char[16] made
     if given is not None and is_harmless(<str>given):
         return <str>given
     if not begun:
-        prefix = os.urandom(4).hex().encode()
-        memcpy(made, PyBytes_AS_STRING(prefix), 8)
-        begun = True
-    count += 1
-    left = count
+        begin(os.urandom(4).hex().encode())
+    with cython.critical_section(guard):
+        memcpy(made, process, 8)
+        count += 1
+        left = count
     for at in range(15, 7, -1):
         made[at] = HEX[left & 15]
         left >>= 4
     return PyUnicode_DecodeASCII(made, 16, NULL)
+
+
+cdef object begin(bytes prefix):
+    global begun
+    with cython.critical_section(guard):
+        memcpy(process, PyBytes_AS_STRING(prefix), 8)
+        begun = True
 
 
 cdef bint is_harmless(str given) noexcept:

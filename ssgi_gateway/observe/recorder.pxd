@@ -11,5 +11,8 @@ cdef class Recorder(Observer):
     cdef tuple _samplers
     cdef double _interval
     cdef double _ticked
+    cdef str _last_name
+    cdef int _last_index
 
     cdef object _sample(self)
+    cdef int protocol_of(self, str name) except -1

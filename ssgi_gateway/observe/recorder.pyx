@@ -46,8 +46,6 @@ cdef int TEXT = layout.TEXT
 cdef int CALL_SIZE = layout.CALL_SIZE
 cdef dict CLOSE = {code: index for index, code in enumerate(layout.CLOSE_CODES)}
 cdef dict PROTOCOL = {name: index for index, name in enumerate(layout.PROTOCOLS)}
-cdef str last_name = ""
-cdef int last_index = 0
 cdef double[32] bounds
 cdef double[32] lag_bounds
 for _index, _bound in enumerate(layout.BOUNDS):
@@ -56,15 +54,6 @@ for _index, _bound in enumerate(layout.LAG_BOUNDS):
     lag_bounds[_index] = _bound
 
 __all__ = ["Recorder", "bucket"]
-
-
-cdef inline int protocol_of(str name) except -1:
-    """The index of a protocol; mostly it is the same string as the last time."""
-    global last_name, last_index
-    if name is not last_name:
-        last_index = PROTOCOL[name]
-        last_name = name
-    return last_index
 
 
 cdef inline int bucket_of(double *all_, int count, double value) noexcept:
@@ -99,13 +88,20 @@ cdef class Recorder(Observer):
         self._text = <char *>view.buf + TEXT
         PyBuffer_Release(&view)
 
+    cdef int protocol_of(self, str name) except -1:
+        """The index of a protocol; mostly it is the same string as the last time."""
+        if name is not self._last_name:
+            self._last_index = PROTOCOL[name]
+            self._last_name = name
+        return self._last_index
+
     cpdef object connection_opened(self, str protocol):
-        cdef int index = protocol_of(protocol)
+        cdef int index = self.protocol_of(protocol)
         self._words[CONNECTIONS + index] += 1
         self._words[ACCEPTED + index] += 1
 
     cpdef object connection_closed(self, str protocol):
-        self._words[CONNECTIONS + protocol_of(protocol)] -= 1
+        self._words[CONNECTIONS + self.protocol_of(protocol)] -= 1
 
     cpdef object connection_refused(self, str protocol):
         self._words[REFUSED] += 1
@@ -117,7 +113,7 @@ cdef class Recorder(Observer):
         self._words[ADOPTED] += 1
 
     cpdef object protocol_error(self, str protocol):
-        self._words[PROTOCOL_ERRORS + protocol_of(protocol)] += 1
+        self._words[PROTOCOL_ERRORS + self.protocol_of(protocol)] += 1
 
     cpdef object application_failed(self, Exchange exchange):
         self._words[APPLICATION_ERRORS] += 1
@@ -127,7 +123,7 @@ cdef class Recorder(Observer):
         cdef str path = exchange.request.raw_path
         cdef Py_ssize_t size
         cdef Py_ssize_t at = 0
-        self._words[IN_PROGRESS + protocol_of(exchange.protocol)] += 1
+        self._words[IN_PROGRESS + self.protocol_of(exchange.protocol)] += 1
         self._words[CALL_NUMBER] += 1
         # Methods and raw paths are latin-1, a byte a character.
         if PyUnicode_KIND(method) == 1:
@@ -148,7 +144,7 @@ cdef class Recorder(Observer):
 
     cpdef object request_ended(self, Exchange exchange, int status, double seconds):
         cdef uint64_t *words = self._words
-        cdef int protocol = protocol_of(exchange.protocol)
+        cdef int protocol = self.protocol_of(exchange.protocol)
         cdef uint64_t *durations = words + DURATIONS + protocol * DURATION_SIZE
         cdef int which = status // 100 - 1
         if status == 499:

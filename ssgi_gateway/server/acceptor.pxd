@@ -6,7 +6,7 @@ from .gateway cimport Gateway
 from .http cimport HttpProtocol
 from .system cimport accept, clock
 
-cdef int BURST
+cdef int BURST, OPEN
 cdef Py_ssize_t MAX_PENDING
 cdef double RETRY, SHARE
 

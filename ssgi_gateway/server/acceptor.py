@@ -6,6 +6,7 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.server import connection_states
 from ssgi_gateway.server.exclusive import Exclusive
 
 from .connection import Connection
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .gateway import Gateway
+
+OPEN: Final = connection_states.OPEN
 
 BURST: Final = 64
 """Connections taken in one turn of the loop; the kernel keeps the others and reports them again."""
@@ -57,7 +60,7 @@ def admit(gateway: Gateway, fd: int, codec: Any) -> None:
     if gateway.is_full(connection):
         protocol.overloaded()
         connection.begin()
-        if connection.state == 0:  # its request is still to come
+        if connection.state == OPEN:  # its request is still to come
             if len(gateway.connections) > gateway.max_connections + MAX_REFUSED:
                 connection.finish(False)
             else:

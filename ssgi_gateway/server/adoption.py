@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.linux import NO_SIGNAL
+from ssgi_gateway.server.connection_states import OPEN
 from ssgi_gateway.server.exclusive import Exclusive
 
 from .acceptor import admit
@@ -110,10 +111,10 @@ class Adoption:
     def pass_on(self, connection: Connection) -> None:
         """Give an idle connection away; one that is not idle, or is gone, is left alone and may come again."""
         protocol = connection.protocol
-        if connection.state != 0 or protocol is None or not protocol.movable():
+        if connection.state != OPEN or protocol is None or not protocol.movable():
             return
         if connection.out_size:
-            connection.when_flushed().add_done_callback(lambda _: self.pass_on(connection))
+            self.gateway.loop.when_done(connection.when_flushed(), lambda _: self.pass_on(connection))
         elif self._waiting:
             self._waiting.append(connection)
         elif not self._send(connection):
@@ -163,7 +164,7 @@ class Adoption:
         while self._waiting:
             connection = self._waiting[0]
             protocol = connection.protocol
-            idle = connection.state == 0 and protocol is not None and protocol.movable() and not connection.out_size
+            idle = connection.state == OPEN and protocol is not None and protocol.movable() and not connection.out_size
             if idle and not self._send(connection):
                 return
             self._waiting.popleft()

@@ -10,6 +10,7 @@ from time import gmtime
 from typing import TYPE_CHECKING, Any, Final
 
 import ssgi_gateway
+from ssgi_gateway.server.connection_states import OPEN
 from ssgi_gateway.server.offload import FileOffload
 
 from ..wire.http.date import DateLine
@@ -170,7 +171,7 @@ class Gateway(Reactor):
                 if not self._idle:
                     return False
             connection = self._idle.pop()
-            if connection.state == 0 and connection.protocol.movable():
+            if connection.state == OPEN and connection.protocol.movable():
                 connection.finish(False)
                 return True
 

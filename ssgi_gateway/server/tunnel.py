@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
+from ssgi_gateway.server.connection_states import NEVER
 from ssgi_gateway.wire.websocket.close_codes import BROKEN, NO_STATUS, SERVICE_RESTART
 
 from ..core.channel import WebSocketChannel
@@ -56,7 +57,7 @@ class TunnelProtocol(WebSocketChannel):
         self._theirs = theirs
         self._lock = lock
         self._over = False
-        connection.deadline = float("inf")
+        connection.deadline = NEVER
         connection.stop_reading()
         connection.register()
         if gateway.draining:

@@ -9,9 +9,9 @@ from .connection cimport Connection
 from .gateway cimport Gateway
 from .system cimport clock
 
-cdef double SHARE
+cdef double NEVER, SHARE
 cdef Py_ssize_t PORTION
-cdef int RUNNING, CLOSING, OVER, NO_STATUS, BROKEN, SERVICE_RESTART
+cdef int OPEN, RUNNING, CLOSING, OVER, NO_STATUS, BROKEN, SERVICE_RESTART
 
 
 cdef class WebSocketProtocol(WebSocketChannel):

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import WebSocketError
+from ssgi_gateway.server import connection_states
 from ssgi_gateway.wire.websocket import close_codes
 
 from ..core.channel import WebSocketChannel
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from ..wire.events import Event
     from .connection import Connection
     from .gateway import Gateway
+
+OPEN: Final = connection_states.OPEN
+NEVER: Final = connection_states.NEVER
 
 RUNNING: Final = 0
 CLOSING: Final = 1  # our Close is out
@@ -94,7 +98,7 @@ class WebSocketProtocol(WebSocketChannel):
     def begin(self, trailing: bytes) -> None:
         """The upgrade was answered: wait for frames; ``trailing`` came right behind the request."""
         connection = self.connection
-        if connection.state != 0:
+        if connection.state != OPEN:
             self._over(BROKEN, "")  # the peer was found gone when it was answered
             return
         self._schedule_ping()
@@ -105,7 +109,7 @@ class WebSocketProtocol(WebSocketChannel):
             self.gateway.loop.call_soon(self.shut_down)
 
     def _late(self, trailing: bytes) -> None:
-        if self.connection.state == 0:
+        if self.connection.state == OPEN:
             self.data_received(trailing)
 
     # -- what the connection says --------------------------------------------------------------------------------
@@ -235,7 +239,7 @@ class WebSocketProtocol(WebSocketChannel):
         self._resting = False
         connection = self.connection
         connection.resume()
-        if connection.state == 0 and self._state != OVER:
+        if connection.state == OPEN and self._state != OVER:
             self._last_received = self.gateway.now
             self._process_events()
 
@@ -261,7 +265,7 @@ class WebSocketProtocol(WebSocketChannel):
 
     def _schedule_ping(self) -> None:
         interval = self.gateway.settings.websockets.ping_interval
-        self.connection.deadline = self.gateway.now + interval if interval else float("inf")
+        self.connection.deadline = self.gateway.now + interval if interval else NEVER
 
     def _close_received(self, code: int, reason: str) -> None:
         answer = b""
@@ -332,7 +336,7 @@ class WebSocketProtocol(WebSocketChannel):
             self.receive_more()
 
     def receive_more(self) -> None:
-        if self._full and self.connection.state == 0:
+        if self._full and self.connection.state == OPEN:
             self._full = False
             self._last_received = self.gateway.now
             self._process_events()

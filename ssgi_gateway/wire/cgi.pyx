@@ -79,12 +79,15 @@ cdef class Kept:
     cdef str address
 
 
-cdef Kept kept = Kept()
-kept.key = None
+cdef Kept kept = Kept.__new__(Kept)
+kept.key = b""
+cdef object guard = object()  # of ``kept``, where threads share no interpreter lock
 
 
 cdef str server(Variables variables):
     """``addresses.server_address``."""
+    global kept
+    cdef Kept last
     cdef Py_ssize_t name_size, address_size, port_size
     cdef const char *name = value_of(variables, b"SERVER_NAME", 11, &name_size)
     cdef const char *address = value_of(variables, b"SERVER_ADDR", 11, &address_size)
@@ -93,8 +96,10 @@ cdef str server(Variables variables):
     cdef const char *held
     cdef char *to
     cdef bytes key
-    if kept.key is not None and PyBytes_GET_SIZE(kept.key) == size:
-        held = PyBytes_AS_STRING(kept.key)
+    with cython.critical_section(guard):
+        last = kept
+    if PyBytes_GET_SIZE(last.key) == size:
+        held = PyBytes_AS_STRING(last.key)
         if (
             not memcmp(held, name, name_size)
             and not held[name_size]
@@ -102,7 +107,7 @@ cdef str server(Variables variables):
             and not held[name_size + 1 + address_size]
             and not memcmp(held + name_size + address_size + 2, port, port_size)
         ):
-            return kept.address
+            return last.address
     found = server_address(variables)
     key = PyBytes_FromStringAndSize(NULL, size)
     to = PyBytes_AS_STRING(key)
@@ -113,8 +118,11 @@ cdef str server(Variables variables):
     memcpy(to + name_size + address_size + 2, port, port_size)
     # A NUL within one of them would make two different requests look the same.
     if key.count(b"\0") == 2:
-        kept.key = key
-        kept.address = found
+        last = Kept.__new__(Kept)
+        last.key = key
+        last.address = found
+        with cython.critical_section(guard):
+            kept = last
     return found
 
 

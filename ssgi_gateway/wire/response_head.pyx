@@ -58,6 +58,7 @@ cdef class Line:
 # Apart, because ("a", "b") and (b"a", b"b") have the same hash, and Python may be told to complain when they are compared.
 cdef dict of_text = {}
 cdef dict of_bytes = {}
+cdef object guard = object()  # of both, where threads share no interpreter lock
 
 
 cdef Line line_of(object pair):
@@ -78,9 +79,12 @@ cdef Line line_of(object pair):
         elif type(name) is bytes and type(value) is bytes:
             kept = of_bytes
         if kept is not None:
-            found = PyDict_GetItemWithError(kept, pair)
+            with cython.critical_section(guard):
+                found = PyDict_GetItemWithError(kept, pair)
+                if found is not NULL:
+                    line = <Line>found
             if found is not NULL:
-                return <Line>found
+                return line
     name, value = pair
     if type(name) is not str:
         name = to_text(name, name)
@@ -99,9 +103,10 @@ cdef Line line_of(object pair):
     elif line.kind == CONTENT_TYPE_:
         line.event_stream = value.partition(";")[0].strip(" \t").lower() == "text/event-stream"
     if kept is not None and PyBytes_GET_SIZE(line.text) <= MAX_KEPT_SIZE:
-        if PyDict_Size(kept) >= MAX_KEPT:
-            PyDict_Clear(kept)  # an application with ever new values is not to fill the memory
-        PyDict_SetItem(kept, pair, line)
+        with cython.critical_section(guard):
+            if PyDict_Size(kept) >= MAX_KEPT:
+                PyDict_Clear(kept)  # an application with ever new values is not to fill the memory
+            PyDict_SetItem(kept, pair, line)
     return line
 
 

@@ -45,3 +45,6 @@ cdef class Variables:
 
 cpdef Variables variables_of_params(bytes block, Py_ssize_t most)
 cpdef Variables variables_of_packet(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most)
+
+
+cdef bint known_host(const char *value, Py_ssize_t size) except -1

@@ -37,6 +37,7 @@ DEF NEAR = 40  # variables that have their entries in the object: as many as a w
 MAX_BLOCK = 0x7FFFFFFF
 
 cdef bytes last_host = b"-"
+cdef object guard = object()  # of what is remembered here, where threads share no interpreter lock
 
 cdef uint8_t[256] FORBIDDEN
 cdef uint8_t[256] LOWERED  # what a character of a variable's name is in the header's; 0 where no header has it
@@ -164,6 +165,22 @@ cpdef Variables variables_of_packet(bytes data, Py_ssize_t start, Py_ssize_t end
         raise RequestRejected(431, f"there are more than {most} request variables")
     variables.clean(seen)
     return variables
+
+
+cdef bint known_host(const char *value, Py_ssize_t size) except -1:
+    """Whether a Host is one; the last one that was right mostly comes again."""
+    global last_host
+    cdef bytes last
+    with cython.critical_section(guard):
+        last = last_host
+    if size == PyBytes_GET_SIZE(last) and not memcmp(PyBytes_AS_STRING(last), value, size):
+        return True
+    if not size or not is_host(PyUnicode_DecodeLatin1(value, size, NULL)):
+        return False
+    last = PyBytes_FromStringAndSize(value, size)
+    with cython.critical_section(guard):
+        last_host = last
+    return True
 
 
 cdef str show(bytes value):
@@ -323,17 +340,9 @@ cdef class Variables:
             self.drop(index)
 
     cdef object check_host(self, int index):
-        """Drop a Host that is none; the last one that was right mostly comes again."""
-        global last_host
+        """Drop a Host that is none."""
         cdef Entry *entry = &self._entries[index]
-        cdef const char *value = PyBytes_AS_STRING(self._block) + entry.value
-        if entry.value_size == PyBytes_GET_SIZE(last_host) and not memcmp(
-            PyBytes_AS_STRING(last_host), value, entry.value_size
-        ):
-            return
-        if is_host(self.text(index)):
-            last_host = PyBytes_FromStringAndSize(value, entry.value_size)
-        else:
+        if not known_host(PyBytes_AS_STRING(self._block) + entry.value, entry.value_size):
             self.drop(index)
 
     cdef list pairs(self):

@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False
+# cython: boundscheck=False, wraparound=False, freethreading_compatible=False
 """``environ``: the compiled twin of ``environ.py``, with the same rules.
 
 A web server says much the same about itself and its site with every request, in the same order. So what it said last

@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=False
 """Threads, the queue in front of them and the mailbox behind them.
 
 A request that goes to a thread and back wakes two sleepers, and where they share an interpreter lock each of them then

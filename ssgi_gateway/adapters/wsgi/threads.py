@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=False
 """A WSGI application in a pool of threads: one call, and who does what in it.
 
 A worker thread runs the application's code, all of a request on one thread, and checks the head and the blocks;

@@ -12,8 +12,7 @@ from libc.string cimport memcmp, memcpy
 
 from ssgi_gateway.wire.http.head import interpret, netstring
 
-from ..addresses import is_host
-from ..variables cimport Variables
+from ..variables cimport Variables, known_host
 
 DEF ROOM = 65536
 """Bytes for the variables of a head that is read here; larger ones are rare."""
@@ -22,11 +21,15 @@ DEF CHUNKED_ = -1
 CHUNKED = CHUNKED_
 __all__ = ["CHUNKED", "RequestHead1", "interpret", "netstring", "read_head"]
 
-cdef char[ROOM] room
+cdef extern from *:
+    """
+    static _Thread_local char room[65536];
+    """
+    char *room  # where the variables of a head are written down, each thread's own
+
 cdef uint8_t[256] NAME  # what a character of a field's name is in the variable's, 0 where no token has it
 cdef uint8_t[256] VALUE  # what a field's value may hold
 cdef uint8_t[256] TARGET  # likewise a target
-cdef bytes last_host = b"-"
 
 
 cdef object set_up():
@@ -157,7 +160,7 @@ cdef bint read_usual(
             end -= 1
         at += 2
         if size == 4 and not memcmp(name, b"HOST", 4):
-            if has_host or not known_host(word, end):
+            if has_host or not known_host(<const char *>word, end):
                 return False
             has_host = True
         elif size == 12 and not memcmp(name, b"CONTENT_TYPE", 12):
@@ -200,17 +203,6 @@ cdef bint read_usual(
     size = to - room
     head.variables.take_netstring(PyBytes_FromStringAndSize(room, size), 0, size)
     return True
-
-
-cdef bint known_host(const uint8_t *value, Py_ssize_t size) except -1:
-    """Whether a Host is one; the last one mostly comes again."""
-    global last_host
-    if size == PyBytes_GET_SIZE(last_host) and not memcmp(PyBytes_AS_STRING(last_host), value, size):
-        return True
-    if size and is_host(PyUnicode_DecodeLatin1(<const char *>value, size, NULL)):
-        last_host = PyBytes_FromStringAndSize(<const char *>value, size)
-        return True
-    return False
 
 
 cdef inline bint number(const uint8_t *text, Py_ssize_t size, Py_ssize_t *found) noexcept:
