@@ -1,7 +1,7 @@
 """The access log: one line a request, in the combined format with more fields behind it, or as JSON.
 
 Lines are gathered and written together, twice a second or when there are many (``sink.py`` says where to, and what
-happens when nobody takes them); after a rotation a new file is begun. The web server in front has a log of its own, so
+happens when they are not read); after a rotation a new file is begun. The web server in front has a log of its own, so
 this one is off unless it is asked for.
 
 The compiled build has a twin of this module that writes a line straight into the buffer that is written.

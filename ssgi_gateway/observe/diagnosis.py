@@ -26,7 +26,7 @@ class Finding(NamedTuple):
         kind: its name, for programs; ``host-without-port``.
         seen: what was seen.
         why: what comes of it.
-        fix: the directive that mends it, of the web server that was recognised.
+        fix: the directive that fixes it, of the web server that was recognised.
     """
 
     kind: str
@@ -79,7 +79,7 @@ FIXES: Final[dict[str, tuple[str, dict[str, str]]]] = {
         {NGINX: "include scgi_params or fastcgi_params, which have REQUEST_URI $request_uri", "": "pass REQUEST_URI"},
     ),
     "no-remote-address": (
-        "the application does not learn who asks",
+        "the application does not learn the client's address",
         {NGINX: "include scgi_params or fastcgi_params, which have REMOTE_ADDR $remote_addr", "": "pass REMOTE_ADDR"},
     ),
     "no-server-port": (
@@ -91,12 +91,12 @@ FIXES: Final[dict[str, tuple[str, dict[str, str]]]] = {
         {NGINX: "add HTTPS $https if_not_empty, or REQUEST_SCHEME $scheme", "": "pass HTTPS=on or REQUEST_SCHEME"},
     ),
     "scheme-of-another-front": (
-        "a further server in front speaks TLS, and this web server does not pass that on",
+        "a further server in front terminates TLS, and this web server does not pass that on",
         {
             NGINX: "set HTTPS from a map of $http_x_forwarded_proto, for connections of that server only",
             APACHE: 'SetEnvIf X-Forwarded-Proto "^https$" HTTPS=on, where only that server can connect',
             CADDY: "name it in trusted_proxies",
-            "": "tell this web server to believe that one",
+            "": "configure this web server to trust that one",
         },
     ),
     "address-of-a-proxy": (
@@ -106,7 +106,7 @@ FIXES: Final[dict[str, tuple[str, dict[str, str]]]] = {
             APACHE: "RemoteIPHeader X-Forwarded-For and RemoteIPTrustedProxy ADDRESS (mod_remoteip)",
             CADDY: "name it in trusted_proxies",
             HAPROXY: "bind ... accept-proxy, with send-proxy at the server in front",
-            "": "tell this web server to believe that one's X-Forwarded-For",
+            "": "configure this web server to trust that one's X-Forwarded-For",
         },
     ),
     "upgrade-in-band": (
@@ -195,10 +195,10 @@ def _behind_another(variables: Mapping[str, str]) -> bool:
 
 
 def _scheme_unknown(variables: Mapping[str, str], protocol: str) -> str | None:
-    told = "HTTPS" in variables or "REQUEST_SCHEME" in variables
+    known = "HTTPS" in variables or "REQUEST_SCHEME" in variables
     return (
         "SERVER_PORT is 443, with neither HTTPS nor REQUEST_SCHEME"
-        if variables.get("SERVER_PORT") == "443" and not told
+        if variables.get("SERVER_PORT") == "443" and not known
         else None
     )
 
@@ -214,7 +214,7 @@ def _scheme_of_another_front(variables: Mapping[str, str], protocol: str) -> str
     proto = variables.get("HTTP_X_FORWARDED_PROTO", "")
     if proto.lower() != "https" or _is_https(variables) or not _is_private(variables.get("REMOTE_ADDR", "")):
         return None
-    return f"X-Forwarded-Proto says https, and the web server speaks {variables.get('REQUEST_SCHEME', 'http')}"
+    return f"X-Forwarded-Proto says https, and the web server serves {variables.get('REQUEST_SCHEME', 'http')}"
 
 
 def _address_of_a_proxy(variables: Mapping[str, str], protocol: str) -> str | None:

@@ -175,7 +175,7 @@ _counters(
 )
 _counters(
     "log_lines_dropped_total",
-    "Log lines that nobody took in time.",
+    "Log lines that were dropped because they were not read in time.",
     layout.DROPPED_LINES,
     [_labels(log=it) for it in LOGS],
 )

@@ -1,7 +1,7 @@
 """The page that shows a developer what failed: the traceback with its source lines, variables on demand.
 
 It shows and runs nothing: no evaluation, no shell. Values are shown by ``repr``, cut, and one whose ``repr`` fails is
-shown as that. Shown in development only: it tells everything.
+shown as that. Shown in development only: it reveals everything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hooks: what somebody else wants to see, as one object with callables of these names, each of which may be missing.
+"""Hooks: an observer of one's own, as one object with callables of these names, each of which may be missing.
 
 ======================================  ============================================================================
 ``start()``, ``stop()``                 when a worker begins and ends, behind the fork: connect, start threads there
@@ -11,7 +11,7 @@
 ======================================  ============================================================================
 
 ``request`` is a ``HookRequest``. A hook is called on the event loop's thread and must not wait; what it raises is
-logged and hurts nobody. Without hooks there is no observer, and nothing is paid for.
+logged and harms no request. Without hooks there is no observer, and no cost.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class HookRequest:
         remote: the client's.
         http_version: of the client's request.
         request_id: its name in log lines.
-        data: for whoever wants to keep something.
+        data: for hooks to keep something in.
     """
 
     def __init__(self, exchange: Exchange) -> None:

@@ -100,7 +100,7 @@ class JsonFormatter(_Formatter):
 class OwnHandler(logging.Handler):
     """Writes to standard error until the application has a handler of its own at the root.
 
-    Nothing waits for whoever reads that (``sink``): what is not taken is kept, up to a bound, and then dropped and
+    Nothing waits for the reader (``sink``): what is not read is kept, up to a bound, and then dropped and
     counted, so that a reader that has stopped does not stop the server.
     """
 
@@ -137,7 +137,7 @@ class OwnHandler(logging.Handler):
             lost = self._sink.dropped - self._told
             self._told = self._sink.dropped
         if lost:
-            logging.getLogger(__name__).warning("nobody read standard error: %d lines of this log were lost", lost)
+            logging.getLogger(__name__).warning("standard error was not read: %d lines of this log were lost", lost)
         return lost
 
     def close(self) -> None:
@@ -158,9 +158,9 @@ class OwnHandler(logging.Handler):
 
 
 class ServerLogger(logging.Logger):
-    """A logger that ``logging.config`` does not silence by not naming it; who wants less of it sets its level.
+    """A logger that ``logging.config`` does not silence by not naming it; to get less of it, set its level.
 
-    ``dictConfig`` disables what it does not name, unless it is told not to, and applications forget that: when they are
+    ``dictConfig`` disables what it does not name, unless told otherwise, and applications forget that: when they are
     loaded, in their startup, or in a request. All errors of the server would be lost with it.
     """
 

@@ -1,9 +1,9 @@
-"""``Observer``: who looks at what a server does, and what there is to see.
+"""``Observer``: the interface for everything that watches what a server does.
 
 The access log, the table of figures and the hooks are observers. A server knows one, ``gateway.observer``, which is
-``None`` when nobody looks: then all of this costs a comparison. ``Observers`` is several in the place of one.
+``None`` when there is none: then all of this costs a comparison. ``Observers`` is several in the place of one.
 
-An observer is told, and cannot change anything. It must not wait, and what it raises would hurt a request that did
+An observer is notified, and cannot change anything. It must not wait, and what it raises would hurt a request that did
 nothing wrong, so it raises nothing. Every method of the base does nothing: override what you want to see. It is a class
 and not a ``Protocol`` so that compiled calls through it cost what a C call costs.
 """
@@ -22,7 +22,7 @@ CLIENT_GONE = 499
 class Observer:
     """Nobody in particular.
 
-    ``protocol`` is what the connection speaks: ``"scgi"``, ``"fastcgi"``, ``"websocket"`` (the direct port) or
+    ``protocol`` is the wire protocol of the connection: ``"scgi"``, ``"fastcgi"``, ``"websocket"`` (the direct port) or
     ``"http"``; of an exchange it is ``exchange.protocol``, and ``exchange.began`` is when it was started, in seconds of
     the monotonic clock.
     """
@@ -39,16 +39,16 @@ class Observer:
         """There are too many: this one, which was opened, gets 503 and is closed."""
 
     def connection_handed_over(self, protocol: str) -> None:
-        """An idle connection goes on in another worker, which is told of it as a new one; here it is closed."""
+        """An idle connection goes on in another worker, which reports it as adopted; here it counts as closed."""
 
     def connection_adopted(self, protocol: str) -> None:
-        """A connection comes from another worker; ``connection_opened`` is told as well."""
+        """A connection comes from another worker; ``connection_opened`` is called as well."""
 
     def protocol_error(self, protocol: str) -> None:
         """A peer broke the rules of its protocol, or asked for what is not served."""
 
     def application_failed(self, exchange: Exchange) -> None:
-        """The application raised, or returned without an answer and left nobody who could give one."""
+        """The application raised, or returned without an answer and left no task that could give one."""
 
     def request_started(self, exchange: Exchange) -> None:
         """The application is about to be called."""
@@ -69,7 +69,7 @@ class Observer:
         """A WebSocket was accepted; ``request_ended`` with 101 came before."""
 
     def websocket_closed(self, exchange: Exchange, code: int) -> None:
-        """A WebSocket is over; ``code`` is what the application is told: 1005 for none, 1006 for a broken one."""
+        """A WebSocket is over; ``code`` is what the application gets: 1005 for none, 1006 for a broken one."""
 
     def message_received(self, exchange: Exchange, message: str | bytes) -> None:
         """A WebSocket message is about to be delivered."""
@@ -85,7 +85,7 @@ class Observer:
 
 
 class Observers(Observer):
-    """Two observers, told one after the other; one of them may be two again."""
+    """Two observers, called one after the other; one of them may be a pair again."""
 
     __slots__ = ("_first", "_second")
 
@@ -159,7 +159,7 @@ class Observers(Observer):
 
 
 def together(observers: list[Observer]) -> Observer | None:
-    """All of them as one, told in their order; ``None`` when there are none."""
+    """All of them as one, called in their order; ``None`` when there are none."""
     if not observers:
         return None
     all_ = observers[-1]

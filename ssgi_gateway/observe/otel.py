@@ -49,7 +49,7 @@ class OpenTelemetry:
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError:
-            return  # the application brings its own, or nobody listens
+            return  # the application brings its own, or nothing is configured to receive traces
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             tracers = TracerProvider()
             tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -1,8 +1,8 @@
-"""How many connections wait to be accepted: asked of the kernel (sock_diag(7)), which tells any user of the machine.
+"""How many connections wait to be accepted: asked of the kernel (sock_diag(7)), which answers any user of the machine.
 
-A listening socket has a queue of connections that are established and that nobody has accepted; for TCP and for unix
-sockets alike the kernel says how long it is and how long it may be. Sockets are told apart by their inodes, so who asks
-need not have them open.
+A listening socket has a queue of connections that are established and that were not accepted yet; for TCP and for unix
+sockets alike the kernel says how long it is and how long it may be. Sockets are identified by their inodes, so the
+process that asks need not have them open.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def listen_queues(inodes: Collection[int]) -> dict[int, tuple[int, int]]:
     """The queues of listening sockets: of each that is found, how many wait and how many may.
 
     Args:
-        inodes: of the sockets, as ``os.fstat(fd).st_ino``. Where the kernel does not tell, the result is empty.
+        inodes: of the sockets, as ``os.fstat(fd).st_ino``. Where the kernel does not answer, the result is empty.
     """
     found: dict[int, tuple[int, int]] = {}
     if not inodes:

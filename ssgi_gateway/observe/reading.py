@@ -49,7 +49,7 @@ class Listener(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """One seat that somebody sits in; times in seconds, ``age`` and ``running`` since now."""
+    """A seat that is taken; times in seconds, ``age`` and ``running`` since now."""
 
     number: int
     pid: int
@@ -74,7 +74,7 @@ class Snapshot:
 
     Attributes:
         total: the counters of all seats and of the past, by their index in a seat.
-        workers: who sits.
+        workers: the seats that are taken.
     """
 
     def __init__(self, data: bytes, now: int) -> None:
@@ -150,7 +150,7 @@ class Snapshot:
         return known
 
     def cost(self, worker: Worker) -> Process:
-        """What a worker costs, as it says itself; its CPU time is that of all who have sat on its seat.
+        """What a worker costs, by its own report; its CPU time is that of all workers that have had its seat.
 
         Of one that has not said so lately the kernel is asked.
         """
@@ -161,12 +161,12 @@ class Snapshot:
         asked = self.process(worker)
         if asked.cpu is None:
             return asked
-        # One that has not said anything yet may be gone before it does, and the counter would go back.
+        # One that has not reported yet may end before it does, and the counter would go back.
         unsaid = max(0, int(asked.cpu * 1e9) - words[layout.CPU_SEEN]) if words[layout.CPU_SEEN] else 0
         return asked._replace(cpu=(cpu + unsaid) / 1e9)
 
     def listeners(self) -> list[Listener]:
-        """Where the server listens, as far as the kernel tells; sockets of one address are one."""
+        """Where the server listens, as far as the kernel shows; sockets of one address are one."""
         known: dict[int, str] = {}
         for index in range(layout.MAX_LISTENERS):
             at = layout.LISTENERS + index * layout.LISTENER_SIZE
@@ -202,7 +202,7 @@ class Snapshot:
 
     @property
     def ready(self) -> bool:
-        """Whether somebody serves who is not stuck."""
+        """Whether there is a worker that serves and is not stuck."""
         return any(worker.state == "ready" for worker in self.workers)
 
 

@@ -32,7 +32,7 @@ class Recorder(Observer):
     Args:
         seat: an ``observe.table.Seat``.
         interval: seconds between two ticks.
-        samplers: what nobody reports is asked for at each tick: each is called with the words of the seat.
+        samplers: each is called at each tick, with the words of the seat.
     """
 
     def __init__(self, seat: Any, interval: float, samplers: Sequence[Callable[[Any], object]] = ()) -> None:

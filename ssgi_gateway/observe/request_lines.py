@@ -26,7 +26,7 @@ SLOW: Final = 1.0
 
 
 def has_colours(stream: TextIO) -> bool:
-    """Whether a person reads there; https://no-color.org is heard."""
+    """Whether a person reads there; https://no-color.org is respected."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
 
 
@@ -60,7 +60,7 @@ class RequestLines(Observer):
             self._stream.write(line)
             self._stream.flush()
         except (OSError, ValueError):
-            pass  # the terminal has gone; the requests go on
+            pass  # the terminal was closed; the requests go on
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
-"""What nobody reports is asked for while the clock ticks: what a process costs, how its threads and its log are.
+"""Samples, taken while the clock ticks: what a process costs, how its threads and its log are doing.
 
-A worker writes this down about itself, so that who reads the table need not ask the kernel about every worker.
+A worker writes this down about itself, so that readers of the table need not ask the kernel about every worker.
 """
 
 from __future__ import annotations

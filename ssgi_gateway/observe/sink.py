@@ -1,7 +1,7 @@
 """Where lines go: a file, or standard output, whatever that is, and never a wait.
 
 * Files are written by write(2); several workers append to one, each line whole.
-* Pipes and terminals are opened anew: O_NONBLOCK on a duplicate would be everybody's. They
+* Pipes and terminals are opened anew: O_NONBLOCK on a duplicate would hold for every process that has the file. They
   get at most ``PIPE_PIECE`` bytes a write, which the kernel does not tear (PIPE_BUF), and always whole lines.
 * Sockets (journald's, for one) are written with MSG_DONTWAIT.
 
@@ -40,11 +40,11 @@ class Sink:
     Args:
         path: of the file; ``-`` for standard output.
         option: the setting that names it, for messages.
-        fd: of the file, where somebody with more rights has opened it; it is taken over.
+        fd: of the file, where a process with more rights has opened it; it is taken over.
         reports: whether a line of the log says what was lost; not of the log that this is the sink of.
 
     Attributes:
-        dropped: lines that nobody took in time.
+        dropped: lines that were not read in time.
 
     Raises:
         ConfigurationError: it cannot be opened.
@@ -95,9 +95,9 @@ class Sink:
             self._keep(lines[start:])
         self.flush()
         while self._size > MAX_WAITING:
-            lost = self._waiting.pop()  # the newest: what is there already tells how it began
+            lost = self._waiting.pop()  # the newest: what is there already shows how it began
             self._size -= len(lost)
-            self._drop(lost.count(b"\n"), "nobody reads")
+            self._drop(lost.count(b"\n"), "the reader has stopped")
         return self.dropped - before
 
     def _keep(self, piece: bytes) -> None:
@@ -139,7 +139,7 @@ class Sink:
         """After the file was rotated: go on in a new one of the same name.
 
         Args:
-            fd: the new one, where somebody with more rights has opened it; it is taken over.
+            fd: the new one, where a process with more rights has opened it; it is taken over.
         """
         if fd < 0:
             if self._path == "-" or not self._was_moved():
@@ -169,7 +169,7 @@ class Sink:
 
     @property
     def waiting(self) -> int:
-        """Bytes that nobody has taken yet."""
+        """Bytes that are still to be written."""
         return self._size
 
     def wait(self) -> None:
@@ -187,7 +187,7 @@ class Sink:
         self.wait()
         left = sum(piece.count(b"\n") for piece in self._waiting)
         if left:
-            self._drop(left, "nobody reads")
+            self._drop(left, "the reader has stopped")
         self._give_back()
 
 

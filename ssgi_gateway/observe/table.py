@@ -1,10 +1,10 @@
-"""The shared table: what a server and its workers are doing, in memory that others may read and nobody waits for.
+"""The shared table: what a server and its workers are doing, in memory that others may read without a lock.
 
 It is a memfd, sealed against shrinking and growing (a map of a truncated file is SIGBUS), with no name in any file
 system; ``top`` and the status process find it as ``/proc/PID/fd/N``, which the kernel opens to the same user only.
 Words of 8 bytes, little-endian on every machine this runs on, each written by one process with one store. A seat is a
-chair and not a person: whoever sits down goes on counting where the one before stopped, so counters never go back, and
-a process that dies leaves nothing to be cleared away. A seat that is given up is added to seat 0, the past.
+place and not a process: the next worker in it goes on counting where the last one stopped, so counters never go back,
+and a process that dies leaves nothing to be cleared away. A seat that is given up is added to seat 0, the past.
 
 ::
 
@@ -61,7 +61,7 @@ LAG_BOUNDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0)
 CLOSE_CODES: Final = (1000, 1001, 1005, 1006, 1009, 1011, 1012)
 """Counted by themselves; any other is counted as one of many."""
 LOGS: Final = ("access", "server")
-"""Whose lines may be dropped when nobody reads them."""
+"""Whose lines may be dropped when they are not read."""
 STATES: Final = ("empty", "starting", "ready", "retiring", "stuck")
 
 # -- the header --
@@ -79,7 +79,7 @@ TEXTS: Final = 2048
 TEXT_SIZE: Final = 512
 NAME_TEXT, VERSION_TEXT, LAST_WORDS, BUILD_TEXT = range(4)
 
-# -- a seat: gauges, which whoever sits down sets anew --
+# -- a seat: gauges, which a worker that takes it sets anew --
 
 PID, GENERATION, STATE, STARTED, BEAT, CALL_SINCE, CALL_NUMBER, MEMORY = range(8)
 CONNECTIONS: Final = 8  # one of each protocol
@@ -119,7 +119,7 @@ CALL_SIZE: Final = 128
 
 
 def create(seats: int) -> int:
-    """Make a table for so many workers; returns its descriptor, which no child inherits unless it is told to.
+    """Make a table for so many workers; returns its descriptor, which no child inherits unless it is passed on.
 
     Raises:
         OSError: the kernel has no memory for it.
@@ -133,7 +133,7 @@ def create(seats: int) -> int:
     words[H_SEATS] = seats
     words[H_PID] = os.getpid()
     words[H_START] = time.time_ns()
-    words[H_MAGIC] = MAGIC  # last: whoever reads this may read the rest
+    words[H_MAGIC] = MAGIC  # last: a reader that finds this may read the rest
     return fd
 
 
@@ -186,7 +186,7 @@ class Table:
         self._map[start : start + TEXT_SIZE] = data.ljust(TEXT_SIZE, b"\0")
 
     def set_listeners(self, listeners: Iterable[tuple[str, str, int]]) -> None:
-        """Write down where the server listens, for who asks the kernel how many wait there.
+        """Write down where the server listens, for those that ask the kernel how many wait there.
 
         Args:
             listeners: of each the protocol, the address and the descriptor; those above ``MAX_LISTENERS`` are not seen.
@@ -265,6 +265,6 @@ class Seat:
         self.words[STATE] = STATES.index(name)
 
     def leave(self) -> None:
-        """He has gone: nothing of what he was doing is left, what he did is."""
+        """The worker has ended: gauges are cleared, counters stay."""
         for index in range(COUNTERS):
             self.words[index] = 0

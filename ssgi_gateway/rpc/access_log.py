@@ -72,7 +72,7 @@ class AccessLog:
         )
 
     def _write(self, fields: dict[str, Any]) -> None:
-        if not logger.hasHandlers():  # nobody has configured it: the lines go where a server's go
+        if not logger.hasHandlers():  # it is not configured: the lines go where a server's go
             handler = logging.StreamHandler()
             handler.setFormatter(logging.Formatter("%(message)s"))
             logger.addHandler(handler)

@@ -2,7 +2,7 @@
 
 Messages come one at a time and in order (SSGI). ``on_message`` begins requests and feeds them, and never waits itself;
 what it returns, if anything, is what has to be waited for before the next message is read. That is the backpressure:
-items that nobody takes, and answers that the peer does not read.
+items that are not taken, and answers that the peer does not read.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class Connection:
             self.close(1008, "too many malformed frames")
 
     def _refuse_unknown_type(self, frame: Any, request: Request[Any] | None) -> None:
-        """CREDIT is a type that only those know who asked for it."""
+        """CREDIT is a type known only to clients that asked for it."""
         self._bad_frame(frame.seq, "frame type 4 is not known on this connection")
 
     # -- requests ------------------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ class Connection:
             release(self._idle)
 
     def stop(self, request: Request[Any], outcome: str) -> None:
-        """End it without an answer and cancel its handler: the client wants none, or is gone."""
+        """End it without an answer and cancel its handler: the client wants none, or has disconnected."""
         request.cancelled = True
         if not request.over:
             request.outcome = outcome

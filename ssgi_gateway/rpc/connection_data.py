@@ -1,4 +1,4 @@
-"""The request a connection began with, for hooks and handlers; what it says is parsed when somebody asks."""
+"""The request a connection began with, for hooks and handlers; what it says is parsed when asked for."""
 
 from __future__ import annotations
 

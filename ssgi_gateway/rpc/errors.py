@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 INTERNAL_MESSAGE = "An internal server error occurred"
-"""All that a client is told of an exception: its text may hold a secret."""
+"""All that a client gets of an exception: its text may hold a secret."""
 
 
 class ErrorCode(enum.IntEnum):

@@ -1,7 +1,7 @@
 """Credit: how many MESSAGEs each side of one request may still send. Pure.
 
 The client says ``swill.window: n`` on the opening frame, and n holds for both directions. A CREDIT frame gives more;
-the receiver sends one when half of the window has been used up. So one slow stream stops nobody else on its connection.
+the receiver sends one when half of the window has been used up. So one slow stream stops no other on its connection.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Window:
         return self.incoming >= 0
 
     def taken(self) -> int:
-        """An item was taken by whoever it is for; returns the credit to give now, mostly 0."""
+        """An item was taken by its reader; returns the credit to give now, mostly 0."""
         self._taken += 1
         if self._taken * 2 < self.size:
             return 0

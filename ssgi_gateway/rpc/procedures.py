@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["UNDECLARED", "Checker", "Procedure"]
 
 UNDECLARED: Final = object()
-"""The type of what has no annotation; it is treated as ``Any``, and introspection tells it apart."""
+"""The type of what has no annotation; it is treated as ``Any``, and introspection shows the difference."""
 
 STREAMS: Final = (AsyncIterator, AsyncGenerator, AsyncIterable)
 POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -36,7 +36,7 @@ class Request(Generic[T]):
         seq: the client's number of this request.
         rpc: the procedure's name.
         connection: whose request it is.
-        cancelled: whether nobody wants the answer any more: cancelled, or the connection is gone. A thread looks here.
+        cancelled: whether the answer is not wanted any more: cancelled, or disconnected. A thread looks here.
         outcome: in ``after_request``: ``ok``, ``error``, ``cancelled`` or ``disconnected``.
         code: in ``after_request``: the error's code, 0 without one.
         messages_in, messages_out: items so far.
@@ -199,7 +199,7 @@ class Items(Generic[T]):
         release(self._waiter)
 
     def close(self) -> None:
-        """Nobody will take what is left; whoever waits for room goes on."""
+        """What is left will not be taken; a writer that waits for room goes on."""
         self._items.clear()
         self.size = 0
         self._ended = True
@@ -292,7 +292,7 @@ def check_metadata(metadata: Any) -> dict[str, Any]:
 
 
 def release(waiter: asyncio.Future[None] | None) -> None:
-    """Let one who waits go on."""
+    """Let one that waits go on."""
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
 

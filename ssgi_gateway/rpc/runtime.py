@@ -51,7 +51,7 @@ def request_facts(res: Any) -> tuple[str, str]:
 
 
 def drain_hook(res: Any) -> Any:
-    """What to call to hear of the server's drain: ``res.extensions["on_drain"]``; ``None`` where there is none."""
+    """What to register a callback for the drain with, ``res.extensions["on_drain"]``; ``None`` where there is none."""
     if is_ours(res):
         return res.channel.describe().get("on_drain")
     return res.extensions.get("on_drain")

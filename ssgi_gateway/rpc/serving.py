@@ -84,7 +84,7 @@ async def serve(request: Request[Any], frame: RequestFrame, size: int) -> None:
         else:
             await answer_single(request)
     except asyncio.CancelledError as error:
-        if not request.over:  # nobody has cancelled the request: it is the handler's own
+        if not request.over:  # the request was not cancelled: it is the handler's own
             await answer_failure(request, error)
     except Exception as error:
         await answer_failure(request, error)
@@ -172,7 +172,7 @@ async def feed(request: StreamingRequest[Any]) -> None:
 
 
 def validation_error(error: Exception) -> Error:
-    """What does not fit, as the client is told: where (JSONPath, msgspec's), and why."""
+    """What does not fit, as the client gets it: where (JSONPath, msgspec's), and why."""
     words, _, path = str(error).partition(" - at `")
     if not isinstance(error, msgspec.ValidationError):
         words, path = "not a value that can be decoded", ""

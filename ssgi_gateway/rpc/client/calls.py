@@ -65,7 +65,7 @@ class Call:
 
     # -- what comes ------------------------------------------------------------------------------------------------
 
-    def heard(self, frame: AnswerFrame) -> None:
+    def frame_received(self, frame: AnswerFrame) -> None:
         """A frame of the server."""
         if frame.leading is not None:
             self.leading_metadata = frame.leading
@@ -138,7 +138,7 @@ class Call:
         release(self._waiter)
 
     def cancel(self) -> None:
-        """No answer is wanted any more: tell the server, and let who waits for items go on."""
+        """No answer is wanted any more: notify the server, and let readers that wait for items go on."""
         if not self.over:
             if self.link is not None and not self.link.lost and self.seq:
                 self.link.send(encode_request(self.seq, None, self.rpc, CANCEL))

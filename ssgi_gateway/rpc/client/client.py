@@ -8,7 +8,7 @@
             async for number in numbers:
                 print(number)
 
-It reconnects after 1001, 1006, 1011 to 1013 and failed attempts; not after what says that it would be in vain. Calls
+It reconnects after 1001, 1006, 1011 to 1013 and failed attempts; not after what shows that it would be useless. Calls
 that were open fail with ``DisconnectedError``; those that are ``idempotent`` are sent again, once. Calls made
 meanwhile wait.
 """
@@ -61,7 +61,7 @@ class Client:
         headers: more headers of the handshake.
         ssl: for ``wss``; the default verifies the server's certificate.
         session: of an earlier client, to have its session.
-        name: what the server is told.
+        name: sent to the server.
         on_state: called with ``"connecting"``, ``"open"``, ``"reconnecting"`` or ``"closed"``.
     """
 
@@ -164,7 +164,7 @@ class Client:
         data: Any = None,
         *,
         type: Any = Any,
-        timeout: float | None = None,  # noqa: ASYNC109 - what the server is told, too
+        timeout: float | None = None,  # noqa: ASYNC109 - sent to the server, too
         metadata: dict[str, Any] | None = None,
         idempotent: bool = False,
     ) -> Any:
@@ -284,7 +284,7 @@ class Client:
     # -- the connection --------------------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Be connected, until that is in vain or nobody wants it."""
+        """Stay connected, until that is useless or not wanted any more."""
         attempt = 0
         self._set_state("connecting")
         while self.given_up is None:

@@ -139,12 +139,12 @@ class Link:
 
     async def _watch_silence(self) -> None:
         while True:
-            self.transport.heard = False
+            self.transport.alive = False
             await asyncio.sleep(SILENCE)
-            if not self.transport.heard:
+            if not self.transport.alive:
                 self.transport.ping()
                 await asyncio.sleep(PATIENCE)
-                if not self.transport.heard:
+                if not self.transport.alive:
                     self.transport.abort()
                     return
 
@@ -161,7 +161,7 @@ class Link:
         else:
             call = self.calls.get(frame.seq)
             if call is not None:
-                call.heard(frame)
+                call.frame_received(frame)
 
     def _greeted(self, frame: Any) -> None:
         """The answer to hello; a server that does not know it says 404."""

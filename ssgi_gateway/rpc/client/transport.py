@@ -1,6 +1,6 @@
 """A client's WebSocket over asyncio, its frames by wsproto and its handshake by h11.
 
-It speaks to servers that call their subprotocol ``swill/1``, too, which is no token and which libraries refuse to say.
+It also connects to servers that call their subprotocol ``swill/1``, which is no token, so that libraries refuse it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Transport:
 
     Attributes:
         code, reason: of the Close frame that came, 1006 when the connection broke.
-        heard: whether anything has come since ``heard`` was last set to ``False``.
+        alive: whether anything has come since it was last set to ``False``.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, trailing: bytes) -> None:
@@ -58,7 +58,7 @@ class Transport:
         self._size = 0
         self.code = 1006
         self.reason = ""
-        self.heard = True
+        self.alive = True
         self.closing = False
 
     def send(self, message: bytes) -> None:
@@ -109,7 +109,7 @@ class Transport:
             if not data:
                 self.closing = True
                 return messages
-            self.heard = True
+            self.alive = True
             try:
                 self._connection.receive_data(data)
             except RemoteProtocolError as error:
@@ -143,7 +143,7 @@ class Transport:
         try:
             await self._writer.wait_closed()
         except OSError:
-            pass  # it is gone
+            pass  # it is closed already
 
 
 async def connect(

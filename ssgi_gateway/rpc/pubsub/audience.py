@@ -1,4 +1,4 @@
-"""Who hears a topic in this process: one by one, or together where the same bytes go to many connections.
+"""The subscribers of a topic in this process: one by one, or together where the same bytes go to many connections.
 
 A frame begins with the subscriber's seq, and clients of one kind subscribe with the same: a ``Fan`` holds those, and a
 message becomes one frame that is written to all of their connections, without a call, an object or a task for each.
@@ -46,7 +46,7 @@ class Fan:
         self._sockets = None
 
     def put(self, message: Message) -> None:
-        """Send a message to all; who takes no more leaves."""
+        """Send a message to all; those that can take no more leave."""
         if self._sockets is None:  # made anew, and not changed: it may be on its way through ``send``
             self._sockets = list(self.sinks)
         frame = self._head + message.tail
@@ -85,8 +85,8 @@ class Audience:
         sink.leave()
 
     def deliver(self, message: Message) -> None:
-        """Hand a message to everybody."""
-        single = tuple(self.single.values())  # before the fans: who leaves one on the way has got the message
+        """Hand a message to all subscribers."""
+        single = tuple(self.single.values())  # before the fans: one that leaves a fan on the way has got the message
         for fan in tuple(self.fans.values()):
             fan.put(message)
         for taker in single:

@@ -1,4 +1,4 @@
-"""What all backends share: messages with positions, who subscribes in this process, and how one joins without a gap.
+"""What all backends share: messages with positions, the subscriptions of this process, and how one joins without a gap.
 
 A position is ``epoch:offset``: offsets count up by one within an epoch, and another epoch means that what was kept is
 lost. Whoever subscribes is entered first, and what is published meanwhile waits at its ``Gate``; then what was missed
@@ -81,7 +81,7 @@ class Recalled(NamedTuple):
 
 
 class Sink:
-    """Who takes messages: a subscription."""
+    """What takes messages: a subscription."""
 
     def put(self, message: Message) -> None:
         """Take one; never waits and never raises."""
@@ -154,10 +154,10 @@ class Attachment:
 
 
 class Broker:
-    """A backend. Subclasses say how messages are published, heard of and recalled."""
+    """A backend. Subclasses say how messages are published, received and recalled."""
 
     single_process = False
-    """Whether other workers would not hear of what is published here."""
+    """Whether other workers would not receive what is published here."""
 
     def __init__(self) -> None:
         self._audiences: dict[str, Audience] = {}
@@ -193,15 +193,15 @@ class Broker:
         """Publish; returns the position.
 
         Raises:
-            PubSubUnavailable: the backend is away.
+            PubSubUnavailable: the backend is unavailable.
         """
         raise NotImplementedError
 
     async def join(self, topic: str) -> None:
-        """Begin to hear of a topic; its first subscriber is there."""
+        """Begin to receive a topic: its first subscriber has come."""
 
     async def leave(self, topic: str) -> None:
-        """Stop to hear of it; its last subscriber is gone."""
+        """Stop receiving it: its last subscriber has left."""
 
     async def recall(self, topic: str, since: str | None) -> Recalled:
         """What was published after a position."""
@@ -213,7 +213,7 @@ class Broker:
         """Enter a subscriber; it gets nothing before ``begin`` of what is returned.
 
         Raises:
-            PubSubUnavailable: the backend is away.
+            PubSubUnavailable: the backend is unavailable.
         """
         gate = Gate(sink)
         async with self._joining.setdefault(topic, asyncio.Lock()):
@@ -256,14 +256,14 @@ class Broker:
         audience.deliver(message)
 
     def enter(self, topic: str, sink: Sink) -> None:
-        """Enter a subscriber while the backend is away: it hears what comes after ``rejoin``."""
+        """Enter a subscriber while the backend is unavailable: it receives what comes after ``rejoin``."""
         self._audiences.setdefault(topic, Audience()).add(sink, sink)
 
     async def rejoin(self) -> None:
-        """After a time in which nothing was heard: close the gap of each topic, or end its subscriptions.
+        """After a time in which nothing was received: close the gap of each topic, or end its subscriptions.
 
         Raises:
-            PubSubUnavailable: the backend has gone away again.
+            PubSubUnavailable: the backend is unavailable again.
         """
         for topic in tuple(self._audiences):
             self._held.setdefault(topic, [])
@@ -288,7 +288,7 @@ class Broker:
                     self.deliver(topic, message)
 
     def remembers(self, topic: str) -> bool:
-        """Whether a topic has a history, so that its subscribers have to be told of a gap."""
+        """Whether a topic has a history, so that its subscribers have to be notified of a gap."""
         return any(known.history and known.match(topic) is not None for known in self._topics)
 
 

@@ -1,4 +1,4 @@
-"""What workers tell each other, through the pub/sub backend: a session that has ended or has another id."""
+"""What workers send each other, through the pub/sub backend: a session that has ended or has another id."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ControlSink(Sink):
         self._app = app
 
     def put(self, message: Message) -> None:
-        """Close the connections of a session, or tell them its new id."""
+        """Close the connections of a session, or send them its new id."""
         try:
             said = msgspec.msgpack.decode(message.payload, type=dict[str, str])
         except msgspec.MsgspecError:

@@ -49,7 +49,7 @@ async def unpack(reader: asyncio.StreamReader) -> list[Any]:
     """The next one.
 
     Raises:
-        asyncio.IncompleteReadError: the other side has gone.
+        asyncio.IncompleteReadError: the other side has closed the connection.
         OSError: so it seems, too, by what it sends.
     """
     size = int.from_bytes(await reader.readexactly(4), "big")
@@ -70,7 +70,7 @@ class Hub:
     async def start(self, path: str) -> None:
         """Listen."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # of a hub that has gone: nobody else has the lock
+            os.unlink(path)  # of a hub that has ended: no other process has the lock
         old = os.umask(0o077)
         try:
             self._server = await asyncio.start_unix_server(self._serve, path)
@@ -130,7 +130,7 @@ class LocalPubSub(Broker):
     """The workers of one machine.
 
     Args:
-        path: the unix socket, the same for all workers and for nobody else; by default in the temporary folder, and
+        path: the unix socket, the same for all workers, and for no other server; by default in the temporary folder,
             named by the user and the folder that the application runs in.
     """
 
@@ -253,14 +253,14 @@ class LocalPubSub(Broker):
             self._rejoining.cancel()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(PubSubUnavailable("the hub has gone"))
+                answer.set_exception(PubSubUnavailable("the hub has ended"))
                 answer.exception()
 
     async def _rejoin(self) -> None:
         try:
             await self.rejoin()
         except PubSubUnavailable as error:
-            logger.debug("the hub has gone again: %s", error)
+            logger.debug("the hub has ended again: %s", error)
 
     def _heard(self, verb: str, *rest: Any) -> None:
         if verb == "done":

@@ -1,8 +1,8 @@
 """``NatsPubSub``: topics of many machines, by NATS. It needs the package ``nats-py`` (the extra ``rpc-nats``).
 
 A topic with history is kept by JetStream: one stream for each declared topic, with a limit a subject and an age. Its
-messages are heard through an ordered consumer, so their positions are the stream's sequence numbers and a reconnection
-has no gap. A topic without history is a plain subject, and positions count what this process publishes.
+messages are received through an ordered consumer, so their positions are the stream's sequence numbers and a
+reconnection has no gap. A topic without history is a plain subject, and positions count what this process publishes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class NatsPubSub(Broker):
         self._rejoining: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect; if NATS is away, go on trying."""
+        """Connect; while NATS is unavailable, go on trying."""
         self._nats = self._package.NATS() if hasattr(self._package, "NATS") else self._package.aio.client.Client()
         await self._nats.connect(
             servers=self._urls,
@@ -107,12 +107,12 @@ class NatsPubSub(Broker):
             epoch = await self._epoch_of(topic)
             from nats.js.api import DeliverPolicy
 
-            async def heard(message: Any) -> None:
+            async def received(message: Any) -> None:
                 self._heard(topic, Message(epoch, message.metadata.sequence.stream, message.data))
 
             subscription = await self._do(
                 self._stream.subscribe(
-                    self._subject(topic), cb=heard, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW
+                    self._subject(topic), cb=received, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW
                 )
             )
         self._subscriptions[topic] = subscription
@@ -138,7 +138,7 @@ class NatsPubSub(Broker):
         if known != epoch or offset > newest:
             return Recalled(epoch, newest, False, [])
         missed = await self._fetch(name, subject, epoch, offset, newest)
-        # A position is somebody else's message, or one of this subject: where it is still kept, nothing after it is
+        # A position is another subject's message, or one of this subject: where it is still kept, nothing after it is
         # lost.
         whole = since == BEGINNING or offset == newest or await self._has_all_since(name, subject, offset, len(missed))
         return Recalled(epoch, newest, whole, missed if whole else [])
@@ -213,11 +213,11 @@ class NatsPubSub(Broker):
         return ".".join([self._prefix, *(quote(part, safe="") for part in topic.split("."))])
 
     def _hearing(self, topic: str) -> Any:
-        async def heard(message: Any) -> None:
+        async def received(message: Any) -> None:
             epoch, offset = parse_position((message.headers or {}).get(HEADER))
             self.deliver(topic, Message(epoch, offset, message.data))
 
-        return heard
+        return received
 
     def _heard(self, topic: str, message: Message) -> None:
         last = self._last.get(topic)
@@ -237,13 +237,13 @@ class NatsPubSub(Broker):
         try:
             await subscription.unsubscribe()
         except self._failures():
-            pass  # it is gone with the connection
+            pass  # it ended with the connection
 
     async def _failed(self, error: Exception) -> None:
         logger.debug("NATS: %s", error)
 
     async def _away(self) -> None:
-        logger.warning("NATS is away; publishing fails until it is back")
+        logger.warning("NATS is unavailable; publishing fails until it is back")
 
     async def _back(self) -> None:
         logger.warning("NATS is back")
@@ -259,7 +259,7 @@ class NatsPubSub(Broker):
                     await self._make_stream(topic)
             await self.rejoin()
         except PubSubUnavailable as error:
-            logger.warning("NATS is away again: %s", error)
+            logger.warning("NATS is unavailable again: %s", error)
 
 
 def short(created: str) -> str:

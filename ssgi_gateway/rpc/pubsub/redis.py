@@ -85,7 +85,7 @@ class RedisPubSub(Broker):
         self._confirmed: dict[str, asyncio.Future[None]] = {}
 
     async def start(self) -> None:
-        """Connect; if Redis is away, go on trying."""
+        """Connect; while Redis is unavailable, go on trying."""
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
@@ -178,7 +178,7 @@ class RedisPubSub(Broker):
                     await self._reconnect()
                     delay = RETRY_LEAST
                 if not self._channels.subscribed:
-                    await asyncio.sleep(0.01)  # nobody has subscribed yet
+                    await asyncio.sleep(0.01)  # there is no subscriber yet
                     continue
                 message = await self._channels.get_message(timeout=30)
                 if message is not None:
@@ -190,7 +190,7 @@ class RedisPubSub(Broker):
 
     def _lost(self, error: BaseException) -> None:
         if not self._away:
-            logger.warning("Redis is away (%s); publishing fails until it is back", error)
+            logger.warning("Redis is unavailable (%s); publishing fails until it is back", error)
         self._away = True
         if self._rejoining is not None:
             self._rejoining.cancel()
@@ -206,14 +206,14 @@ class RedisPubSub(Broker):
         self._channels = self._listening.pubsub()
         self._away = False
         logger.warning("Redis is back")
-        # In a task of its own, because what it waits for is heard here.
+        # In a task of its own, because what it waits for is received here.
         self._rejoining = asyncio.create_task(self._rejoin(), name="swill redis: back")
 
     async def _rejoin(self) -> None:
         try:
             await self.rejoin()
         except PubSubUnavailable as error:
-            logger.debug("Redis is away again: %s", error)
+            logger.debug("Redis is unavailable again: %s", error)
 
     def _heard(self, message: Any) -> None:
         channel = text(message["channel"])

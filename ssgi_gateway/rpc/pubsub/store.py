@@ -1,4 +1,4 @@
-"""Topics in memory: counters, history and who remembers how long. Pure; time is an argument."""
+"""Topics in memory: counters, history, and how long they are kept. Pure; time is an argument."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .broker import BEGINNING, Message, Recalled, parse_position
 __all__ = ["Store"]
 
 SWEEP: Final = 256
-"""Publications after which topics that nobody needs are forgotten."""
+"""Publications after which topics that are not in use are forgotten."""
 
 
 class Record:
@@ -74,7 +74,7 @@ class Store:
         return record
 
     def _sweep(self, now: float) -> None:
-        """Forget topics that were not used for as long as they remember: who comes back finds another epoch."""
+        """Forget topics that were unused for as long as they remember; a later subscriber finds another epoch."""
         self._until_sweep = SWEEP
         for topic, record in tuple(self._records.items()):
             if record.last_used < now - record.ttl - 60:

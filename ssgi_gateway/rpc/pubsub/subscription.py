@@ -1,4 +1,4 @@
-"""Subscriptions: ``Queued`` for whoever asks for one message after the other, ``Direct`` straight into a connection.
+"""Subscriptions: ``Queued`` for one message after the other, when asked for; ``Direct`` straight into a connection.
 
 Both hold at most ``MAX_MESSAGES`` and ``MAX_BYTES`` that were not taken; then they end, and publishers never wait.
 """

@@ -1,4 +1,4 @@
-"""``MemorySessions``: sessions of one process, gone with it."""
+"""``MemorySessions``: sessions of one process, which end with it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """``connection.session``, and what all stores share: ids, cookies, hello, how many connections one session may have.
 
 A session is a hash that is read and written field by field, so that two connections of one session do not overwrite
-each other. Nothing is created before the first write. An id that nobody knows, stolen or old, is a new session and
-never an error. While the store is away reads and writes raise ``SessionUnavailable`` (503), and connections live on.
+each other. Nothing is created before the first write. An unknown id, stolen or old, is a new session and never an
+error. While the store is unavailable reads and writes raise ``SessionUnavailable`` (503), and connections live on.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Session:
     """One session, seen from one connection.
 
     Attributes:
-        id: secret; whoever has it has the session.
+        id: secret: the id is all that it takes to use the session.
         is_new: whether the client did not bring it.
     """
 
-    __slots__ = ("_lock", "_sessions", "_verified", "connection", "counted", "id", "is_new", "told")
+    __slots__ = ("_lock", "_sessions", "_verified", "connection", "counted", "id", "is_new", "keeps_id")
 
     def __init__(self, sessions: Sessions, connection: Connection, id: str, *, is_new: bool, verified: bool) -> None:
         self._sessions = sessions
@@ -60,8 +60,8 @@ class Session:
         self.connection = connection
         self.id = id
         self.is_new = is_new
-        self.told = False
-        """Whether the client keeps the id itself, and has to hear of another one."""
+        self.keeps_id = False
+        """Whether the client keeps the id itself, and has to be sent another one."""
         self.counted: str | None = None
 
     def is_called(self, id: str) -> bool:
@@ -72,7 +72,7 @@ class Session:
         """The value of a field.
 
         Raises:
-            SessionUnavailable: the store is away.
+            SessionUnavailable: the store is unavailable.
         """
         value = await self._sessions.read(await self._own_id(), key)
         return default if value is None else decode(value)
@@ -97,7 +97,7 @@ class Session:
         """Give the session another id, after a login; the old one stays valid for a minute. Returns the new one.
 
         A browser gets it as a cookie with the answer of a call over HTTP, or with its next connection; a client that
-        keeps its id itself is told at once.
+        keeps its id itself is notified at once.
         """
         old, new = await self._own_id(), new_id()
         await self._sessions.rename(old, new)
@@ -113,14 +113,14 @@ class Session:
             try:
                 await announce(app.pubsub, {"rotate": old, "to": new})
             except PubSubUnavailable:
-                logger.warning("other workers could not be told of a session's new id")
+                logger.warning("other workers could not be notified of a session's new id")
         return new
 
     def renamed(self, new: str) -> None:
         """It has another id from now on."""
         if self.id != new:
             self.id = new
-            if self.told:
+            if self.keeps_id:
                 self.connection.send_control({"session": new})
 
     async def _own_id(self) -> str:
@@ -176,7 +176,7 @@ class Sessions:
         """The id that a session has now; ``None`` for what is unknown. Counts as a use.
 
         Raises:
-            SessionUnavailable: the store is away.
+            SessionUnavailable: the store is unavailable.
         """
         raise NotImplementedError
 
@@ -227,7 +227,7 @@ class Sessions:
             self.release(connection)
             connection.session = session
             self.count(connection)
-        connection.session.told = True
+        connection.session.keeps_id = True
         return str(connection.session.id)
 
     async def _session(self, connection: Connection, offered: str) -> Session:
@@ -236,7 +236,7 @@ class Sessions:
         try:
             known = await self.resolve(offered)
         except SessionUnavailable:
-            logger.warning("%s: the session store is away; whether its session exists is asked later", connection)
+            logger.warning("%s: the session store is unavailable; its session is checked later", connection)
             return Session(self, connection, offered, is_new=False, verified=False)
         return Session(self, connection, known or new_id(), is_new=known is None, verified=True)
 
@@ -256,7 +256,7 @@ class Sessions:
         return self._connections[session.id] <= connection.app.settings.max_session_connections
 
     def release(self, connection: Connection) -> None:
-        """A connection has gone."""
+        """A connection has closed."""
         session = connection.session
         if session.counted is not None:
             self._connections[session.counted] -= 1
