@@ -25,7 +25,7 @@ HALF_CLOSED: Final = select.POLLRDHUP
 """What poll(2) is asked for, to learn that a peer has closed its sending side while its connection is not read."""
 
 NO_SIGNAL: Final = socket.MSG_NOSIGNAL
-"""For send(2): a peer that is gone is an error and no SIGPIPE, whatever the application has done about that."""
+"""For send(2): a closed connection is an error and no SIGPIPE, whatever the application has done about that."""
 
 SHARED_MEMORY: Final = "/dev/shm"
 """A directory whose files lie in memory (shm_overview(7))."""
@@ -47,7 +47,7 @@ def nonblocking(family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
 
 
 def packet_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets that keep messages apart and know when the other end is gone (unix(7): SOCK_SEQPACKET)."""
+    """Two connected sockets that keep messages apart and see the other end's close (unix(7): SOCK_SEQPACKET)."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
 
 
@@ -83,12 +83,12 @@ def make_memory(name: str, sealable: bool = False) -> int:
 
 
 def seal_size(fd: int) -> None:
-    """Let nobody change the size of such memory any more (fcntl(2)): a map of it is good for ever."""
+    """Have the size of such memory fixed (fcntl(2)): a map of it is good for ever."""
     fcntl.fcntl(fd, 1033, 0x0002 | 0x0004 | 0x0001)  # F_ADD_SEALS: F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
 
 
 def find_memory(pid: int, name: str) -> str:
-    """The path of such memory in another process, ``""`` where it has none; only its user and root are told.
+    """The path of such memory in another process, ``""`` where it has none; only its user and root may read it.
 
     Raises:
         OSError: there is no such process, or it is another user's.

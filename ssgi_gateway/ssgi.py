@@ -111,7 +111,7 @@ class Headers(Protocol):
 
 
 class GetHeader(Protocol):
-    """Reads the headers of one request, one at a time; the mapping is built only for those who ask for it.
+    """Reads the headers of one request, one at a time; the mapping is built only when it is asked for.
 
     ``get_header("host")`` is the header's value or ``None``. Names are case-insensitive, values are latin-1.
     A header that was sent more than once is joined with ``", "``, cookies with ``"; "``.
@@ -195,7 +195,7 @@ class SSGIHttpResponse(Protocol):
     def send_chunk(
         self, chunk: Payload, total_size: int | Literal[False] | None = False
     ) -> Awaitable[tuple[bool, bool]]:
-        """Write a chunk and learn when it is gone: backpressure for large bodies. Overlapping calls keep their order.
+        """Write a chunk and learn when it was sent: backpressure for large bodies. Overlapping calls keep their order.
 
         Args:
             chunk: the next bytes of the body.
@@ -219,7 +219,7 @@ class SSGIHttpResponse(Protocol):
         Calling again gives the same data. After ``get_chunk`` it is the remainder.
 
         Raises:
-            ConnectionAbortedError: when awaited, if the peer leaves before the body is complete.
+            ConnectionAbortedError: when awaited, if the client disconnects before the body is complete.
         """
         ...
 
@@ -229,12 +229,12 @@ class SSGIHttpResponse(Protocol):
         The server chooses the size. Reading is what lets the peer send more.
 
         Raises:
-            ConnectionAbortedError: when awaited, if the peer leaves before the body is complete.
+            ConnectionAbortedError: when awaited, if the client disconnects before the body is complete.
         """
         ...
 
     def on_aborted(self, handler: Handler, *args: Any) -> None:
-        """Call ``handler(*args)``, sync or async, if the peer leaves before the answer is complete.
+        """Call ``handler(*args)``, sync or async, if the client disconnects before the answer is complete.
 
         Several may be registered and each runs once; at once if the peer has left already; never after a normal end.
         """

@@ -86,7 +86,7 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
     last = res.request.method == "HEAD"  # then nothing has to be read
     while at < end and not last:
         # Read at a position and never "here": if this is cancelled while a thread still reads, the descriptor's number
-        # may be somebody else's by then, and moving on in his file would be worse than reading in vain.
+        # may be another file's by then, and moving on in that would be worse than a read without a use.
         data = await loop.run_in_executor(None, os.pread, fd, min(PIECE, end - at), at)
         at += len(data)
         last = not data or at == end

@@ -107,7 +107,7 @@ def _import(name: str, places: list[str]) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # The name tells the two mistakes apart: our module, or a parent of it, is missing; or one that it imports.
+        # The name shows which mistake it is: our module, or a parent of it, is missing; or one that it imports.
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise ConfigurationError(_explain_missing(name, error.name, places)) from None
         raise ConfigurationError(failure(f"{name} was found, but importing it failed", error)) from error

@@ -99,7 +99,7 @@ class Application:
             _call_hook(part, "workers_known", count)
 
     def thread_load(self) -> Callable[[], tuple[int, int, int]] | None:
-        """What tells how busy the application's threads are: waiting requests, threads at work, threads."""
+        """What reports how busy the application's threads are: waiting requests, threads at work, threads."""
         return next((load for part in self._parts if (load := getattr(part, "thread_load", None))), None)
 
     async def startup(self, state: dict[str, Any]) -> None:
@@ -159,7 +159,7 @@ def _not_started(error: Exception) -> ConfigurationError:
 
 
 def _adapt_ssgi(app: Any, settings: Settings) -> SSGICallable:
-    """An SSGI application is one already; what cannot be one is told apart now and not at each request."""
+    """An SSGI application is one already; what cannot be one is refused now and not at each request."""
     if not shape.accepts(app, 8):
         raise ConfigurationError(
             f"the {shape.describe(app)} cannot be called as SSGI: an SSGI application takes eight arguments (type, "
@@ -193,7 +193,7 @@ def resolve(app: Any, interface: str = "auto", settings: Settings | None = None)
         settings: for the adapters.
 
     Raises:
-        ConfigurationError: it is no application, its interface is not implemented, or it cannot be told.
+        ConfigurationError: it is no application, its interface is not implemented, or it cannot be recognised.
     """
     if interface != "auto" and interface not in INTERFACES:
         raise ConfigurationError(f"the interface {interface!r} is not implemented; there is {_listed(INTERFACES)}")
@@ -321,7 +321,7 @@ def _refuse_own_servers(app: Any) -> None:
 
 
 def _recognise(app: Any) -> str:
-    """The interface's name, or the reason why it cannot be told."""
+    """The interface's name, or the reason why it cannot be recognised."""
     _refuse_own_servers(app)
     if inspect.isclass(app) and shape.accepts(app, 1) and inspect.iscoroutinefunction(vars(app).get("__call__")):
         raise ConfigurationError(

@@ -48,7 +48,7 @@ class PeerConnection(Connection):
 
     def _read(self) -> bool:
         """Read once and pass it on; returns whether there was anything."""
-        self.heard = True
+        self.was_read = True
         try:
             data = receive(self.fd)
         except OSError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Ready:
-    """An awaitable that is done. Immutable, so one object serves everybody, any number of times."""
+    """An awaitable that is done. Immutable, so one object serves all, any number of times."""
 
     __slots__ = ("value",)
 

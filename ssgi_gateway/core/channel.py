@@ -72,14 +72,14 @@ class Protocol:
 
 
 class Channel(Protocol):
-    """One exchange's way to its peer. Where there is no connection below, nobody calls what a ``Protocol`` has."""
+    """One exchange's way to its peer. Where there is no connection below, what a ``Protocol`` has is not called."""
 
     __slots__ = ("scope",)
 
     scope: TaskScope
 
     def when_writable(self) -> Future[bool]:
-        """A future of ``True`` when less than the low-water mark is waiting, ``False`` when the peer is gone."""
+        """A future of ``True`` when less than the low-water mark is waiting, ``False`` when the connection is lost."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class HttpChannel(Channel):
         raise NotImplementedError
 
     def when_flushed(self) -> Future[bool]:
-        """A future of ``True`` when all that was written has left the process, ``False`` when the peer is gone."""
+        """A future of ``True`` when all that was written has left this process, ``False`` when it cannot."""
         raise NotImplementedError
 
     def body_consumed(self, body: RequestBody) -> None:
@@ -141,11 +141,11 @@ class HttpChannel(Channel):
         raise NotImplementedError
 
     def duplicate(self) -> int:
-        """A descriptor of the connection, for who may take it over."""
+        """A descriptor of the connection, for a library that may take it over."""
         raise NotImplementedError
 
     def take_over(self, websocket: Any, theirs: Any, lock: Any) -> tuple[WebSocketChannel, bytes]:
-        """Leave the connection of ``websocket``, a request to upgrade, to somebody who answers it and goes on with it.
+        """Leave the connection of ``websocket``, a request to upgrade, to a library that answers it and goes on.
 
         Args:
             websocket: the WebSocket.

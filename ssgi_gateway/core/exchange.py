@@ -175,7 +175,7 @@ class Exchange:
         return True
 
     def hold(self, holder: Any) -> None:
-        """Have the exchange alive until ``release(holder)``. ``holder.cancel()`` is called when the client leaves."""
+        """Keep the exchange alive until ``release(holder)``; ``holder.cancel()`` is called when the client leaves."""
         if self._holders is None:
             self._holders = set()
         self._holders.add(holder)

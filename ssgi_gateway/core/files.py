@@ -26,7 +26,7 @@ class OpenFile:
     """A descriptor of a regular file, and which of its bytes are meant.
 
     Args:
-        fd: taken over; closed by ``close``, or when the last reference and the last slice are gone.
+        fd: taken over; closed by ``close``, or with the last reference and the last slice.
 
     Attributes:
         offset: where they begin.

@@ -2,10 +2,10 @@
 
 Applications fork: ``multiprocessing``, the first job of a ``ProcessPoolExecutor``, ``os.fork`` itself. The child gets a
 copy of every descriptor, and as long as it holds one of a connection, that connection does not end for its peer when it
-ends here; with one of a listener, the address stays taken after this process has gone. Signals that are sent to the
+ends here; with one of a listener, the address stays taken after this process has ended. Signals that are sent to the
 child would be written into this process's loop, and nothing in the child would end it.
 
-So whoever holds descriptors says so (``hold``), and in a child they are closed before anything else runs there.
+So objects with descriptors are registered (``hold``), and in a child they are closed before anything else runs there.
 Handlers of signals that are ours (``signals``) go back to the default. A child that comes back to the event loop ends
 there: the loop's registrations are its parent's, and so is all that it would do.
 
@@ -39,7 +39,7 @@ stray: Final[list[int]] = []
 
 
 def hold(give_up: Callable[[], None], shared: Callable[[], None]) -> Holder:
-    """Be told of forks until ``release`` of what is returned.
+    """Be notified of forks until ``release`` of what is returned.
 
     Args:
         give_up: called in a child, on whatever thread forked: close the descriptors, and nothing else.
@@ -48,7 +48,7 @@ def hold(give_up: Callable[[], None], shared: Callable[[], None]) -> Holder:
     if not _state["registered"]:
         _state["registered"] = True
         os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
-    stray.clear()  # a worker that was forked to serve is nobody's stray child
+    stray.clear()  # a worker that was forked to serve is no stray child
     holder = (give_up, shared)
     _holders.append(holder)
     return holder

@@ -3,7 +3,7 @@
 The states of a response, and what moves it from one to the next::
 
     OPEN --send, send_chunk--> STREAMING --the last piece--> ENDED
-    OPEN, STREAMING --the peer leaves, the answer breaks--> ABORTED
+    OPEN, STREAMING --the client disconnects, the answer breaks--> ABORTED
 
 The head is committed by the first ``send`` or ``send_chunk``; nothing can change it afterwards. A complete answer
 is one write. This module does not know which protocol carries the bytes.
@@ -257,7 +257,7 @@ class HttpResponse(Exchange):
     # -- aborts --------------------------------------------------------------------------------------------------
 
     def on_aborted(self, handler: Any, *args: Any) -> None:
-        """Call ``handler(*args)``, sync or async, once when the peer leaves; at once if it has already.
+        """Call ``handler(*args)``, sync or async, once when the client disconnects; at once if it has already.
 
         It runs in a copy of the context in which this is called, as asyncio's callbacks do.
         """
@@ -289,7 +289,7 @@ class HttpResponse(Exchange):
     def hurry(self, waiting: bool) -> None:
         """End an event stream, and with ``waiting`` a request of which nothing was answered yet (a long poll).
 
-        The application hears what it hears when a client leaves; the client gets an orderly end, and comes again.
+        For the application it is as when a client disconnects; the client gets an orderly end, and reconnects.
         """
         head, text = None, None
         if self._state == OPEN and waiting:

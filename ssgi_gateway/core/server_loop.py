@@ -55,7 +55,7 @@ class ServerLoop:
             return False
         if not self._size:
             return True
-        # Identity and not equality: two empty lists are equal, and one of them is somebody's.
+        # Identity and not equality: two empty lists are equal, and one of them may be in use elsewhere.
         return [id(value) for value in map(context.get, self.context)] == self._values
 
     # -- descriptors ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ then.
 
 The task is lent again only as it was. Anything that a first step left on it (a callback, a cancellation, a reference or
 weak reference to it, a name, an attribute, a context variable) is a use of it: then it ends as the coroutine did, and
-calls its callbacks, and the next coroutine gets another. While nobody has it ``asyncio.all_tasks()`` does not show it.
+calls its callbacks, and the next coroutine gets another. In reserve it is not in ``asyncio.all_tasks()``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from weakref import getweakrefcount
 from .step import Ended, step
 
 NAME: Final = "ssgi-gateway request"
-"""Of every task made here: names with a number, as asyncio makes them, cost more than they tell."""
+"""Of every task made here: names with a number, as asyncio makes them, cost more than they are worth."""
 
 EXITED: Final = "the application called sys.exit()"
 
@@ -148,7 +148,7 @@ class Relay:
         if self.coroutine is not None:
             self.coroutine.close()
 
-    # -- for who looks where a task is (asyncio.Task.print_stack, monitors) ---------------------------------------
+    # -- for tools that show where a task is (asyncio.Task.print_stack, monitors) ---------------------------------
 
     @property
     def cr_frame(self) -> Any:
@@ -224,7 +224,7 @@ class RequestTask(Task):
     def add_done_callback(self, fn: Callable[[Any], object], *, context: Context | None = None) -> None:
         """As of any task."""
         self.relay.marked = True
-        # Not None: asyncio's tasks in C would take it for the context, and call back in that of whoever ends the task.
+        # Not None: asyncio's tasks in C would take it for the context, and call back in that of what ends the task.
         Task.add_done_callback(self, fn, context=copy_context() if context is None else context)
 
     def cancel(self, msg: Any = None) -> bool:
@@ -238,7 +238,7 @@ class RequestTask(Task):
         Task.set_name(self, value)
 
     def done(self) -> bool:
-        """Whether it has ended. One in reserve counts as that, and so is in nobody's ``asyncio.all_tasks()``."""
+        """Whether it has ended. One in reserve counts as that, and so is not in ``asyncio.all_tasks()``."""
         return self.relay.state == IDLE or Task.done(self)
 
 
@@ -252,7 +252,7 @@ class SpareTask:
 
     Args:
         loop: asyncio's.
-        context: in which it runs all of its coroutine; nobody is in it.
+        context: in which it runs all of its coroutine; it is not entered.
     """
 
     __slots__ = ("_loop", "_references", "_relay", "_task", "_weak_references", "context")
@@ -326,7 +326,7 @@ class SpareTask:
         return True
 
     def end(self, error: BaseException | None) -> None:
-        """End as the coroutine did, for those who took the task for its own."""
+        """End as the coroutine did, for code that took the task for its own."""
         self._relay.error = error
         self._relay.state = ENDED
         if error is not None:

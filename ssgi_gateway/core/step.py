@@ -36,17 +36,17 @@ def call_app(
     get_header: Any,
     res: Any,
 ) -> Any:
-    """Make an SSGI call in a context that nobody is in."""
+    """Make an SSGI call in a context that is not entered."""
     return context.run(app, kind, server, remote, method, path, query, get_header, res)
 
 
 def call(context: Context, function: Callable[[], Any]) -> Any:
-    """Call ``function`` in a context that nobody is in."""
+    """Call ``function`` in a context that is not entered."""
     return context.run(function)
 
 
 def call_with(context: Context, function: Callable[[Any], Any], argument: Any) -> Any:
-    """Call ``function(argument)`` in a context that nobody is in."""
+    """Call ``function(argument)`` in a context that is not entered."""
     return context.run(function, argument)
 
 
@@ -54,7 +54,7 @@ def step(context: Context, coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Let a coroutine run until it waits or ends.
 
     Returns:
-        What it waits for, as it is told to a task; an ``Ended`` if it has ended.
+        What it waits for, as a task gets it; an ``Ended`` if it has ended.
 
     Raises:
         BaseException: the coroutine's.

@@ -35,7 +35,7 @@ cpdef object call_app(
     object context, object app, str kind, str server, str remote, str method, str path, str query, object get_header,
     object res,
 ):
-    """Make an SSGI call in a context that nobody is in."""
+    """Make an SSGI call in a context that is not entered."""
     PyContext_Enter(context)
     try:
         return app(kind, server, remote, method, path, query, get_header, res)
@@ -44,7 +44,7 @@ cpdef object call_app(
 
 
 cpdef object call(object context, object function):
-    """Call ``function`` in a context that nobody is in."""
+    """Call ``function`` in a context that is not entered."""
     PyContext_Enter(context)
     try:
         return function()
@@ -53,7 +53,7 @@ cpdef object call(object context, object function):
 
 
 cpdef object call_with(object context, object function, object argument):
-    """Call ``function(argument)`` in a context that nobody is in."""
+    """Call ``function(argument)`` in a context that is not entered."""
     PyContext_Enter(context)
     try:
         return function(argument)
@@ -63,14 +63,14 @@ cpdef object call_with(object context, object function, object argument):
 
 cpdef object step(object context, object coroutine):
     """Let a coroutine run until it waits or ends; see the portable function."""
-    cdef PyObject *told = NULL
+    cdef PyObject *yielded = NULL
     cdef int ended = 0
     PyContext_Enter(context)
     try:
-        ended = PyIter_Send(coroutine, None, &told) == PYGEN_RETURN
+        ended = PyIter_Send(coroutine, None, &yielded) == PYGEN_RETURN
     finally:
         PyContext_Exit(context)
-    pending = <object>told
+    pending = <object>yielded
     Py_DECREF(pending)
     if not ended:
         return pending

@@ -1,4 +1,4 @@
-"""Every task has a parent: who runs it, who hears of its end, who cancels it.
+"""Every task has a parent, which runs it, is notified of its end, and cancels it.
 
 asyncio keeps only weak references to tasks, so a scope keeps the strong ones.
 """
@@ -17,7 +17,7 @@ from .spare_task import CURRENT, SpareTask
 
 
 class TaskScope:
-    """The tasks of one server; ``tasks`` has what is still running, and what hears of its end.
+    """The tasks of one server; ``tasks`` has what is still running, and what is called at its end.
 
     Each is begun at once, unless another task is being run or the application has a task factory of its own. It is an
     ordinary task in every respect (``current_task``, timeouts, cancellation), and only its first step is not put into
@@ -43,7 +43,7 @@ class TaskScope:
         Args:
             awaitable: a coroutine, or what can be awaited.
             done: takes the task.
-            context: in which it runs, and which nobody is in; without one a copy of the current one.
+            context: in which it runs, and which is not entered; without one a copy of the current one.
         """
         coroutine = to_coroutine(awaitable)
         loop = self.loop.asyncio
@@ -103,7 +103,7 @@ class TaskScope:
             spare.end(error)
 
     def _hold(self, task: asyncio.Task[Any], done: Callable[[asyncio.Task[Any]], object]) -> None:
-        """Keep a task until it has ended, and tell of its end."""
+        """Keep a task until it has ended, and report its end."""
         if task.done():
             done(task)
             return

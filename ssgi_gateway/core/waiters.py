@@ -1,4 +1,4 @@
-"""Who waits for something to happen: futures, made when somebody waits and all done when it has happened."""
+"""Waiting for something to happen: futures, made when they are asked for, and all done when it has happened."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Waiters:
         """A future that the next ``wake`` sets."""
         futures = self._futures
         if futures and futures[-1].done():
-            # Given up. Who asks with a timeout, again and again, leaves one each time.
+            # Given up. Waiting with a timeout, again and again, leaves one each time.
             self._futures = futures = [future for future in futures if not future.done()]
         future: Future[Any] = loop.create_future()
         futures.append(future)
         return future
 
     async def pause(self, loop: ServerLoop) -> None:
-        """Wait; who gives up is forgotten at once, for there are applications that ask and cancel, again and again."""
+        """Wait. What is cancelled is dropped at once: some applications wait and cancel, again and again."""
         future = self.wait(loop)
         try:
             await future
@@ -47,7 +47,7 @@ class Waiters:
                     future.set_result(value)
 
     def waiting(self) -> bool:
-        """Whether somebody waits; who has given up (a timeout, a cancellation) does not."""
+        """Whether a future is waited for; one that was given up (a timeout, a cancellation) is not."""
         return any([not future.done() for future in self._futures])  # noqa: C419 - compiled, no closure
 
 

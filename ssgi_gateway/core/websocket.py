@@ -40,11 +40,11 @@ ACCEPTED = WebSocketStatus.ACCEPTED
 
 SHARE: Final = 0.005
 """Seconds that the messages of one WebSocket may take in one turn of the loop; then all others have theirs. One handler
-may take longer: nobody can interrupt it."""
+may take longer: it cannot be interrupted."""
 
 
 def send_to_all(websockets: list[WebSocket], payload: bytes) -> list[tuple[WebSocket, Awaitable[bool]]]:
-    """Send one binary message to many; its frame is made once. Who is closed is passed over.
+    """Send one binary message to many; its frame is made once. Closed ones are passed over.
 
     Returns:
         Those whose peers can take no more right now, each with what ``send`` would have returned.
@@ -135,7 +135,7 @@ class WebSocket(Exchange):
             raise ValueError(f"subprotocol {protocol!r} was not offered by the client (offered: {offered})")
         self.channel = self.channel.switch(self, str.__str__(protocol), headers)
         if self._ended is not None:
-            return FALSE  # the peer was found gone when it was answered
+            return FALSE  # the connection was lost when the answer was written
         self.status = ACCEPTED
         return TRUE
 
@@ -169,7 +169,7 @@ class WebSocket(Exchange):
         return TRUE
 
     def duplicate(self) -> int:
-        """A descriptor of the connection, for who may take it over; on the loop."""
+        """A descriptor of the connection, for a library that may take it over; on the loop."""
         return int(self.channel.duplicate())
 
     def take_over(self, theirs: Any, lock: Any) -> bytes:
@@ -328,7 +328,7 @@ class WebSocket(Exchange):
         return self._busy or self._stopped
 
     def ended(self, code: int, reason: str) -> None:
-        """The connection is over, by a closing handshake or not; tell the handlers, once."""
+        """The connection is over, by a closing handshake or not; call the handlers, once."""
         if self._ended is not None:
             return
         self._ended = (code, reason)

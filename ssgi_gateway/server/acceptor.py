@@ -136,7 +136,7 @@ class Acceptor:
             self.serve(fd)
             if self.turn:
                 self._taken += 1
-                # Where they come one by one nobody is overburdened, and the same process has warm caches.
+                # Where they come one by one no process is overburdened, and the same one has warm caches.
                 if self._taken >= (self.turn if number or self.turn == 1 else ONE_BY_ONE):
                     self._let_others_go_first()
                     return

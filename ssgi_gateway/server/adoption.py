@@ -1,6 +1,6 @@
 """Idle connections change their process.
 
-A kept connection between two requests, and one on which nothing has come yet, has no state: whoever holds its
+A kept connection between two requests, and one on which nothing has come yet, has no state: any process with its
 descriptor can go on with it. A worker that retires passes such connections on, so that none is closed while the web
 server may be writing its next request to it: web servers repeat a GET that meets a closed connection, and not a POST.
 
@@ -77,12 +77,12 @@ class Adoption:
                 self._exclusive.close()
 
     def empty(self) -> None:
-        """Take all that is there: nobody else will."""
+        """Take all that is there: no other process will."""
         while self._take():
             pass
 
     def on_readable(self) -> None:
-        """At least one connection is there, unless another worker was faster; the next one is for somebody else."""
+        """At least one connection is there, unless another worker was faster; the next one is for another."""
         if self._take() and self._exclusive is not None:
             self._exclusive.queue_up()
 
@@ -109,7 +109,7 @@ class Adoption:
     # -- passing on ----------------------------------------------------------------------------------------------
 
     def pass_on(self, connection: Connection) -> None:
-        """Give an idle connection away; one that is not idle, or is gone, is left alone and may come again."""
+        """Give an idle connection away; one that is not idle, or is closed, is left alone and may come again."""
         protocol = connection.protocol
         if connection.state != OPEN or protocol is None or not protocol.movable():
             return

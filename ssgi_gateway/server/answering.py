@@ -246,7 +246,7 @@ class AnsweringChannel(HttpChannel):
             self.connection.finish(self._phase != WHOLE or self.codec.may_send_trailing)
 
     def _pass_on(self) -> None:
-        """Let another process have this connection, once nobody here works on it any more."""
+        """Let another process have this connection, once nothing here works on it any more."""
         self.gateway.loop.call_soon(partial(self.gateway.adoption.pass_on, self.connection))  # type: ignore[union-attr]  # looked
 
     def _log_peer_error(self, kind: str, message: str) -> None:

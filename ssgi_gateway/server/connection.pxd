@@ -14,12 +14,12 @@ cdef class Connection(Output):
     cdef bint _registered
     cdef bint _resting
     cdef public double deadline
-    cdef public bint heard
+    cdef public bint was_read
     cdef public Protocol protocol
-    cdef public str spoken
+    cdef public str wire_protocol
 
     cpdef object init(self, Reactor reactor, int fd)
-    cpdef object opened(self, str spoken)
+    cpdef object opened(self, str wire_protocol)
     cpdef object begin(self)
     cpdef object on_readable(self)
     cdef bint _read(self) except -1

@@ -39,7 +39,16 @@ LINGER_BYTES: Final = 64 * 1024 * 1024
 class Connection(Output):
     """Non-blocking input and output of one descriptor."""
 
-    __slots__ = ("_lingered", "_reading", "_registered", "_resting", "deadline", "heard", "protocol", "spoken")
+    __slots__ = (
+        "_lingered",
+        "_reading",
+        "_registered",
+        "_resting",
+        "deadline",
+        "protocol",
+        "was_read",
+        "wire_protocol",
+    )
 
     def __init__(self, reactor: Reactor, fd: int) -> None:
         self.init(reactor, fd)
@@ -48,19 +57,19 @@ class Connection(Output):
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         self._init_base(reactor, fd)
         self.protocol: Protocol = None  # type: ignore[assignment]  # set by the acceptor, never None afterwards
-        self.spoken = ""  # set by ``opened``; for observers
+        self.wire_protocol = ""  # set by ``opened``; for observers
         self.deadline = NEVER
-        self.heard = False  # something was read since the last sweep
+        self.was_read = False  # something was read since the last sweep
         self._reading = False
         self._registered = False
         self._resting = False
         self._lingered = 0
 
-    def opened(self, spoken: str) -> None:
-        """Report a connection of the protocol ``spoken`` to the observer; ``close`` reports its end."""
+    def opened(self, wire_protocol: str) -> None:
+        """Report a connection of a wire protocol to the observer; ``close`` reports its end."""
         if self.reactor.observer is not None:
-            self.spoken = spoken
-            self.reactor.observer.connection_opened(spoken)
+            self.wire_protocol = wire_protocol
+            self.reactor.observer.connection_opened(wire_protocol)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -77,7 +86,7 @@ class Connection(Output):
 
     def _read(self) -> bool:
         """Read once; returns whether there was anything, if only the end."""
-        self.heard = True
+        self.was_read = True
         if self._resting:
             return False
         try:
@@ -187,7 +196,7 @@ class Connection(Output):
         self.finish(unread)
 
     def break_down(self) -> None:
-        """The peer speaks no protocol that is known here: nothing on this connection can be believed any more."""
+        """The peer speaks no protocol that is known here: what follows on this connection has no meaning."""
         self.lost()
 
     def _flushed_to_the_end(self) -> None:
@@ -211,7 +220,7 @@ class Connection(Output):
                 self.close()
 
     def lost(self) -> None:
-        """The peer is gone, or this side gives up: nothing more goes either way."""
+        """The peer has disconnected, or this side gives up: nothing more goes either way."""
         if self.state == CLOSED:
             return
         protocol = self.protocol
@@ -234,8 +243,8 @@ class Connection(Output):
         if self._registered:
             self._registered = False
             self.reactor.unregister(self)
-        if self.spoken and self.reactor.observer is not None:
-            self.reactor.observer.connection_closed(self.spoken)
+        if self.wire_protocol and self.reactor.observer is not None:
+            self.reactor.observer.connection_closed(self.wire_protocol)
 
     def detach(self) -> int:
         """Let go of the descriptor, which stays open: another process goes on with it. Nothing may wait to be sent."""
@@ -248,14 +257,14 @@ class Connection(Output):
         if self._registered:
             self._registered = False
             self.reactor.unregister(self)
-        if self.spoken and self.reactor.observer is not None:
-            self.reactor.observer.connection_closed(self.spoken)
+        if self.wire_protocol and self.reactor.observer is not None:
+            self.reactor.observer.connection_closed(self.wire_protocol)
         return self.fd
 
     def abandon(self) -> None:
         """In a forked child: give up the copy of a connection that is the parent's.
 
-        Nothing is told to anybody, to the event loop least of all: its registrations are the parent's as well.
+        No observer, no protocol and not even the event loop is notified: its registrations are the parent's as well.
         """
         if self.state != CLOSED:
             self.state = CLOSED
@@ -277,8 +286,8 @@ class Connection(Output):
     def tick(self, now: float) -> None:
         """Called by the reactor's sweep when one of the deadlines has passed.
 
-        A deadline counts what the peer did not do. So what it did while nobody looked is looked at first: it may have
-        sent what is waited for, or made room.
+        A deadline counts what the peer did not do. So what it did meanwhile is read first: it may have sent what is
+        waited for, or made room.
         """
         if self._reading and self.deadline <= now:
             self._read()

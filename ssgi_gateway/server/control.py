@@ -1,7 +1,7 @@
 """How the code that started a server controls it, and what the server reports to it.
 
 ``serve`` runs until ``stop`` was called. A process that serves alone needs nothing else; a worker among others has a
-subclass (``process.worker``), whose listeners are everybody's.
+subclass (``process.worker``), whose listeners are those of all workers.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Control:
             one to write; ``None`` for a process that serves alone.
         seat: where this process writes down what it does; ``serve`` makes a table of its own where there is none.
         private: descriptors that children of the application must not have.
-        observers: those who look at this server besides the settings' own; set before ``serve``.
+        observers: observers of this server besides those of the settings; set before ``serve``.
         mover: moves connections to other processes, once ``serve`` has made it.
         workers: how many processes serve; 0 where only the settings say it.
-        log: the descriptor of the access log, where somebody with more rights has opened it; -1 otherwise.
+        log: the descriptor of the access log, where a process with more rights has opened it; -1 otherwise.
         sink: where the access log goes, once ``serve`` has opened it.
         gateway: the server's, once ``serve`` has made it.
         serving: the application has started; an exit in it does not end the process any more.
@@ -111,7 +111,7 @@ class Control:
 
     @property
     def alone(self) -> bool:
-        """Whether nobody else serves: what waits in the listeners' queues is then for this process."""
+        """Whether no other process serves: what waits in the listeners' queues is then for this process."""
         return True
 
     def abandon(self) -> None:

@@ -1,7 +1,7 @@
 """How a serving process ends: two signals, and one bound for everything that comes after the first.
 
 The first SIGTERM or SIGINT begins the drain, and a clock with it. Whatever is not done at its end is left undone,
-because the process then ends: threads that are stuck, an event loop that somebody blocks, hooks that wait for nobody,
+because the process then ends: threads that are stuck, an event loop that is blocked, hooks that wait for ever,
 tasks that ignore their cancellation, the interpreter's own wait for threads. A second signal leaves a second.
 
 The clock is a thread, for it has to go on when the event loop does not; it is started by the signal, so that a process
@@ -36,7 +36,7 @@ AT_ONCE: Final = 1.0
 """Seconds from a second signal to the end."""
 
 LAST_WORDS: Final = 0.5
-"""Seconds for the last line of the log and the standard streams' buffers; whoever reads them may be stuck, too."""
+"""Seconds for the last line of the log and the standard streams' buffers; their reader may be stuck, too."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -91,12 +91,12 @@ class Ending:
     def handle_exit(self, number: int, frame: FrameType | None) -> None:
         """The handler of both signals."""
         name = signal.Signals(number).name
-        told = self._again if self.should_exit else self._first
+        handler = self._again if self.should_exit else self._first
         if self.should_exit:
             self.limit(AT_ONCE)
         self.begin()
-        if told is not None:
-            told(name)
+        if handler is not None:
+            handler(name)
 
     def begin(self) -> None:
         """The end has begun, by a signal or otherwise."""

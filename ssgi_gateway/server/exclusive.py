@@ -3,7 +3,7 @@
 Without it a connection wakes every process that listens, and all but one find nothing. An epoll within an epoll is not
 exclusive, so the flag has to be set where the loop itself has registered the descriptor.
 
-The kernel wakes whoever sleeps and was registered first, so the first one would have most of the work and the last one
+The kernel wakes the sleeper that was registered first, so the first one would have most of the work and the last one
 none. Whoever has had its turn registers anew and so goes to the end of that queue.
 """
 
@@ -34,7 +34,7 @@ class Exclusive:
             loop.call_soon(partial(loop.call_soon, self.queue_up))
 
     def queue_up(self) -> None:
-        """Go to the end of those who wait for the next event."""
+        """Go to the end of the queue for the next event."""
         if self._epoll is None or self._epoll.closed:
             return
         try:

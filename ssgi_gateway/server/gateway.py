@@ -57,7 +57,7 @@ CARRIERS: Final = frozenset(("scgi", "fastcgi", "uwsgi"))
 
 TEXT: Final = "text/plain; charset=utf-8"
 OWN: Final = os.path.dirname(ssgi_gateway.__file__)
-"""Where the frames come from that tell a developer nothing."""
+"""Where the frames come from that are of no use to a developer."""
 
 
 class Gateway(Reactor):
@@ -203,9 +203,9 @@ class Gateway(Reactor):
             self.drain_handlers.setdefault(exchange, []).append((handler, args, copy_context()))
 
     def tell_drain(self) -> None:
-        """The drain begins: tell those who asked for it."""
-        told, self.drain_handlers = self.drain_handlers, {}
-        for exchange, handlers in told.items():
+        """The drain begins: call the handlers that were registered for it."""
+        registered, self.drain_handlers = self.drain_handlers, {}
+        for exchange, handlers in registered.items():
             for handler, args, context in handlers:
                 exchange.notify(handler, args, context)
 

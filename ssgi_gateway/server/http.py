@@ -328,7 +328,7 @@ class HttpProtocol(AnsweringChannel):
                     connection.deadline = until
                 self._phase = phase
                 if gateway.draining and gateway.adoption is not None and phase == IDLE:
-                    self._pass_on()  # it had to hear the end of a request that was answered early
+                    self._pass_on()  # the end of a request that was answered early had to be read first
             if self._behind and self.codec.full():
                 connection.stop_reading()
             else:

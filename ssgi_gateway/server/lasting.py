@@ -1,8 +1,8 @@
 """The event loop goes on when code that it calls wants to end the process.
 
 ``sys.exit()`` in a call of the application is that call's failure (``core.exchange``). In a task, a timer or a callback
-that the application has made itself there is nobody to fail: asyncio lets SystemExit and KeyboardInterrupt through
-``run_forever()``, and the requests of everybody else would end with it. So the loop is entered again, where it was:
+that the application has made itself nothing waits for their end: asyncio lets SystemExit and KeyboardInterrupt through
+``run_forever()``, and all other requests would end with it. So the loop is entered again, where it was:
 what was ready is ready still. ``loop.stop()`` has no other effect either.
 
 Two of these are meant: an exit while the application starts, which cannot be served then; and one in a handler of a

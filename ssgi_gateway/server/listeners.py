@@ -8,7 +8,7 @@
     :9000                                  TCP on every address, IPv6 and IPv4
     fd:3                                   a listening socket that was inherited
 
-A unix socket is created with its final permissions, given to its owner, and only then listens: before that nobody
+A unix socket is created with its final permissions, given to its owner, and only then listens: before that no client
 can connect. A socket file that is not served is replaced, one that is served or is something else never is. Looking
 and replacing happen under a lock on the directory, so that of two servers that start at once one gets the address and
 the other an error. At the end the file is removed if it is still ours. This module does not know what is served.
@@ -87,7 +87,7 @@ def listen(address: Address, settings: Settings, protocol: str) -> Listener:
     Args:
         address: where.
         settings: ``backlog``, ``socket_mode`` and ``socket_owner``.
-        protocol: what the listener will speak; only recorded.
+        protocol: the listener's wire protocol; only recorded.
 
     Raises:
         ConfigurationError: it cannot be opened; the message says why in words.

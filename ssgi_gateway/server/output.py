@@ -72,7 +72,7 @@ class Output:
         raise NotImplementedError
 
     def lost(self) -> None:
-        """The peer is gone, or this side gives up: nothing more goes either way."""
+        """The peer has disconnected, or this side gives up: nothing more goes either way."""
         raise NotImplementedError
 
     def _flushed_to_the_end(self) -> None:
@@ -189,7 +189,7 @@ class Output:
             self._flushed_to_the_end()
 
     def when_writable(self) -> asyncio.Future[bool]:
-        """A future: ``True`` once less than the low-water mark waits, ``False`` when the peer is gone."""
+        """A future: ``True`` once less than the low-water mark waits, ``False`` when the connection is lost."""
         loop = self.reactor.loop
         if self.state == CLOSED or self.out_size <= self.reactor.high_water:
             return settled(loop, not self._broken)
@@ -198,7 +198,7 @@ class Output:
         return self._drained.wait(loop)
 
     def when_flushed(self) -> asyncio.Future[bool]:
-        """A future: ``True`` once nothing waits, ``False`` when the peer is gone."""
+        """A future: ``True`` once nothing waits, ``False`` when the connection is lost."""
         loop = self.reactor.loop
         if not self._out:
             return settled(loop, not self._broken)

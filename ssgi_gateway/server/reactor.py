@@ -1,4 +1,4 @@
-"""What connections share, whatever they carry: the loop, the clock, the water marks, and who is registered.
+"""What connections share, whatever they carry: the loop, the clock, the water marks, and the list of them.
 
 There is no timer per connection: a sweep looks at those that wait, twice a second, and that is also the resolution of
 every deadline. It knows no application, so that clients use it as well; ``Gateway`` is the server's kind.
@@ -38,9 +38,9 @@ class Reactor:
         write_timeout: seconds that output may wait for a peer that takes none of it; ``math.inf`` for ever.
         idle_timeout: seconds that a new connection may stay silent; ``math.inf`` for ever.
         half_close: whether a peer that closes only its sending side still wants to read.
-        observer: who looks at the connections, if anybody does.
+        observer: of the connections, if there is one.
         always: whether to sweep while there is no connection as well, as a server does: then ``now`` is always right.
-        log: the name of the logger that hears what peers do wrong.
+        log: the name of the logger for what peers do wrong.
 
     Attributes:
         connections: those that wait for something; on the eager path a connection is in no set.
@@ -99,7 +99,7 @@ class Reactor:
         """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""
         self._peer_errors.warning(kind, message, self.now)
 
-    # -- who is there --------------------------------------------------------------------------------------------
+    # -- connections --------------------------------------------------------------------------------------------
 
     def register(self, connection: Connection) -> None:
         """A connection waits for something: from now on the sweep looks at it."""
@@ -154,8 +154,8 @@ class Reactor:
                 connection.delay(late)
             if connection.deadline <= now or connection.write_deadline <= now:
                 connection.tick(now)
-            elif connection.heard or connection.paused:
-                connection.heard = False
+            elif connection.was_read or connection.paused:
+                connection.was_read = False
                 asked[connection.fd] = connection
         if asked:
             self._find_gone(asked)

@@ -73,7 +73,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
         listeners: open ones; they are closed when the drain begins.
         application: what to call for HTTP and for WebSockets, as SSGI callables.
         settings: bounds, deadlines and the rest.
-        control: begins the drain, and hears when connections are accepted.
+        control: begins the drain, and is notified when connections are accepted.
 
     Raises:
         ConfigurationError: the application could not start; it says why.
@@ -184,7 +184,7 @@ async def started(application: Application, gateway: Gateway, control: Control) 
 
 
 def observers(settings: Settings, seat: Seat | None, control: Control, application: Application) -> list[Observer]:
-    """Who looks at this server.
+    """The observers of this server.
 
     Raises:
         ConfigurationError: a log cannot be opened.
@@ -285,7 +285,7 @@ CODECS: Final = {"scgi": _scgi, "fastcgi": _fastcgi, "uwsgi": _uwsgi, "websocket
 async def stop_listening(
     gateway: Gateway, acceptors: Sequence[Acceptor], listeners: Sequence[Listener], alone: bool, adoption: Any
 ) -> None:
-    """Take nothing new; what waits for us so far is served, here if there is nobody else."""
+    """Take nothing new; what waits for us so far is served, here if there is no other process."""
     gateway.draining = True
     pending: list[tuple[Acceptor, int]] = []
     for acceptor, listener in zip(acceptors, listeners, strict=True):

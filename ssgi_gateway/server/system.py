@@ -115,7 +115,7 @@ def send_file(fd: int, file: int, offset: int, size: int) -> int:
 def unsent(fd: int) -> int:
     """Bytes that were written and that the peer has not taken yet (unix(7), tcp(7): SIOCOUTQ), by the kernel's account.
 
-    Only comparisons tell anything: for unix sockets it counts memory, for TCP what is not acknowledged.
+    Only comparisons mean anything: for unix sockets it counts memory, for TCP what is not acknowledged.
     """
     try:
         return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))[0])
@@ -147,7 +147,7 @@ def _shut_down(fd: int, how: int) -> None:
     try:
         connection.shutdown(how)
     except OSError:
-        pass  # the peer is gone already; reading will say so
+        pass  # the peer has closed already; reading will show it
     finally:
         connection.detach()
 

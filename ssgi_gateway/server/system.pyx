@@ -169,7 +169,7 @@ def addresses(int fd):
 
 
 cpdef shutdown_write(int fd):
-    """Tell the peer that nothing more will come, and go on reading; a peer that is gone shows when reading."""
+    """Half-close: nothing more will be sent, and reading goes on; a peer that has closed shows when reading."""
     c_shutdown(fd, SHUT_WR)
 
 

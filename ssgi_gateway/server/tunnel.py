@@ -90,7 +90,7 @@ class TunnelProtocol(WebSocketChannel):
             try:
                 socket.socket.send(self._theirs, frame, socket.MSG_DONTWAIT)  # not its own method, which locks
             except OSError:
-                pass  # its peer is gone, or reads nothing
+                pass  # its peer has disconnected, or reads nothing
             finally:
                 self._lock.release()
         try:

@@ -4,10 +4,10 @@ Rules:
 
 * Never is a file removed that is not a socket, nor a socket that is served.
 * Looking whether a socket is served and replacing it are one step: they happen under a lock (flock(2)), and the new
-  socket listens before it is released. The lock is on a file beside the socket that only this user can open, so nobody
-  else can hold it; it is removed with the lock. At the end nobody waits for it.
+  socket listens before it is released. The lock is on a file beside the socket that only this user can open, so no
+  other user can hold it; it is removed with the lock. At the end nothing waits for it.
 * The file has its final permissions from the moment it exists (umask), and its owner before it listens. Both are set on
-  the file that was made, by a descriptor: in a directory of somebody else the name may be another's a moment later.
+  the file that was made, by a descriptor: in a directory of another user the name may be another's a moment later.
 * It is removed only by the process that made it, and only if the path still leads to the same file.
 """
 
@@ -125,7 +125,7 @@ class Cleanup:
     def __call__(self) -> None:
         if os.getpid() != self._process:
             return  # a forked worker shares the socket; the file is its parent's
-        # Under the lock nobody can put another socket there between the look and the removal. Whatever fails here
+        # Under the lock no server can put another socket there between the look and the removal. Whatever fails here
         # leaves a stale file at worst, which the next start replaces.
         with contextlib.suppress(OSError, ConfigurationError), _locked(self.path, 0.0):
             if _identity(self.path) == self.identity:
@@ -147,7 +147,7 @@ def _locked(path: str, patience: float) -> Iterator[None]:
 
     Args:
         path: the socket's.
-        patience: seconds to wait for somebody else who does.
+        patience: seconds to wait for another process that does.
 
     Raises:
         ConfigurationError: that was not enough.

@@ -99,7 +99,7 @@ class WebSocketProtocol(WebSocketChannel):
         """The upgrade was answered: wait for frames; ``trailing`` came right behind the request."""
         connection = self.connection
         if connection.state != OPEN:
-            self._over(BROKEN, "")  # the peer was found gone when it was answered
+            self._over(BROKEN, "")  # the connection was lost when the answer was written
             return
         self._schedule_ping()
         connection.start_reading()
@@ -217,7 +217,7 @@ class WebSocketProtocol(WebSocketChannel):
         if type(event) is MessageReceived:
             if self.gateway.observer is not None:
                 self.gateway.observer.message_received(self.websocket, event.message)
-            self._flush()  # automatic answers go out before the application hears of anything
+            self._flush()  # automatic answers go out before the application is called
             # RFC 6455 5.5.1 has the peer answer our Close, and what it sends before that it does not know to be late.
             # A server that restarts still takes it; an application that closes has said that it wants no more.
             if (self._state == RUNNING or self.websocket.leaving) and not self.websocket.deliver(event.message):
@@ -230,7 +230,7 @@ class WebSocketProtocol(WebSocketChannel):
         return 1
 
     def _rest(self) -> None:
-        """Go on in the next turn of the loop, after everybody else."""
+        """Go on in the next turn of the loop, after all others."""
         self._resting = True
         self.connection.rest()
         self.gateway.loop.call_soon(self._go_on)
@@ -282,7 +282,7 @@ class WebSocketProtocol(WebSocketChannel):
         self._finish(answer, BROKEN, error.reason, True)
 
     def _finish(self, answer: bytes, code: int, reason: str, unread: bool) -> None:
-        """Send our Close, end the connection, tell the application; a peer that is gone by then changes no code."""
+        """Send our Close, end the connection, notify the application; one that is lost by then changes no code."""
         connection = self.connection
         self._state = OVER
         if answer:

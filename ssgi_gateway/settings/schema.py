@@ -167,7 +167,7 @@ class WebSocketSettings(Group):
     )  # fmt: skip
     ping_timeout: float = setting(
         20.0,
-        "A peer that has sent nothing for this long after a ping is gone: 1006 for the application, 1011 for a peer "
+        "A peer that has sent nothing for this long after a ping is lost: 1006 for the application, 1011 for a peer "
         "that is there after all.",
         unit="seconds",
         minimum=0.01,
@@ -323,13 +323,13 @@ class Settings(Group):
     pid_file: str = setting("", "A file for the process id that signals go to.", metavar="FILE", section=PROCESSES)
     stop_delay: float = setting(
         0.0,
-        "After SIGTERM: go on for so long before the drain begins, while whoever balances the load finds out.",
+        "After SIGTERM: go on for so long before the drain begins, while load balancers find out.",
         unit="seconds",
         section=PROCESSES,
     )
     interface: str = setting(
         "auto",
-        "The application's interface; auto asks its get_supported or tells it by its shape.",
+        "The application's interface; auto asks its get_supported or recognises it by its shape.",
         choices=("auto", "ssgi", "asgi", "rsgi", "wsgi"),
         section=APPLICATION,
     )
@@ -386,7 +386,7 @@ class Settings(Group):
     )
     hooks: str = setting(
         "",
-        "An object whose callables hear of requests and WebSockets, as module:attribute. For OpenTelemetry: "
+        "An object whose callables are called for requests and WebSockets, as module:attribute. For OpenTelemetry: "
         "ssgi_gateway.observe.otel:OpenTelemetry.",
         metavar="HOOKS",
         section=LOGS,

@@ -43,7 +43,7 @@ class MemoryConnection:
         self.write_deadline = NEVER
         self.error: Any = None
         self.moved = 0.0
-        self.paused = self.heard = False  # the sweep need not ask the kernel about this end
+        self.paused = self.was_read = False  # the sweep need not ask the kernel about this end
         self._inbox: deque[bytes] = deque()
         self._waiting = 0  # bytes in the inbox
         self._ended = False  # the peer writes nothing more
@@ -52,7 +52,7 @@ class MemoryConnection:
         self._scheduled = False
         self._drained = Waiters()
 
-    def opened(self, spoken: str) -> None:
+    def opened(self, wire_protocol: str) -> None:
         """Nobody looks."""
 
     @property

@@ -1,4 +1,4 @@
-"""Who speaks to whom, and by which scheme, out of the CGI variables (RFC 3875 4.1).
+"""The addresses of both ends, and the scheme, out of the CGI variables (RFC 3875 4.1).
 
 Every function takes what it needs as latin-1 text, or a ``Variables``, and never fails: a web server that leaves a
 port out, or sends a client's unix socket, does not make a request bad. An address is ``host:port`` with IPv6 always
@@ -33,7 +33,7 @@ _VERSIONS: Final = {
 
 
 def is_host(text: str) -> bool:
-    """Whether ``text`` can be the value of a Host header that names somebody.
+    """Whether ``text`` can be the value of a Host header that names a host.
 
     ``_`` is no host: it is what nginx says for ``server_name _``, its idiom for "any".
     """

@@ -67,7 +67,7 @@ class RequestEnded(Event):
 
 
 class RequestAborted(Event):
-    """The web server says that its client is gone (FCGI_ABORT_REQUEST) or left in the middle of the request."""
+    """The web server says that its client has disconnected (FCGI_ABORT_REQUEST), or closes within the request."""
 
     __slots__ = ()
 

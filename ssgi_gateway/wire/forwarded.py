@@ -27,7 +27,7 @@ Node: TypeAlias = "tuple[str, str] | None"
 """A client or a server in the chain: address and port, each of which may be empty; ``None`` when it is unknown."""
 
 MAX_HOPS: Final = 32
-"""Servers of ours in a row; whoever wrote more of them is a client."""
+"""Servers of ours in a row; a longer list was written by a client."""
 
 MAX_FORWARDED: Final = 4096
 """Letters of a ``Forwarded`` that are read: some twenty servers with everything they can say."""

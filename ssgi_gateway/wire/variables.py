@@ -4,7 +4,7 @@
 * Repeats are merged, never refused. The last one wins (it is how ``include`` and a line of one's own override in
   nginx), but header fields that are lists (HTTP_*) are joined as RFC 9110 5.3 joins header lines. Fields that exist
   once (``SINGLE``) are no lists: two of them are a configuration's, and a comma would make garbage of both.
-* Two different CONTENT_LENGTHs are 400: whoever guesses between them can be made to smuggle (RFC 9112 6.3). An empty
+* Two different CONTENT_LENGTHs are 400: a server that guesses can be made to smuggle (RFC 9112 6.3). An empty
   one conflicts with nothing. Over FastCGI it overrides as any other variable does; over SCGI, where nginx sends a
   number of its own first and the body is framed by it, the number stays.
 * HTTP_PROXY is dropped: programs read it as a setting of theirs (httpoxy, CVE-2016-5385).
@@ -12,7 +12,7 @@
   out of its framing already, and CONTENT_LENGTH and CONTENT_TYPE say what is left to say.
 * REDIRECT_HTTP_AUTHORIZATION, REDIRECT_REMOTE_USER and REDIRECT_AUTH_TYPE stand in for those without REDIRECT_: so
   Apache renames them for a script that was reached by rewriting. A client cannot send them, its headers get HTTP_.
-* HTTP_HOST is dropped when it is not a host, so that nobody builds links of it; ``header("host")`` then is the
+* HTTP_HOST is dropped when it is not a host, so that no links are built of it; ``header("host")`` then is the
   server's own name.
 * A name is not empty and holds no NUL, CR, LF or ``=`` (what could not stand in an environment): else 400.
 
@@ -139,7 +139,7 @@ def variables_of_params(block: bytes, most: int) -> Variables:
     """The variables in FastCGI's name-value pairs (FastCGI 1.0 3.4).
 
     CONTENT_LENGTH is dropped where it is ``-1``: Caddy before 2.7 says so of a body whose length it does not know, and
-    over FastCGI nobody needs the number.
+    over FastCGI the number is not needed.
 
     Args:
         block: what PARAMS carried.

@@ -41,7 +41,7 @@ NO_MORE: Final[Iterator[None]] = iter(())
 
 
 class CompletedAwaitable:
-    """A coroutine that has ended, with nothing. Immutable, so one serves everybody, any number of times.
+    """A coroutine that has ended, with nothing. Immutable, so one serves all, any number of times.
 
     It has all that a coroutine has, because an application may do more with it than await it: make a task of it.
     """
@@ -99,7 +99,7 @@ class HttpCall:
         self._waiters: Waiters | None = None
         res.when_aborted(self._aborted, (), None)
 
-    # -- what the application hears ------------------------------------------------------------------------------
+    # -- what the application receives ---------------------------------------------------------------------------
 
     async def receive(self) -> dict[str, Any]:
         """The next event: the request's body piece by piece, then ``http.disconnect``, as often as it is asked for."""
@@ -225,7 +225,7 @@ class HttpCall:
         """The client left: ``receive`` says so, and ``send`` raises or is quiet.
 
         An application that has not begun to answer is left to finish its work, as by other servers. One in the middle
-        of an answer that nobody reads is cancelled in a while: what it waits for may never come.
+        of an answer that is not read is cancelled in a while: what it waits for may never come.
         """
         if self._waiters is not None:
             self._waiters.wake(None)

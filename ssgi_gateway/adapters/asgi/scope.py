@@ -6,7 +6,7 @@ key                 what it is here
 ``path``            decoded once, without the query, the root path included; where the client's bytes are no UTF-8
                     it has U+FFFD, because ASGI promises text that can be encoded. ``raw_path`` has the bytes
 ``headers``         byte pairs, names in lower case; what the web server says of its own body framing is not there
-``client``          ``(host, port)``, port 0 where the web server does not tell it; ``None`` for a unix socket
+``client``          ``(host, port)``, port 0 where the web server does not pass it; ``None`` for a unix socket
 ``server``          ``(host, port)``, the scheme's own port where none is given; ``(path, None)`` for a unix socket
 ``scheme``          the client's, as the web server in front saw it
 ``state``           a shallow copy of what the lifespan put there, for each request its own

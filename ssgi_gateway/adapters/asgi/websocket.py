@@ -73,7 +73,7 @@ class WebSocketCall:
         self._pieces: list[Any] = []  # and its body
         self._deadline: asyncio.TimerHandle | None = None
         self._left = False  # the application has returned
-        self._listening = False  # it was waiting in receive when the WebSocket ended, and has not heard of it yet
+        self._listening = False  # it was waiting in receive when the WebSocket ended, and has not received that yet
         ws.on_waiting(self._wake)
         ws.when_closed(self._ended, (), None)
 
@@ -92,7 +92,7 @@ class WebSocketCall:
             logger.error("ASGI: the application returned without the last 'websocket.http.response.body'")
             self._deny({"type": "websocket.http.response.body"})
 
-    # -- what the application hears ------------------------------------------------------------------------------
+    # -- what the application receives ---------------------------------------------------------------------------
 
     async def receive(self) -> dict[str, Any]:
         """The next event: ``websocket.connect``, the messages, ``websocket.disconnect`` as often as it is asked for."""
@@ -155,7 +155,7 @@ class WebSocketCall:
             raise ConnectionAbortedError(WEBSOCKET_CLOSED)
 
     def _check_denial(self) -> None:
-        """What is wrong with its head is told where it was said, and the answer is then another one."""
+        """What is wrong with its head is raised where it was sent, and the answer is then another one."""
         head = ResponseHead()
         head.set_status(self._denial[0])
         head.add(self._denial[1])
@@ -180,7 +180,7 @@ class WebSocketCall:
     def _ended(self, ws: Any, code: int, reason: str) -> None:
         if self._closed is None:
             self._closed = (code, reason)
-            # A consumer that waits for the client and for others (Django Channels) is to hear of the end by receive,
+            # A consumer that waits for the client and for others (Django Channels) is to get the end by receive,
             # where it says goodbye, and not by an error in the middle of a broadcast.
             self._listening = self._waiters.waiting() and self._stage == OPEN
             self._wake()

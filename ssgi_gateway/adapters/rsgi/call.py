@@ -44,7 +44,7 @@ class RsgiCall:
         """The application has returned, or raised ``error``.
 
         Raises:
-            BaseException: what the exchange has to hear of.
+            BaseException: what has to be reported to the exchange.
         """
         self.over()
         if error is None:

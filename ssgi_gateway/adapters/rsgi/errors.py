@@ -18,7 +18,7 @@ class RSGIProtocolError(RuntimeError):
 
 
 class RSGIProtocolClosed(RuntimeError):  # noqa: N818 - the specification's name
-    """The peer is gone, or the exchange is over."""
+    """The client has disconnected, or the exchange is over."""
 
 
 def protocol_error(message: str) -> RuntimeError:

@@ -131,7 +131,7 @@ async def _run(
     channel: BridgeChannel, exchange: Any, app: SSGICallable | None, kind: str, receive: Any, send: Any
 ) -> None:
     """Call the application, and carry what it says, until it is over and nothing of it runs any more."""
-    listening: Any = None  # a task, once there is something to hear
+    listening: Any = None  # a task, once there is something to receive
     try:
         exchange.run(app, kind, False)
         if not channel.over:
@@ -152,7 +152,7 @@ async def _run(
 
 
 def _listened(task: asyncio.Task[None], channel: BridgeChannel) -> None:
-    """The server's ``receive`` raised: no more will be heard of the client."""
+    """The server's ``receive`` raised: nothing more will come from the client."""
     if not task.cancelled() and task.exception() is not None:
         logger.error("the ASGI server's receive() raised", exc_info=task.exception())
         channel.lost()

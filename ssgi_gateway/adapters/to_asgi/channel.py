@@ -32,7 +32,7 @@ PIECE: Final = 262144
 """Bytes of a file that are read at once."""
 
 CLOSE_TIMEOUT: Final = 10.0
-"""Seconds a server may take to tell of the end after our ``websocket.close``."""
+"""Seconds a server may take to report the end after our ``websocket.close``."""
 
 
 class BrokenResponseError(Exception):
@@ -40,7 +40,7 @@ class BrokenResponseError(Exception):
 
 
 class BridgeChannel(Channel):
-    """The half that is the same for both: a queue of events, and who waits for it.
+    """The half that is the same for both: a queue of events, and what waits for it.
 
     Args:
         state: what ``res.extensions["state"]`` is.

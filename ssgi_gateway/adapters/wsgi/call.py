@@ -17,11 +17,11 @@ more bytes than its Content-Length                     ValueError at that block;
 just as many                                           the answer is complete, iteration stops
 fewer                                                  500 if the head is not out, else the connection breaks
 a body for HEAD, 204 or 304                            iteration stops at the first block
-write() after the answer was complete                  ValueError, except where nobody wants a body
+write() after the answer was complete                  ValueError, except where there is no body
 an exception before the head is out                    500, the traceback in the log
 an exception later                                     the connection breaks, so that no page looks whole
 an exception out of close()                            the client has its answer, the traceback is in the log
-the client leaves                                      reading and writing raise ConnectionAbortedError
+the client disconnects                                 reading and writing raise ConnectionAbortedError
 =====================================================  ================================================================
 
 ``close()`` of what was returned is called in every case.
@@ -110,7 +110,7 @@ class WsgiCall:
     # -- what was returned ---------------------------------------------------------------------------------------
 
     def put(self, block: bytes) -> bool:
-        """Send a block that is not empty; returns whether any further one would be in vain."""
+        """Send a block that is not empty; returns whether any further one would be useless."""
         if self._ended:
             if self._bodiless:
                 return True

@@ -1,7 +1,7 @@
 """``wsgi.input`` (PEP 3333, "Input and Error Streams") for an application in a thread.
 
 A body that has arrived, which most have, is a BytesIO. One that is still arriving is a ``StreamingInput``: the worker
-asks, the loop hands over all that is there, and the worker waits only when that is nothing. What nobody asks for stays
+asks, the loop hands over all that is there, and the worker waits only when that is nothing. What is not asked for stays
 with the peer: more than the high-water mark is never kept here.
 
 Reading raises ConnectionAbortedError, an OSError, once the client has left in the middle of its body.

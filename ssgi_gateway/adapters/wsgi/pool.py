@@ -2,12 +2,12 @@
 """Threads, the queue in front of them and the mailbox behind them.
 
 A request that goes to a thread and back wakes two sleepers, and where they share an interpreter lock each of them then
-waits for the other to let go of it: that is most of what a small one costs. So nobody is woken who is about to look
-anyway, or who could not begin yet:
+waits for the other to let go of it: that is most of what a small one costs. So no thread is woken that is about to look
+anyway, or that could not begin yet:
 
 * Workers are woken when the loop has read all that had arrived, for all of it.
 * The loop is woken when a worker has nothing more to do, for all that was posted until then; at once for a block of an
-  answer that goes on, because nobody knows when its application comes back.
+  answer that goes on, because its application may come back late.
 * While the application's calls are brisk (the last one took less than ``BRISK``), a worker that is at work takes the
   next request from the queue itself, and no second one is woken to wait for the interpreter lock. It may be mistaken,
   because a call can begin to wait for something: so the loop looks again after a millisecond, takes what was posted,
@@ -235,7 +235,7 @@ class WorkerPool:
                 try:
                     loop.call_soon_threadsafe(self._deliver)
                 except RuntimeError:
-                    pass  # the loop was closed, and nobody is left who could want this
+                    pass  # the loop was closed, and nothing is left that could want this
 
     def _work(self) -> None:
         wakeup = threading.Lock()
@@ -268,7 +268,7 @@ class WorkerPool:
         idle = self._idle
         idle.append(wakeup)
         if self._jobs:
-            # It came after the last look and before the loop could see that nobody is at work.
+            # It came after the last look and before the loop could see that no worker is at work.
             try:
                 idle.remove(wakeup)
             except ValueError:

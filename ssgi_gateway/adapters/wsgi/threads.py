@@ -1,5 +1,5 @@
 # cython: freethreading_compatible=False
-"""A WSGI application in a pool of threads: one call, and who does what in it.
+"""A WSGI application in a pool of threads: one call, and what runs where.
 
 A worker thread runs the application's code, all of a request on one thread, and checks the head and the blocks;
 whatever touches the response happens on the loop. The way between them is the pool's (``pool``)::
@@ -50,7 +50,7 @@ class ThreadedCall(WsgiCall):
     """One call of the application in a thread.
 
     ``_given`` is written by the worker and ``_taken`` by the loop; their difference is what the worker may have to
-    wait for. It holds the response until it has answered, and is cancelled when the client leaves.
+    wait for. It holds the response until it has answered, and is cancelled when the client disconnects.
     """
 
     __slots__ = (
@@ -118,7 +118,7 @@ class ThreadedCall(WsgiCall):
         self.thread = get_ident()
         try:
             call(self._res.channel.scope.loop.fresh(), self._serve)
-        except BaseException as error:  # a thread of the pool ends for nobody, not for sys.exit() either
+        except BaseException as error:  # a thread of the pool does not end, not for sys.exit() either
             forks.fail_child(error)
             self._error = error
             self._post()
@@ -131,7 +131,7 @@ class ThreadedCall(WsgiCall):
         """Whether nothing is lost by not serving a request whose client left before a thread was free.
 
         Whoever posts something and does not wait for the answer has it done, as with every other interface; a page
-        that nobody waits for is not worth a thread.
+        that is not waited for is not worth a thread.
         """
         body = self._res.body
         return self._res.request.method in SAFE or (body is not None and not body.ended)
@@ -258,7 +258,7 @@ class ThreadedCall(WsgiCall):
         self._res.release(self)
 
     def _writable(self, _: object) -> None:
-        """The peer takes more, or is gone."""
+        """The peer takes more, or has disconnected."""
         self._taken += self._held
         self._held = 0
         self._wake()

@@ -70,7 +70,7 @@ class TunnelSocket(socket.socket):
         return len(data)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """As ``socket.sendall``, and nobody else writes in between."""
+        """As ``socket.sendall``, and nothing else is written in between."""
         self._begin()
         with self.lock:
             super().sendall(data, flags)
@@ -192,7 +192,7 @@ class _Call:
         Raises:
             ConnectionAbortedError: the client left before.
         """
-        told = threading.Event()
+        over = threading.Event()
         outcome: list[Any] = []
 
         def take() -> None:
@@ -200,10 +200,10 @@ class _Call:
                 outcome.append(self._ws.take_over(own, own.lock))
             except BaseException as error:
                 outcome.append(error)
-            told.set()
+            over.set()
 
         self.loop.call_soon_threadsafe(take)
-        told.wait()
+        over.wait()
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
         return outcome[0]  # type: ignore[no-any-return]

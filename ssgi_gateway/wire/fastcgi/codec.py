@@ -94,7 +94,7 @@ class FastcgiCodec(Codec):
 
     Args:
         limits: bounds on a request's head.
-        max_connections: what GET_VALUES is told of FCGI_MAX_CONNS (4.1).
+        max_connections: the answer to GET_VALUES for FCGI_MAX_CONNS (4.1).
 
     Attributes:
         max_requests: so many may be in progress on one connection (FCGI_MAX_REQS).

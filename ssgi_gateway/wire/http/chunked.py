@@ -5,7 +5,7 @@ The rules of this module are those of RFC 9112, without the leniency that makes 
 * Lines end with CRLF. A bare CR or LF is an error wherever it stands.
 * A size is one to sixteen hexadecimal digits.
 * Extensions and trailers are read, found to be text, and thrown away. There are never many more bytes of them than of
-  the body itself, so that nobody is kept busy with what means nothing.
+  the body itself, so that no time is spent on what means nothing.
 
 It works both ways: requests have bodies, and so have the answers that a client reads.
 """

@@ -1,6 +1,6 @@
 """The head of an HTTP/1.1 request, read by h11: as CGI variables, and what it says of its body and its connection.
 
-The rules of this module are those of RFC 9112, and where the RFC leaves a choice, the strict one, because whoever
+The rules of this module are those of RFC 9112, and where the RFC leaves a choice, the strict one, because anyone who
 stands in front of us may have chosen otherwise (section 11.2, request smuggling):
 
 * Lines end with CRLF; a bare CR or LF is 400, and so is any other control character, and a folded line (5.2).

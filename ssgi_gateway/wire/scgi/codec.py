@@ -222,7 +222,7 @@ class ScgiCodec(Codec):
             head: with the first piece.
             data: payload; a long one is not copied and must not change until it was written.
             end: whether this is the last piece. Nothing is written for it: SCGI answers end with the connection, and
-                so does a request that nobody answers.
+                so does a request that is not answered.
 
         Raises:
             LocalProtocolError: a payload before the head, a second head, anything after the end.

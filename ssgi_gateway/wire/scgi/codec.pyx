@@ -66,14 +66,14 @@ cdef class ScgiCodec(Codec):
     cpdef object next_event(self):
         """The next thing that arrived, or ``None``; raises as the portable codec does."""
         cdef list events = self._events
-        cdef Py_ssize_t told = self._delivered
-        if told < len(events):
-            event = events[told]
-            if told + 1 == len(events):
+        cdef Py_ssize_t at = self._delivered
+        if at < len(events):
+            event = events[at]
+            if at + 1 == len(events):
                 self._delivered = 0
                 events.clear()
             else:
-                self._delivered = told + 1
+                self._delivered = at + 1
             return event
         if self._error is not None:
             raise self._error
@@ -96,7 +96,7 @@ cdef class ScgiCodec(Codec):
             self._events.append(RequestAborted())
 
     cdef object _receive_head(self, bytes data):
-        """Keep ``data`` until the head is complete, then check it and tell of it."""
+        """Keep ``data`` until the head is complete, then check it and report it."""
         if self._buffer is not None:
             self._buffer += data
             if len(self._buffer) < self._needed:
@@ -161,7 +161,7 @@ cdef class ScgiCodec(Codec):
         cdef Py_ssize_t size
         cdef bint is_name = True
         cdef bint nameless = False
-        cdef bint spoken = False
+        cdef bint declared = False
         cdef bint repeated = False
         cdef Py_ssize_t length_at = -1
         cdef Py_ssize_t declared_at = -1
@@ -173,7 +173,7 @@ cdef class ScgiCodec(Codec):
                 if not size:
                     nameless = True
                 elif size == 4 and not memcmp(text + at, b"SCGI", 4):
-                    spoken = at + 7 <= end and text[at + 5] == c"1" and not text[at + 6]
+                    declared = at + 7 <= end and text[at + 5] == c"1" and not text[at + 6]
                 elif size == 14 and not memcmp(text + at, b"CONTENT_LENGTH", 14):
                     repeated |= length_at >= 0
                     length_at = at
@@ -187,7 +187,7 @@ cdef class ScgiCodec(Codec):
             raise RequestRejected(431, f"there are more than {self._max_variables} request variables")
         if nameless:
             raise RemoteProtocolError("a variable of the head has no name")
-        if not spoken:
+        if not declared:
             raise RemoteProtocolError("the variable SCGI is missing or not 1")
         if length_at < 0:
             raise RequestRejected(400, "CONTENT_LENGTH is missing")

@@ -91,7 +91,7 @@ def normalize(block: bytes, max_variables: int) -> bytes:
 
 
 def _check_length(variables: dict[bytes, bytes], bodiless: bool) -> None:
-    """Check CONTENT_LENGTH, and that nobody knows of a longer body.
+    """Check CONTENT_LENGTH, and that no header says that the body is longer.
 
     Args:
         variables: the request's.

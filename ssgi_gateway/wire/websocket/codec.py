@@ -7,7 +7,7 @@ The rules of this module:
 * ``receive`` only keeps bytes; ``next_event`` reads as far as the next event and no further. So at most one message is
   inflated at a time, however many small compressed ones arrived together.
 * After ``next_event`` look at ``has_output``: the answer to every ping that came before the event is waiting, and goes
-  out before the application hears of the event.
+  out before the application gets the event.
 * A ``WebSocketError`` ends reading. ``encode_close(error.code, error.reason)`` is then what the peer should receive.
 * After a Close frame, received or sent, nothing but the missing Close is said (RFC 6455 5.5.1).
 
@@ -175,7 +175,7 @@ class WebSocketCodec:
     def encode_message(self, data: str | bytes | bytearray | memoryview) -> list[bytes | memoryview]:
         """One message as one frame: text for ``str``, binary for bytes-like objects.
 
-        A long payload is passed on as it is; of a ``bytearray`` or a ``memoryview`` that is a view, so whoever keeps
+        A long payload is passed on as it is; of a ``bytearray`` or a ``memoryview`` that is a view, so one that keeps
         the result for later copies it first.
 
         Raises:

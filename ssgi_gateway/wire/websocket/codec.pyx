@@ -7,7 +7,7 @@ straight into the object the application gets, and text that came in pieces is c
 
 Memory is safe by two rules: a payload is only ever read up to what ``_data`` holds, whatever its header announced; and
 what is written to is a ``bytes`` object that was made here, of no known content (so never a shared one), and that
-nobody else has seen yet.
+no other object has seen yet.
 """
 
 from io import BytesIO

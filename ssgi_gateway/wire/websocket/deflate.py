@@ -142,7 +142,7 @@ class Inflater:
         Raises:
             WebSocketError: 1009 when more than ``room`` comes out, 1007 when the data is not deflate. What is wrong
                 first counts, however the data is cut: so no step goes beyond the limit by more than the byte that
-                shows it, and what is before that byte is looked at first. (Of one case zlib does not tell: this very
+                shows it, and what is before that byte is looked at first. (One case zlib does not report: this very
                 byte, and behind it invalid data that it has seen already.)
         """
         rest = data

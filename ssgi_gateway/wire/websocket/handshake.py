@@ -151,7 +151,7 @@ def _check_version(variables: Variables) -> None:
         # RFC 6455 4.4: the answer carries "a |Sec-WebSocket-Version| header field ... with all the versions the server
         # is willing to use".
         words = "Sec-WebSocket-Version is missing" if version is None else "an unknown WebSocket version"
-        raise RequestRejected(426, f"{words}; 13 is spoken here", (*UPGRADE_REQUIRED, ("Sec-WebSocket-Version", "13")))
+        raise RequestRejected(426, f"{words}; this server has 13", (*UPGRADE_REQUIRED, ("Sec-WebSocket-Version", "13")))
 
 
 def _check_origin(head: RequestHead, origins: tuple[str, ...]) -> None:

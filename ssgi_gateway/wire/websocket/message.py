@@ -2,7 +2,7 @@
 
 The rules of this module:
 
-* A frame is judged by its header, before its payload has arrived: a peer that announces 2^62 bytes is told 1009 at
+* A frame is judged by its header, before its payload has arrived: a peer that announces 2^62 bytes gets 1009 at
   once, and nothing is ever buffered that could not become a message.
 * What a message may cost is bounded in three ways: the bytes it carries on the wire, the bytes it has after inflation,
   and the number of its fragments, for empty ones cost nothing of the first two.
