@@ -193,7 +193,8 @@ class HttpProtocol(AnsweringChannel):
             elif kind is RequestAborted:
                 self._request_aborted()
             elif kind is RequestsInterleaved:
-                Multiplexer(self.connection, self.gateway, self, codec, event.rest)
+                if self.connection.state == OPEN:  # otherwise an answer broke off, and the connection ends
+                    Multiplexer(self.connection, self.gateway, self, codec, event.rest)
         self._flush()
         if self._head is not None:
             self._begin()

@@ -67,6 +67,21 @@ class Held:
         await until(lambda: self.gates.keys() >= set(paths))
 
 
+async def test_nothing_is_left_of_a_second_request_behind_an_answer_that_broke_off():
+    """The connection was ending already, and took up another request that nobody would ever end."""
+
+    def app(kind, server, client, method, path, query, get_header, res):
+        res.send("half", True)
+        raise RuntimeError("broken")
+
+    with bench(app) as server:
+        _, peer = server.connect("fastcgi", get("/cut", 1) + get("/behind", 3))
+        await peer.read_all()
+        peer.close()
+        await settle()
+        assert not server.gateway.connections
+
+
 async def test_a_second_request_is_served_while_the_first_is_worked_on():
     """HAProxy: CANT_MPX_CONN was an empty answer for an innocent client."""
     app = Held()
