@@ -243,17 +243,18 @@ def main() -> int:
     parser.add_argument("--routes", nargs="*", help="some of the routes; the page is not written then")
     parser.add_argument("more", nargs="*", help="further words for pytest")
     options = parser.parse_args()
+    python = os.path.abspath(options.python)  # not resolved: a link is what makes it that of an environment
     results: dict[str, Result] = {}
     with tempfile.TemporaryDirectory(prefix="suites") as name:
         folder = Path(name)
         folder.chmod(0o755)
         with front(folder):
             for suite in options.only:
-                where = sources(options.sources, suite)
+                where = sources(options.sources.absolute(), suite)
                 seen = {}
                 for route in options.routes or SUITES[suite].routes:
                     print(f"==> {where.name}, {route}", flush=True)
-                    seen[route] = outcomes(options.python, where, SUITES[suite], route, folder, options.more)
+                    seen[route] = outcomes(python, where, SUITES[suite], route, folder, options.more)
                 results[where.name] = result = judge(suite, seen)
                 for route in seen:
                     print(f"    {route}: {result.passed[route]} of {result.total[route]} passed")

@@ -192,9 +192,9 @@ class HttpProtocol(AnsweringChannel):
                 self._request_ended()
             elif kind is RequestAborted:
                 self._request_aborted()
-            elif kind is RequestsInterleaved:
-                if self.connection.state == OPEN:  # otherwise an answer broke off, and the connection ends
-                    Multiplexer(self.connection, self.gateway, self, codec, event.rest)
+            elif kind is RequestsInterleaved and self.connection.state == OPEN:
+                # Otherwise an answer broke off, and the connection ends.
+                Multiplexer(self.connection, self.gateway, self, codec, event.rest)
         self._flush()
         if self._head is not None:
             self._begin()
