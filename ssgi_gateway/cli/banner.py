@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ssgi_gateway.server.address import Address
     from ssgi_gateway.server.listeners import Listener
 
-__all__ = ["banner", "nginx_line"]
+__all__ = ["banner", "listening", "nginx_line"]
 
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def banner(listeners: Sequence[Listener], http: bool, websocket: bool, name: str, codecs: str, loop: str) -> str:
-    """The text that a start prints.
+    """The text that a start prints, where lines of the log are text.
 
     Args:
         listeners: the open ones.
@@ -34,13 +34,27 @@ def banner(listeners: Sequence[Listener], http: bool, websocket: bool, name: str
         loop: which event loop is in use.
     """
     rows = [("protocol", "listens on", "carries", "in nginx")]
-    for it in listeners:
-        carried = _carries(it.protocol, http, websocket)
-        rows.append((PROTOCOLS[it.protocol].title, str(it.address), carried, nginx_line(it.protocol, it.address)))
+    rows += [
+        (PROTOCOLS[it["protocol"]].title, it["address"], it["carries"], it["nginx"])
+        for it in listening(listeners, http, websocket)
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     table = ["  " + "   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     title = f"ssgi-gateway {__version__} serves {name} ({codecs} codecs, {loop}, process {os.getpid()})"
     return "\n".join([title, *table])
+
+
+def listening(listeners: Sequence[Listener], http: bool, websocket: bool) -> list[dict[str, str]]:
+    """The table of the banner for programs: a mapping with ``protocol``, ``address``, ``carries``, ``nginx`` a row."""
+    return [
+        {
+            "protocol": it.protocol,
+            "address": str(it.address),
+            "carries": _carries(it.protocol, http, websocket),
+            "nginx": nginx_line(it.protocol, it.address),
+        }
+        for it in listeners
+    ]
 
 
 def nginx_line(protocol: str, address: Address) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ssgi_gateway import __version__
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import standard_input
 from ssgi_gateway.settings.sources import plain_words, read, unknown_variables
@@ -29,9 +29,10 @@ __all__ = ["parse", "serve"]
 def serve(words: list[str]) -> int:
     """``ssgi-gateway serve``; ``words`` are the arguments behind it."""
     given = parse(words)
-    for warning in unknown_variables(os.environ):
-        print(f"ssgi-gateway: warning: {warning}", file=sys.stderr)
+    warnings = list(unknown_variables(os.environ))
     settings = read(given)
+    if warnings:
+        _warn(settings, warnings)
     if standard_input.is_all_there_is(settings, os.environ):
         return _serve_a_web_servers_own(given)
     import signal  # not before: a CGI program has no time for it
@@ -68,13 +69,14 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     from ssgi_gateway import engine
     from ssgi_gateway.adapters import loading, negotiation
     from ssgi_gateway.observe import log_setup
-    from ssgi_gateway.process import directory, sockets
+    from ssgi_gateway.process import directory, sockets, system
     from ssgi_gateway.server.control import Control
 
     directory.enter(settings.chdir)
     addresses = sockets.addresses(settings)
     run = engine.module("server.serve", settings.codec).run
     log_setup.configure(settings)
+    system.choose_log(settings.log_format)
     loaded = loading.load(settings.app, pythonpath=settings.pythonpath)
     application = negotiation.resolve(loaded, settings.interface, settings)
     log_setup.enable()
@@ -83,7 +85,7 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     opened = sockets.open_all(served, settings)
     try:
         if served != addresses:
-            print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr)
+            system.notice(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", sockets.NO_WEBSOCKETS, "warning")
         if not quiet:
             _announce(settings, opened, http, websocket, engine.describe(settings.codec), engine.event_loop())
         control = Control()
@@ -108,9 +110,8 @@ def _watched(settings: Settings, control: Control) -> Iterator[None]:
 
     table = own_table(settings.app)
     control.seat = table.seat(1)
-    from ssgi_gateway.process import status, system
+    from ssgi_gateway.process import status
 
-    system.choose_log(settings.log_format)
     process = status.Status(table.fd)
     process.open(settings)
     try:
@@ -123,11 +124,25 @@ def _watched(settings: Settings, control: Control) -> Iterator[None]:
 def _announce(
     settings: Settings, opened: Iterable[Listener], http: bool, websocket: bool, codecs: str, loop: str
 ) -> None:
-    from ssgi_gateway.cli.banner import banner
+    from ssgi_gateway.cli.banner import banner, listening
+    from ssgi_gateway.process import system
 
     # Why it is not another build or loop is for --version to say.
     codecs, loop = codecs.partition(" (")[0], loop.partition(" (")[0]
-    print(banner(list(opened), http, websocket, settings.app, codecs, loop), file=sys.stderr, flush=True)
+    shown = list(opened)
+    system.notice(
+        banner(shown, http, websocket, settings.app, codecs, loop),
+        f"serves {settings.app}",
+        app=settings.app, version=__version__, codecs=codecs, loop=loop, listeners=listening(shown, http, websocket),
+    )  # fmt: skip
+
+
+def _warn(settings: Settings, warnings: Iterable[str]) -> None:
+    from ssgi_gateway.process import system
+
+    system.choose_log(settings.log_format)
+    for warning in warnings:
+        system.notice(f"ssgi-gateway: warning: {warning}", warning, "warning")
 
 
 def parse(words: list[str], command: str = "ssgi-gateway serve") -> dict[str, Any]:

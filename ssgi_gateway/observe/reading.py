@@ -152,7 +152,8 @@ class Snapshot:
     def cost(self, worker: Worker) -> Process:
         """What a worker costs, by its own report; its CPU time is that of all workers that have had its seat.
 
-        Of one that has not said so lately the kernel is asked.
+        Of one that has not said so lately the kernel is asked. What that says is not lost with the process: the
+        supervisor asks, too, before it waits for one that has ended, so the counter never goes back.
         """
         words = self._words[worker.number]
         cpu = int.from_bytes(self._seats[worker.number][layout.CPU * 8 : layout.CPU * 8 + 8], "little")
@@ -161,9 +162,7 @@ class Snapshot:
         asked = self.process(worker)
         if asked.cpu is None:
             return asked
-        # One that has not reported yet may end before it does, and the counter would go back.
-        unsaid = max(0, int(asked.cpu * 1e9) - words[layout.CPU_SEEN]) if words[layout.CPU_SEEN] else 0
-        return asked._replace(cpu=(cpu + unsaid) / 1e9)
+        return asked._replace(cpu=max(cpu / 1e9, words[layout.CPU_BEFORE] / 1e9 + asked.cpu))
 
     def listeners(self) -> list[Listener]:
         """Where the server listens, as far as the kernel shows; sockets of one address are one."""

@@ -24,13 +24,10 @@ class ProcessSampler:
 
     def __init__(self) -> None:
         self._ticks = 0
-        self._cpu = 0
 
     def __call__(self, words: Any) -> None:
         """CPU time at every tick, as a counter of the seat; the rest sometimes."""
-        cpu = time.process_time_ns()
-        words[layout.CPU] += cpu - self._cpu
-        words[layout.CPU_SEEN] = self._cpu = cpu
+        words[layout.CPU] = words[layout.CPU_BEFORE] + time.process_time_ns()
         if self._ticks % TICKS == 0:
             try:
                 words[layout.MEMORY] = linux.resident_memory()

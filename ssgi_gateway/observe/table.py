@@ -85,8 +85,8 @@ PID, GENERATION, STATE, STARTED, BEAT, CALL_SINCE, CALL_NUMBER, MEMORY = range(8
 CONNECTIONS: Final = 8  # one of each protocol
 WEBSOCKETS, QUEUE, THREADS_BUSY, THREADS, FILES = range(13, 18)
 IN_PROGRESS: Final = 18  # one of each protocol
-CPU_SEEN: Final = 30
-"""Nanoseconds of CPU time that the process had when it added them to the counter."""
+CPU_BEFORE: Final = 30
+"""What the counter of CPU time was when somebody sat down: what those before had taken."""
 
 # -- and counters, which never go back --
 
@@ -249,6 +249,7 @@ class Seat:
         for index in range(COUNTERS):
             self.words[index] = 0
         self.words[GENERATION] = generation
+        self.words[CPU_BEFORE] = self.words[CPU]
         self.words[STARTED] = time.time_ns()
         self.words[STATE] = STATES.index("starting")
         self.words[PID] = pid

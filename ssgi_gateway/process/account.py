@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway import __version__
+from ssgi_gateway import __version__, linux
 from ssgi_gateway.observe.table import (
     BUILD_TEXT,
+    CPU,
+    CPU_BEFORE,
     EXITS,
     GENERATION,
     H_GENERATION,
@@ -16,6 +19,7 @@ from ssgi_gateway.observe.table import (
     H_RELOAD_STATE,
     H_WANTED,
     NAME_TEXT,
+    PID,
     RELOAD_STATES,
     VERSION_TEXT,
     Table,
@@ -78,6 +82,18 @@ class Account:
                 "workers": [[it.number, it.pid, it.generation, it.state, it.worn] for it in seats],
             }
         )
+
+    def settle(self, pid: int) -> None:
+        """A process has ended and is not waited for yet: CPU time that it had no time to write down is its seat's.
+
+        Whoever asked the kernel about a worker that hung has seen it, and counters never go back.
+        """
+        for number in range(1, self.table.seats + 1):
+            words = self.table.seat(number).words
+            if words[PID] == pid:
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    words[CPU] = max(words[CPU], words[CPU_BEFORE] + int(linux.cpu_time(pid) * 1e9))
+                return
 
     def count_exit(self, state: states.State, number: int) -> None:
         """A worker has ended, of which the plan has not heard yet: its seat is free, and why is counted."""

@@ -67,7 +67,7 @@ class Status:
             raise ConfigurationError(f"--status: {error}") from None
         self._listener = listeners.listen(address, settings, "http")
         place = f"http://{self.address}/" if address.kind == "tcp" else self.address
-        print(f"ssgi-gateway: status page at {place}", file=sys.stderr, flush=True)
+        system.notice(f"ssgi-gateway: status page at {place}", f"status page at {place}", status=place)
 
     @property
     def address(self) -> str:

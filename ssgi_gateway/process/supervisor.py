@@ -10,7 +10,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -183,14 +182,11 @@ class Supervisor:
 
     def _is_served(self, http: bool, websocket: bool, codecs: str, loop: str) -> None:
         self.account.built(codecs, loop)
-        try:
-            if not websocket and self.listeners.drop("websocket"):
-                print(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", file=sys.stderr, flush=True)
-            if not self.announced:
-                self.announced = True
-                self.announce(self.listeners, http, websocket, codecs, loop)
-        except OSError:
-            pass  # a full disk: what was to be read there is lost, and nothing else
+        if not websocket and self.listeners.drop("websocket"):
+            system.notice(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", sockets.NO_WEBSOCKETS, "warning")
+        if not self.announced:
+            self.announced = True
+            self.announce(self.listeners, http, websocket, codecs, loop)
 
     # -- signals -------------------------------------------------------------------------------------------------
 
@@ -210,10 +206,12 @@ class Supervisor:
     def _reap(self) -> None:
         while True:
             try:
-                pid, ended = os.waitpid(-1, os.WNOHANG)
+                gone = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if gone is None:
+                    return
+                self.account.settle(gone.si_pid)  # for as long as the kernel knows what it has cost
+                pid, ended = os.waitpid(gone.si_pid, 0)
             except ChildProcessError:
-                return
-            if not pid:
                 return
             if self.children.ended(pid, ended):
                 continue

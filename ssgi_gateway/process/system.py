@@ -9,14 +9,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
-    "become_subreaper", "child_environment", "choose_log", "ended", "entitle", "kill", "python_options", "say",
-    "stay_visible", "trim",
+    "become_subreaper", "child_environment", "choose_log", "ended", "entitle", "kill", "notice", "python_options",
+    "say", "stay_visible", "trim",
 ]  # fmt: skip
 
 NOT_FOR_CHILDREN: Final = (
@@ -45,13 +45,32 @@ def choose_log(log_format: str) -> None:
 
 def say(level: str, text: str) -> None:
     """A line in the log. The supervisor has one kind of line, and no use for a module of a megabyte."""
-    now = time.time()
     if _json:
-        stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
-        about = {"ts": stamp, "level": level, "logger": "ssgi_gateway.process", "pid": os.getpid(), "msg": text}
-        line = json.dumps(about, ensure_ascii=False)
+        _write(_object(level, text))
     else:
-        line = f"{time.strftime('%H:%M:%S', time.localtime(now))} {level.upper():5} {text}"
+        _write(f"{time.strftime('%H:%M:%S')} {level.upper():5} {text}")
+
+
+def notice(text: str, message: str, level: str = "info", **fields: Any) -> None:
+    """What a start has to say: to a person, or as a line of the log like any other.
+
+    Args:
+        text: for a person, of any number of lines.
+        message: the same in one line, where lines are JSON.
+        level: of that line.
+        fields: what else the line holds.
+    """
+    _write(_object(level, message, **fields) if _json else text)
+
+
+def _object(level: str, message: str, **fields: Any) -> str:
+    now = time.time()
+    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
+    about = {"ts": stamp, "level": level, "logger": "ssgi_gateway.process", "pid": os.getpid(), "msg": message}
+    return json.dumps({**about, **fields}, ensure_ascii=False)
+
+
+def _write(line: str) -> None:
     try:
         os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
     except OSError:

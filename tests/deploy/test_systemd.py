@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,12 +74,16 @@ def test_exposure_is_under_3(units, name):
     assert float(score[1]) < 3
 
 
+def request(path: str) -> bytes:
+    head = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00%s\x00" % path.encode()
+    return b"%d:%s," % (len(head), head)
+
+
 def ask(path: Path) -> bytes:
-    head = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/x\x00"
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(30)
         wait_until(lambda: not client.connect_ex(str(path)), "the socket")
-        client.sendall(b"%d:%s," % (len(head), head))
+        client.sendall(request("/x"))
         answer = b""
         while data := client.recv(65536):
             answer += data
@@ -131,12 +137,23 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
         self.socket.settimeout(30)
+        self.heard = ""
 
     def wait_for(self, text: str) -> str:
         while True:
             said = self.socket.recv(4096).decode()
+            self.heard += said
             if text in said:
                 return said
+
+    def is_silent_for(self, seconds: float) -> bool:
+        """Whether a time without a message comes."""
+        end = time.monotonic() + 30
+        while select.select([self.socket], [], [], seconds)[0]:
+            self.socket.recv(4096)
+            if time.monotonic() > end:
+                return False
+        return True
 
 
 def test_what_a_service_manager_is_told(tmp_path):
@@ -162,6 +179,58 @@ def test_what_a_service_manager_is_told(tmp_path):
         server.send_signal(signal.SIGHUP)
         manager.wait_for("RELOADING=1")
         assert "the last reload failed" in manager.wait_for("READY=1")
+        server.send_signal(signal.SIGTERM)
+        manager.wait_for("STOPPING=1")
+        assert server.wait() == 0
+    finally:
+        server.kill()
+        manager.socket.close()
+
+
+WAITING_APP = """
+import os, pathlib, time
+folder = pathlib.Path(__file__).parent
+(folder / "importing").touch()
+while not (folder / "go").exists():
+    time.sleep(0.01)
+
+def app(kind, server, remote, method, path, query_string, get_header, res):
+    if path == "/loop":
+        while not (folder / "enough").exists():
+            pass
+    res.send("served")
+"""
+
+
+def test_a_service_manager_hears_ready_from_a_worker_and_signs_of_life_while_workers_live(tmp_path):
+    manager = Manager(tmp_path)
+    (tmp_path / "site_app.py").write_text(WAITING_APP)
+    server = Process(
+        [sys.executable, "-m", "ssgi_gateway", "serve", "site_app:app", "--scgi", f"unix:{tmp_path}/s",
+         "--workers", "1"],
+        tmp_path / "log",
+        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"},
+        cwd=ROOT,
+    )  # fmt: skip
+    try:
+        wait_until((tmp_path / "importing").exists, "the import")
+        # Its own signs of life say that the supervisor is there, and nothing else.
+        manager.wait_for("WATCHDOG=1")
+        assert "READY=1" not in manager.heard
+        (tmp_path / "go").touch()
+        manager.wait_for("READY=1")
+        before = time.monotonic_ns()
+        server.send_signal(signal.SIGHUP)
+        told = manager.wait_for("RELOADING=1")
+        stamp = int(re.search(r"^MONOTONIC_USEC=(\d+)$", told, re.MULTILINE)[1])
+        assert before // 1000 <= stamp <= time.monotonic_ns() // 1000
+        manager.wait_for("READY=1")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "s"))
+            client.sendall(request("/loop"))
+            assert manager.is_silent_for(1.0), "the only worker hangs: the manager is to hear nothing"
+            (tmp_path / "enough").touch()
+            manager.wait_for("WATCHDOG=1")
         server.send_signal(signal.SIGTERM)
         manager.wait_for("STOPPING=1")
         assert server.wait() == 0

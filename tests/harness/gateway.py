@@ -6,6 +6,7 @@ TCP listeners ask for port 0, and what they got is read from the lines the gatew
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -173,6 +174,8 @@ class Gateway:
     def _listening(self) -> list[tuple[str, Address]]:
         found: list[tuple[str, Address]] = []
         for line in self.log():
+            if line.startswith("{") and '"listeners": [' in line:
+                found += [(it["protocol"], parse_address(it["address"])) for it in json.loads(line)["listeners"]]
             match = LISTENING.match(line)
             if match:
                 found.append((match[1].lower(), parse_address(match[2])))

@@ -126,13 +126,35 @@ def test_loggers_that_an_application_disables_later(watched, tmp_path, when, wor
     assert "\n".join(it.gateway.log()).count("the application raised") == 3
 
 
-def test_json_lines(watched):
-    it = watched("--log-format", "json")
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_json_lines(watched, workers):
+    """All that a server writes, what it says at its start included, so that a collector has nothing to guess."""
+    it = watched("--log-format", "json", "--workers", workers, SSGI_SGCI="/mistyped")
     it.get("/fail", **{"X-Request-ID": "abc-1"})
     line = json.loads(it.gateway.wait_for_log("the application raised"))
     assert (line["level"], line["logger"], line["request_id"]) == ("error", "ssgi_gateway.app", "abc-1")
     assert line["exc"].endswith("RuntimeError: on purpose")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"])
+    it.gateway.stop()
+    said = [json.loads(line) for line in it.gateway.log()]
+    for line in said:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"])
+        assert {"level", "logger", "pid", "msg"} <= set(line)
+    [mistyped] = [line for line in said if "SSGI_SGCI" in line["msg"]]
+    assert mistyped["level"] == "warning"
+    [listening] = [line for line in said if "listeners" in line]
+    host, port = it.address
+    address = f"{host}:{port}"
+    assert listening["app"] == "tests.observe.apps:app"
+    assert listening["listeners"] == [
+        {
+            "protocol": "http",
+            "address": address,
+            "carries": "HTTP, WebSockets",
+            "nginx": f"proxy_pass http://{address};",
+        }
+    ]
+    [status] = [line["status"] for line in said if "status" in line]
+    assert status == f"http://{it.status}/"
 
 
 class Unread:
@@ -182,14 +204,15 @@ def unread(stream: str, folder: Path, *options: str) -> Iterator[Unread]:
     made = Unread(stream, process, told)
     try:
         if stream == "stdout":
-            wait_until(lambda: "HTTP " in told.read_text(), "the banner")
+            wait_until(lambda: '"listeners": ' in told.read_text(), "the line that says where it listens")
             text = told.read_text()
         else:
             text = ""
-            while "HTTP " not in text:
+            while '"listeners": ' not in text:
                 text += made.pipe.readline().decode()
-        made.url = "http://{}/".format(re.search(r"HTTP +([\d.]+:\d+)", text)[1])
-        made.status = re.search(r"status page at (http://\S+)", text)[1]
+        said = [json.loads(line) for line in text.splitlines()]
+        made.url = next(f"http://{it['listeners'][0]['address']}/" for it in said if "listeners" in it)
+        made.status = next(it["status"] for it in said if "status" in it)
         yield made
         threading.Thread(target=process.terminate).start()
         made.rest = made.read_to_the_end()

@@ -146,6 +146,24 @@ def test_counters_never_go_back(watched, options):
     assert it.metric("ssgi_last_reload_success") == 1
 
 
+def test_what_a_worker_that_hangs_costs_is_counted_for_ever(watched):
+    """It does not write its CPU time down, so the kernel is asked; what that said must outlive the process."""
+    it = watched("--workers", "1", "--deadline-drain", "0.5")
+    with pytest.raises(TimeoutError):
+        it.get("/loop", timeout=1.0)
+    cpu = "ssgi_worker_cpu_seconds_total"
+    wait_until(lambda: it.metric("ssgi_workers", state="stuck") == 1, "the worker to be stuck")
+    first = it.metric(cpu, worker="1")
+    with Scraper(it) as scraper:
+        wait_until(lambda: it.metric(cpu, worker="1") >= first + 0.1, "what the loop costs")
+        seen = it.metric(cpu, worker="1")
+        os.kill(it.said()["workers"][0]["pid"], signal.SIGKILL)
+        wait_until(lambda: it.metric("ssgi_workers", state="ready") == 1, "another one")
+        assert it.get() == (200, "hello")
+    assert scraper.found == []
+    assert it.metric(cpu, worker="1") >= seen
+
+
 def test_the_status_process_may_die(watched):
     it = watched("--workers", "1")
     children = f"/proc/{it.gateway.pid}/task/{it.gateway.pid}/children"

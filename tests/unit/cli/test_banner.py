@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from ssgi_gateway.cli.banner import banner, nginx_line
+from ssgi_gateway.cli.banner import banner, listening, nginx_line
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.listeners import Listener
 
@@ -79,3 +79,20 @@ def test_what_is_not_served_is_not_carried(listeners):
     assert [row.split()[-3] for row in rows[2:]] == ["WebSockets", "nothing", "WebSockets"]
     rows = banner(listeners[:2], True, False, "x", "", "").splitlines()
     assert [row.split()[-3] for row in rows[2:]] == ["HTTP", "HTTP"]
+
+
+def test_the_same_for_programs(listeners):
+    assert listening(listeners[1:], True, False) == [
+        {
+            "protocol": "fastcgi",
+            "address": "127.0.0.1:9000",
+            "carries": "HTTP",
+            "nginx": "fastcgi_pass 127.0.0.1:9000;",
+        },
+        {
+            "protocol": "websocket",
+            "address": "[::1]:9001",
+            "carries": "nothing",
+            "nginx": "proxy_pass http://[::1]:9001;",
+        },
+    ]

@@ -214,7 +214,7 @@ def test_what_opened_before_an_error_is_closed_and_removed(project):
 
 
 def test_a_variable_that_is_almost_a_setting_is_mentioned(project):
-    message = refused(project, "serve", "sample:app", SSGI_SGCI="/x")
+    message = refused(project, "serve", "sample:app", "--log-format", "text", SSGI_SGCI="/x")
     assert "warning: SSGI_SGCI in the environment is not a setting; did you mean SSGI_SCGI" in message
 
 
@@ -226,7 +226,11 @@ class Serving:
 
     def __init__(self, project, *words: str, **environ: str) -> None:
         self.process = subprocess.Popen(
-            command(*words), cwd=project, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True
+            command(*words),
+            cwd=project,
+            env={**os.environ, "SSGI_LOG_FORMAT": "text", **environ},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.lines = []
         for line in self.process.stderr:

@@ -186,7 +186,18 @@ def test_a_worker_that_hangs_is_asked_for_by_its_process(table):
     now = snapshot(table)
     known = now.cost(now.workers[0])
     assert known.memory > 1 << 20
-    assert known.cpu * 1e9 >= seat.words[layout.CPU] - 2e7  # the kernel counts in hundredths there
+    assert known.cpu >= seat.words[layout.CPU] / 1e9
+
+
+def test_cpu_time_of_one_that_has_said_nothing_is_counted_on_top_of_those_before(table):
+    seat = table.seat(1)
+    seat.words[layout.CPU] = 7_000_000_000
+    seat.begin(os.getpid())
+    now = snapshot(table)
+    seen = now.cost(now.workers[0]).cpu
+    assert seen >= 7
+    ProcessSampler()(seat.words)
+    assert seat.words[layout.CPU] / 1e9 >= seen
 
 
 def test_the_listeners_and_their_queues(table, tmp_path):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +22,7 @@ from ssgi_gateway.settings.sources import (
     from_file,
     options,
     plain_words,
+    read_all,
     unknown_variables,
 )
 from ssgi_gateway.settings.values import AUTO
@@ -121,6 +125,79 @@ def test_a_list_replaces_the_one_before(file):
 
 def test_a_bad_value_that_nobody_hears_is_no_error():
     assert combine(command_line("--backlog", "7"), from_environment({"SSGI_BACKLOG": "x"})).backlog == 7
+
+
+SOURCES = ("command line", "environment", "file")
+SEPARATE = [option for option in options() if option.path[0] != "flow"]
+"""Those that no other setting contradicts."""
+
+
+@st.composite
+def writings(draw):
+    """Some settings, and in which sources each of them is written."""
+    chosen = draw(st.lists(st.sampled_from(SEPARATE), unique_by=lambda it: it.name, max_size=12))
+    return [(it, draw(st.sets(st.sampled_from(SOURCES), min_size=1))) for it in chosen]
+
+
+@settings(max_examples=100, deadline=None)
+@given(writings())
+def test_any_settings_in_any_sources(written):
+    """Each has its value of the first source that names it, is said to come from there, and leaves the others alone.
+
+    What later sources say of it is not even looked at.
+    """
+    line: dict[str, object] = {}
+    environ: dict[str, str] = {}
+    tables: dict[str, list[str]] = {}
+    expected: dict[str, tuple[object, str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/ssgi.toml"
+        for option, sources in written:
+            text, value = example(option)
+            first = next(it for it in SOURCES if it in sources)
+            key = ".".join(option.path)
+            label = {"command line": option.flag, "environment": option.variable, "file": f"{path}: {key}"}[first]
+            expected[option.name] = (value, label)
+            if "command line" in sources:
+                line[option.name] = value if option.kind is bool else [text] if option.repeatable else text
+            if "environment" in sources:
+                environ[option.variable] = text if first == "environment" else "what is this?"
+            if "file" in sources:
+                shown = text if first == "file" else "what is this?"
+                tables.setdefault(".".join(option.path[:-1]), []).append(f"{option.path[-1]} = '{shown}'")
+        lines = [*tables.pop("", [])]
+        for name, rows in tables.items():
+            lines += [f"[{name}]", *rows]
+        with open(path, "w") as out:
+            out.write("\n".join(lines))
+        with mock.patch.dict(os.environ, environ, clear=True):
+            found, origins, files = read_all({**line, "config": path})
+    assert origins == {name: label for name, (_, label) in expected.items()}
+    assert files == [path]
+    for option in options():
+        wanted = expected[option.name][0] if option.name in expected else value_at(Settings(), option.path)
+        assert value_at(found, option.path) == wanted, option.name
+
+
+@pytest.mark.parametrize("option", options(), ids=lambda o: o.name)
+def test_a_name_with_a_letter_less_is_an_error_that_names_one_like_it(option, file):
+    """In the file and on the command line; in the environment, which may hold what is others', it is a warning."""
+
+    def shorter(name: str) -> str:
+        return name[:-2] + name[-1]
+
+    names = {it.name for it in options()}
+    if shorter(option.name) in names:
+        pytest.skip("that is one as well")
+    text = f"[{option.path[0]}]\n" if len(option.path) > 1 else ""
+    with pytest.raises(ConfigurationError, match="is not a setting; did you mean") as info:
+        file(f"{text}{shorter(option.path[-1])} = 1")
+    assert "\n" not in str(info.value)
+    if option.flag.startswith("--"):
+        with pytest.raises(ConfigurationError, match=r"there is no option \S+; did you mean --"):
+            parse_serve([shorter(option.flag), "1"])
+    [warning] = unknown_variables({shorter(option.variable): "1"})
+    assert "did you mean SSGI_" in warning
 
 
 # -- the command line ------------------------------------------------------------------------------------------------
