@@ -4,6 +4,8 @@ from .step cimport copy_of, call_with
 cdef class ServerLoop:
     cdef public object asyncio
     cdef public object context
+    cdef object _call_soon
+    cdef object _call_soon_threadsafe
     cdef Py_ssize_t _size
     cdef list _values
 

@@ -35,10 +35,12 @@ class ServerLoop:
     The context is what is current when this is made: before any request.
     """
 
-    __slots__ = ("_size", "_values", "asyncio", "context")
+    __slots__ = ("_call_soon", "_call_soon_threadsafe", "_size", "_values", "asyncio", "context")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.asyncio = loop
+        self._call_soon = loop.call_soon  # looked up and bound once
+        self._call_soon_threadsafe = loop.call_soon_threadsafe
         self.context: Context = copy_context()
         self._size = len(self.context)
         self._values = [id(value) for value in self.context.values()]  # the context keeps them alive
@@ -83,7 +85,7 @@ class ServerLoop:
 
     def call_soon(self, callback: Callable[[], object]) -> asyncio.Handle:
         """Call ``callback`` in the next turn of the loop."""
-        handle: asyncio.Handle = call_with(self.context, self.asyncio.call_soon, callback)
+        handle: asyncio.Handle = call_with(self.context, self._call_soon, callback)
         return handle
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> asyncio.Handle:
@@ -92,7 +94,7 @@ class ServerLoop:
         Raises:
             RuntimeError: the loop was closed.
         """
-        handle: asyncio.Handle = call_with(copy_of(self.context), self.asyncio.call_soon_threadsafe, callback)
+        handle: asyncio.Handle = call_with(copy_of(self.context), self._call_soon_threadsafe, callback)
         return handle
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:

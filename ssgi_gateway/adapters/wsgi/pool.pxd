@@ -12,6 +12,8 @@ cdef class WorkerPool:
     cdef object _jobs
     cdef bint _looking
     cdef object _mail
+    cdef object _on_mail
+    cdef object _on_turn
     cdef Py_ssize_t _queue_limit
     cdef bint _shares
     cdef Py_ssize_t _size

@@ -72,6 +72,8 @@ class WorkerPool:
         "_jobs",
         "_looking",
         "_mail",
+        "_on_mail",
+        "_on_turn",
         "_queue_limit",
         "_shares",
         "_size",
@@ -91,6 +93,8 @@ class WorkerPool:
         self._jobs: deque[Any] = deque()
         self._idle: list[Any] = []  # the locks that sleeping workers wait for
         self._mail: deque[Any] = deque()
+        self._on_mail = self._deliver  # bound once
+        self._on_turn = self._hand_over
         self._submitted = 0
         self._begun = 0  # of those, when the loop said that it would look again
         self._awake = False  # the loop knows that there is mail
@@ -141,7 +145,7 @@ class WorkerPool:
             self._watch()
         if not self._handing and self.loop is not None:
             self._handing = True
-            self.loop.call_soon(self._hand_over)
+            self.loop.call_soon(self._on_turn)
 
     def _watch(self) -> None:
         """Look again in a while whether the queue has moved."""
@@ -233,7 +237,7 @@ class WorkerPool:
             loop = self.loop
             if loop is not None:
                 try:
-                    loop.call_soon_threadsafe(self._deliver)
+                    loop.call_soon_threadsafe(self._on_mail)
                 except RuntimeError:
                     pass  # the loop was closed, and nothing is left that could want this
 
