@@ -33,7 +33,7 @@ class Command(NamedTuple):
 
 COMMANDS: Final[dict[str, Command]] = {
     "serve": Command("cli.serve:serve", "Serve an application. See: ssgi-gateway serve --help"),
-    "dev": Command("cli.dev:dev", "Serve an application while it is being written, over HTTP; reloads on change."),
+    "dev": Command("tools.dev:dev", "Serve an application while it is being written, over HTTP; reloads on change."),
     "check": Command("cli.check:check", "See whether an application and its settings could be served."),
     "reload": Command("cli.reload:reload", "Reload a running server, and wait until it has."),
     "status": Command("tools.top:status", "Say how a running server is."),

@@ -20,12 +20,15 @@ _prefix = ""
 
 def choose(given: str | None) -> str:
     """The id of a request whose front says ``given``."""
-    global _prefix
     if given is not None and _harmless.fullmatch(given):
         return given
-    if not _prefix:
-        _prefix = os.urandom(4).hex()
-    return f"{_prefix}{next(_count) & 0xFFFFFFFF:08x}"
+    return f"{_prefix or _begin()}{next(_count) & 0xFFFFFFFF:08x}"
+
+
+def _begin() -> str:
+    global _prefix
+    _prefix = os.urandom(4).hex()
+    return _prefix
 
 
 def _forget() -> None:

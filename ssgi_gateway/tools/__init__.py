@@ -1,1 +1,1 @@
-"""What people run beside the server: configurations of web servers, a doctor, importers, a client for the shell."""
+"""What people run beside the server: for development, configurations of web servers, a doctor, importers, a client."""

@@ -26,6 +26,7 @@ CONSTANTS = [
     ("wire.websocket.codec", "MAX_PONGS"),
     ("wire.fastcgi.codec", "MAX_FUTILE"),
     ("wire.scgi.codec", "MAX_JOINED"),
+    ("wire.websocket.codec", "MAX_JOINED"),
 ]
 
 

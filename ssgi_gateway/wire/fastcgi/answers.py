@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.wire.buffers import MAX_JOINED
 from ssgi_gateway.wire.fastcgi.records import (
     END_REQUEST,
     FULL_CONTENT,
@@ -27,10 +28,7 @@ from ssgi_gateway.wire.fastcgi.records import (
 if TYPE_CHECKING:
     from ssgi_gateway.wire.file_slice import FileSlice
 
-__all__ = ["MAX_JOINED", "encode_answer", "encode_end", "encode_management", "frame_file"]
-
-MAX_JOINED: Final = 16384
-"""Up to here head and payload are copied into one piece with their record header: cheaper than a longer writev."""
+__all__ = ["encode_answer", "encode_end", "encode_management", "frame_file"]
 
 _END: Final = struct.Struct(">BBHHBx BBHHBx IB3x")
 

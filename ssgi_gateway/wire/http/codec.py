@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire import buffers
 from ssgi_gateway.wire.forwarded import forwarded_variables, trusted_peers
 from ssgi_gateway.wire.hints import hint, looks_like
 
@@ -44,7 +45,7 @@ MAX_WAITING: Final = 65536
 """Bytes that may wait behind a request; above, the connection should not be read."""
 MAX_EMPTY_LINES: Final = 8
 """Empty lines before a request are ignored (RFC 9112 2.2), but not for ever."""
-MAX_JOINED: Final = 16384
+MAX_JOINED: Final = buffers.MAX_JOINED
 """A body up to this size is copied behind its head: one buffer is cheaper to send than two."""
 
 HEAD: Final = 0

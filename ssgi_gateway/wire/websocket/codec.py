@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from wsproto.frame_protocol import Frame, FrameDecoder, Opcode, ParseFailed
 
 from ssgi_gateway.errors import LocalProtocolError, WebSocketError
+from ssgi_gateway.wire import buffers
 from ssgi_gateway.wire.buffers import flat
 from ssgi_gateway.wire.websocket.close_codes import (
     MAX_CONTROL_PAYLOAD,
@@ -72,8 +73,7 @@ MAX_PONGS: Final = 16
 answered earlier pings "MAY elect to send a Pong frame for only the most recently processed Ping frame"; a burst is
 answered all the same, because clients (and Autobahn's case 2.10) count, and a flood costs 2 KiB."""
 
-MAX_JOINED: Final = 16384
-"""Payloads up to this are copied behind their header: that costs less than a second buffer to send."""
+MAX_JOINED: Final = buffers.MAX_JOINED
 
 
 def encode_header(first: int, length: int) -> bytes:

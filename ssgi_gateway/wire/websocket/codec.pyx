@@ -27,6 +27,7 @@ from ..events cimport CloseReceived, Event, MessageReceived, PongReceived
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
+    bint PyUnicode_IS_ASCII(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
 
 cdef str OPEN_ = "open"
@@ -41,9 +42,9 @@ DEF CLOSE = 8
 DEF PING = 9
 DEF PONG = 10
 
-DEF MAX_JOINED_ = 65536
+DEF MAX_JOINED_ = 16384
 MAX_JOINED = MAX_JOINED_
-"""Payloads up to this are copied behind their header: the copy costs less than a second buffer."""
+"""Payloads up to this are copied behind their header, see ``wire.buffers``."""
 
 DEF MAX_PONGS_ = 16
 MAX_PONGS = MAX_PONGS_
@@ -404,7 +405,8 @@ cdef class WebSocketCodec:
             raise LocalProtocolError("a message after the Close frame")
         if isinstance(data, str):
             first = 0x81
-            if PyUnicode_GET_LENGTH(data) < MAX_JOINED_ // 4 and self._deflater is None:
+            size = MAX_JOINED_ if PyUnicode_IS_ASCII(data) else MAX_JOINED_ // 4  # bytes for a character
+            if PyUnicode_GET_LENGTH(data) <= size and self._deflater is None:
                 payload = PyUnicode_AsUTF8AndSize(data, &size)
                 return [frame_of(first, payload, size)]
             data = str.encode(data)

@@ -1,6 +1,6 @@
 import pytest
 
-from ssgi_gateway.wire.fastcgi.answers import MAX_JOINED
+from ssgi_gateway.wire.buffers import MAX_JOINED
 from ssgi_gateway.wire.fastcgi.records import FULL_CONTENT, HEADER_SIZE, REQUEST_COMPLETE, STDOUT, decode_pairs
 from tests.unit.wire.blocks import Block
 from tests.unit.wire.fastcgi_front import HEAD, Front, get
