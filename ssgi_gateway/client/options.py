@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import warnings
 from dataclasses import dataclass, field
@@ -80,10 +81,9 @@ class TLS:
         context = self.context
         if context is None:
             try:
-                context = ssl.create_default_context()
+                where = {} if self.ca is None else {"capath" if os.path.isdir(self.ca) else "cafile": self.ca}
+                context = ssl.create_default_context(**where)
                 context.minimum_version = ssl.TLSVersion.TLSv1_2
-                if self.ca is not None:
-                    context = ssl.create_default_context(cafile=self.ca)
                 if self.cert is not None:
                     context.load_cert_chain(self.cert, self.key)
             except (OSError, ssl.SSLError) as error:

@@ -14,7 +14,7 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ssgi_gateway.errors import ClientError, ConnectError, ConnectTimeout, PoolTimeout
+from ssgi_gateway.errors import ClientError, ConnectError, ConnectTimeout, GatewayError, PoolTimeout
 
 from ..server.system import close as close_fd
 from .carrier import Carrier
@@ -132,11 +132,11 @@ class Attempt:
         pool.reactor.loop.when_done(self.task, self._ended)
 
     async def _run(self) -> None:
-        error: ClientError | None = None
+        error: GatewayError | None = None
         alpn = None
         try:
             alpn = await self._connect()
-        except ClientError as raised:
+        except GatewayError as raised:  # a ConfigurationError as well: a file for TLS that is not there
             error = raised
         except Exception as raised:
             error = ConnectError(f"cannot connect to {self.place.origin}: {raised!r}")
@@ -373,7 +373,7 @@ class Pool:
         self._open.add(carrier)
         return carrier
 
-    def attempt_failed(self, attempt: Attempt, error: ClientError | None) -> None:
+    def attempt_failed(self, attempt: Attempt, error: GatewayError | None) -> None:
         """Who waited for it is told; with nothing else to hope for, everybody who waits there.
 
         An ``error`` of ``None`` says that it was cancelled, because nobody waited.
