@@ -58,7 +58,8 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
             return None
         raise _refused(host, port, path, error) from None
     if code == 0:
-        _prepare(opened)
+        if not path:
+            _prepare(opened)
         return opened.detach()
     opened.close()
     if code == errno.EAGAIN:
@@ -67,8 +68,7 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
 
 
 def _prepare(opened: socket.socket) -> None:
-    if opened.family != socket.AF_UNIX:
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _refused(host: str, port: int, path: str, error: OSError) -> ConnectError:

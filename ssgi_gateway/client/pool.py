@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "Origin", "Place", "Pool", "Proxy"]
 
+KEPT_PLACES: Final = 32
+"""Origins that are remembered without a connection."""
 TRIM_AFTER: Final = 0.5
 """Seconds that more connections than ``max_idle`` may be idle."""
 
@@ -165,7 +167,7 @@ class Attempt:
                 self.fd = await connect(pool.reactor.loop, host, port, origin.path)
         except TimeoutError:
             raise ConnectTimeout(f"no connection to {origin} within {timeouts.connect} s") from None
-        self.stream = connection = PeerConnection(pool.reactor, self.fd)
+        self.stream = connection = PeerConnection(pool.reactor, self.fd, bool(origin.path))
         self.fd = -1
         if not origin.secure:
             return None
@@ -265,6 +267,7 @@ class Pool:
                 try:
                     carrier = self._open_at_once(place)
                 except ConnectError as error:
+                    self._tidy(place)
                     exchange.fail(error)
                     return
             if carrier is not None:
@@ -325,7 +328,7 @@ class Pool:
         fd = connect_at_once(host, port, origin.path)
         if fd is None:
             return None
-        return self._carrier(place, PeerConnection(self.reactor, fd), None)
+        return self._carrier(place, PeerConnection(self.reactor, fd, bool(origin.path)), None)
 
     def _has_room(self, place: Place) -> bool:
         """Whether the client may open one more; the oldest idle one makes way."""
@@ -470,10 +473,12 @@ class Pool:
                 return
 
     def _tidy(self, place: Place) -> None:
-        """A place without anything is forgotten."""
-        if not (place.carriers or place.attempts or place.waiting) and self.places.get(place.origin) is place:
+        """A place without anything is forgotten, beyond a few: SCGI comes to the same one with each request."""
+        if place.carriers or place.attempts or place.waiting:
+            return
+        self._blocked.pop(place, None)
+        if len(self.places) > KEPT_PLACES and self.places.get(place.origin) is place:
             del self.places[place.origin]
-            self._blocked.pop(place, None)
 
     def close_place(self, place: Place) -> None:
         """The connections of a place that belonged to somebody."""
@@ -499,6 +504,7 @@ class Pool:
             await asyncio.wait([attempt.task for attempt in attempts])
         if self._trimmer is not None:
             self._trimmer.cancel()
+        self.places.clear()
         self.reactor.stop()
 
     def all_places(self) -> set[Place]:

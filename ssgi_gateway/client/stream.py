@@ -8,6 +8,7 @@ Both offer carriers the same: ``write``, ``write_many``, ``when_writable``, ``ou
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ __all__ = ["PeerConnection", "TlsStream"]
 logger = logging.getLogger("ssgi_gateway.client")
 
 READ: Final = 262144
+SEND_BUFFER: Final = 524288
+"""Bytes; the kernel gives what net.core.wmem_max allows."""
 
 
 class PeerConnection(Connection):
@@ -33,12 +36,13 @@ class PeerConnection(Connection):
         error: why it ended.
     """
 
-    __slots__ = ("_deaf", "error")
+    __slots__ = ("_deaf", "_narrow", "error")
 
-    def __init__(self, reactor: Any, fd: int) -> None:
+    def __init__(self, reactor: Any, fd: int, local: bool = False) -> None:
         super().__init__(reactor, fd)
         self.error: ClientError | None = None
         self._deaf = False
+        self._narrow = local
         reactor.wake()
 
     def on_readable(self) -> None:
@@ -85,7 +89,24 @@ class PeerConnection(Connection):
 
     def write_many(self, buffers: list[Any]) -> bool:
         """As ``Connection.write_many``; nothing is tried after a failure."""
-        return True if self._deaf else super().write_many(buffers)
+        if self._deaf:
+            return True
+        welcome = super().write_many(buffers)
+        if self._narrow and self.out_size:
+            self._widen()
+        return welcome
+
+    def _widen(self) -> None:
+        """What is sent over a unix socket is large: half as many turns of the loop, for the kernel's buffer is small.
+
+        TCP's grows by itself.
+        """
+        self._narrow = False
+        connection = socket.socket(fileno=self.fd)
+        try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        finally:
+            connection.detach()
 
     def _read_the_rest(self) -> None:
         while self.state == OPEN:

@@ -220,6 +220,17 @@ def test_an_old_connection_takes_no_further_request():
     run(main())
 
 
+def test_few_origins_are_remembered():
+    async def main():
+        async with client.Client() as c:
+            for number in range(100):
+                with pytest.raises(client.ConnectError):
+                    await c.request("GET", f"scgi://unix:/nowhere/{number}.sock:/")
+            assert len(c.pool.places) <= 33
+
+    run(main())
+
+
 def test_max_per_origin_leaves_others_alone():
     async def main():
         limits = client.Limits(max_per_origin=1)

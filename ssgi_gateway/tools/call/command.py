@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import sys
-import tempfile
+from binascii import b2a_base64
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +163,7 @@ class _Call:
     def _usual_headers(self, body: Body) -> list[tuple[bytes, str]]:
         given = self._given
         is_json = any(how == "json" for how, _ in given.data or ())
-        user = base64.b64encode(given.user.encode()).decode() if given.user else ""
+        user = b2a_base64(given.user.encode(), newline=False).decode() if given.user else ""
         return [
             (b"user-agent", given.user_agent or f"ssgi-gateway/{__version__}"),
             (b"accept", "application/json" if is_json else "*/*"),
@@ -205,6 +204,8 @@ class _Call:
         """SCGI says first how long the body is: what comes from a pipe is read to its end."""
         if self._target.protocol != "scgi" or body.length >= 0 or body.file is None:
             return body
+        import tempfile
+
         file: Any = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed by the stack
         length = 0
         for piece, _ in body.pieces():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -177,7 +176,10 @@ class Report:
         facts["response_code"] = facts["http_code"]
         total = facts.get("time_total") or 1e-9
         facts["speed_download"] = int(facts["size_download"] / total)
-        facts["json"] = json.dumps({key: value for key, value in facts.items() if key != "json"})
+        if "%{json}" in form:
+            import json
+
+            facts["json"] = json.dumps({key: value for key, value in facts.items() if key != "json"})
         for key, value in facts.items():
             shown = f"{value:03d}" if key in ("http_code", "response_code") else value
             form = form.replace(f"%{{{key}}}", f"{value:.6f}" if isinstance(value, float) else str(shown))
