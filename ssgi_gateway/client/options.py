@@ -81,8 +81,10 @@ class TLS:
         context = self.context
         if context is None:
             try:
-                where = {} if self.ca is None else {"capath" if os.path.isdir(self.ca) else "cafile": self.ca}
-                context = ssl.create_default_context(**where)
+                in_folder = self.ca is not None and os.path.isdir(self.ca)
+                context = ssl.create_default_context(
+                    cafile=None if in_folder else self.ca, capath=self.ca if in_folder else None
+                )
                 context.minimum_version = ssl.TLSVersion.TLSv1_2
                 if self.cert is not None:
                     context.load_cert_chain(self.cert, self.key)
