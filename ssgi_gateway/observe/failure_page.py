@@ -27,23 +27,26 @@ MAX_ROWS: Final = 40
 
 STYLE: Final = """
 :root{color-scheme:light dark;--bg:#fbfbfa;--fg:#1c1c1a;--soft:#6b6a63;--card:#fff;--line:#e4e2da;--bad:#b3261e;
---mark:#fde7e4;--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+--mark:#fde7e4;--focus:#2f6db5;--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 @media(prefers-color-scheme:dark){:root{--bg:#161615;--fg:#ecebe4;--soft:#9b998e;--card:#1f1f1d;--line:#34332f;
---bad:#ff8a80;--mark:#47201d}}
+--bad:#ff8a80;--mark:#47201d;--focus:#7fb4ef}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
 main{max-width:64rem;margin:0 auto;padding:2.5rem 1.25rem 5rem}
-header{border-left:4px solid var(--bad);padding-left:1rem;margin-bottom:2rem}
+.what{border-left:4px solid var(--bad);padding-left:1rem;margin-bottom:2rem}
 h1{font-size:1.35rem;margin:0;color:var(--bad);overflow-wrap:anywhere;white-space:pre-wrap}
-header p{margin:.35rem 0 0;color:var(--soft)}h2{font-size:1rem;font-weight:500;color:var(--soft);margin:2rem 0 .5rem}
+.what p{margin:.35rem 0 0;color:var(--soft)}h2{font-size:1rem;font-weight:500;color:var(--soft);margin:2rem 0 .5rem}
 .frame{background:var(--card);border:1px solid var(--line);border-radius:10px;margin:.75rem 0;overflow:hidden}
 .frame>summary,.where{padding:.6rem 1rem;cursor:pointer;overflow-wrap:anywhere}
 .frame code{font-family:var(--mono);font-size:.86rem}.soft{color:var(--soft)}
 pre{margin:0;overflow-x:auto;font:13px/1.6 var(--mono);border-top:1px solid var(--line);padding:.5rem 0}
-pre span{display:block;padding:0 1rem;white-space:pre;min-width:max-content}pre .here{background:var(--mark)}
+pre span{display:block;padding:0 1rem;white-space:pre;min-width:max-content}
+pre .here{background:var(--mark);box-shadow:inset 3px 0 var(--bad)}pre .here i{color:inherit}
+summary:focus-visible,pre:focus-visible{outline:3px solid var(--focus);outline-offset:-3px;border-radius:10px}
 pre i{font-style:normal;color:var(--soft);display:inline-block;width:3.2em;user-select:none}
 .vars{border-top:1px solid var(--line);padding:.4rem 1rem}.vars summary{cursor:pointer;color:var(--soft)}
-table{border-collapse:collapse;width:100%;font:13px/1.5 var(--mono)}td{vertical-align:top;
-padding:.15rem .75rem .15rem 0;overflow-wrap:anywhere}td:first-child{color:var(--soft);white-space:nowrap}
+table{border-collapse:collapse;width:100%;font:13px/1.5 var(--mono)}
+td,th{vertical-align:top;padding:.15rem .75rem .15rem 0;overflow-wrap:anywhere}
+th{color:var(--soft);white-space:nowrap;font-weight:400;text-align:left}
 footer{color:var(--soft);margin-top:2rem}
 """
 
@@ -83,7 +86,7 @@ def failure_page(title: str, exc: BaseException | None, note: str = "", waiting:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_escaped(name[:120])}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head><body><main>'
-        f'<header role="alert"><h1>{_escaped(name)}</h1>{below}</header>{body}'
+        f'<div class="what" role="alert"><h1>{_escaped(name)}</h1>{below}</div>{body}'
         f"<footer>ssgi-gateway, Python {sys.version.split()[0]}</footer></main>"
         f"{WAITING if waiting else ''}</body></html>\n"
     )
@@ -147,9 +150,10 @@ def _source(path: str, line: int, names: dict[str, object] | None = None) -> str
     for number in range(max(1, line - LINES), line + LINES + 1):
         text = linecache.getline(path, number, names)
         if text:
-            here = ' class="here"' if number == line else ""
+            here = ' class="here" aria-current="true"' if number == line else ""
             rows.append(f"<span{here}><i>{number}</i>{_escaped(text.rstrip())}</span>")
-    return f"<pre>{''.join(rows)}</pre>" if rows else ""
+    # It scrolls where lines are long, and so has to be reached with the keyboard.
+    return f"""<pre tabindex="0">{"".join(rows)}</pre>""" if rows else ""
 
 
 def _syntax(exc: SyntaxError) -> str:
@@ -161,7 +165,10 @@ def _syntax(exc: SyntaxError) -> str:
 
 def _variables(frame: FrameType) -> str:
     names = [name for name in frame.f_locals if not name.startswith("__")]
-    rows = [f"<tr><td>{_escaped(name)}</td><td>{_value(frame.f_locals[name])}</td></tr>" for name in names[:MAX_ROWS]]
+    rows = [
+        f'<tr><th scope="row">{_escaped(name)}</th><td>{_value(frame.f_locals[name])}</td></tr>'
+        for name in names[:MAX_ROWS]
+    ]
     if not rows:
         return ""
     more = f'<tr><td class="soft">{len(names) - MAX_ROWS} more</td></tr>' if len(names) > MAX_ROWS else ""

@@ -104,10 +104,10 @@ class Status:
         """The process has gone; it is started again unless it went at once."""
         self.pid = 0
         if time.monotonic() - self._began > SHORTEST_LIFE:
-            say("warning", f"the status process {how}; another one is started")
+            say("warning", f"the status process has ended ({how}); another one is started")
             self.start()
         else:
-            say("warning", f"the status process {how}; --status is not served any more")
+            say("warning", f"the status process has ended ({how}); --status is not served any more")
             self.close()
 
     def close(self) -> None:

@@ -1,8 +1,12 @@
-"""The status page and the page of a failure in a real Chromium; pictures of both stay in .run/screenshots."""
+"""The status page and the page of a failure in a real Chromium; pictures of both stay in .run/screenshots.
+
+Both are judged by axe in light and in dark, in each state that they have: contrast, names, roles, landmarks.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.test_board import CHROMIUM_OPTIONS, SCREENSHOTS
@@ -44,13 +49,29 @@ def page_of(browser: Browser, url: str, scheme: str, errors: list[str]) -> Page:
     return page
 
 
+def is_accessible(page: Page) -> None:
+    found = Axe().run(page)
+    assert not found.violations_count, found.generate_report()
+
+
+def tabs_through(page: Page, *wanted: str) -> None:
+    """Press Tab; what has the focus then is what each of these selectors finds, one after the other, and is seen."""
+    for selector in wanted:
+        page.keyboard.press("Tab")
+        focused = "document.activeElement"
+        assert page.evaluate(f"(it) => {focused}.matches(it)", selector), page.evaluate(f"{focused}.outerHTML")
+        assert page.evaluate(f"getComputedStyle({focused}).outlineStyle") != "none", "nothing shows where the focus is"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_status_page(browser, watched, scheme):
-    it = watched("--workers", "2")
+def test_the_status_page(browser, watched, scheme, tmp_path):
+    application = tmp_path / "served.py"
+    application.write_text("from tests.observe.apps import app\n")
+    it = watched("--workers", "2", "--pythonpath", str(tmp_path), app="served:app")
     errors: list[str] = []
     page = page_of(browser, f"http://{it.status}/", scheme, errors)
     expect(page.locator("#state")).to_have_text("live")
-    expect(page.locator("#name")).to_have_text("tests.observe.apps:app")
+    expect(page.locator("#name")).to_have_text("served:app")
     expect(page.locator(".tile")).to_have_count(2)
     for _ in range(30):
         it.get()
@@ -58,14 +79,27 @@ def test_the_status_page(browser, watched, scheme):
     expect(page.locator("#requests")).to_have_text("31 since the start")
     expect(page.locator("#errors")).to_have_text("1")
     expect(page.locator("#answers")).to_contain_text("http")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "tile", "workers are reached with the keyboard"
+    tabs_through(page, ".tile", ".tile", "a[href=metrics]")
     assert "ready" in page.locator(".tile").first.get_attribute("aria-label")
+    for name in ("Answers", "Waiting to be accepted", "Life"):
+        expect(page.get_by_role("table", name=name)).to_be_visible()
+    expect(page.get_by_role("row", name="http").first).to_contain_text("30")
+    expect(page.get_by_role("list", name="How long they take").get_by_role("listitem").first).to_be_visible()
+    expect(page.get_by_role("img", name="Requests a second over the last five minutes")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("live")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+    is_accessible(page)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"status-{scheme}.png")
+    application.write_text("raise RuntimeError('on purpose')\n")
+    it.gateway.process.send_signal(signal.SIGHUP)
+    expect(page.get_by_role("status")).to_have_text("serving the code before", timeout=20_000)
+    expect(page.locator("#words")).to_contain_text("RuntimeError: on purpose")
+    is_accessible(page)
     it.gateway.stop()
     expect(page.locator("#state")).to_have_text("no connection", timeout=20_000)
+    expect(page.get_by_role("alert")).to_contain_text("Trying again")
+    is_accessible(page)
     assert [error for error in errors if "WebSocket" not in error] == []
 
 
@@ -94,17 +128,23 @@ def test_a_page_of_a_failure_mends_itself(browser, tmp_path: Path):
         page = page_of(browser, url, "light", errors)
         expect(page.locator("h1")).to_contain_text("SyntaxError")
         expect(page.locator(".here")).to_contain_text("this is no Python")
+        is_accessible(page)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=SCREENSHOTS / "failure-syntax.png")
         began = time.monotonic()
         (folder / "site_app.py").write_text(APP.replace("VERSION", "well"))
         expect(page.locator("body")).to_have_text("well", timeout=30_000)
         print(f"mended after {time.monotonic() - began:.2f} s")
-        page.goto(f"{url}fail")
-        expect(page.locator("h1")).to_have_text("ValueError: on purpose")
-        page.locator(".vars summary").last.click()
-        expect(page.locator("td", has_text="4711")).to_be_visible()
-        page.screenshot(path=SCREENSHOTS / "failure-exception.png")
+        for scheme in ("light", "dark"):
+            page = page_of(browser, f"{url}fail", scheme, [])
+            expect(page.get_by_role("alert")).to_have_text("ValueError: on purpose")
+            expect(page.locator("[aria-current]")).to_contain_text('raise ValueError("on purpose")')
+            # All of it with the keyboard: the frame, its source, its variables.
+            tabs_through(page, ".frame > summary", "pre", ".vars > summary")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("row", name="secret")).to_contain_text("4711")
+            is_accessible(page)
+            page.screenshot(path=SCREENSHOTS / f"failure-{scheme}.png")
     finally:
         process.terminate()
         process.wait(30)
