@@ -18,7 +18,7 @@ __all__ = [
     "HALF_CLOSED", "NO_SIGNAL", "SHARED_MEMORY", "adopt_orphans", "become_readable", "children", "count_files",
     "count_threads", "cpu_time", "cpus", "descriptor_path", "environment_of", "exit_descriptor", "find_memory",
     "forgo_privileges", "make_memory", "name_process", "nonblocking", "packet_pair", "path_of", "peer_pid", "processes",
-    "resident_memory", "seal_size", "shift_oom_score",
+    "resident_memory", "seal_size", "shift_oom_score", "signal_events",
 ]  # fmt: skip
 
 HALF_CLOSED: Final = select.POLLRDHUP
@@ -54,6 +54,16 @@ def packet_pair() -> tuple[socket.socket, socket.socket]:
 def peer_pid(connection: socket.socket) -> int:
     """The process at the other end of a unix socket (unix(7): SO_PEERCRED)."""
     return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def signal_events(fd: int) -> bool:
+    """Send this process SIGIO whenever something happens to a socket (fcntl(2): O_ASYNC); ``False``: not here."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError:
+        return False
+    return True
 
 
 def descriptor_path(fd: int) -> str:
@@ -166,7 +176,11 @@ def environment_of(pid: int) -> list[bytes]:
 
 
 def exit_descriptor(pid: int) -> int:
-    """A descriptor that is readable when the child ``pid`` has ended (pidfd_open(2))."""
+    """A descriptor that is readable when the process ``pid`` has ended (pidfd_open(2)).
+
+    Raises:
+        OSError: there is no such process.
+    """
     return os.pidfd_open(pid)
 
 

@@ -69,14 +69,14 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     from ssgi_gateway import engine
     from ssgi_gateway.adapters import loading, negotiation
     from ssgi_gateway.observe import log_setup
-    from ssgi_gateway.process import directory, sockets, system
+    from ssgi_gateway.process import directory, lines, sockets
     from ssgi_gateway.server.control import Control
 
     directory.enter(settings.chdir)
     addresses = sockets.addresses(settings)
     run = engine.module("server.serve", settings.codec).run
     log_setup.configure(settings)
-    system.choose_log(settings.log_format)
+    lines.choose_log(settings.log_format)
     loaded = loading.load(settings.app, pythonpath=settings.pythonpath)
     application = negotiation.resolve(loaded, settings.interface, settings)
     log_setup.enable()
@@ -85,7 +85,7 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     opened = sockets.open_all(served, settings)
     try:
         if served != addresses:
-            system.notice(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", sockets.NO_WEBSOCKETS, "warning")
+            lines.notice(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", sockets.NO_WEBSOCKETS, "warning")
         if not quiet:
             _announce(settings, opened, http, websocket, engine.describe(settings.codec), engine.event_loop())
         control = Control()
@@ -125,12 +125,12 @@ def _announce(
     settings: Settings, opened: Iterable[Listener], http: bool, websocket: bool, codecs: str, loop: str
 ) -> None:
     from ssgi_gateway.cli.banner import banner, listening
-    from ssgi_gateway.process import system
+    from ssgi_gateway.process import lines
 
     # Why it is not another build or loop is for --version to say.
     codecs, loop = codecs.partition(" (")[0], loop.partition(" (")[0]
     shown = list(opened)
-    system.notice(
+    lines.notice(
         banner(shown, http, websocket, settings.app, codecs, loop),
         f"serves {settings.app}",
         app=settings.app, version=__version__, codecs=codecs, loop=loop, listeners=listening(shown, http, websocket),
@@ -138,11 +138,11 @@ def _announce(
 
 
 def _warn(settings: Settings, warnings: Iterable[str]) -> None:
-    from ssgi_gateway.process import system
+    from ssgi_gateway.process import lines
 
-    system.choose_log(settings.log_format)
+    lines.choose_log(settings.log_format)
     for warning in warnings:
-        system.notice(f"ssgi-gateway: warning: {warning}", warning, "warning")
+        lines.notice(f"ssgi-gateway: warning: {warning}", warning, "warning")
 
 
 def parse(words: list[str], command: str = "ssgi-gateway serve") -> dict[str, Any]:

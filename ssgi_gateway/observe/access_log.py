@@ -146,6 +146,14 @@ class AccessLog(Observer):
         self.flush()
         self.sink.follow()
 
+    def needs_clock(self) -> bool:
+        """Whether lines wait for whoever reads them."""
+        return bool(self._lines or self.sink.waiting)
+
+    def clock_started(self, now: float) -> None:
+        """The file may have been moved away meanwhile."""
+        self.sink.follow()
+
     def flush(self) -> None:
         """Write what was gathered."""
         if self._lines:

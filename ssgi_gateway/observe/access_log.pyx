@@ -374,6 +374,14 @@ cdef class AccessLog(Observer):
         self.flush()
         self.sink.follow()
 
+    cpdef object needs_clock(self):
+        """Whether lines wait for whoever reads them."""
+        return self._size > 0 or self.sink.waiting > 0
+
+    cpdef object clock_started(self, double now):
+        """The file may have been moved away meanwhile."""
+        self.sink.follow()
+
     cpdef object flush(self):
         """Write what was gathered."""
         cdef bytes data

@@ -20,7 +20,7 @@ from ssgi_gateway.observe.sink import Sink
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure", "enable", "flush"]
+__all__ = ["JsonFormatter", "TextFormatter", "configure", "enable", "flush", "has_waiting"]
 
 ROOT: Final = "ssgi_gateway"
 NAMES: Final = ("app", "client", "hooks", "observe.log_setup", "process", "rpc", "server", "slow")
@@ -140,6 +140,11 @@ class OwnHandler(logging.Handler):
             logging.getLogger(__name__).warning("standard error was not read: %d lines of this log were lost", lost)
         return lost
 
+    @property
+    def waiting(self) -> bool:
+        """Whether ``offer`` has anything to do."""
+        return self._sink is not None and bool(self._sink.dropped - self._told or self._sink.waiting)
+
     def close(self) -> None:
         """Wait a moment for the reader, and no longer.
 
@@ -211,6 +216,11 @@ def enable() -> None:
 def flush() -> int:
     """Offer lines that wait for a reader again; returns how many were lost since the last time."""
     return sum(it.offer() for it in logging.getLogger(ROOT).handlers if isinstance(it, OwnHandler))
+
+
+def has_waiting() -> bool:
+    """Whether there are lines that wait for a reader, or some were lost and nobody has heard of it yet."""
+    return any(it.waiting for it in logging.getLogger(ROOT).handlers if isinstance(it, OwnHandler))
 
 
 def timestamp(seconds: float) -> str:

@@ -16,6 +16,9 @@ cdef class Observer:
     cpdef object message_received(self, Exchange exchange, object message)
     cpdef object message_sent(self, Exchange exchange)
     cpdef object tick(self, double now)
+    cpdef object needs_clock(self)
+    cpdef object clock_started(self, double now)
+    cpdef object clock_stopped(self)
     cpdef object close(self)
 
 

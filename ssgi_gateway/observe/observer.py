@@ -78,7 +78,17 @@ class Observer:
         """A WebSocket message was written."""
 
     def tick(self, now: float) -> None:
-        """Twice a second; ``now`` is the loop's clock, in seconds."""
+        """Twice a second while anything happens; ``now`` is the loop's clock, in seconds."""
+
+    def needs_clock(self) -> bool:
+        """Whether this one wants its ticks while nothing happens, too."""
+        return False
+
+    def clock_started(self, now: float) -> None:
+        """The ticks begin anew, for something is about to happen."""
+
+    def clock_stopped(self) -> None:
+        """There are no more ticks until something happens."""
 
     def close(self) -> None:
         """The server has ended: write the rest and give everything back. Nothing comes behind this."""
@@ -152,6 +162,17 @@ class Observers(Observer):
     def tick(self, now: float) -> None:
         self._first.tick(now)
         self._second.tick(now)
+
+    def needs_clock(self) -> bool:
+        return self._first.needs_clock() or self._second.needs_clock()
+
+    def clock_started(self, now: float) -> None:
+        self._first.clock_started(now)
+        self._second.clock_started(now)
+
+    def clock_stopped(self) -> None:
+        self._first.clock_stopped()
+        self._second.clock_stopped()
 
     def close(self) -> None:
         self._first.close()

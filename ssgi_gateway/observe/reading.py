@@ -118,7 +118,7 @@ class Snapshot:
         if not pid:
             return None
         since, beat = words[layout.CALL_SINCE], words[layout.BEAT]
-        silent = max(0, now - beat) / 1e9 if beat else 0.0
+        silent = max(0, now - beat) / 1e9 if beat else 0.0  # without a beat it has nothing to do, and its clock rests
         state = STATES[words[layout.STATE]] if words[layout.STATE] < len(STATES) else "?"
         requests = words[layout.REQUESTS : layout.BYTES_IN]
         in_progress = _signed(sum(words[layout.IN_PROGRESS : layout.IN_PROGRESS + len(PROTOCOLS)]) % (1 << 64))

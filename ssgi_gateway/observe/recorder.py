@@ -113,6 +113,14 @@ class Recorder(Observer):
         self._ticked = now
         self._sample()
 
+    def clock_started(self, now: float) -> None:
+        self._words[layout.BEAT] = time.monotonic_ns()
+        self._ticked = now
+
+    def clock_stopped(self) -> None:
+        self._words[layout.BEAT] = 0
+        self._sample()
+
     def _sample(self) -> None:
         for sampler in self._samplers:
             sampler(self._words)

@@ -183,6 +183,14 @@ cdef class Recorder(Observer):
         self._ticked = now
         self._sample()
 
+    cpdef object clock_started(self, double now):
+        self._words[BEAT] = time.monotonic_ns()
+        self._ticked = now
+
+    cpdef object clock_stopped(self):
+        self._words[BEAT] = 0
+        self._sample()
+
     cdef object _sample(self):
         for sampler in self._samplers:
             sampler(self._seat.words)

@@ -1,17 +1,19 @@
 """Request lines for a developer's terminal: what was asked, what was answered, how long it took.
 
-Written at once, one write a line; colours only where a person reads. It is a class of each build, because observers
-are (``observer.py``).
+Written at once, one write a line; colours only where a person reads. A terminal that was stopped is not waited for
+(``sink``). It is a class of each build, because observers are (``observer.py``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from typing import TYPE_CHECKING, Final, TextIO
 
 from ssgi_gateway.observe.logs import printable
+from ssgi_gateway.observe.sink import Sink
 
 from .observer import Observer
 
@@ -36,6 +38,9 @@ class RequestLines(Observer):
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._coloured = has_colours(self._stream)
+        self._sink: Sink | None = None
+        with contextlib.suppress(OSError, ValueError):  # a stream that is no descriptor's
+            self._sink = Sink("standard output", "the lines", os.dup(self._stream.fileno()), reports=False)
 
     def request_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
         request = exchange.request
@@ -57,10 +62,24 @@ class RequestLines(Observer):
 
     def _write(self, line: str) -> None:
         try:
-            self._stream.write(line)
-            self._stream.flush()
+            if self._sink is None:
+                self._stream.write(line)
+            self._stream.flush()  # what the application has printed before
         except (OSError, ValueError):
             pass  # the terminal was closed; the requests go on
+        if self._sink is not None:
+            self._sink.write(line.encode("utf-8", "backslashreplace"))
+
+    def tick(self, now: float) -> None:
+        if self._sink is not None:
+            self._sink.flush()
+
+    def needs_clock(self) -> bool:
+        return self._sink is not None and self._sink.waiting > 0
+
+    def close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
 
 
 def duration(seconds: float) -> str:

@@ -17,11 +17,13 @@ import socket
 import stat
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.observe.logs import RateLimitedLog
+
+if TYPE_CHECKING:
+    from ssgi_gateway.observe.logs import RateLimitedLog
 
 __all__ = ["MAX_WAITING", "Sink", "open_file"]
 
@@ -57,7 +59,7 @@ class Sink:
         self._size = 0
         self.dropped = 0
         self._reports = reports
-        self._write_errors = RateLimitedLog(__name__)
+        self._complaints: RateLimitedLog | None = None
         self._fd = -1
         self._socket: socket.socket | None = None
         self._piece = FILE_PIECE
@@ -131,9 +133,14 @@ class Sink:
     def _drop(self, count: int, why: str) -> None:
         self.dropped += count
         if self._reports:
-            self._write_errors.warning(
-                "dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost", time.monotonic()
-            )
+            self._complain("dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost")
+
+    def _complain(self, kind: str, message: str) -> None:
+        if self._complaints is None:
+            from ssgi_gateway.observe.logs import RateLimitedLog  # supervisors have sinks and no ``logging``
+
+            self._complaints = RateLimitedLog(__name__)
+        self._complaints.warning(kind, message, time.monotonic())
 
     def follow(self, fd: int = -1) -> None:
         """After the file was rotated: go on in a new one of the same name.
@@ -147,7 +154,7 @@ class Sink:
             try:
                 fd = self._open()
             except ConfigurationError as error:
-                self._write_errors.warning("rotation", f"{error}; the old file stays in use", time.monotonic())
+                self._complain("rotation", f"{error}; the old file stays in use")
                 return
         self.flush()
         self._give_back()
@@ -171,6 +178,17 @@ class Sink:
     def waiting(self) -> int:
         """Bytes that are still to be written."""
         return self._size
+
+    def fileno(self) -> int:
+        """The descriptor that is written to."""
+        return self._fd
+
+    def take(self) -> bytes:
+        """Give up what nobody has taken yet, for somebody else to write."""
+        waiting = b"".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        return waiting
 
     def wait(self) -> None:
         """Offer what waits for ``LAST_WAIT`` more."""

@@ -27,6 +27,7 @@ from ssgi_gateway.adapters.negotiation import Application
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.failure_page import failure_page, wants_page, without_own_frames
+from ssgi_gateway.process.lines import Lines
 from ssgi_gateway.process.watch import Watcher
 from ssgi_gateway.server.control import Control
 
@@ -86,15 +87,22 @@ class Development:
         settings: the workers'.
         listeners: open ones.
         folders: what is watched.
+        out: where what ``say`` says is printed.
         say: prints a line for the developer.
     """
 
     def __init__(
-        self, settings: Settings, listeners: Sequence[Listener], folders: Sequence[str], say: Callable[[str], None]
+        self,
+        settings: Settings,
+        listeners: Sequence[Listener],
+        folders: Sequence[str],
+        out: Lines,
+        say: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._listeners = listeners
         self._folders = folders
+        self._out = out
         self._say = say
         self._watcher: Watcher | None = None
         self._worker = 0  # its pid
@@ -128,9 +136,13 @@ class Development:
             for fd in (self._signals, watcher.fd, self._exit, self._told):
                 if fd >= 0:
                     poll.register(fd, select.POLLIN)
+            if (stopped := self._out.waiting()) >= 0:  # the terminal, or a pager
+                poll.register(stopped, select.POLLOUT)
             ready = [fd for fd, _ in poll.poll(SILENCE * 1000 if changed else None)]
             if self._signals in ready:
                 return
+            if stopped in ready:
+                self._out.offer()
             if watcher.fd in ready:
                 paths = watcher.read()
                 if "" in paths:

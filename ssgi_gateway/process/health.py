@@ -44,6 +44,11 @@ class Health:
         self._next_look = time.monotonic() if self._patience else states.NEVER
 
     @property
+    def watched(self) -> bool:
+        """Whether the service manager waits for signs of life."""
+        return bool(self._watchdog)
+
+    @property
     def due(self) -> float:
         """When to look next; ``inf`` for never."""
         return min(self._next_look, self._next_watchdog)
@@ -73,8 +78,8 @@ class Health:
         return stuck
 
     def _is_silent(self, number: int, seconds: float) -> bool:
-        """Whether a worker's loop has not turned for so long."""
-        return self.table.seat(number).words[BEAT] < time.monotonic_ns() - int(seconds * 1e9)
+        """Whether a worker's loop has not turned for so long. One whose clock rests has no beat, and waits for work."""
+        return 0 < self.table.seat(number).words[BEAT] < time.monotonic_ns() - int(seconds * 1e9)
 
     def _is_stuck(self, number: int) -> bool:
         """Whether a worker has been in one call, and its loop has not turned, for too long."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import system
-from ssgi_gateway.process.system import say
+from ssgi_gateway.process.lines import notice, say
 from ssgi_gateway.server import listeners
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.listeners import Listener
@@ -67,7 +67,7 @@ class Status:
             raise ConfigurationError(f"--status: {error}") from None
         self._listener = listeners.listen(address, settings, "http")
         place = f"http://{self.address}/" if address.kind == "tcp" else self.address
-        system.notice(f"ssgi-gateway: status page at {place}", f"status page at {place}", status=place)
+        notice(f"ssgi-gateway: status page at {place}", f"status page at {place}", status=place)
 
     @property
     def address(self) -> str:

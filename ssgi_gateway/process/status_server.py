@@ -27,7 +27,7 @@ __all__ = ["StatusApplication", "main"]
 
 NOBODY: Final = 65534
 PERIOD: Final = 1.0
-"""Seconds between two pictures for the page, and between two looks at whether the parent is there."""
+"""Seconds between two pictures for the page; and between two looks for the parent, where no event tells of its end."""
 
 
 def main() -> int:
@@ -102,21 +102,38 @@ class StatusApplication:
     def __init__(self, reader: Reader, parent: int) -> None:
         self._reader = reader
         self._parent = parent
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = -1
+        self._look: asyncio.Task[None] | None = None
         self.when_orphaned: Any = None
 
     async def startup(self, _: dict[str, Any]) -> None:
-        """Begin to look whether the parent is there."""
-        self._watch = asyncio.create_task(self._watch_parent())
+        """Begin to wait for the parent's end."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._watch = linux.exit_descriptor(self._parent)
+        except OSError:  # it has gone already, or this kernel cannot say
+            self._look = asyncio.create_task(self._look_for_parent())
+            return
+        loop.add_reader(self._watch, self._parent_ended)
+        if os.getppid() != self._parent:  # it had gone before, and the descriptor is of another process
+            loop.call_soon(self._parent_ended)
 
     async def shutdown(self) -> None:
         """And stop."""
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._look is not None:
+            self._look.cancel()
+        if self._watch >= 0:
+            asyncio.get_running_loop().remove_reader(self._watch)
+            os.close(self._watch)
+            self._watch = -1
 
-    async def _watch_parent(self) -> None:
-        while os.getppid() == self._parent:  # noqa: ASYNC110 - no event tells of a parent's end
+    async def _look_for_parent(self) -> None:
+        while os.getppid() == self._parent:  # noqa: ASYNC110 - no event tells of its end here
             await asyncio.sleep(PERIOD)
+        self.when_orphaned()
+
+    def _parent_ended(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._watch)
         self.when_orphaned()
 
     def http(self, *call: Any) -> Any:

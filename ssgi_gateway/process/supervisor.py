@@ -32,8 +32,8 @@ from ssgi_gateway.process import (
 from ssgi_gateway.process.account import Account
 from ssgi_gateway.process.children import Children
 from ssgi_gateway.process.health import Health
+from ssgi_gateway.process.lines import choose_log, log, notice, say
 from ssgi_gateway.process.signals import MEANING, Signals
-from ssgi_gateway.process.system import say
 from ssgi_gateway.settings import sources
 from ssgi_gateway.settings.values import AUTO
 
@@ -99,10 +99,11 @@ class Supervisor:
         self.announced = known is not None
         self.directory = os.getcwd()
         self.access_log = settings.access_log
-        system.choose_log(settings.log_format)
+        choose_log(settings.log_format)
         self.pid_file = privileges.PidFile(os.path.abspath(settings.pid_file) if settings.pid_file else "")
         self.status: int | None = None
         self.text = ""
+        self.log_waiting = -1  # what the selector watches for it
         self.selector = selectors.DefaultSelector()
         self.children = Children(self.selector, self.hear, self._is_served, lambda: self.state.wanted)
         self.replacement = successor.Replacement()
@@ -130,6 +131,7 @@ class Supervisor:
         self.terminal = known["terminal"]
         self.signals = Signals([*known["signals"], signal.SIGCHLD])
         self.children.take_over(known)
+        log.load(known.get("lines", ""))
         say("info", "the supervisor was replaced in place")
 
     # -- the loop ------------------------------------------------------------------------------------------------
@@ -152,6 +154,7 @@ class Supervisor:
         return self.status
 
     def _step(self) -> None:
+        self._wait_for_reader()
         due = min(plan.next_due(self.state), self.health.due)
         timeout = None if due == states.NEVER else max(0.0, due - time.monotonic())
         for key, _ in self.selector.select(timeout):
@@ -161,6 +164,17 @@ class Supervisor:
         ready = [seat.number for seat in self.state.seats.values() if seat.state == states.READY]
         for number in self.health.look(ready):
             self.hear(events.WorkerStuck(number))
+
+    def _wait_for_reader(self) -> None:
+        """Lines wait for whoever reads the log: hear when there is room."""
+        waiting = log.waiting()
+        if waiting == self.log_waiting:
+            return
+        if self.log_waiting >= 0:
+            self.selector.unregister(self.log_waiting)
+        if waiting >= 0:
+            self.selector.register(waiting, selectors.EVENT_WRITE, log.offer)
+        self.log_waiting = waiting
 
     def _handle(self, handler: Callable[[], None]) -> None:
         try:
@@ -183,7 +197,7 @@ class Supervisor:
     def _is_served(self, http: bool, websocket: bool, codecs: str, loop: str) -> None:
         self.account.built(codecs, loop)
         if not websocket and self.listeners.drop("websocket"):
-            system.notice(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", sockets.NO_WEBSOCKETS, "warning")
+            notice(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", sockets.NO_WEBSOCKETS, "warning")
         if not self.announced:
             self.announced = True
             self.announce(self.listeners, http, websocket, codecs, loop)
@@ -263,7 +277,8 @@ class Supervisor:
         about = {
             "directory": self.directory,
             "given": dict(self.given),
-            "listeners": [(it.protocol, str(it.address)) for it in self.listeners],
+            "listeners": [(it.protocol, str(it.address), it.inherited) for it in self.listeners],
+            "watched": self.health.watched,
         }
         descriptors = [
             self.account.table.fd,
@@ -319,7 +334,10 @@ class Supervisor:
         say("info", "the supervisor is replaced in place")
         waiting = self.signals.block()
         os.chdir(self.directory)
-        self.hear(events.ReplacementChecked(self.replacement.replace(self._known(waiting))))
+        known = {**self._known(waiting), "lines": log.dump()}
+        trouble = self.replacement.replace(known)  # it returns where that fails
+        log.load(known["lines"])
+        self.hear(events.ReplacementChecked(trouble))
 
     def _known(self, waiting: list[int]) -> dict[str, Any]:
         """What a successor has to know; ``waiting`` are signals that were not taken."""
@@ -351,6 +369,7 @@ class Supervisor:
         self.pid_file.remove()
         self.prometheus.close()
         self.selector.close()
+        log.close()
 
 
 ACTIONS: Final[Mapping[type, Callable[[Supervisor, Any], None]]] = {

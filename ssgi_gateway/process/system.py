@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
-    "become_subreaper", "child_environment", "choose_log", "ended", "entitle", "kill", "notice", "python_options",
-    "say", "stay_visible", "trim",
+    "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "stay_visible", "trim",
 ]  # fmt: skip
 
 NOT_FOR_CHILDREN: Final = (
@@ -28,53 +25,6 @@ NOT_FOR_CHILDREN: Final = (
     "WATCHDOG_USEC",
 )
 """What a service manager says to the supervisor alone (sd_notify(3), sd_listen_fds(3))."""
-
-
-_json = False
-
-
-def choose_log(log_format: str) -> None:
-    """How ``say`` writes: as the settings say, and as ``observe.log_setup`` does in workers.
-
-    Args:
-        log_format: ``auto``, ``text`` or ``json``.
-    """
-    global _json
-    _json = log_format == "json" or (log_format == "auto" and not os.isatty(2))
-
-
-def say(level: str, text: str) -> None:
-    """A line in the log. The supervisor has one kind of line, and no use for a module of a megabyte."""
-    if _json:
-        _write(_object(level, text))
-    else:
-        _write(f"{time.strftime('%H:%M:%S')} {level.upper():5} {text}")
-
-
-def notice(text: str, message: str, level: str = "info", **fields: Any) -> None:
-    """What a start has to say: to a person, or as a line of the log like any other.
-
-    Args:
-        text: for a person, of any number of lines.
-        message: the same in one line, where lines are JSON.
-        level: of that line.
-        fields: what else the line holds.
-    """
-    _write(_object(level, message, **fields) if _json else text)
-
-
-def _object(level: str, message: str, **fields: Any) -> str:
-    now = time.time()
-    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"
-    about = {"ts": stamp, "level": level, "logger": "ssgi_gateway.process", "pid": os.getpid(), "msg": message}
-    return json.dumps({**about, **fields}, ensure_ascii=False)
-
-
-def _write(line: str) -> None:
-    try:
-        os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass  # a full disk, or nobody who reads: there is nobody to tell
 
 
 def kill(pid: int, number: int) -> None:

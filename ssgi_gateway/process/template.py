@@ -51,22 +51,24 @@ class Loaded(NamedTuple):
     Args:
         settings: as this generation reads them.
         application: with ``preload``; otherwise each worker loads its own.
-        listeners: protocol, address as text, descriptor.
+        listeners: protocol, address as text, descriptor, whether somebody else has made it.
         adoption: the descriptors of the pair that idle connections go through.
         table: the descriptor of the table that workers write down in what they do.
         names: of the codecs and the event loop in use.
         log: the descriptor of the access log, opened with the supervisor's rights; -1 for none.
         workers: how many there are to be; 0 where nobody has said it yet.
+        watched: the service manager wants signs of life, so workers that have nothing to do give them as well.
     """
 
     settings: Settings
     application: Application | None
-    listeners: list[tuple[str, str, int]]
+    listeners: list[tuple[str, str, int, bool]]
     adoption: tuple[int, int]
     table: int
     names: tuple[str, str]
     log: int = -1
     workers: int = 0
+    watched: bool = False
 
 
 def main() -> int:
@@ -141,7 +143,7 @@ def _load(channel: Channel) -> Loaded | None:
     serving = engine.module("server.serve", settings.codec)
     from ssgi_gateway.process import prometheus, worker  # what a worker needs is loaded once
 
-    protocols = {protocol for protocol, _ in start["listeners"]}
+    protocols = {protocol for protocol, *_ in start["listeners"]}
     if "scgi" in protocols:
         serving.ScgiCodec(settings.limits)  # the portable one loads a library when it is first made
     for protocol in protocols & LATE.keys():
@@ -153,7 +155,11 @@ def _load(channel: Channel) -> Loaded | None:
         prometheus.sit_down(0)
         application = worker.application_of(settings)
         _refuse_threads()
-    opened = [(protocol, address, fd) for (protocol, address), fd in zip(start["listeners"], descriptors[3:])]  # noqa: B905
+    opened = [
+        # A supervisor of an older version does not say whose a listener is.
+        (protocol, address, fd, inherited[0] if inherited else True)
+        for (protocol, address, *inherited), fd in zip(start["listeners"], descriptors[3:])  # noqa: B905
+    ]
     behind = descriptors[3 + len(start["listeners"]) :]
     names = (engine.describe(settings.codec), engine.event_loop())
     return Loaded(
@@ -164,6 +170,7 @@ def _load(channel: Channel) -> Loaded | None:
         descriptors[0],
         names,
         behind[0] if behind else -1,
+        watched=start.get("watched", False),  # a supervisor of an older version does not say it
     )
 
 

@@ -24,6 +24,7 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.table import CALL_SINCE, H_WANTED, STATE, STATES, Seat, Table
 from ssgi_gateway.process import prometheus, sockets
+from ssgi_gateway.process.lifeline import Lifeline, refuse
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.stuck import Stuck
 from ssgi_gateway.process.system import entitle
@@ -76,10 +77,11 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     channel = Channel(socket.socket(fileno=descriptor))
     entitle(f"ssgi worker {seat}")
     os.setpgid(0, 0)  # so that what the application starts can be ended with it
+    lifeline = Lifeline(descriptor)
     place = _sit_down(loaded, seat)
     channel.send("started", str(os.getpid()))
     try:
-        status = _serve(loaded, seat, channel, place)
+        status = _serve(loaded, seat, channel, place, lifeline)
     except ConfigurationError as error:
         channel.send("failed", "2", str(error))
         status = 2
@@ -105,20 +107,20 @@ def _sit_down(loaded: Loaded, number: int) -> Seat | None:
     return seat
 
 
-def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> int:
+def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None, lifeline: Lifeline) -> int:
     settings = loaded.settings
     log_setup.configure(settings, seat)
     prometheus.sit_down(seat)
     application = loaded.application or application_of(settings)
     log_setup.enable()
-    all_ = [(protocol, Address.parse(address)) for protocol, address, _ in loaded.listeners]
+    all_ = [(protocol, Address.parse(address)) for protocol, address, *_ in loaded.listeners]
     served = sockets.served(all_, application.http is not None, application.websocket is not None)
     opened = []
-    for protocol, address, fd in loaded.listeners:
+    for protocol, address, fd, inherited in loaded.listeners:
         if (protocol, Address.parse(address)) in served:
             listener = socket.socket(fileno=fd)
             listener.setblocking(False)
-            opened.append(Listener(listener, Address.parse(address), protocol))
+            opened.append(Listener(listener, Address.parse(address), protocol, inherited=inherited))
         else:
             os.close(fd)
     with contextlib.ExitStack() as stack:
@@ -129,6 +131,7 @@ def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None) -> i
         control.workers = loaded.workers
         care = Care(loaded, seat, control)
         control.care = care
+        control.lifeline, control.opened = lifeline, opened
         control.observers.append(care.duty)
         run = engine.module("server.serve", settings.codec).run
         try:
@@ -159,6 +162,8 @@ class WorkerControl(Control):
         self.private = [channel.fileno(), *(end.fileno() for end in adoption)]
         self._last = False
         self.care: Care | None = None
+        self.lifeline: Lifeline | None = None
+        self.opened: list[Listener] = []
 
     @property
     def alone(self) -> bool:
@@ -173,6 +178,8 @@ class WorkerControl(Control):
         handle = partial(post, loop, self._on_signal)
         self.ending.listen(handle, handle, (signal.SIGTERM, signal.SIGQUIT))
         loop.add_reader(self._channel.fileno(), self._on_message)
+        if self.lifeline is not None:
+            self.lifeline.serve(self._orphaned)
         self.listen_to_questions(loop)
 
     def ready(self) -> None:
@@ -191,6 +198,12 @@ class WorkerControl(Control):
             self._cancel()
         else:
             self.stop()
+
+    def _orphaned(self) -> None:
+        """The supervisor is gone, and the loop may not turn: others may start, and this process has a bound."""
+        refuse(self.opened)
+        if self.ending is not None:
+            self.ending.begin()
 
     def _on_message(self) -> None:
         while (message := self._channel.receive()) is not None:
@@ -233,7 +246,8 @@ class Care:
         self._longest = self._settings.max_age * share
         tracked = bool(settings.request_timeout or settings.slow_request)
         duty_class = engine.module("server.serve", settings.codec).Duty
-        self.duty: Duty = duty_class(tracked, self._tick, self._share)
+        always = bool(tracked or self._longest or self._settings.max_memory or loaded.watched)
+        self.duty: Duty = duty_class(tracked, self._tick, self._share, always)
         self._stuck = (
             Stuck(self.duty, settings.slow_request, settings.request_timeout, control.give_up, control.seat)
             if tracked

@@ -51,6 +51,8 @@ listener stays readable, so asking at once would be a busy loop."""
 
 def admit(gateway: Gateway, fd: int, codec: Any) -> None:
     """Serve a new connection."""
+    gateway.active = True
+    gateway.wake()
     connection = Connection.__new__(Connection)
     connection.init(gateway, fd)
     protocol = HttpProtocol.__new__(HttpProtocol)

@@ -6,6 +6,7 @@ cdef double LONG
 
 
 cdef class Duty(Observer):
+    cdef bint _always
     cdef bint _track
     cdef object _on_tick
     cdef object _on_long

@@ -25,10 +25,12 @@ class Duty(Observer):
     Args:
         track: remember every request in progress, for ``exchanges``.
         on_tick: called twice a second.
+        always: ``on_tick`` has something to do while nothing happens as well.
         on_long: called after a call that was long.
     """
 
     __slots__ = (
+        "_always",
         "_on_long",
         "_on_tick",
         "_track",
@@ -44,7 +46,9 @@ class Duty(Observer):
         track: bool,
         on_tick: Callable[[], None],
         on_long: Callable[[Exchange], None] | None,
+        always: bool = False,
     ) -> None:
+        self._always = always
         self._track = track
         self._on_tick = on_tick
         self._on_long = on_long
@@ -77,3 +81,7 @@ class Duty(Observer):
     def tick(self, now: float) -> None:
         """Twice a second."""
         self._on_tick()
+
+    def needs_clock(self) -> bool:
+        """Whether that has to be so while nothing happens."""
+        return self._always

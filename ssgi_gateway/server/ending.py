@@ -5,14 +5,17 @@ because the process then ends: threads that are stuck, an event loop that is blo
 tasks that ignore their cancellation, the interpreter's own wait for threads. A second signal leaves a second.
 
 The clock is a thread, for it has to go on when the event loop does not; it is started by the signal, so that a process
-that serves has none. Exit statuses: 0 when all ended by itself or was cut off in order, ``UNFINISHED`` when the clock
-had to end it; the log says what was still running.
+that serves has none. Code in C that holds the interpreter's lock, as a regular expression may for years, does not let
+it run; for that there is a second clock, faulthandler's, which needs no lock and has the last word. Exit statuses: 0
+when all ended by itself or was cut off in order, ``UNFINISHED`` when a clock had to end it; the log says what was still
+running.
 """
 
 from __future__ import annotations
 
 import _thread
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -23,6 +26,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Final
 
+from ssgi_gateway import linux
 from ssgi_gateway.core import forks
 
 __all__ = ["UNFINISHED", "Ending"]
@@ -39,6 +43,9 @@ LAST_WORDS: Final = 0.5
 """Seconds for the last line of the log and the standard streams' buffers; their reader may be stuck, too."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+LOCKED: Final = 1.0
+"""Seconds that the clock has from its end to that of the process; then the interpreter's lock is not to be had."""
 
 MAX_NAMED: Final = 5
 """Threads that the last line names."""
@@ -61,6 +68,7 @@ class Ending:
         self._bound = bound
         self._end = 0.0
         self._said = False
+        self._standard_error = -1
         self._lifted = False
         self._before: dict[int, Any] = {}  # who handled the signals
         self._first: Callable[[str], object] | None = None
@@ -84,6 +92,9 @@ class Ending:
     def lift(self) -> None:
         """The server has ended and the process goes on: no bound any more, and the signals are handled as before."""
         self._lifted = True
+        if self._end:
+            faulthandler.cancel_dump_traceback_later()
+            os.close(self._standard_error)
         for number, handler in self._before.items():
             signal.signal(number, handler)
             forks.signals.discard(number)
@@ -106,13 +117,31 @@ class Ending:
 
     def limit(self, seconds: float) -> None:
         """End the process at the latest so many seconds from now; called again, the earlier end counts."""
-        end = time.monotonic() + seconds
-        if not self._end:
-            self._end = end
-            # Not threading.Thread: its start takes locks that the code which was interrupted may hold.
-            _thread.start_new_thread(self._watch, ())
-        else:
+        now = time.monotonic()
+        end = now + seconds
+        if self._end:
             self._end = min(self._end, end)
+        else:
+            self._end = end
+            with contextlib.suppress(RuntimeError):  # there can be no more threads: the other clock has to do
+                # Not threading.Thread: its start takes locks that the code which was interrupted may hold.
+                _thread.start_new_thread(self._watch, ())
+        self._end_without_lock(self._end - now + LAST_WORDS + LOCKED)
+
+    def _end_without_lock(self, seconds: float) -> None:
+        """End this process so many seconds from now, even if its main thread never lets go of the lock."""
+        if self._standard_error < 0:
+            try:
+                # Opened anew: whoever reads standard error may have stopped, and that must not stop this.
+                flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+                self._standard_error = os.open(linux.descriptor_path(2), flags)
+            except OSError:
+                self._standard_error = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=self._standard_error)
+        except RuntimeError:  # no more threads, not even this one: then without a word
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _watch(self) -> None:
         while (left := self._end - time.monotonic()) > 0:

@@ -4,7 +4,9 @@ from .reactor cimport Reactor
 cdef class Gateway(Reactor):
     cdef Py_ssize_t _idle_found
     cdef list _idle
+    cdef int _quiet
     cdef double _walked
+    cdef public bint active
     cdef public object adoption
     cdef public bint development
     cdef public dict drain_handlers
@@ -35,3 +37,4 @@ cdef class Gateway(Reactor):
     cpdef bint is_full(self, object connection) except -1
     cdef bint _make_room(self) except -1
     cpdef object abandon(self)
+    cpdef object wake(self)

@@ -10,6 +10,7 @@ from time import gmtime
 from typing import TYPE_CHECKING, Any, Final
 
 import ssgi_gateway
+from ssgi_gateway.observe import log_setup
 from ssgi_gateway.server.connection_states import OPEN
 from ssgi_gateway.server.offload import FileOffload
 
@@ -32,6 +33,10 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 WALK: Final = 16
 """A walk over all connections finds at least one in so many that can be closed, or is not repeated before a sweep."""
+
+
+QUIET: Final = 4
+"""Sweeps without a connection before the clock stops; by then whatever is looked at now and then was looked at."""
 
 
 def _deadline(connection: Connection) -> float:
@@ -67,7 +72,9 @@ class Gateway(Reactor):
         "_found",
         "_idle",
         "_idle_found",
+        "_quiet",
         "_walked",
+        "active",
         "adoption",
         "body_timeout",
         "date",
@@ -110,7 +117,6 @@ class Gateway(Reactor):
             idle_timeout=settings.deadlines.idle,
             half_close=settings.half_close,
             observer=observer,
-            always=True,
         )
         self.http_app = http_app
         self.websocket_app = websocket_app
@@ -121,7 +127,8 @@ class Gateway(Reactor):
         self.draining = False
         self.drain_handlers: dict[Any, list[tuple[Any, tuple[Any, ...], Any]]] = {}  # by exchange
         self.date = DateLine()  # for those protocols whose answers need one
-        self.date.line = date_line()
+        self.active = True  # a connection has come since the last sweep
+        self._quiet = 0  # sweeps since one did
         self.unexamined = MAX_EXAMINED  # requests that are still looked at
         self._found: set[str] = set()
         self.adoption: Adoption | None = None  # takes idle connections during a drain; None: they are closed
@@ -143,6 +150,7 @@ class Gateway(Reactor):
         self._idle: list[Connection] = []  # what ``_make_room`` may close
         self._idle_found = 0
         self._walked = -1.0
+        self.wake()
 
     def is_full(self, connection: Connection) -> bool:
         """Whether there is no room for ``connection`` beside the others; one that is idle makes room."""
@@ -221,7 +229,31 @@ class Gateway(Reactor):
                 self._found.add(finding.kind)
                 logger.warning("the web server's configuration: %s", finding)
 
+    # -- the clock -----------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """As ``Reactor.wake``, which comes before each connection."""
+        if self._sweeper is None:
+            Reactor.wake(self)  # as in ``abandon``
+            self.date.line = date_line()
+            if self.observer is not None:
+                self.observer.clock_started(self.now)
+
     def sweep(self) -> None:
         """As ``Reactor.sweep``; and it is later now."""
         self.date.line = date_line()
+        self._quiet = 0 if self.active else self._quiet + 1
+        self.active = False
         super().sweep()
+
+    def may_rest(self) -> bool:
+        """Whether nothing has happened for a while, and nobody has anything to do while nothing happens."""
+        if self.active or self._quiet < QUIET or log_setup.has_waiting():
+            return False
+        return self.observer is None or not self.observer.needs_clock()
+
+    def rest(self) -> None:
+        """As ``Reactor.rest``."""
+        self._quiet = 0
+        if self.observer is not None:
+            self.observer.clock_stopped()

@@ -2,7 +2,6 @@ from ..observe.observer cimport Observer
 
 
 cdef class Reactor:
-    cdef bint _always
     cdef object _emptied
     cdef object _peer_errors
     cdef object _sweeper
@@ -21,3 +20,4 @@ cdef class Reactor:
     cpdef object register(self, object connection)
     cpdef object abandon(self)
     cpdef object unregister(self, object connection)
+    cpdef object wake(self)

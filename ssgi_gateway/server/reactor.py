@@ -1,7 +1,8 @@
 """What connections share, whatever they carry: the loop, the clock, the water marks, and the list of them.
 
 There is no timer per connection: a sweep looks at those that wait, twice a second, and that is also the resolution of
-every deadline. It knows no application, so that clients use it as well; ``Gateway`` is the server's kind.
+every deadline. Where nothing waits there is no sweep, and an idle process is not woken. It knows no application, so
+that clients use it as well; ``Gateway`` is the server's kind.
 """
 
 from __future__ import annotations
@@ -39,18 +40,16 @@ class Reactor:
         idle_timeout: seconds that a new connection may stay silent; ``math.inf`` for ever.
         half_close: whether a peer that closes only its sending side still wants to read.
         observer: of the connections, if there is one.
-        always: whether to sweep while there is no connection as well, as a server does: then ``now`` is always right.
         log: the name of the logger for what peers do wrong.
 
     Attributes:
         connections: those that wait for something; on the eager path a connection is in no set.
-        now: the loop's time at the last sweep, in seconds. Where the clock runs only while there are connections,
+        now: the loop's time at the last sweep, in seconds. The clock runs only while there are connections, so
             ``wake`` comes before the first deadline.
         scope: the parent of every task.
     """
 
     __slots__ = (
-        "_always",
         "_emptied",
         "_peer_errors",
         "_sweeper",
@@ -75,7 +74,6 @@ class Reactor:
         idle_timeout: float,
         half_close: bool = True,
         observer: Observer | None = None,
-        always: bool = False,
         log: str = "ssgi_gateway.server",
     ) -> None:
         self.scope = TaskScope(loop)
@@ -88,16 +86,13 @@ class Reactor:
         self.idle_timeout = idle_timeout
         self.half_close = half_close
         self.observer: Observer | None = observer
-        self._always = always
         self._peer_errors = RateLimitedLog(log)
         self._emptied: asyncio.Future[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        if always:
-            self.wake()
 
     def log_peer_error(self, kind: str, message: str) -> None:
         """One line in the log about a peer; each ``kind`` is limited on its own, so none hides another."""
-        self._peer_errors.warning(kind, message, self.now)
+        self._peer_errors.warning(kind, message, self.loop.time())
 
     # -- connections --------------------------------------------------------------------------------------------
 
@@ -137,9 +132,18 @@ class Reactor:
 
     def _on_timer(self) -> None:
         self._sweeper = None
-        if self.connections or self._always:
+        if self.connections or not self.may_rest():
             self._sweeper = self.loop.call_later(SWEEP, self._on_timer)
             self.sweep()
+        else:
+            self.rest()
+
+    def may_rest(self) -> bool:
+        """Whether the clock may stop while there is no connection."""
+        return True
+
+    def rest(self) -> None:
+        """The clock has stopped, until ``wake``."""
 
     def sweep(self) -> None:
         """Look for deadlines that have passed, and for peers that disconnected while they were not read."""
@@ -179,7 +183,6 @@ class Reactor:
 
     def stop(self) -> None:
         """The end of the clock."""
-        self._always = False
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

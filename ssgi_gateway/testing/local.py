@@ -62,6 +62,7 @@ class LocalApplication:
         gateway = self.gateway
         assert gateway is not None
         near, far = pair(reactor, gateway)
+        gateway.wake()
         limits = self.settings.limits
         codec = ScgiCodec(limits) if kind == "scgi" else FastcgiCodec(limits, self.settings.max_connections)
         HttpProtocol(far, gateway, codec)  # type: ignore[arg-type]  # it has what Connection has

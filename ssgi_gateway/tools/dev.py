@@ -21,6 +21,7 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.request_lines import has_colours
 from ssgi_gateway.process import directory, sockets
 from ssgi_gateway.process.develop import BROWSER, Development
+from ssgi_gateway.process.lines import Lines
 from ssgi_gateway.settings import Deadlines, Settings, WebSocketSettings
 from ssgi_gateway.settings.sources import add_options, read
 from ssgi_gateway.tools.front_nginx import PORT as HTTPS_PORT
@@ -57,7 +58,7 @@ def _run(given: Namespace, settings: Settings, folder: str) -> int:
         for folder in folders:
             if not os.path.isdir(folder):
                 raise ConfigurationError(f"--watch: there is no folder {folder}")
-        development = Development(settings, opened, folders, _say)
+        development = Development(settings, opened, folders, _out, _say)
         urls = [f"http://{listener.address}/" for listener in opened if listener.protocol == "http"]
         if given.nginx:
             socket = next(str(it.address.path) for it in opened if it.protocol == "scgi")
@@ -119,8 +120,12 @@ def _paint(colour: str, text: str) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m" if has_colours(sys.stdout) else text
 
 
+_out: Final = Lines(1)
+"""Not ``print``: a terminal that was stopped must not stop the one who looks for changes."""
+
+
 def _say(line: str) -> None:
-    print(f"{_paint('2', time.strftime('%H:%M:%S'))} {_paint('36', line)}", flush=True)
+    _out.write(f"{_paint('2', time.strftime('%H:%M:%S'))} {_paint('36', line)}\n")
 
 
 def _print_banner(settings: Settings, urls: list[str], opened: list[Any], folders: list[str]) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
+import tty
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -321,6 +324,50 @@ def test_control_c_at_any_moment(tmp_path, moment):
         -signal.SIGINT,
     )  # 1: Python itself was still starting
     os.close(fd)
+
+
+def test_a_terminal_that_was_stopped_holds_nobody_up(tmp_path):
+    """^S: what would be printed waits, and what is asked and what is saved do not."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "site_app.py").write_text(APP.replace("VERSION", "one"))
+    near, far = pty.openpty()
+    tty.setraw(far)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssgi_gateway", "dev", "site_app:app", "--http", "127.0.0.1:0"],
+        cwd=folder, stdout=far, stderr=far, env={**os.environ, "PORT": "", "NO_COLOR": "1"},
+    )  # fmt: skip
+    seen = bytearray()
+
+    def read() -> str:
+        while select.select([near], [], [], 0)[0]:
+            seen.extend(os.read(near, 65536))
+        return seen.decode()
+
+    def page() -> str:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.read().decode()
+
+    try:
+        wait_until(lambda: "ready in" in read(), "the first worker")
+        url = re.search(r"http://\S+", read())[0]
+        termios.tcflow(far, termios.TCOOFF)
+        for version in ("two", "three"):
+            for _ in range(3):
+                page()
+            (folder / "site_app.py").write_text(APP.replace("VERSION", version))
+            wait_until(lambda v=version: page() == v, f"version {version}")
+        assert "changed: " not in read()
+        termios.tcflow(far, termios.TCOON)
+        wait_until(lambda: read().count("changed: ") >= 2, "what was said meanwhile")
+        termios.tcflow(far, termios.TCOOFF)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(near)
+        os.close(far)
 
 
 def test_port_of_the_environment(tmp_path):

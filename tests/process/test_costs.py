@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.harness.process import wait_until
-from tests.process.conftest import Fleet
+from tests.process.conftest import Fleet, children
 
 pytestmark = [pytest.mark.nginx]
 
 
-def status(pid: int, name: str) -> int:
-    """A number of proc(5)'s ``status``."""
-    return int(Path(f"/proc/{pid}/status").read_text().partition(f"\n{name}:")[2].split()[0])
+def ask(path: str, number: int) -> bytes:
+    """A request over SCGI; its answer."""
+    head = f"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/{number}\0".encode()
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(path)
+        client.sendall(b"%d:%s," % (len(head), head))
+        while data := client.recv(65536):
+            answer += data
+    return answer
+
+
+def status(folder: Path, name: str) -> int:
+    """A number of proc(5)'s ``status``, of a process or of a thread."""
+    return int((folder / "status").read_text().partition(f"\n{name}:")[2].split()[0])
 
 
 def pss(pid: int) -> int:
@@ -29,23 +43,38 @@ def pss(pid: int) -> int:
 def test_a_supervisor_is_small(fleet):
     it = fleet(2)
     it.wait_for_workers(2)
-    assert status(it.pid, "VmRSS") <= 15 << 10
+    assert status(Path(f"/proc/{it.pid}"), "VmRSS") <= 15 << 10
+
+
+def test_where_nothing_happens_nobody_is_woken(fleet):
+    """Supervisor, template, workers, the status process: not even a clock ticks, once the last request is over."""
+    it = fleet(2, "--status", "127.0.0.1:0", "--access-log", "/dev/null")
+    it.wait_for_workers(2)
+    assert b"Status: 200" in ask(it.gateway.scgi[0], 1)
+
+    def woken() -> dict[str, int]:
+        everybody = [it.pid, *children(it.pid)]
+        threads = [each for pid in everybody for each in Path(f"/proc/{pid}/task").iterdir()]
+        return {str(each): status(each, "voluntary_ctxt_switches") for each in threads}
+
+    def sleeps() -> bool:
+        before = woken()
+        time.sleep(2)
+        return woken() == before
+
+    wait_until(sleeps, "two seconds in which nobody is woken")
+    assert b"Status: 200" in ask(it.gateway.scgi[0], 2), "and then it answers"
 
 
 def test_a_connection_wakes_one_worker(fleet):
     """EPOLLEXCLUSIVE: with four that listen, less than two wake-ups for each; without it there are four."""
     it = fleet(4)
     workers = it.wait_for_workers(4)
-    before = sum(status(pid, "voluntary_ctxt_switches") for pid in workers)
+    before = sum(status(Path(f"/proc/{pid}"), "voluntary_ctxt_switches") for pid in workers)
     connections = 400
     for number in range(connections):
-        head = f"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/{number}\0".encode()
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(it.gateway.scgi[0])
-            client.sendall(b"%d:%s," % (len(head), head))
-            while client.recv(65536):
-                pass
-    after = sum(status(pid, "voluntary_ctxt_switches") for pid in workers)
+        ask(it.gateway.scgi[0], number)
+    after = sum(status(Path(f"/proc/{pid}"), "voluntary_ctxt_switches") for pid in workers)
     assert after - before < 2 * connections
 
 

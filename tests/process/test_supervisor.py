@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from ssgi_gateway.observe.reading import opened, table_of
+from ssgi_gateway.process import report
 from tests.harness.client import request
 from tests.harness.gateway import ROOT
-from tests.harness.process import wait_until
+from tests.harness.process import Process, wait_until
 from tests.process.conftest import children
 from tests.process.load import Load
+from tests.process.test_faults import ask, to
 
 pytestmark = [pytest.mark.nginx]
 
@@ -111,6 +114,61 @@ def test_without_its_supervisor_a_worker_ends_what_is_in_progress(fleet, tmp_pat
     wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker's end")
 
 
+@pytest.mark.parametrize("how", ["loop", "sleeps", "locked", "expression", "stubborn"])
+def test_a_worker_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path, how):
+    """Nor is it in anybody's way: another server starts at once, at the same address."""
+    first, second = Killed(tmp_path, "first"), None
+    try:
+        [worker] = first.workers()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{tmp_path}/s")
+            client.sendall(to(f"/{how}"))
+            wait_until(lambda: in_call(first.pid), "the request to begin")
+            os.kill(first.pid, signal.SIGKILL)
+            first.wait()
+            second = Killed(tmp_path, "second")
+            assert worker not in second.workers()
+            assert ask(tmp_path / "s").count(b"Status: 200") == 1
+            wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the end of the worker that hangs")
+        assert second.stop() == 0
+    finally:
+        first.kill()
+        if second is not None:
+            second.kill()
+
+
+def test_an_import_that_hangs_ends_with_its_supervisor(tmp_path):
+    (tmp_path / "endless.py").write_text("import os\nprint('begun', os.getpid(), flush=True)\nwhile True:\n    pass\n")
+    words = [sys.executable, "-m", "ssgi_gateway", "serve", "endless:app", "--pythonpath", str(tmp_path)]
+    server = Process([*words, "--scgi", f"unix:{tmp_path}/s"], tmp_path / "log", cwd=ROOT)
+    try:
+        server.wait_for(lambda: "begun" in server.text(), "the import")
+        worker = int(server.text().partition("begun ")[2].split()[0])
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+        wait_until(lambda: not Path(f"/proc/{worker}").exists(), "its end")
+    finally:
+        server.kill()
+
+
+class Killed(Process):
+    """A server of ``tests.apps.troubles`` with one worker, whose supervisor is going to be killed."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        words = [sys.executable, "-m", "ssgi_gateway", "serve", "tests.apps.troubles:app", "--scgi", f"unix:{folder}/s"]
+        super().__init__([*words, "--deadline-drain", "1"], folder / name, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+        self.wait_for(lambda: "scgi_pass" in self.text(), "the start")
+
+    def workers(self) -> list[int]:
+        return [it[1] for it in report.read(self.pid)["workers"]]
+
+
+def in_call(pid: int) -> bool:
+    """Whether a worker of this supervisor calls its application."""
+    with opened(table_of(pid)) as reader:
+        return any(worker.running for worker in reader.snapshot().workers)
+
+
 SLOW = """
 import sys
 from tests.harness.client import request
@@ -130,19 +188,6 @@ def test_more_fewer_and_none(fleet):
     it.signal(signal.SIGHUP)
     it.wait_for_workers(2)
     assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
-
-
-def test_the_supervisor_sleeps(fleet):
-    it = fleet(2)
-    it.wait_for_workers(2)
-
-    def switches() -> int:
-        status = Path(f"/proc/{it.pid}/status").read_text()
-        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
-
-    before = switches()
-    time.sleep(3)  # what is tested is that nothing happens
-    assert switches() == before
 
 
 def test_crash_loops_slow_down_and_cost_nothing(fleet):

@@ -151,6 +151,7 @@ class Bench:
     ) -> tuple[Connection, Peer]:
         """A connection that has just been accepted; ``data`` came with it."""
         fd, peer = self.pair(kind, room)
+        self.gateway.wake()
         if data:
             peer.send(data)
         limits = self.settings.limits

@@ -9,7 +9,9 @@ import socket
 
 from ssgi_gateway.core.channel import Protocol
 from ssgi_gateway.observe.logs import BURST
+from ssgi_gateway.observe.observer import Observer, Observers
 from ssgi_gateway.server.connection import Connection
+from ssgi_gateway.server.gateway import QUIET
 from ssgi_gateway.server.reactor import SWEEP, Reactor
 from ssgi_gateway.settings import FlowControl
 from tests.loops import advance, settle, until
@@ -49,6 +51,63 @@ async def test_a_sweep_by_hand_starts_no_second_clock():
         before = b.gateway.now
         await asyncio.sleep(2 * SWEEP)
         assert b.gateway.now == before
+
+
+class Clock(Observer):
+    """What an observer hears of the clock."""
+
+    def __init__(self, needs=False):
+        self.needs, self.seen = needs, []
+
+    def needs_clock(self):
+        return self.needs
+
+    def clock_started(self, now):
+        self.seen.append("started")
+
+    def clock_stopped(self):
+        self.seen.append("stopped")
+
+    def tick(self, now):
+        self.seen.append("tick")
+
+
+async def test_where_nothing_happens_nobody_is_woken_until_a_connection_comes():
+    clock = Clock()
+    with bench(hello, observer=clock, deadlines={"idle": 10.0}) as b:
+        for _ in range(QUIET + 1):
+            b.gateway.sweep()
+        await until(lambda: "stopped" in clock.seen)
+        assert clock.seen == ["started", *["tick"] * (QUIET + 1), "stopped"]
+        advance(100)
+        b.gateway.date.line = b"old"
+        connection, silent = b.connect("scgi")
+        assert b.gateway.date.line.startswith(b"Date: ")
+        assert connection.deadline == b.gateway.now + 10
+        assert clock.seen[-1] == "started"
+        await b.wait(11)
+        assert await silent.read_all() == b""
+
+
+async def test_a_clock_that_somebody_needs_does_not_rest():
+    clock = Clock(needs=True)
+    with bench(hello, observer=Observers(Clock(), clock)) as b:
+        for _ in range(QUIET + 1):
+            b.gateway.sweep()
+        before = clock.seen.count("tick")
+        await until(lambda: clock.seen.count("tick") > before + 1)
+        assert "stopped" not in clock.seen
+
+
+async def test_a_connection_keeps_the_clock_going():
+    clock = Clock()
+    with bench(hello, observer=clock) as b:
+        b.connect("scgi")
+        for _ in range(QUIET + 1):
+            b.gateway.sweep()
+        before = clock.seen.count("tick")
+        await until(lambda: clock.seen.count("tick") > before)
+        assert "stopped" not in clock.seen
 
 
 async def test_after_stop_there_is_no_clock():

@@ -1,0 +1,76 @@
+"""A worker whose supervisor was killed ends, whatever it is doing.
+
+The end of the stream between the two tells the event loop, and then the worker drains. But a loop that somebody blocks
+hears nothing, and nor does an import that does not end. So the kernel is asked for a signal when the stream ends
+(fcntl(2): O_ASYNC); its handler runs between any two instructions of Python. Not PR_SET_PDEATHSIG: that is the end of
+the *thread* that has forked, and of a process in between.
+
+What hangs in C and never comes back to Python is left to the service manager.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from ssgi_gateway import linux
+
+if TYPE_CHECKING:
+    from ssgi_gateway.server.listeners import Listener
+
+__all__ = ["Lifeline", "refuse"]
+
+ORPHANED: Final = 1
+"""The exit status of a worker that had nothing to finish."""
+
+
+class Lifeline:
+    """The stream to the supervisor, as something that ends.
+
+    Until ``serve`` there is nothing to finish, and the end of the stream is the end of the process.
+
+    Args:
+        fd: this worker's end.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._orphaned: Callable[[], None] = _end
+        signal.signal(signal.SIGIO, self._on_signal)
+        if linux.signal_events(fd) and self._has_ended():
+            _end()
+
+    def serve(self, orphaned: Callable[[], None]) -> None:
+        """From now on call this when the supervisor is gone, at any point of whatever runs on the main thread."""
+        self._orphaned = orphaned
+
+    def _on_signal(self, _: int, frame: FrameType | None) -> None:
+        if self._has_ended():  # mostly it is a message, which the loop will read
+            self._orphaned()
+
+    def _has_ended(self) -> bool:
+        asked = select.poll()
+        asked.register(self._fd, 0)
+        return any(events & select.POLLHUP for _, events in asked.poll(0))
+
+
+def _end() -> None:
+    os._exit(ORPHANED)
+
+
+def refuse(listeners: Sequence[Listener]) -> None:
+    """Let nobody new connect, so that another server can be started at once; what is in the queues is still accepted.
+
+    Sockets that somebody else has made, as systemd does, are his.
+    """
+    for listener in listeners:
+        if listener.address.kind == "unix" and not listener.inherited:
+            try:
+                listener.socket.shutdown(socket.SHUT_RD)
+            except OSError:
+                pass  # it is closed already
