@@ -66,24 +66,14 @@ class Children:
             about: what it is to load.
             descriptors: that go with it.
         """
-        ours, theirs = pair()
         try:
-            pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, *system.python_options(), "-m", "ssgi_gateway.process.template"],
-                system.child_environment(),
-                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL)],
-                setsigdef=HEARD,
-                setsigmask=HEARD,
-            )
+            template = _spawn()
         except OSError as error:
-            ours.close()
             self._hear(events.TemplateExited(generation, f"{sys.executable}: {error.strerror}"))
             return
-        finally:
-            theirs.close()
-        self._watch_template(generation, Template(pid, ours))
-        ours.send("start", VERSION, json.dumps(about), descriptors=descriptors)
+        self._watch_template(generation, template)
+        if not template.channel.send("start", VERSION, json.dumps(about), descriptors=descriptors):
+            kill(template.pid, signal.SIGKILL)  # it waits for what it is to load
 
     def kill_template(self, generation: int) -> None:
         """End it, if it is there."""
@@ -94,7 +84,11 @@ class Children:
     def fork(self, generation: int, seat: int) -> None:
         """Have a template fork a worker."""
         template = self._templates.get(generation)
-        ours, theirs = pair()
+        try:
+            ours, theirs = pair()
+        except OSError as error:
+            self._hear(events.WorkerExited(seat, 0, error.strerror or ""))
+            return
         words = ("fork", str(seat), str(self._workers_wanted()))
         sent = template is not None and template.channel.send(*words, descriptors=[theirs.fileno()])
         theirs.close()
@@ -107,11 +101,18 @@ class Children:
             self._forget(self._workers[seat])
         self._watch_worker(seat, ours)
 
-    def tell(self, seat: int, *words: str) -> None:
-        """Say something to a worker, if it is there."""
+    def retire(self, seat: int, last: bool) -> None:
+        """Have a worker drain; ``last``: nobody takes its connections over."""
+        if not self._tell(seat, "last" if last else "retire"):
+            kill(self._pid_of(seat), signal.SIGTERM)  # it has not read for long, or there is no memory for a message
+
+    def _tell(self, seat: int, word: str) -> bool:
         channel = self._workers.get(seat)
-        if channel is not None:
-            channel.send(*words)
+        return channel is not None and channel.send(word)
+
+    def _pid_of(self, seat: int) -> int:
+        """0 for one that has not said it, or is not there."""
+        return next((pid for pid, its in self._pids.items() if its == seat), 0)
 
     def tell_all(self, *words: str, descriptors: Sequence[int] = ()) -> None:
         """Say something to all workers."""
@@ -120,13 +121,13 @@ class Children:
 
     def kill_worker(self, seat: int, hard: bool) -> None:
         """Send SIGTERM, or ``hard`` SIGKILL to all that it has started as well."""
-        pid = next((pid for pid, its in self._pids.items() if its == seat), 0)
+        pid = self._pid_of(seat)
         if not pid:
             return  # it has not said who it is; when it does, the plan kills it again
         if hard:
             kill_all(pid)
         else:
-            self.tell(seat, "end")
+            self._tell(seat, "end")
             kill(pid, signal.SIGTERM)  # before its loop runs it hears no messages
 
     # -- their ends ----------------------------------------------------------------------------------------------
@@ -256,6 +257,30 @@ SAID: Final[Mapping[str, Callable[[int, list[str]], events.Event]]] = {
     "stuck": lambda seat, words: events.WorkerStuck(seat),
 }
 """What a worker's messages mean to the plan."""
+
+
+def _spawn() -> Template:
+    """A fresh interpreter, and the pair to it.
+
+    Raises:
+        OSError: there can be none.
+    """
+    ours, theirs = pair()
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, *system.python_options(), "-m", "ssgi_gateway.process.template"],
+            system.child_environment(),
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL)],
+            setsigdef=HEARD,
+            setsigmask=HEARD,
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return Template(pid, ours)
 
 
 def known_descriptors(known: Mapping[str, Any]) -> Iterable[int]:

@@ -35,8 +35,9 @@ class Report:
         """Say something else from now on."""
         line = json.dumps(said).encode() + b"\n"
         # One write from the start: a reader sees the old line, or the new one and maybe a rest of the old.
-        os.pwrite(self.fd, line, 0)
-        os.ftruncate(self.fd, len(line))
+        with contextlib.suppress(OSError):  # no memory: the next time again
+            os.pwrite(self.fd, line, 0)
+            os.ftruncate(self.fd, len(line))
 
 
 def read(pid: int) -> dict[str, Any]:

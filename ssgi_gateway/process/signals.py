@@ -24,6 +24,9 @@ MEANING: Final[Mapping[int, type[events.Term | events.Int | events.Ttin | events
 
 HEARD: Final = frozenset({*MEANING, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGCHLD})
 
+FULL: Final = 128
+"""Signals that wait at once, from which on the kernel may have had no room for more; then one of a kind is enough."""
+
 COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})
 """Signals of which two are more than one."""
 
@@ -40,6 +43,7 @@ class Signals:
         self._reading, self._writing = socket.socketpair()
         self._reading.setblocking(False)
         self._writing.setblocking(False)
+        self._come: set[int] = set()  # of which kinds, whether or not there was room
 
     def fileno(self) -> int:
         """Readable when there are some."""
@@ -48,7 +52,7 @@ class Signals:
     def listen(self) -> None:
         """Have them from now on. Until here they may have been blocked, so that none is lost."""
         for number in HEARD:
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, self._note)
         signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
@@ -69,8 +73,14 @@ class Signals:
             numbers = self._reading.recv(4096)
         except BlockingIOError:
             return
+        come, self._come = self._come, set()
+        if len(numbers) >= FULL:
+            numbers += bytes(come - set(numbers))
         # Of one kind many are one, except where each counts.
         self._waiting.extend(it for place, it in enumerate(numbers) if it in COUNTED or it not in numbers[:place])
+
+    def _note(self, number: int, _: object) -> None:
+        self._come.add(number)
 
     def close(self) -> None:
         """Hear none any more."""

@@ -61,6 +61,11 @@ def _memory(known: Mapping[str, Any]) -> int:
     return fd
 
 
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
+
+
 def _read(fd: int) -> dict[str, Any]:
     os.lseek(fd, 0, os.SEEK_SET)
     with open(fd, "rb") as file:
@@ -81,17 +86,18 @@ class Replacement:
 
     def check(self, known: Mapping[str, Any]) -> str:
         """Start the new program in a child that only looks at what it would find; why that fails, or nothing."""
-        memory, said = _memory(known), linux.make_memory("ssgi-gateway-check")
+        memory = said = -1
         try:
+            memory, said = _memory(known), linux.make_memory("ssgi-gateway-check")
             command = [sys.executable, *system.python_options(), "-m", __name__]
             actions = [(os.POSIX_SPAWN_DUP2, memory, 3), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
             environment = system.child_environment()
             self.pid = os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsigmask=())
         except OSError as error:
-            os.close(said)
+            _close(said)
             return os.strerror(error.errno or 0)
         finally:
-            os.close(memory)
+            _close(memory)
         self._said = said
         return ""
 
@@ -105,9 +111,11 @@ class Replacement:
 
     def replace(self, known: Mapping[str, Any]) -> str:
         """Run the program anew; signals are blocked. It does not return unless it fails: then it says why."""
-        memory = _memory(known)
-        inherited = [*known_descriptors(known), memory]
+        memory = -1
+        inherited: list[int] = []
         try:
+            memory = _memory(known)
+            inherited = [*known_descriptors(known), memory]
             for fd in inherited:
                 os.set_inheritable(fd, True)
             environment = {**os.environ, VARIABLE: f"{os.getpid()}:{memory}"}
@@ -115,7 +123,7 @@ class Replacement:
         except OSError as error:
             for fd in inherited:
                 os.set_inheritable(fd, False)
-            os.close(memory)
+            _close(memory)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
             return f"{sys.executable}: {error.strerror}"
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
@@ -177,6 +178,7 @@ class Supervisor:
         self.log_waiting = waiting
 
     def _handle(self, handler: Callable[[], None]) -> None:
+        """Do something that should not fail, and would keep other things from being done if it did."""
         try:
             handler()
         except Exception:  # whatever it is, what serves must go on serving
@@ -191,8 +193,8 @@ class Supervisor:
             self.prometheus.leave(event.seat)
         self.state, todo = plan.plan(self.state, event, time.monotonic())
         for action in todo:
-            ACTIONS[type(action)](self, action)
-        self.account.say(self.state, self.listeners)
+            self._handle(partial(ACTIONS[type(action)], self, action))
+        self._handle(partial(self.account.say, self.state, self.listeners))
 
     def _is_served(self, http: bool, websocket: bool, codecs: str, loop: str) -> None:
         self.account.built(codecs, loop)
@@ -205,10 +207,9 @@ class Supervisor:
     # -- signals -------------------------------------------------------------------------------------------------
 
     def _on_signals(self) -> None:
+        self._reap()
         for number in self.signals.take():
-            if number == signal.SIGCHLD:
-                self._reap()
-            elif number == signal.SIGHUP:
+            if number == signal.SIGHUP:
                 self._hang_up()
             elif number == signal.SIGUSR1:
                 self._reopen_logs()
@@ -298,7 +299,7 @@ class Supervisor:
         self.children.fork(action.generation, action.seat)
 
     def _retire(self, action: actions.Retire) -> None:
-        self.children.tell(action.seat, "last" if action.last else "retire")
+        self.children.retire(action.seat, action.last)
 
     def _kill(self, action: actions.Kill) -> None:
         self.children.kill_worker(action.seat, action.hard)

@@ -28,9 +28,10 @@ NOT_FOR_CHILDREN: Final = (
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal, unless nobody is there any more."""
+    """Send a signal, unless nobody is there any more; 0 is nobody."""
     try:
-        os.kill(pid, number)
+        if pid:
+            os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         pass
 
