@@ -17,8 +17,8 @@ from typing import Final
 __all__ = [
     "HALF_CLOSED", "NO_SIGNAL", "SHARED_MEMORY", "adopt_orphans", "become_readable", "children", "count_files",
     "count_threads", "cpu_time", "cpus", "descriptor_path", "environment_of", "exit_descriptor", "find_memory",
-    "forgo_privileges", "make_memory", "name_process", "nonblocking", "packet_pair", "path_of", "peer_pid", "processes",
-    "resident_memory", "seal_size", "shift_oom_score", "signal_events",
+    "forgo_privileges", "make_memory", "name_process", "nonblocking", "oom_kills", "packet_pair", "path_of",
+    "peer_pid", "processes", "reopen", "resident_memory", "seal_size", "shift_oom_score", "signal_events",
 ]  # fmt: skip
 
 HALF_CLOSED: Final = select.POLLRDHUP
@@ -69,6 +69,16 @@ def signal_events(fd: int) -> bool:
 def descriptor_path(fd: int) -> str:
     """A path that leads to what ``fd`` is open for, whatever has its name by now (proc(5))."""
     return f"/proc/self/fd/{fd}"
+
+
+def reopen(fd: int) -> int:
+    """What ``fd`` is open for, opened once more, to be written to without waiting: O_NONBLOCK would be everybody's.
+
+    Raises:
+        OSError: it cannot be: a socket, a terminal that is another user's, no /proc.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    return os.open(descriptor_path(fd), flags)
 
 
 def path_of(fd: int) -> str:
@@ -209,6 +219,37 @@ def shift_oom_score(by: int) -> None:
         score = min(1000, int(file.read()) + by)
         file.seek(0)
         file.write(str(score))
+
+
+def oom_kills(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
+    """How many processes of this one's cgroup the kernel has killed because memory was short; 0 where it says nothing.
+
+    Args:
+        root: where cgroups are mounted.
+        membership: the file that says which ones this process is in (cgroups(7)).
+    """
+    try:
+        with open(membership) as file:
+            lines = file.read().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            folder, name = root, "memory.events"
+        elif "memory" in controllers.split(","):
+            folder, name = f"{root}/memory", "memory.oom_control"
+        else:
+            continue
+        # In a container with a namespace of its own the path may lead nowhere, and the root is its own.
+        for place in (f"{folder}{path.rstrip('/')}/{name}", f"{folder}/{name}"):
+            try:
+                with open(place) as file:
+                    words = file.read().split()
+                return int(words[words.index("oom_kill") + 1])
+            except (OSError, ValueError, IndexError):
+                continue
+    return 0
 
 
 def adopt_orphans() -> str:

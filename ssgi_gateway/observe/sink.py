@@ -79,7 +79,7 @@ class Sink:
         elif not stat.S_ISREG(mode):
             self._piece = PIPE_PIECE
             with contextlib.suppress(OSError):  # a terminal that is another user's: then it may block, as for anybody
-                again = os.open(linux.descriptor_path(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+                again = linux.reopen(fd)
                 os.close(fd)
                 fd = again
         self._fd = fd

@@ -54,6 +54,7 @@ class Children:
         self._templates: dict[int, Template] = {}  # by generation
         self._workers: dict[int, Channel] = {}  # by seat
         self._pids: dict[int, int] = {}  # of workers: seat by process id
+        self._ends = system.Ends()
         self._unforked: dict[int, str] = {}  # why nobody has come, by seat
 
     # -- starting and ending -------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class Children:
 
     def ended(self, pid: int, status: int) -> bool:
         """A process has ended, with this status of ``os.waitpid``; whether it was one of these."""
-        how = system.ended(status)
+        how = self._ends.describe(status)
         seat = self._seat_of(pid)
         generation = next((number for number, it in self._templates.items() if it.pid == pid), None)
         if seat is not None:

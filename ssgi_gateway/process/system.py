@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -13,7 +14,8 @@ from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
-    "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "stay_visible", "trim",
+    "Ends", "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "show_crashes",
+    "stay_visible", "trim",
 ]  # fmt: skip
 
 NOT_FOR_CHILDREN: Final = (
@@ -34,6 +36,22 @@ def kill(pid: int, number: int) -> None:
             os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         pass
+
+
+class Ends:
+    """How processes end, in words; and whether it was for want of memory."""
+
+    def __init__(self) -> None:
+        self._oom_kills = linux.oom_kills()
+
+    def describe(self, status: int) -> str:
+        """``status`` is that of ``os.waitpid``."""
+        text = ended(status)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            before, self._oom_kills = self._oom_kills, linux.oom_kills()
+            if self._oom_kills > before:
+                return f"{text}: the kernel's, for its cgroup is out of memory; see --worker-max-memory, MemoryMax="
+        return text
 
 
 def ended(status: int) -> str:
@@ -82,6 +100,14 @@ def stay_visible() -> None:
     that kind, and without this it could not name itself or find its own descriptors.
     """
     linux.become_readable()
+
+
+def show_crashes() -> None:
+    """Have a crash, as one in a library in C, write where all threads were; the process ends as it would have."""
+    import faulthandler  # a supervisor has no use for it
+
+    with contextlib.suppress(OSError):  # a socket might have to be waited for
+        faulthandler.enable(linux.reopen(2))
 
 
 def trim() -> None:

@@ -27,7 +27,7 @@ from ssgi_gateway.process import prometheus, sockets
 from ssgi_gateway.process.lifeline import Lifeline, refuse
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.stuck import Stuck
-from ssgi_gateway.process.system import entitle
+from ssgi_gateway.process.system import entitle, show_crashes
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.control import Control, post
 from ssgi_gateway.server.ending import Ending
@@ -76,6 +76,7 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     """
     channel = Channel(socket.socket(fileno=descriptor))
     entitle(f"ssgi worker {seat}")
+    show_crashes()
     os.setpgid(0, 0)  # so that what the application starts can be ended with it
     lifeline = Lifeline(descriptor)
     place = _sit_down(loaded, seat)

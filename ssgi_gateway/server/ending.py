@@ -132,9 +132,7 @@ class Ending:
         """End this process so many seconds from now, even if its main thread never lets go of the lock."""
         if self._standard_error < 0:
             try:
-                # Opened anew: whoever reads standard error may have stopped, and that must not stop this.
-                flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-                self._standard_error = os.open(linux.descriptor_path(2), flags)
+                self._standard_error = linux.reopen(2)  # whoever reads that may have stopped
             except OSError:
                 self._standard_error = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:

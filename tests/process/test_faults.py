@@ -20,6 +20,7 @@ from ssgi_gateway.process import report
 from tests.harness.client import request
 from tests.harness.gateway import ROOT
 from tests.harness.process import Process, wait_until
+from tests.process.conftest import children
 from tests.process.load import Load
 
 pytestmark = [pytest.mark.nginx]
@@ -309,6 +310,77 @@ def test_rights_are_dropped_by_everybody_but_the_supervisor(tmp_path):
         assert not (tmp_path / "s").exists()
     finally:
         server.kill()
+
+
+def test_the_kernel_takes_a_worker_first(fleet):
+    """``oom_score_adj``: everybody's is above the supervisor's, which nobody could start again."""
+    it = fleet(2)
+    it.wait_for_workers(2)
+    assert {oom_score(child) for child in children(it.pid)} == {min(1000, oom_score(it.pid) + 100)}
+
+
+def test_out_of_memory_a_worker_goes_and_the_log_says_why(tmp_path):
+    with small_cgroup() as members:
+        server = serve(tmp_path, "--workers", "2", before=f"echo $$ > {members}")
+        try:
+            wait_until(lambda: len(ready(server.pid)) == 2, "two workers")
+            while "the kernel's, for its cgroup is out of memory" not in server.text():
+                assert server.returncode is None
+                with contextlib.suppress(OSError):
+                    ask(tmp_path / "s", "/leaks")
+            wait_until(lambda: len(ready(server.pid)) == 2, "two workers")
+            assert b"Status: 200" in ask(tmp_path / "s")
+            assert server.stop() == 0
+        finally:
+            server.kill()
+
+
+def oom_score(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
+VERSION_1 = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+VERSION_2 = Path("/sys/fs/cgroup"), "memory.max"
+
+
+@contextlib.contextmanager
+def small_cgroup():
+    """A cgroup with 250 MiB, within this process' own; its file of members."""
+    places = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if not names or "memory" in names.split(","):
+            root, limit = VERSION_1 if names else VERSION_2
+            places.append((root / path.lstrip("/"), limit))
+    for folder, limit in places:
+        small = folder / f"ssgi-test-{os.getpid()}"
+        try:
+            small.mkdir()
+        except OSError:
+            continue
+        try:
+            (small / limit).write_text(str(250 << 20))
+        except OSError:  # no such controller here
+            small.rmdir()
+            continue
+        try:
+            yield small / "cgroup.procs"
+        finally:
+            for pid in (small / "cgroup.procs").read_text().split():
+                with contextlib.suppress(OSError):
+                    (folder / "cgroup.procs").write_text(pid)
+            small.rmdir()
+        return
+    pytest.skip("no cgroups here")
+
+
+def test_a_crash_leaves_its_stack_in_the_log(fleet):
+    it = fleet(1, app="tests.apps.troubles:app")
+    with contextlib.suppress(AssertionError, OSError):
+        ask(it.gateway.scgi[0], "/segfaults")
+    it.gateway.wait_for_log("Fatal Python error: Segmentation fault")
+    it.gateway.wait_for_log(" in segfaults")
+    it.gateway.wait_for_log("ended: killed by SIGSEGV")
 
 
 def uids(pid: int) -> set[int]:
