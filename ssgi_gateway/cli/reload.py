@@ -14,7 +14,7 @@ from typing import Final
 
 from ssgi_gateway.cli import arguments
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.process import report
+from ssgi_gateway.process import report, states
 
 __all__ = ["reload", "supervisor_of"]
 
@@ -41,6 +41,9 @@ def reload(words: list[str]) -> int:
         if after["ok"] > before["ok"] and not said["reloading"]:
             print(f"reloaded: generation {said['generation']} serves")
             return 0
+        if said["mode"] != states.SERVING:
+            print("ssgi-gateway: no reload: the server is stopping", file=sys.stderr)
+            return 1
         time.sleep(PAUSE)
     print(f"ssgi-gateway: no reload after {given.timeout:g} s; see its log", file=sys.stderr)
     return 1

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe.sink import open_file
 from ssgi_gateway.process import (
     actions,
     directory,
@@ -46,7 +47,8 @@ __all__ = ["Supervisor", "run"]
 Announce: TypeAlias = Callable[[sockets.Listeners, bool, bool, str, str], None]
 """Takes the listeners, whether HTTP and whether WebSockets are served, the codecs and the event loop in use."""
 
-LOG_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+FIXED: Final = ("pid_file", "prometheus_multiproc", "status")
+"""Settings that a reload does not change: what they ask for is the supervisor's own, and was made at its start."""
 
 
 def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int:
@@ -100,8 +102,9 @@ class Supervisor:
         self.announced = known is not None
         self.directory = os.getcwd()
         self.access_log = settings.access_log
+        self.fixed = {name: str(getattr(settings, name)) for name in FIXED} | dict((known or {}).get("fixed", {}))
         choose_log(settings.log_format)
-        self.pid_file = privileges.PidFile(os.path.abspath(settings.pid_file) if settings.pid_file else "")
+        self.pid_file = privileges.PidFile(self.fixed["pid_file"] and os.path.abspath(self.fixed["pid_file"]))
         self.status: int | None = None
         self.text = ""
         self.log_waiting = -1  # what the selector watches for it
@@ -246,13 +249,26 @@ class Supervisor:
             if not settings.workers:
                 raise ConfigurationError("--workers 0 needs a start of its own")
             privileges.check(settings)
+            log_file = self._opened_log(settings.access_log)
+            if log_file >= 0:
+                os.close(log_file)  # a try
             with directory.entered(settings.chdir):
                 self.listeners.prepare(settings)
         except (ConfigurationError, OSError) as error:
             self.hear(events.Refused(str(error)))
             return
-        self.health.adjust(settings)
+        self._adjust(settings)
         self.hear(events.Hup(wanted_workers(settings), limits(settings)))
+
+    def _adjust(self, settings: Settings) -> None:
+        """The settings were read again, and can be used."""
+        changed = [name for name in FIXED if str(getattr(settings, name)) != self.fixed[name]]
+        if changed:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+            say("warning", f"{names}: changed, which needs a restart; everything else is reloaded")
+        self.health.adjust(settings)
+        self.access_log = settings.access_log
+        choose_log(settings.log_format)
 
     def _reopen_logs(self) -> None:
         """After a rotation: workers may have no right to do this themselves."""
@@ -263,14 +279,16 @@ class Supervisor:
 
     def _open_log(self) -> int:
         """The access log's file; -1 where there is none, or it cannot be opened, which is then said."""
-        path = self.access_log
+        try:
+            return self._opened_log(self.access_log)
+        except ConfigurationError as error:
+            say("warning", str(error))
+            return -1
+
+    def _opened_log(self, path: str) -> int:
         if path in ("", "-"):
             return -1
-        try:
-            return os.open(os.path.join(self.directory, path), LOG_FLAGS, 0o640)
-        except OSError as error:
-            say("warning", f"--access-log: {path} cannot be opened: {error.strerror}")
-            return -1
+        return open_file(os.path.join(self.directory, path), "--access-log")
 
     # -- actions -------------------------------------------------------------------------------------------------
 
@@ -353,6 +371,7 @@ class Supervisor:
             "status": self.status_process.dump(),
             "prometheus": self.prometheus.path,
             "terminal": self.terminal,
+            "fixed": self.fixed,
             "signals": waiting,
         }
 

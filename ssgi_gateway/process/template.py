@@ -18,8 +18,6 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
-from ssgi_gateway import linux
-
 if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
     from ssgi_gateway.process.messages import Channel
@@ -153,8 +151,11 @@ def _load(channel: Channel) -> Loaded | None:
     application = None
     if settings.preload:
         prometheus.sit_down(0)
-        application = worker.application_of(settings)
-        _refuse_threads()
+        from ssgi_gateway.process.preload import Threads
+
+        with Threads() as threads:
+            application = worker.application_of(settings)
+        threads.refuse()
     opened = [
         # A supervisor of an older version does not say whose a listener is.
         (protocol, address, fd, inherited[0] if inherited else True)
@@ -172,22 +173,6 @@ def _load(channel: Channel) -> Loaded | None:
         behind[0] if behind else -1,
         watched=start.get("watched", False),  # a supervisor of an older version does not say it
     )
-
-
-def _refuse_threads() -> None:
-    """Threads do not survive a fork, the locks they hold do: an application that starts some cannot be preloaded."""
-    from ssgi_gateway.errors import ConfigurationError
-
-    count = linux.count_threads()
-    if count > 1:
-        import threading
-
-        names = [f"{it.name} ({getattr(it, '_target', None) or type(it).__name__})" for it in threading.enumerate()[1:]]
-        raise ConfigurationError(
-            f"--preload: the application started {count - 1} threads while it was imported: "
-            f"{', '.join(names) or 'threads of a library in C'}; they would not be there in its workers. Start them "
-            "in the application's startup, or do without --preload"
-        )
 
 
 def _fork(channel: Channel, loaded: Loaded, seat: int, descriptor: int) -> None:

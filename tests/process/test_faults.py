@@ -399,18 +399,22 @@ def test_an_application_that_forks_does_not_hold_its_client(fleet):
 
 
 def test_preload_refuses_threads(tmp_path):
-    (tmp_path / "threads.py").write_text(
+    """The message names them, and the module that nobody would have thought of."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "__init__.py").write_text("from . import telemetry\n")
+    (tmp_path / "lib" / "telemetry.py").write_text(
         "import threading, time\n"
         "threading.Thread(target=time.sleep, args=(60,), name='poller', daemon=True).start()\n"
-        "from tests.apps.small import app\n"
     )
+    (tmp_path / "threads.py").write_text("import lib\nfrom tests.apps.small import app\n")
     done = subprocess.run(
         [sys.executable, "-m", "ssgi_gateway", "serve", "threads:app", "--scgi", f"unix:{tmp_path}/s", "--preload",
          "--pythonpath", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 2
-    assert "--preload: the application started 1 threads while it was imported: poller" in done.stderr
+    assert "--preload: the application started 1 thread while it was imported: poller" in done.stderr
+    assert "by the import of lib.telemetry; " in done.stderr
 
 
 def test_preload_serves_and_reloads(fleet):
