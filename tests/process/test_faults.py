@@ -403,8 +403,7 @@ def test_preload_refuses_threads(tmp_path):
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "__init__.py").write_text("from . import telemetry\n")
     (tmp_path / "lib" / "telemetry.py").write_text(
-        "import threading, time\n"
-        "threading.Thread(target=time.sleep, args=(60,), name='poller', daemon=True).start()\n"
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='poller', daemon=True).start()\n"
     )
     (tmp_path / "threads.py").write_text("import lib\nfrom tests.apps.small import app\n")
     done = subprocess.run(
@@ -437,4 +436,5 @@ def test_a_link_is_resolved_anew(tmp_path, fleet):
     (tmp_path / "next").symlink_to("two")
     os.replace(tmp_path / "next", tmp_path / "current")
     it.reload(2)
+    it.wait_for_workers(1)  # the old one may take a connection until it hears that it retires
     assert request(it.nginx.address("scgi"), "GET", "/").body == b"two"

@@ -114,7 +114,7 @@ def test_without_its_supervisor_a_worker_ends_what_is_in_progress(fleet, tmp_pat
     wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker's end")
 
 
-@pytest.mark.parametrize("how", ["loop", "sleeps", "locked", "expression", "stubborn"])
+@pytest.mark.parametrize("how", ["loop", "locked", "expression"])
 def test_a_worker_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path, how):
     """Nor is it in anybody's way: another server starts at once, at the same address."""
     first, second = Killed(tmp_path, "first"), None

@@ -1,0 +1,118 @@
+"""Settings that change under a server that runs: what a reload does with them, and what it says of the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssgi_gateway.process import report
+from tests.harness.gateway import ROOT
+from tests.harness.process import Process, wait_until
+from tests.process.test_faults import ask
+
+APP = """
+import os
+
+def app(kind, server, remote, method, path, query, get_header, res):
+    res.send(os.environ.get("COLOUR", "none"))
+"""
+
+
+class Configured:
+    """A server whose settings are a file."""
+
+    def __init__(self, folder: Path, **values: str) -> None:
+        self.folder = folder
+        (folder / "colours.py").write_text(APP)
+        self.set(**values)
+        self.process = Process(
+            [sys.executable, "-m", "ssgi_gateway", "serve", "--config", str(folder / "site.toml")],
+            folder / "log", cwd=ROOT, env={"PYTHONPATH": str(ROOT), "COLOUR": "red"},
+        )  # fmt: skip
+        self.process.wait_for(lambda: "scgi_pass" in self.process.text(), "the start")
+
+    def set(self, **values: str) -> None:
+        given = {"app": "colours:app", "pythonpath": str(self.folder), "scgi": f"unix:{self.folder}/one", **values}
+        (self.folder / "site.toml").write_text("".join(f"{name} = '{value}'\n" for name, value in given.items()))
+
+    def reload(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ssgi_gateway", "reload", "--pid", str(self.process.pid)],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """Makes one that ends with the test."""
+    made: list[Configured] = []
+
+    def make(**values: str) -> Configured:
+        made.append(Configured(tmp_path, **values))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.process.kill()
+
+
+def test_what_a_reload_changes(configured, tmp_path):
+    """Listeners, the access log, the number of workers; not the environment, which is that of the start."""
+    it = configured(access_log=f"{tmp_path}/before", pid_file=f"{tmp_path}/pid")
+    assert ask(tmp_path / "one").endswith(b"red")
+    it.set(scgi=f"unix:{tmp_path}/two", access_log=f"{tmp_path}/after", pid_file=f"{tmp_path}/other", log_format="text")
+    done = it.reload()
+    assert (done.returncode, done.stdout) == (0, "reloaded: generation 2 serves\n")
+    assert ask(tmp_path / "two").endswith(b"red")
+    assert not (tmp_path / "one").exists()
+    wait_until(lambda: b"/x" in (tmp_path / "after").read_bytes(), "a line in the new log")
+    assert "--pid-file: changed, which needs a restart; everything else is reloaded" in it.process.text()
+    assert int((tmp_path / "pid").read_text()) == it.process.pid
+    assert " INFO  reloaded: generation 2 serves\n" in it.process.text(), "and the format of the log is another"
+    it.process.send_signal(signal.SIGUSR2)
+    it.process.wait_for(lambda: "was replaced in place" in it.process.text(), "a replacement")
+    wait_until(lambda: report.read(it.process.pid)["generation"] == 2, "its report")
+    assert int((tmp_path / "pid").read_text()) == it.process.pid
+    assert not (tmp_path / "other").exists()
+    assert it.process.stop() == 0
+    assert not (tmp_path / "pid").exists()
+    assert not (tmp_path / "two").exists()
+
+
+IMPOSSIBLE = (
+    ({"scgi": "unix:/nowhere/at/all"}, "there is no directory /nowhere/at; create it first"),
+    ({"access_log": "/nowhere/log"}, "--access-log: /nowhere/log cannot be opened: No such file or directory"),
+    ({"user": "nobody-of-that-name"}, "--user: there is no user 'nobody-of-that-name'"),
+    ({"workers": "0"}, "--workers 0 needs a start of its own"),
+    ({"chdir": "/nowhere"}, "/nowhere"),
+    ({"wrokers": "2"}, "wrokers is not a setting; did you mean workers"),
+)
+
+
+def test_what_cannot_be_is_refused_and_nothing_has_changed(configured, tmp_path):
+    it = configured()
+    before = report.read(it.process.pid)["workers"]
+    for values, words in IMPOSSIBLE:
+        it.set(**values)
+        done = it.reload()
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert report.read(it.process.pid)["workers"] == before
+        assert ask(tmp_path / "one").endswith(b"red")
+    it.set()
+    assert it.reload().returncode == 0
+
+
+def test_a_reload_that_is_asked_for_too_late_is_told_so(configured, tmp_path):
+    it = configured(stop_delay="20")
+    it.process.send_signal(signal.SIGTERM)
+    it.process.wait_for(lambda: "stopping in 20 s" in it.process.text(), "the stop")
+    done = it.reload()
+    assert (done.returncode, done.stderr) == (1, "ssgi-gateway: no reload: the server is stopping\n")
+    os.kill(it.process.pid, signal.SIGINT)
+    assert it.process.wait() == 0
