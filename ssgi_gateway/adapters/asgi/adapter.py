@@ -54,6 +54,7 @@ a close code or reason that must not be sent   ValueError
 ``close`` before it has accepted               403
 ``send`` after a close by either side          ConnectionAbortedError, an OSError; quiet while another task of the
                                                application waits in ``receive``, which will say so
+``close`` after one by the client              quiet, once: what it wants is so
 ``receive`` after a close by either side       ``websocket.disconnect`` with code and reason, each time
 returns before it has decided                  403, an error in the log
 returns later                                  closed with 1000

@@ -126,6 +126,9 @@ class WebSocketCall:
         if self._closed is not None or stage == OVER:
             if self._listening and kind == "websocket.send":
                 return COMPLETED
+            if kind == "websocket.close" and stage in (PENDING, OPEN):  # it wants what is so: a ``finally`` of its own
+                self._stage = OVER
+                return COMPLETED
             raise ConnectionAbortedError(WEBSOCKET_CLOSED)
         if kind == "websocket.send" and stage == OPEN:
             waiting: Any = self._ws.send(payload_of(message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -304,8 +305,10 @@ async def test_a_connection_that_breaks_is_a_1006():
     assert app.events[1] == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
 
 
-@pytest.mark.parametrize("who", ["client", "application", "nobody"])
-@pytest.mark.parametrize("message", [text("late"), CLOSE, ACCEPT])
+@pytest.mark.parametrize(
+    ("who", "message"),
+    [*itertools.product(["client", "application", "nobody"], [text("late"), ACCEPT]), ("application", CLOSE)],
+)
 @in_loop
 async def test_send_after_the_end_raises_an_os_error(who, message):
     raised = []
@@ -331,6 +334,36 @@ async def test_send_after_the_end_raises_an_os_error(who, message):
         await wait_for(lambda: raised, "the error")
         await ws.client.leave()
     assert isinstance(raised[0], ConnectionAbortedError)
+
+
+@in_loop
+@pytest.mark.parametrize("how", ["closes", "leaves", "leaves before the accept"])
+async def test_closing_what_the_client_has_closed_is_quiet(how):
+    """As in a ``finally`` around the whole conversation; behind that it is the application that has closed."""
+    told = []
+
+    async def app(scope, receive, send):
+        await receive()
+        if how != "leaves before the accept":
+            await send(ACCEPT)
+        told.append(await receive())
+        await send(CLOSE)
+        for message in (CLOSE, text("late")):
+            with pytest.raises(ConnectionAbortedError):
+                await send(message)
+        told.append(await receive())
+
+    async with serving(adapt(app)) as served:
+        if how == "leaves before the accept":
+            await (await served.upgrade()).leave()
+        else:
+            ws = await served.websocket()
+            if how == "closes":
+                ws.close(1001)
+            await ws.client.leave()
+        await wait_for(lambda: len(told) == 2, "the end")
+    assert told[0] == told[1]
+    assert told[0]["code"] == (1001 if how == "closes" else 1006)
 
 
 @in_loop
