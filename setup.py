@@ -36,6 +36,7 @@ HOT = (
     "wire.cgi",
     "wire.response_head",
     "wire.scgi.codec",
+    "wire.uwsgi.packet",
     "wire.uwsgi.codec",
     "wire.fastcgi.kernel",
     "wire.fastcgi.codec",

@@ -11,7 +11,7 @@ from ssgi_gateway.server.exclusive import Exclusive
 
 from .connection import Connection
 from .http import HttpProtocol
-from .system import accept, clock, source
+from .system import accept, clock, pending, source
 
 if TYPE_CHECKING:
     import socket
@@ -81,7 +81,7 @@ class Acceptor:
         turn: other processes accept here, too, and have their turn after so many connections; 0 for no others.
     """
 
-    __slots__ = ("_accepting", "_exclusive", "_source", "_taken", "gateway", "listener", "make_codec", "turn")
+    __slots__ = ("_accepting", "_exclusive", "_found", "_source", "_taken", "gateway", "listener", "make_codec", "turn")
 
     def __init__(
         self, gateway: Gateway, listener: socket.socket, make_codec: Callable[[int], Any], turn: int = 0
@@ -91,6 +91,7 @@ class Acceptor:
         self.make_codec = make_codec
         self.turn = turn
         self._taken = 0
+        self._found = 0  # connections in the last burst
         self._exclusive: Exclusive | None = None
         self._accepting = False
         self._source = source(listener)
@@ -127,14 +128,22 @@ class Acceptor:
             self._exclusive.close()
 
     def on_readable(self) -> None:
-        """At least one connection is waiting."""
+        """At least one connection is waiting.
+
+        An accept that finds nothing is dear, and a question costs as well. So as many as last time, but one, are taken
+        without asking.
+        """
         until = 0.0
+        last, self._found = self._found, 0
         for number in range(BURST):
             if not self._accepting:
                 return  # stopped meanwhile, or in a forked child
+            if number and number + 1 >= last and not pending(self._source):
+                return
             fd = self._accept()
             if fd < 0:
                 return
+            self._found = number + 1
             self.serve(fd)
             if self.turn:
                 self._taken += 1

@@ -241,18 +241,16 @@ def codec_factory(protocol: str, gateway: Gateway) -> Callable[[int], Any]:
 
 def _scgi(gateway: Gateway) -> Callable[[int], Any]:
     limits = gateway.settings.limits
-    ScgiCodec(limits)  # what it lacks is to be reported now, and not to the first visitor
-    return lambda fd: ScgiCodec(limits)
+    return ScgiCodec(limits).for_connection  # what the portable one lacks is reported now, and not to the first visitor
 
 
 def _fastcgi(gateway: Gateway) -> Callable[[int], Any]:
     limits, connections = gateway.settings.limits, gateway.max_connections
-    return lambda fd: FastcgiCodec(limits, connections)
+    return FastcgiCodec(limits, connections).for_connection
 
 
 def _uwsgi(gateway: Gateway) -> Callable[[int], Any]:
-    limits = gateway.settings.limits
-    return lambda fd: UwsgiCodec(limits)
+    return UwsgiCodec(gateway.settings.limits).for_connection
 
 
 # h11 and ipaddress are a tenth of the time a start takes, and only these two need them.

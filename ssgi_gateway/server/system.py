@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
@@ -61,6 +62,20 @@ def accept(listener: Any) -> int:
         return -1
     connection.setblocking(False)
     return int(connection.detach())
+
+
+def pending(listener: Any) -> bool:
+    """Whether a connection waits to be accepted.
+
+    To ask costs a tenth of an accept4 that finds nothing: for that one the kernel makes a socket and a file before it
+    looks (Linux 6.18: 0.34 and 3.8 us).
+
+    Args:
+        listener: its ``source``.
+    """
+    asking = select.poll()
+    asking.register(listener, select.POLLIN)
+    return bool(asking.poll(0))
 
 
 def receive(fd: int) -> bytes | None:

@@ -29,6 +29,14 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t c_sendmsg "sendmsg"(int, const msghdr *, int)
     int SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR
 
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int c_poll "poll"(pollfd *, unsigned long, int)
+    short POLLIN
+
 cdef extern from "<time.h>" nogil:
     struct timespec:
         long tv_sec
@@ -78,6 +86,15 @@ cpdef int accept(object listener) except -2:
             return -1
         PyErr_SetFromErrno(OSError)
     return fd
+
+
+cpdef bint pending(object listener) except -1:
+    """Whether a connection waits to be accepted; see the portable twin."""
+    cdef pollfd asked
+    asked.fd = <int>listener
+    asked.events = POLLIN
+    asked.revents = 0
+    return c_poll(&asked, 1, 0) > 0
 
 
 cpdef bytes receive(int fd):

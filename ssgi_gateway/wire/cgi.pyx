@@ -159,6 +159,7 @@ cdef inline str method_of(const char *value, Py_ssize_t size):
     return text_of(value, size)
 
 
+@cython.freelist(8)
 cdef class RequestHead:
     """What an SSGI call needs of a request; see the portable class."""
 

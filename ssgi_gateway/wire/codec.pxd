@@ -11,6 +11,7 @@ cdef class Codec:
     cdef public bint may_send_trailing
     cdef public bint supports_upgrade
 
+    cdef object _init_base(self, str protocol, bint serves_http, bint supports_upgrade, bint may_send_trailing)
     cpdef object receive(self, bytes data)
     cpdef object next_event(self)
     cpdef list encode(self, ResponseHead head, object data, bint end)

@@ -45,6 +45,10 @@ class Codec:
     def __init__(
         self, protocol: str, serves_http: bool, supports_upgrade: bool, may_send_trailing: bool = False
     ) -> None:
+        self._init_base(protocol, serves_http, supports_upgrade, may_send_trailing)
+
+    def _init_base(self, protocol: str, serves_http: bool, supports_upgrade: bool, may_send_trailing: bool) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
         self.protocol = protocol
         self.serves_http = serves_http
         self.supports_upgrade = supports_upgrade

@@ -110,6 +110,7 @@ cdef Line line_of(object pair):
     return line
 
 
+@cython.freelist(8)
 cdef class ResponseHead:
     """One head, from the first ``set_status`` or ``add`` to its encoding; see the portable class."""
 

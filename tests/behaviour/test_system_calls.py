@@ -101,10 +101,10 @@ def test_an_scgi_request_is_accept_recv_send_close(gateway: Gateway, tmp_path: P
     assert 0 <= late <= REQUESTS
     # Six calls each time: libuv tries a descriptor before it adds it, and takes it out more often than it has to.
     assert calls.get("epoll_ctl", 0) <= 6 * late + 4
-    # Each burst ends with an accept4 that finds nothing.
+    # A burst may be shorter than the one before it: then it ends with an accept4 that finds nothing.
     assert REQUESTS <= calls["accept4"] <= 2 * REQUESTS + 2
     if late < REQUESTS / 10:
-        assert per_request(calls) == {"accept4", "recvfrom", "sendto", "close"}
+        assert per_request(calls) - {"poll"} == {"accept4", "recvfrom", "sendto", "close"}
 
 
 def test_a_fastcgi_request_on_a_kept_connection_is_recv_send(gateway: Gateway, tmp_path: Path) -> None:

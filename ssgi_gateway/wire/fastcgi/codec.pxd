@@ -39,6 +39,7 @@ cdef class FastcgiCodec(Codec):
     cpdef object init(self, Py_ssize_t max_head, Py_ssize_t max_variables, Py_ssize_t max_requests, Py_ssize_t max_connections)
     cpdef object drain(self, int request_id)
     cpdef FastcgiCodec sibling(self)
+    cpdef FastcgiCodec for_connection(self, int _)
     @cython.locals(codec=FastcgiCodec)
     cpdef FastcgiCodec without_request(self)
     @cython.locals(data=bytes, at=Py_ssize_t, arrival=int, request_id=int, length=Py_ssize_t)

@@ -127,7 +127,7 @@ class FastcgiCodec(Codec):
 
     def init(self, max_head: int, max_variables: int, max_requests: int, max_connections: int) -> None:
         """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
-        Codec.__init__(self, "fastcgi", serves_http=True, supports_upgrade=False, may_send_trailing=True)
+        self._init_base("fastcgi", True, False, True)
         self._max_head = max_head
         self._max_variables = max_variables
         self.max_requests = max_requests
@@ -451,6 +451,10 @@ class FastcgiCodec(Codec):
         codec = FastcgiCodec.__new__(FastcgiCodec)
         codec.init(self._max_head, self._max_variables, self.max_requests, self._max_connections)
         return codec
+
+    def for_connection(self, _: int) -> FastcgiCodec:
+        """A codec with the same bounds, for another connection."""
+        return self.sibling()
 
     def without_request(self) -> FastcgiCodec:
         """A codec for what belongs to no request, once others have codecs of their own."""

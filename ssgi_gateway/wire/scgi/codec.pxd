@@ -14,6 +14,8 @@ cdef class ScgiCodec(Codec):
     cdef Py_ssize_t _delivered
     cdef object _error
 
+    cdef object begin(self, Py_ssize_t max_head, Py_ssize_t max_variables)
+    cpdef ScgiCodec for_connection(self, int _)
     cdef object _receive_eof(self)
     cdef object _receive_head(self, bytes data)
     cdef object _read_length(self, bytes data)

@@ -112,6 +112,10 @@ class ScgiCodec(Codec):
         self._events: deque[Event] = deque()
         self._error: RemoteProtocolError | None = None
 
+    def for_connection(self, _: int) -> ScgiCodec:
+        """A codec with the same bounds, for another connection."""
+        return ScgiCodec(self._limits)
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:

@@ -41,12 +41,19 @@ cdef class ScgiCodec(Codec):
     """The application's side of one SCGI connection; see the portable codec."""
 
     def __init__(self, limits):
-        self.protocol = "scgi"
-        self.serves_http = True
-        self.supports_upgrade = True
-        self._max_head = min(limits.max_head_size, MAX_BLOCK)
-        self._max_variables = limits.max_variables
+        self.begin(min(limits.max_head_size, MAX_BLOCK), limits.max_variables)
+
+    cdef object begin(self, Py_ssize_t max_head, Py_ssize_t max_variables):
+        self._init_base("scgi", True, True, False)
+        self._max_head = max_head
+        self._max_variables = max_variables
         self._events = []
+
+    cpdef ScgiCodec for_connection(self, int _):
+        """A codec with the same bounds, for another connection."""
+        cdef ScgiCodec codec = ScgiCodec.__new__(ScgiCodec)
+        codec.begin(self._max_head, self._max_variables)
+        return codec
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# cython: boundscheck=False
+# cython: boundscheck=False, wraparound=False
 """uwsgi: one request and one answer a connection, the variables in a packet. One source for both builds.
 
 A request is a header of four bytes, the variables, and the body of CONTENT_LENGTH bytes (uwsgi-docs, Protocol)::
@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire import buffers
 from ssgi_gateway.wire.hints import hint
-from ssgi_gateway.wire.uwsgi.packet import read_pairs
+from ssgi_gateway.wire.uwsgi import packet
 
 from ..cgi import read_content_length
 from ..codec import Codec
 from ..events import BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
 from ..variables import variables_of_packet
+from .packet import head_end
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
@@ -60,7 +61,9 @@ NOTHING_SENT: Final = 0
 HEAD_SENT: Final = 1
 ALL_SENT: Final = 2
 
-HEADER_SIZE: Final = 4
+ENDED: Final = RequestEnded()
+
+HEADER_SIZE: Final = packet.HEADER_SIZE
 
 MAX_JOINED: Final = buffers.MAX_JOINED
 """A payload up to here is copied behind the head: one buffer to send costs less than two."""
@@ -73,18 +76,39 @@ class UwsgiCodec(Codec):
         limits: bounds on the head.
     """
 
-    __slots__ = ("_answer", "_buffer", "_error", "_events", "_left", "_max_head", "_max_variables", "_state")
+    __slots__ = (
+        "_answer",
+        "_buffer",
+        "_delivered",
+        "_error",
+        "_events",
+        "_left",
+        "_max_head",
+        "_max_variables",
+        "_state",
+    )
 
     def __init__(self, limits: WireLimits) -> None:
-        super().__init__("uwsgi", serves_http=True, supports_upgrade=True)
-        self._max_head = limits.max_head_size
-        self._max_variables = limits.max_variables
+        self.init(limits.max_head_size, limits.max_variables)
+
+    def init(self, max_head: int, max_variables: int) -> None:
+        """What ``__init__`` does: see "Plain classes" in ARCHITECTURE.md."""
+        self._init_base("uwsgi", True, True, False)
+        self._max_head = max_head
+        self._max_variables = max_variables
         self._state = IDLE
         self._answer = NOTHING_SENT
         self._buffer = b""  # a head that is not complete yet
         self._left = 0  # bytes of the body that have not come
-        self._events: list[Event] = []
+        self._events: list[Event] = []  # what arrived, of which the first _delivered were told
+        self._delivered = 0
         self._error: RemoteProtocolError | None = None
+
+    def for_connection(self, _: int) -> UwsgiCodec:
+        """A codec with the same bounds, for another connection."""
+        codec = UwsgiCodec.__new__(UwsgiCodec)
+        codec.init(self._max_head, self._max_variables)
+        return codec
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -111,8 +135,14 @@ class UwsgiCodec(Codec):
             RequestRejected: a request that is to be answered with this status, then closed.
             RemoteProtocolError: no uwsgi; to be closed.
         """
-        if self._events:
-            return self._events.pop(0)
+        told, events = self._delivered, self._events
+        if told < len(events):
+            event = events[told]
+            self._delivered = told + 1
+            if self._delivered == len(events):
+                self._delivered = 0
+                events.clear()
+            return event
         if self._error is not None:
             raise self._error
         return None
@@ -134,37 +164,38 @@ class UwsgiCodec(Codec):
 
     def _read_head(self, data: bytes) -> None:
         """Keep ``data`` until the head is complete, then deliver it and what follows."""
-        size = len(data)
-        if data[0] != 0:  # what is no uwsgi mostly differs in its first byte
-            raise RemoteProtocolError(
-                f"modifier1 is {data[0]}, and 0 is served here (uwsgi_modifier1 0;){hint(data[:32], 'uwsgi')}"
-            )
-        if size >= HEADER_SIZE and data[3] != 0:
-            raise RemoteProtocolError(f"modifier2 is {data[3]}, and 0 is served here (uwsgi_modifier2 0;)")
-        end = HEADER_SIZE + (data[1] | data[2] << 8) if size >= HEADER_SIZE else 0
+        end = head_end(data)
         if end - HEADER_SIZE > self._max_head:
             raise RequestRejected(431, f"the request variables exceed {self._max_head} bytes")
-        if not end or size < end:
+        if not end or len(data) < end:
             self._buffer = data
             return
         self._buffer = b""
         variables = variables_of_packet(data, HEADER_SIZE, end, self._max_variables)
         text = variables.get("CONTENT_LENGTH")
-        self._left = read_content_length(text) if text else body_unannounced(data, end, self._max_variables)
-        self._events.append(HeadReceived(variables, self._left))
+        if text is None or not text:
+            self._left = body_unannounced(data, end, self._max_variables)
+        elif text != "0":
+            self._left = read_content_length(text)
+        head = HeadReceived.__new__(HeadReceived)
+        head.variables = variables
+        head.body_length = self._left
+        self._events.append(head)
         self.busy = True
         self._state = BODY
         self._read_body(data, end)
 
     def _read_body(self, data: bytes, at: int) -> None:
         """The body's bytes from ``at``; what is behind them is ignored."""
-        size = min(len(data) - at, self._left)
+        size = len(data) - at
+        if size > self._left:
+            size = self._left
         if size > 0:
             self._left -= size
             self._events.append(BodyReceived(data if size == len(data) else data[at : at + size]))
         if not self._left:
             self._state = COMPLETE
-            self._events.append(RequestEnded())
+            self._events.append(ENDED)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -174,22 +205,27 @@ class UwsgiCodec(Codec):
         Raises:
             LocalProtocolError: a payload before the head, a second head, anything after the end.
         """
-        payload: Any = b""
+        size = 0
         if data is not None:
-            payload = data if type(data) is bytes else buffers.kept(data)
+            if type(data) is not bytes:
+                data = buffers.kept(data)
+            size = len(data)
         if head is not None:
             self._step(NOTHING_SENT, HEAD_SENT)
-        if payload:
+        if size:
             self._step(HEAD_SENT, HEAD_SENT)
         if end and self._answer != NOTHING_SENT:
             self._step(HEAD_SENT, ALL_SENT)
         if head is None:
-            return [payload] if payload else []
+            return [data] if size else []
         block = head.encode_cgi()
         self.head_size = len(block)
-        if not payload:
+        if not size:
             return [block]
-        return [block + payload] if len(payload) <= MAX_JOINED else [block, payload]
+        if size > MAX_JOINED:
+            return [block, data]
+        payload: bytes = data
+        return [block + payload]
 
     def _step(self, wanted: int, following: int) -> None:
         if self._answer != wanted:
@@ -212,7 +248,7 @@ def body_unannounced(data: bytes, end: int, limit: int) -> int:
     """
     if data.find(b"HTTP_TRANSFER_ENCODING", 0, end) < 0 and data.find(b"HTTP_CONTENT_LENGTH", 0, end) < 0:
         return 0
-    for name, value in read_pairs(data, HEADER_SIZE, end, limit):
+    for name, value in packet.read_pairs(data, HEADER_SIZE, end, limit):
         if name in (b"HTTP_TRANSFER_ENCODING", b"HTTP_CONTENT_LENGTH") and value not in (b"", b"0"):
             raise RequestRejected(
                 411,

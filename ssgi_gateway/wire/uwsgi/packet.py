@@ -1,10 +1,37 @@
-"""The variables of a uwsgi packet, read one by one. The compiled build reads them in place (``wire.variables``)."""
+"""The head of a uwsgi packet, byte by byte. The compiled build reads the variables in place (``wire.variables``)."""
 
 from __future__ import annotations
 
-from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from typing import Final
 
-__all__ = ["read_pairs"]
+from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from ssgi_gateway.wire.hints import hint
+
+__all__ = ["HEADER_SIZE", "head_end", "read_pairs", "refuse_modifier"]
+
+HEADER_SIZE: Final = 4
+"""modifier1, the size of the variables in two bytes, modifier2."""
+
+
+def head_end(data: bytes) -> int:
+    """Where the head that begins ``data`` ends; 0 while its size is not here.
+
+    Raises:
+        RemoteProtocolError: a modifier that is not 0.
+    """
+    whole = len(data) >= HEADER_SIZE
+    if data[0] or (whole and data[3]):
+        refuse_modifier(data)
+    return HEADER_SIZE + (data[1] | data[2] << 8) if whole else 0
+
+
+def refuse_modifier(data: bytes) -> None:
+    """Raise for the modifier that is not 0; what is no uwsgi mostly differs in its first byte."""
+    if data[0]:
+        raise RemoteProtocolError(
+            f"modifier1 is {data[0]}, and 0 is served here (uwsgi_modifier1 0;){hint(data[:32], 'uwsgi')}"
+        )
+    raise RemoteProtocolError(f"modifier2 is {data[3]}, and 0 is served here (uwsgi_modifier2 0;)")
 
 
 def read_pairs(data: bytes, start: int, end: int, limit: int) -> list[tuple[bytes, bytes]]:

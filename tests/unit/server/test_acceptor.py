@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ssgi_gateway.server import acceptor as acceptor_module
 from ssgi_gateway.server.acceptor import BURST, Acceptor
 from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
 from ssgi_gateway.wire.scgi.codec import ScgiCodec
@@ -107,6 +108,37 @@ async def test_a_burst_of_connections_leaves_time_for_those_already_there():
         for peer in peers:
             assert await peer.read_all() == HELLO
     assert max(served.values()) <= BURST, f"in one turn of the loop: {served}"
+
+
+@pytest.mark.portable
+async def test_as_many_as_last_time_but_one_are_accepted_without_asking(monkeypatch):
+    """An accept that finds nothing costs ten times the question; so where one comes after the other there is none."""
+    asked, found = [], []
+    ask, take = acceptor_module.pending, acceptor_module.accept
+    monkeypatch.setattr(acceptor_module, "pending", lambda source: asked.append(ask(source)) or asked[-1])
+    monkeypatch.setattr(acceptor_module, "accept", lambda source: found.append(take(source)) or found[-1])
+    with bench(hello) as b, accepting(b) as (acceptor, connect):
+        acceptor.gateway.loop.remove_reader(acceptor.listener.fileno())  # the loop calls it not; the test does
+
+        async def burst(size: int) -> tuple[list[bool], int]:
+            """What was answered to its questions, and how many accepts found nothing."""
+            asked.clear()
+            found.clear()
+            peers = [connect() for _ in range(size)]
+            for peer in peers:
+                peer.send(request())
+            acceptor.on_readable()
+            for peer in peers:
+                assert await peer.read_all() == HELLO
+            return list(asked), found.count(-1)
+
+        assert await burst(1) == ([False], 0)
+        assert await burst(1) == ([False], 0)
+        assert await burst(4) == ([True, True, True, False], 0)
+        assert await burst(4) == ([True, False], 0)
+        assert await burst(6) == ([True, True, True, False], 0)
+        assert await burst(1) == ([], 1)
+        assert await burst(1) == ([False], 0)
 
 
 async def test_where_others_accept_as_well_a_burst_is_shared():
