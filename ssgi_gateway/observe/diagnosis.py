@@ -58,10 +58,6 @@ FIXES: Final[dict[str, tuple[str, dict[str, str]]]] = {
             HAPROXY: "do not rewrite the Host header",
         },
     ),
-    "host-twice": (
-        "two values were joined, and no host has a comma in its name",
-        {NGINX: "remove one of the two HTTP_HOST lines; an included file has one already"},
-    ),
     "script-name-is-the-first-segment": (
         "the first segment of each path is taken for the place where the application is mounted",
         {LIGHTTPD: 'add "fix-root-scriptname" => "enable", or start the gateway with --root-path \'\''},
@@ -148,14 +144,9 @@ def _host_without_port(variables: Mapping[str, str], protocol: str) -> str | Non
     host, port = variables.get("HTTP_HOST", ""), variables.get("SERVER_PORT", "")
     usual = "443" if _is_https(variables) else "80"
     # A browser's Host has the port whenever it is not the usual one; a server further in front may have another.
-    if not host or not port or port in (usual, "80", "443") or "," in host or _behind_another(variables):
+    if not host or not port or port in (usual, "80", "443") or _behind_another(variables):
         return None
     return None if re.search(r":\d+$", host) else f"HTTP_HOST is {host!r}, and the web server listens on port {port}"
-
-
-def _host_twice(variables: Mapping[str, str], protocol: str) -> str | None:
-    host = variables.get("HTTP_HOST", "")
-    return f"HTTP_HOST is {host!r}" if "," in host else None
 
 
 def _script_name_is_the_first_segment(variables: Mapping[str, str], protocol: str) -> str | None:
@@ -237,7 +228,6 @@ def _upgrade_in_band(variables: Mapping[str, str], protocol: str) -> str | None:
 
 RULES: Final[dict[str, Rule]] = {
     "host-without-port": _host_without_port,
-    "host-twice": _host_twice,
     "script-name-is-the-first-segment": _script_name_is_the_first_segment,
     "uri-decoded": _uri_decoded,
     "uri-without-query": _uri_without_query,

@@ -161,8 +161,8 @@ def settings_file(site: Site, front: str = "") -> str:
     if site.mount:
         lines.append(f'root-path = "{site.mount}"')
     lines.append('workers = "auto"')
-    if front == "lighttpd":
-        lines.append("half-close = true  # lighttpd closes its half of a connection and still reads")
+    for name, value, why in site.needed(front):
+        lines.append(f"{name} = {str(value).lower()}  # {why}")
     if _has_unix(site):
         lines.append('socket-owner = ":www-data"')
     if site.websockets != "off":

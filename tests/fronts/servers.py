@@ -75,9 +75,10 @@ def serving(
     directory: Path,
     app: str = "tests.apps.behaviour:app",
     options: tuple[str, ...] = (),
+    change: Change = lambda text: text,
     **answers: object,
 ) -> Iterator[Running]:
-    """A gateway with ``app`` and ``front`` before it, over ``protocol``."""
+    """A gateway with ``app`` and ``front`` before it, over ``protocol``; ``change`` makes a mistake in the latter."""
     executable = program(front)
     os.chmod(directory, 0o755)  # Apache's children are another user
     (directory / "static").mkdir(parents=True)
@@ -104,7 +105,7 @@ def serving(
         )._replace(**answers)
         if direct:
             described = described._replace(direct=Address("unix", path=str(gateway.address("websocket", "unix"))))
-        with started(front, executable, described, directory) as (site, log):
+        with started(front, executable, described, directory, change) as (site, log):
             yield Running(front, site, gateway, log)
 
 

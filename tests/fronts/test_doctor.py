@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import socket
@@ -75,16 +76,20 @@ def replaced(old: str, new: str) -> Change:
     return change
 
 
-def without(part: str) -> Change:
-    """Without the lines that hold ``part``."""
+def without(*parts: str) -> Change:
+    """Without the lines that hold one of ``parts``."""
 
     def change(text: str) -> str:
         lines = text.splitlines()
-        kept = [line for line in lines if part not in line]
-        assert len(kept) < len(lines), part
+        kept = [line for line in lines if not any(part in line for part in parts)]
+        assert len(kept) < len(lines), parts
         return "\n".join(kept) + "\n"
 
     return change
+
+
+def both(*changes: Change) -> Change:
+    return lambda text: functools.reduce(lambda changed, change: change(changed), changes, text)
 
 
 def added(text: str) -> Change:
@@ -100,17 +105,8 @@ HAPROXY, CADDY = ("haproxy", "fastcgi", "same-path"), ("caddy", "fastcgi", "same
 # the route, the mistake, what is found, a word of the fix
 MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
     (IN_BAND, replaced("$host$ssgi_port if_not_empty", "$host"), "host-without-port", "$http_host"),
-    (IN_BAND, replaced("$request_uri;", "$document_uri;"), "uri-decoded", "$request_uri"),
-    (IN_BAND, without("REQUEST_URI"), "no-request-uri", "REQUEST_URI"),
-    (IN_BAND, without("REMOTE_ADDR"), "no-remote-address", "$remote_addr"),
-    (IN_BAND, without("SERVER_PORT"), "no-server-port", "$server_port"),
     (IN_BAND, without("X_FORWARDED_FOR"), "forwarded-by-anybody", "HTTP_X_FORWARDED_FOR"),
-    (IN_BAND, without("client_max_body_size"), "upload-limit", "client_max_body_size"),
-    (IN_BAND, without("scgi_buffer"), "answer-head-limit", "scgi_buffer_size"),
     (IN_BAND, added("scgi_ignore_client_abort on"), "disconnects-unseen", "off"),
-    (IN_BAND, added("scgi_ignore_headers X-Accel-Buffering"), "events-late", "X-Accel"),
-    (IN_BAND, added("scgi_intercept_errors on; error_page 404 500 /none"), "error-pages-replaced", "intercept_errors"),
-    (IN_BAND, replaced("client_max", "large_client_header_buffers 4 2k;\nclient_max"), "request-head-limit", "4 16k"),
     (IN_BAND, replaced("$https if_not_empty", "on"), "scheme-wrong", "$https"),
     (KEPT, without("~*websocket"), "websocket-refused", "direct port"),
     (KEPT, added("fastcgi_param REMOTE_USER $remote_user"), "user-unchecked", "REMOTE_USER"),
@@ -144,6 +140,104 @@ MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
     (HAPROXY, without("pass-header authorization"), "authorization-lost", "pass-header"),
     (HAPROXY, without("set-param REMOTE_USER"), "user-unchecked", "set-param REMOTE_USER"),
     (HAPROXY, without("option abortonclose"), "disconnects-unseen", "option abortonclose"),
+    (IN_BAND, added("scgi_param HTTP_HOST $host"), "host-without-port", "$http_host"),  # of two the last one counts
+    (IN_BAND, replaced("$host$ssgi_port if_not_empty", "internal.example"), "host-changed", "$http_host"),
+    (IN_BAND, replaced("$request_uri;", "/doctor/first;"), "uri-decoded", "$request_uri"),
+    (IN_BAND, added("return 301 https://www.example.org$request_uri"), "redirected", "https://www.example.org/"),
+    (KEPT, replaced("$content_length;", "1000;"), "upload-cut", "$content_length"),
+    (KEPT, added("fastcgi_param CONTENT_LENGTH 1000"), "upload-refused", "complains"),
+    (
+        IN_BAND,
+        both(
+            replaced("$server_port;\n        scgi_param SERVER_N", "443;\n        scgi_param SERVER_N"),
+            without("$https if", "REQUEST_SCHEME"),
+        ),
+        "scheme-unknown",
+        "$https if_not_empty",
+    ),
+]
+
+# Of the same kind, where several mistakes do not hide each other: one examination for all.
+TOGETHER: list[tuple[tuple[str, str, str], Change, dict[str, str]]] = [
+    (
+        IN_BAND,
+        replaced("$request_uri;", "$document_uri;"),
+        {"uri-decoded": "$request_uri", "uri-without-query": "$request_uri"},
+    ),
+    (
+        IN_BAND,
+        without("REQUEST_URI", "REMOTE_ADDR", "SERVER_PORT"),
+        {"no-request-uri": "REQUEST_URI", "no-remote-address": "$remote_addr", "no-server-port": "$server_port"},
+    ),
+    (
+        IN_BAND,
+        both(
+            replaced("client_max_body_size 16m", "large_client_header_buffers 4 2k"),
+            without("scgi_buffer"),
+            added("scgi_ignore_headers X-Accel-Buffering; scgi_intercept_errors on; error_page 404 500 /none"),
+        ),
+        {
+            "upload-limit": "client_max_body_size",
+            "answer-head-limit": "scgi_buffer_size",
+            "request-head-limit": "4 16k",
+            "events-late": "X-Accel",
+            "error-pages-replaced": "intercept_errors",
+        },
+    ),
+    (
+        LIGHTTPD,
+        both(
+            replaced("stream-request-body = 0", "stream-request-body = 1"),
+            replaced('2f-decode" => "disable"', '2f-decode" => "disable", "url-path-2f-reject" => "enable"'),
+            replaced("max-request-size = 16384", "max-request-size = 1000"),
+            replaced("field-size = 32768", "field-size = 4096"),
+        ),
+        {
+            "chunked-refused": "server.stream-request-body = 0",
+            "slash-refused": "url-path-2f-reject",
+            "upload-limit": "server.max-request-size",
+            "request-head-limit": "server.max-request-field-size",
+        },
+    ),
+    (
+        LIGHTTPD_SCGI,
+        both(
+            without("fix-root-scriptname"),
+            replaced(
+                "server.port", 'server.error-intercept = "enable"\nserver.errorfile-prefix = "/none-"\nserver.port'
+            ),
+        ),
+        {"script-name-is-the-first-segment": "fix-root-scriptname", "error-pages-replaced": "server.error-intercept"},
+    ),
+    (
+        APACHE_SCGI,
+        both(
+            replaced("ProxyRequests", "RequestHeader set Host internal.example\nProxyRequests"),
+            replaced("LimitRequestBody 16777216", "LimitRequestBody 1000000"),
+            replaced("<VirtualHost", "LimitRequestFieldSize 2000\n<VirtualHost"),
+        ),
+        {
+            "host-changed": "ProxyPreserveHost On",
+            "upload-limit": "LimitRequestBody",
+            "request-head-limit": "LimitRequestFieldSize",
+        },
+    ),
+    (
+        CADDY,
+        both(
+            replaced("max_size 16MiB", "max_size 1MiB"),
+            replaced(
+                "transport fastcgi\n",
+                'transport fastcgi\n@own status 404 500\nhandle_response @own {\nrespond "none" 404\n}\n',
+            ),
+        ),
+        {"upload-limit": "max_size", "error-pages-replaced": "handle_response"},
+    ),
+    (
+        HAPROXY,
+        replaced("tune.bufsize 32768", "tune.bufsize 6144"),
+        {"answer-head-limit": "tune.bufsize 32768", "request-head-limit": "tune.bufsize 32768"},
+    ),
 ]
 
 
@@ -158,6 +252,16 @@ def test_each_mistake_is_named_with_its_fix(
     found = {finding["kind"]: finding for finding in examine(*route, mistake)}
     assert kind in found
     assert fix in found[kind]["fix"]
+
+
+@pytest.mark.parametrize(
+    ("route", "mistakes", "kinds"), TOGETHER, ids=["-".join((*route[:2], *kinds)) for route, _, kinds in TOGETHER]
+)
+def test_each_of_several_mistakes_is_named_with_its_fix(
+    examine: Examine, route: tuple[str, str, str], mistakes: Change, kinds: dict[str, str]
+) -> None:
+    found = {finding["kind"]: finding["fix"] for finding in examine(*route, mistakes)}
+    assert {kind for kind, fix in kinds.items() if fix in found.get(kind, "")} == kinds.keys(), found
 
 
 def test_php_fastcgi_of_caddy_is_named(examine: Examine) -> None:

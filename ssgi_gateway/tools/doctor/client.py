@@ -41,6 +41,13 @@ class Answer(NamedTuple):
         except ValueError:
             return None
 
+    @property
+    def refusal(self) -> str:
+        """What the gateway said where it refused the request by itself; empty where somebody else answered."""
+        first, _, message = self.body.decode("utf-8", "replace").partition("\n")
+        plain = self.headers.get("content-type", "").startswith("text/plain")
+        return message.strip() if plain and self.status >= 400 and first.startswith(f"{self.status} ") else ""
+
 
 class Target:
     """The site.

@@ -17,6 +17,10 @@ from .client import Unreachable
 if TYPE_CHECKING:
     from .examination import Examination
 
+MANY_CHUNKS = 200_000
+"""Bytes of a chunked upload: what comes with the head, lighttpd takes in any case. HAProxy takes what fits into one
+buffer, and no directive changes that."""
+
 __all__ = ["answers", "authorization", "names", "paths", "request_heads", "uploads"]
 
 
@@ -54,7 +58,7 @@ def paths(examination: Examination) -> Iterator[Finding]:
                 "names with a slash in them cannot be had",
                 {
                     APACHE: "AllowEncodedSlashes NoDecode (in the virtual host, not in .htaccess)",
-                    LIGHTTPD: 'server.http-parseopts = ( "url-path-2f-decode" => "disable", ... )',
+                    LIGHTTPD: 'take "url-path-2f-reject" out of server.http-parseopts',
                     "": "let %2F pass",
                 },
             )  # fmt: skip
@@ -64,17 +68,24 @@ def paths(examination: Examination) -> Iterator[Finding]:
                 "the path was decoded or rewritten before it came here",
                 {
                     NGINX: "set REQUEST_URI to $request_uri",
-                    LIGHTTPD: '"url-path-2f-decode" => "disable"',
                     "": "pass it as it is",
                 },
             )  # fmt: skip
 
 
+def _collecting(examination: Examination) -> dict[str, str]:
+    """How the web servers that pass uploads on as they come are told to collect them first."""
+    return {
+        NGINX: f"{examination.protocol}_request_buffering on;",
+        LIGHTTPD: "server.stream-request-body = 0",
+        "": "let the web server collect uploads first",
+    }
+
+
 def _unbuffered(examination: Examination, size: str) -> Finding:
     return examination.finding(
         "uploads-unbuffered", f"an upload of {size} was sent on before its length was known",
-        "the gateway cannot tell where it ends, and answers 411",
-        {NGINX: f"{examination.protocol}_request_buffering on;", "": "let the web server collect uploads first"},
+        "the gateway cannot tell where it ends, and answers 411", _collecting(examination),
     )  # fmt: skip
 
 
@@ -86,7 +97,8 @@ def _small_body(examination: Examination) -> Iterator[Finding]:
             yield _unbuffered(examination, "1,000 bytes")
             return
         arrived = -1 if answer.facts is None else answer.facts["length"]
-        seen = f"was answered {answer.status}" if answer.facts is None else f"arrived with {arrived}"
+        said = f": {answer.refusal}" if answer.refusal else ""
+        seen = f"was answered {answer.status}{said}" if answer.facts is None else f"arrived with {arrived}"
     except Unreachable:
         arrived, seen = -1, "was not answered"
     if arrived != len(data):
@@ -111,6 +123,12 @@ def uploads(examination: Examination) -> Iterator[Finding]:
     megabytes = len(data) >> 20
     if answer.facts is None and answer.status == 411:
         yield _unbuffered(examination, f"{megabytes} MiB")
+    elif answer.refusal:
+        yield examination.finding(
+            "upload-refused", f"an upload of {megabytes} MiB was answered {answer.status}: {answer.refusal}",
+            "the gateway refuses what the web server makes of it",
+            {"": "mend what the gateway complains of, or raise its own limit (--max-body-size)"},
+        )  # fmt: skip
     elif answer.facts is None:
         yield examination.finding(
             "upload-limit", f"an upload of {megabytes} MiB was answered {answer.status} by the web server",
@@ -126,23 +144,25 @@ def uploads(examination: Examination) -> Iterator[Finding]:
     elif answer.facts["sha256"] != hashlib.sha256(data).hexdigest():
         yield examination.finding(
             "upload-cut", f"of {len(data)} bytes {answer.facts['length']} arrived", "uploads are lost in part",
-            {NGINX: f"{examination.protocol}_request_buffering on;", "": "let the web server collect uploads first"},
+            {
+                NGINX: f"{examination.protocol}_param CONTENT_LENGTH $content_length;",
+                "": "pass bodies on whole, with CONTENT_LENGTH as their length",
+            },
         )  # fmt: skip
-    answer = examination.target.ask("/?do=body", "POST", body=b"x" * 1000, chunked=True)
-    if answer.facts is None or answer.facts["length"] != 1000:
+    size = 1000 if examination.front == HAPROXY else MANY_CHUNKS
+    answer = examination.target.ask("/?do=body", "POST", body=b"x" * size, chunked=True)
+    if answer.facts is None or answer.facts["length"] != size:
         what = (
             f"was answered {answer.status}" if answer.facts is None else f"arrived with {answer.facts['length']} bytes"
         )
         yield examination.finding(
-            "chunked-refused", f"a chunked upload of 1,000 bytes {what}",
+            "chunked-refused", f"a chunked upload of {size:,} bytes {what}",
             "clients that do not know a length beforehand (phones, curl -T -, some HTTP/2 clients) cannot upload",
             {
-                NGINX: f"{examination.protocol}_request_buffering on;",
+                **_collecting(examination),
                 APACHE: "use FastCGI in place of SCGI",
-                LIGHTTPD: "server.stream-request-body = 0",
                 CADDY: "request_buffers 16MiB in transport's reverse_proxy (Caddy 2.7 and later)",
                 HAPROXY: "it can pass those that fit into tune.bufsize only",
-                "": "let the web server collect uploads first",
             },
         )  # fmt: skip
 
@@ -167,7 +187,7 @@ def answers(examination: Examination) -> Iterator[Finding]:
                     NGINX: f"{examination.protocol}_intercept_errors off;",
                     APACHE: "ProxyErrorOverride Off",
                     LIGHTTPD: "take server.error-intercept out",
-                    CADDY: "take handle_errors out",
+                    CADDY: "take handle_response out of reverse_proxy",
                     "": "let the application's error pages pass",
                 },
             )  # fmt: skip

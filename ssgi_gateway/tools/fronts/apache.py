@@ -24,7 +24,7 @@ def _head(site: Site) -> str:
         f"    a2enmod {' '.join(modules)}\n"
         f"    cp THIS_FILE /etc/apache2/sites-available/{site.domain}.conf\n"
         f"    a2ensite {site.domain} && apache2ctl configtest && systemctl reload apache2\n\n"
-        "The gateway:\n\n" + indent(site.command())
+        "The gateway:\n\n" + indent(site.command("apache"))
     )
 
 
@@ -45,14 +45,23 @@ def _host(site: Site) -> str:
         "# a%2Fb is a path like any other for the application; without this Apache answers 404 by itself.\n"
         "AllowEncodedSlashes NoDecode",
         "# The application's own 404 and 500 pages pass as they are.\nProxyErrorOverride Off",
-        "# The largest upload in bytes, 0 for no limit (2.4.53 and later: 1 GiB unless set).\n"
-        f"LimitRequestBody {site.upload << 20}",
+        _limit(site),
         UNSET,
         *(_static(url, folder) for url, folder in site.static),
         _websockets(site),
         _application(site),
     ]
     return f"<VirtualHost *:{site.listen}>\n{indent(join(*parts))}\n</VirtualHost>"
+
+
+def _limit(site: Site) -> str:
+    # mod_proxy_fcgi does not ask for it: see Site.needed.
+    if site.protocol == "fastcgi":
+        return "# The largest upload is the gateway's to limit (--max-body-size): LimitRequestBody is not for FastCGI."
+    return (
+        "# The largest upload in bytes, 0 for no limit (2.4.53 and later: 1 GiB unless set).\n"
+        f"LimitRequestBody {site.upload << 20}"
+    )
 
 
 def _tls(site: Site) -> str:

@@ -26,9 +26,9 @@ def _head(site: Site) -> str:
         f"{site.origin}{site.mount} on ssgi-gateway, through HAProxy 2.2 or later: a whole file.\n\n"
         "    cp THIS_FILE /etc/haproxy/haproxy.cfg\n"
         "    haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy\n\n"
-        "The gateway:\n\n" + indent(site.command()) + "\n\n"
-        "Chunked uploads that do not fit into one buffer are answered 400 by HAProxy itself, and it has no limit for\n"
-        "uploads: --max-body-size of the gateway is one."
+        "The gateway:\n\n" + indent(site.command("haproxy")) + "\n\n"
+        "Chunked uploads that do not fit into one buffer are answered 400 by HAProxy itself. It has no limit for\n"
+        "uploads, so the gateway has one."
     )
 
 

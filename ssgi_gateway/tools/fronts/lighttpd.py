@@ -34,7 +34,7 @@ def _head(site: Site) -> str:
         f"{site.origin}{site.mount} on ssgi-gateway, through lighttpd 1.4: a whole file. On Debian and Ubuntu:\n\n"
         "    cp THIS_FILE /etc/lighttpd/lighttpd.conf\n"
         "    lighttpd -tt -f /etc/lighttpd/lighttpd.conf && systemctl restart lighttpd\n\n"
-        "The gateway:\n\n" + indent(site.command() + " \\\n    --half-close")
+        "The gateway:\n\n" + indent(site.command("lighttpd"))
     )
 
 

@@ -95,8 +95,18 @@ class Site(NamedTuple):
         """The path below which WebSockets are, ``/`` for all of them."""
         return self.websockets if self.websockets.startswith("/") else f"{self.mount}/"
 
-    def command(self) -> str:
-        """The command that starts the gateway for this site, on several lines with backslashes."""
+    def needed(self, front: str) -> list[tuple[str, bool | int, str]]:
+        """Settings of the gateway that this web server asks for: name, value, why."""
+        found: list[tuple[str, bool | int, str]] = []
+        if front == "lighttpd":
+            found.append(("half-close", True, "lighttpd closes its half of a connection and still reads"))
+        # Apache's LimitRequestBody says nothing to mod_proxy_fcgi (2.4.71: with a limit of 100 kB 2 MB came through).
+        if self.upload and (front == "haproxy" or (front, self.protocol) == ("apache", "fastcgi")):
+            found.append(("max-body-size", self.upload << 20, "the web server has no limit for uploads"))
+        return found
+
+    def command(self, front: str = "") -> str:
+        """The command that starts the gateway for this site behind ``front``, on several lines with backslashes."""
         words = [f"ssgi-gateway serve {self.app}", f"--{self.protocol} {self.address}"]
         if self.has_direct:
             words.append(f"--websocket {self.direct}")
@@ -106,6 +116,7 @@ class Site(NamedTuple):
             words.append(f"--root-path {self.mount}")
         if "unix" in (self.address.kind, self.has_direct and self.direct.kind):
             words.append("--socket-owner :www-data")
+        words += [f"--{name}" if value is True else f"--{name} {value}" for name, value, _ in self.needed(front)]
         return " \\\n    ".join(words)
 
     def checked(self) -> Site:
