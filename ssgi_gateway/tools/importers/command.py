@@ -13,7 +13,7 @@ from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.sources import combine, options
 from ssgi_gateway.tools.config import write
 
-from . import gunicorn, unit, uwsgi
+from . import gunicorn, services, unit, uwsgi
 from .rules import Imported
 
 __all__ = ["import_file", "main", "settings_file"]
@@ -39,22 +39,52 @@ def procfile(text: str) -> Imported:
     raise ConfigurationError("there is no line 'web: ...' in it")
 
 
-READERS: Final[Mapping[str, Callable[[str], Imported]]] = {
-    ".ini": uwsgi.read,
-    ".py": gunicorn.read,
-    ".json": unit.read,
-    "Procfile": procfile,
+def from_json(text: str, application: str) -> Imported:
+    """Understand NGINX Unit's configuration, or uWSGI's.
+
+    Raises:
+        ConfigurationError: it is no JSON, or nothing of both.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"it is no JSON: {error}") from None
+    table = content.get("uwsgi") if isinstance(content, dict) else None
+    return uwsgi.read_json(table) if isinstance(table, dict) else unit.read(content, application)
+
+
+def _one(reader: Callable[[str], Imported]) -> Callable[[str, str], Imported]:
+    """A reader of files that configure one application."""
+    return lambda text, _: reader(text)
+
+
+READERS: Final[Mapping[str, Callable[[str, str], Imported]]] = {
+    ".ini": _one(uwsgi.read),
+    ".xml": _one(uwsgi.read_xml),
+    ".yaml": _one(uwsgi.read_yaml),
+    ".yml": _one(uwsgi.read_yaml),
+    ".py": _one(gunicorn.read),
+    ".json": from_json,
+    ".service": _one(services.read_service),
+    ".conf": services.read_supervisor,
+    "Procfile": _one(procfile),
 }
 """By the end of the file's name."""
+
+
+KNOWN: Final = (
+    "uwsgi.ini (.xml, .yaml, .json), gunicorn.conf.py, unit.json, Procfile, a systemd .service, supervisord's .conf"
+)
 
 
 def main(words: list[str]) -> int:
     """``ssgi-gateway import``; ``words`` are the arguments behind it."""
     made = parser("ssgi-gateway import", "Turn another server's configuration into settings of this one.")
-    made.add_argument("file", metavar="FILE", help="uwsgi.ini, gunicorn.conf.py, unit.json or Procfile.")
+    made.add_argument("file", metavar="FILE", help=f"{KNOWN}.")
+    made.add_argument("--application", metavar="NAME", default="", help="Of NGINX Unit's applications, this one.")
     made.add_argument("--output", metavar="FILE", default="", help="Write it there; over no other text.")
     given = read(made, words)
-    text = settings_file(import_file(Path(given.file)), given.file)
+    text = settings_file(import_file(Path(given.file), given.application), given.file)
     if given.output:
         write(Path(given.output), text)
     else:
@@ -62,8 +92,8 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def import_file(path: Path) -> Imported:
-    """Understand a file by its name.
+def import_file(path: Path, application: str = "") -> Imported:
+    """Understand a file by its name; ``application`` is for those that configure several.
 
     Raises:
         ConfigurationError: it cannot be read, or is of no kind that is known.
@@ -71,11 +101,9 @@ def import_file(path: Path) -> Imported:
     name = "Procfile" if path.name.startswith("Procfile") else path.name  # Procfile.production, too
     reader = next((found for end, found in READERS.items() if name.endswith(end)), None)
     if reader is None:
-        raise ConfigurationError(
-            f"{path}: known by their names are uwsgi.ini, gunicorn.conf.py, unit.json and Procfile"
-        )
+        raise ConfigurationError(f"{path}: known by their names are {KNOWN}")
     try:
-        return reader(path.read_text(encoding="utf-8"))
+        return reader(path.read_text(encoding="utf-8"), application)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
     except ConfigurationError as error:
@@ -89,7 +117,16 @@ def settings_file(imported: Imported, source: str) -> str:
         ConfigurationError: a value cannot be used here.
     """
     known = {".".join(option.path).replace("_", "-"): option for option in options()}
-    chosen = {name: (f"{source}: {name}", value) for name, value in imported.settings.items() if name in known}
+    chosen: dict[str, tuple[str, Any]] = {}
+    for name, value in imported.settings.items():
+        if name not in known:
+            continue
+        try:
+            combine({known[name].name: (f"{source}: {name}", value)})
+        except ConfigurationError as error:
+            imported.refuse(name, str(error))
+        else:
+            chosen[name] = (f"{source}: {name}", value)
     combine({known[name].name: pair for name, pair in chosen.items()})
     plain = {name: value for name, (_, value) in chosen.items() if "." not in name}
     grouped = {name: value for name, (_, value) in chosen.items() if "." in name}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 from ssgi_gateway.errors import ConfigurationError
 
@@ -23,6 +25,17 @@ SERVER_HOOKS: Final = (
     "on_starting", "on_reload", "when_ready", "pre_fork", "post_fork", "post_worker_init", "worker_int", "worker_abort",
     "pre_exec", "pre_request", "post_request", "child_exit", "worker_exit", "nworkers_changed", "on_exit",
     "ssl_context",
+)  # fmt: skip
+
+DIRTY: Final = (
+    "dirty_apps", "dirty_workers", "dirty_timeout", "dirty_threads", "dirty_graceful_timeout", "on_dirty_starting",
+    "dirty_post_fork", "dirty_worker_init", "dirty_worker_exit",
+)  # fmt: skip
+TASKS: Final = ignored("a queue of tasks of its own: Celery, RQ, Dramatiq")
+
+HTTP2: Final = (
+    "http_protocols", "http2_max_concurrent_streams", "http2_initial_window_size", "http2_max_frame_size",
+    "http2_max_header_list_size",
 )  # fmt: skip
 
 RULES: Final[Rules] = {
@@ -109,6 +122,9 @@ RULES: Final[Rules] = {
     "date_header": ignored("the web server's"),
     "env_file": replaced("EnvironmentFile= of the systemd service"),
     **dict.fromkeys(SERVER_HOOKS, HOOKS),
+    **dict.fromkeys(DIRTY, TASKS),
+    **dict.fromkeys(HTTP2, ignored("HTTP/2 is the web server's")),
+    "asgi_loop": ignored("uvloop where it is installed, asyncio otherwise"),
 }
 """What each of gunicorn's settings is here, and each of uvicorn's, hypercorn's and granian's options by that name."""
 
@@ -140,49 +156,118 @@ def read(text: str) -> Imported:
     except SyntaxError as error:
         raise ConfigurationError(f"line {error.lineno} is no Python: {error.msg}") from None
     imported = Imported()
+    own = {name.id for name in ast.walk(tree) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Load)}
+    variables: dict[str, ast.expr] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            apply(imported, RULES, node.name, f"def {node.name}", "")
-        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            _assigned(imported, node.targets[0].id, node.value)
+            if node.name not in own:
+                apply(imported, RULES, node.name, f"def {node.name}", "")
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            for name in _names(node):
+                variables[name] = value = node.value or ast.Constant(None)
+                if name in RULES or name not in own:  # the program's own variables are no options
+                    _assigned(imported, name, value, variables)
+        else:
+            for inner in ast.walk(node):
+                for name in _names(inner):
+                    variables.pop(name, None)  # which of its values holds is not known
+                    if name in RULES or name == "raw_env":
+                        imported.note(
+                            ast.unparse(inner), "no counterpart", "it depends on a condition: write its value"
+                        )
     return imported
 
 
-def _assigned(imported: Imported, name: str, node: ast.expr) -> None:
+def _names(node: ast.AST) -> list[str]:
+    """The names that an assignment gives a value to."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        return []
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _assigned(imported: Imported, name: str, node: ast.expr, variables: Mapping[str, ast.expr]) -> None:
     option = f"{name} = {ast.unparse(node)}"
-    if name == "workers" and "cpu_count" in option:
+    if name == "workers" and "cpu_count" in ast.unparse(_inlined(node, variables)):
         imported.take(option, "workers", "auto")
         return
     try:
-        value = ast.literal_eval(_plain(node))
+        value = evaluate(node, variables)
     except ValueError:
         if name in RULES:
             imported.note(option, "no counterpart", "it is computed: write its value")
+        elif not name.startswith("_"):
+            imported.note(option, "no counterpart", "not known to this importer")
         return
     if name == "raw_env":
-        imported.environment.update(dict(text.split("=", 1) for text in value))
+        pairs = [str(text).partition("=") for text in ([value] if isinstance(value, str) else value)]
+        imported.environment.update({key: text for key, _, text in pairs})
         imported.note(option, "replaced", "Environment= of the systemd service")
         return
-    if name not in RULES and not name.isidentifier():
+    if value is None:
+        imported.note(option, "replaced", "it is unset, and so it is here")
         return
-    for one in value if isinstance(value, list | tuple) else [value]:
-        apply(imported, RULES, name, option, str(one))
+    for one in value if isinstance(value, list | tuple) and name in RULES else [value]:
+        apply(imported, RULES, name, option, f"{one:03o}" if name == "umask" and isinstance(one, int) else str(one))
 
 
-def _plain(node: ast.expr) -> ast.expr:
-    """What stands for ``node``: of ``int(os.getenv("TIMEOUT", "60"))`` the text ``"60"``.
+def _inlined(node: ast.expr, variables: Mapping[str, ast.expr], depth: int = 8) -> ast.expr:
+    """``node``, where a name of the program's own is what it was given."""
+    if isinstance(node, ast.Name) and node.id in variables and depth:
+        return _inlined(variables[node.id], variables, depth - 1)
+    return node
+
+
+def evaluate(node: ast.expr, variables: Mapping[str, ast.expr], depth: int = 8) -> Any:
+    """The value of an expression of plain values; of ``int(os.getenv("TIMEOUT", "60"))`` it is 60.
 
     A variable of the environment decides there; the setting has one of its own, which decides here.
+
+    Raises:
+        ValueError: it holds something else.
     """
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):  # os.getenv("TIMEOUT") or 60
-        return _plain(node.values[-1])
-    if isinstance(node, ast.Call) and not node.keywords:
-        called = ast.unparse(node.func)
-        if called in ("int", "float", "str") and len(node.args) == 1:
-            return _plain(node.args[0])
-        if called in ("os.getenv", "os.environ.get", "getenv", "environ.get") and len(node.args) == 2:
-            return _plain(node.args[1])
-    return node
+    if not depth:
+        raise ValueError
+
+    def inner(node: ast.expr) -> Any:
+        return evaluate(node, variables, depth - 1)
+
+    if isinstance(node, ast.Name) and node.id in variables:
+        return inner(variables[node.id])
+    try:
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            return _first_of(node.values, inner)
+        if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+            return OPERATORS[type(node.op)](inner(node.left), inner(node.right))
+        if isinstance(node, ast.JoinedStr):
+            parts = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
+            return "".join(str(inner(part)) for part in parts)
+        if isinstance(node, ast.Call) and not node.keywords:
+            called, count = ast.unparse(node.func), len(node.args)
+            if called in CONVERSIONS and count == 1:
+                return CONVERSIONS[called](inner(node.args[0]))
+            if called in ENVIRONMENT and count == 2:
+                return inner(node.args[1])
+    except TypeError:  # int(None), "a" * "b"
+        raise ValueError from None
+    return ast.literal_eval(node)
+
+
+OPERATORS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
+    ast.Add: operator.add,
+    ast.Mult: operator.mul,
+}
+CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {"int": int, "float": float, "str": str}
+ENVIRONMENT: Final = ("os.getenv", "os.environ.get", "getenv", "environ.get")
+
+
+def _first_of(choices: Sequence[ast.expr], inner: Callable[[ast.expr], Any]) -> Any:
+    """Of ``os.getenv("TIMEOUT") or 60`` it is 60: what the environment says nobody knows here."""
+    for choice in choices[:-1]:
+        with suppress(ValueError):
+            if value := inner(choice):
+                return value
+    return inner(choices[-1])
 
 
 def from_command(words: Sequence[str]) -> Imported:

@@ -41,6 +41,12 @@ class Imported:
             self.settings[setting] = value
         self.note(option, TAKEN, f"{setting} = {value!r}")
 
+    def refuse(self, setting: str, words: str) -> None:
+        """A value that was taken cannot be used: say so at its option."""
+        for at, note in enumerate(self.notes):
+            if note.outcome == TAKEN and note.words.partition(" ")[0] == setting:
+                self.notes[at] = note._replace(outcome=NONE, words=f"its value cannot be used: {words}")
+
     def note(self, option: str, outcome: str, words: str) -> None:
         """Say what became of an option."""
         self.notes.append(Note(option, outcome, words))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -45,28 +44,31 @@ SETTINGS: Final[Rules] = {
 }
 
 
-def read(text: str) -> Imported:
-    """Understand a configuration.
+def read(content: dict[str, Any], application: str = "") -> Imported:
+    """Understand a configuration; ``application`` is the one to take, where there are several of Python.
 
     Raises:
-        ConfigurationError: it is no JSON, or has not exactly one Python application.
+        ConfigurationError: it has no such application, or several and none was named.
     """
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f"it is no JSON: {error}") from None
     applications = content.get("applications", {})
     python = {name: app for name, app in applications.items() if str(app.get("type", "")).startswith("python")}
-    if len(python) != 1:
+    wanted = {name: app for name, app in python.items() if application in ("", name)}
+    if len(wanted) != 1:
         names = ", ".join(python) or "none"
-        raise ConfigurationError(f"one gateway serves one application, and there are {len(python)} of Python: {names}")
-    [(name, app)] = python.items()
+        raise ConfigurationError(
+            f"one gateway serves one application, and there are {len(python)} of Python: {names}"
+            + ("; say which with --application NAME" if len(python) > 1 else "")
+        )
+    [(name, app)] = wanted.items()
     imported = Imported()
     _application(imported, app)
     for option, value in _flat(content.get("settings", {})):
         apply(imported, SETTINGS, option, f"settings.{option} = {value!r}", str(value))
     for listener, about in content.get("listeners", {}).items():
-        _listener(imported, listener, about, name)
+        _listener(imported, listener, about, _leads_to(content, str(about.get("pass", ""))), name)
+    for other in applications:
+        if other != name:
+            imported.note(f"applications.{other}", "no counterpart", "a gateway of its own, if it is Python")
     for section in ("routes", "upstreams", "certificates", "access_log"):
         if section in content:
             imported.note(section, "replaced", "the web server's: ssgi-gateway config nginx")
@@ -85,13 +87,26 @@ def _application(imported: Imported, app: dict[str, Any]) -> None:
 _SPECIAL: Final = ("type", "module", "callable", "factory", "environment", "targets")
 
 
-def _listener(imported: Imported, listener: str, about: dict[str, Any], name: str) -> None:
+def _leads_to(content: dict[str, Any], passed: str) -> set[str]:
+    """The applications that a listener, or a route, passes requests to."""
+    kind, _, name = passed.partition("/")
+    if kind == "applications":
+        return {name.partition("/")[0]}
+    if kind != "routes":
+        return set()
+    routes = content.get("routes", [])
+    steps = routes if isinstance(routes, list) else routes.get(name, [])
+    actions = [step.get("action", {}) for step in steps]
+    actions += [action["fallback"] for action in actions if "fallback" in action]
+    return {found for action in actions for found in _leads_to(content, str(action.get("pass", "")))}
+
+
+def _listener(imported: Imported, listener: str, about: dict[str, Any], leads_to: set[str], name: str) -> None:
     option = f"listener {listener!r}"
-    passed = str(about.get("pass", ""))
-    if passed.startswith(("applications/" + name, "routes")):
+    if name in leads_to:
         imported.take(option, "http", [address(listener)])
     else:
-        imported.note(option, "no counterpart", f"it passes to {passed!r}")
+        imported.note(option, "no counterpart", f"it passes to {about.get('pass', '')!r}, which is not {name}")
     if "tls" in about:
         imported.note(f"{option}: tls", "replaced", "the web server does TLS: ssgi-gateway config nginx --tls CERT,KEY")
 

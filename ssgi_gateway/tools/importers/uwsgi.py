@@ -1,15 +1,17 @@
-"""``uwsgi.ini`` and uWSGI's command line."""
+"""uWSGI's configuration in ini, XML, YAML or JSON, and its command line."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from ssgi_gateway.errors import ConfigurationError
 
-from .rules import Imported, Rules, addresses, apply, ignored, listed, number, replaced, seconds, taken
+from .rules import Imported, Rule, Rules, addresses, apply, ignored, listed, number, replaced, seconds, taken
 
-__all__ = ["RULES", "read"]
+__all__ = ["RULES", "from_options", "read", "read_json", "read_xml", "read_yaml"]
 
 NGINX_FILES: Final = replaced("the web server serves files: ssgi-gateway config nginx --static /URL=DIR")
 LOGS: Final = replaced("logs go to standard error, for journald or a file by the shell")
@@ -61,6 +63,7 @@ RULES: Final[Rules] = {
     "thunder-lock": replaced("EPOLLEXCLUSIVE: one connection wakes one worker"),
     "touch-reload": replaced("ssgi-gateway reload, or ssgi-gateway dev while developing"),
     "py-autoreload": replaced("ssgi-gateway dev"),
+    "py-auto-reload": replaced("ssgi-gateway dev"),
     "python-autoreload": replaced("ssgi-gateway dev"),
     "manage-script-name": replaced("SCRIPT_NAME and PATH_INFO are made of the client's path; root-path sets the mount"),
     "post-buffering": replaced("the web server collects uploads over SCGI and uwsgi; FastCGI streams them"),
@@ -148,7 +151,43 @@ RULES: Final[Rules] = {
 """What each of uWSGI's options is here."""
 
 
+FAMILIES: Final = {
+    "static-": NGINX_FILES,
+    "log-": LOGS,
+    "req-log": LOGS,
+    "cheaper-": PROCESSES,
+    "procname": replaced("workers say what they are"),
+    "route-": ignored("the web server's rewriting"),
+    "final-route": ignored("the web server's rewriting"),
+    "error-route": ignored("the web server's rewriting"),
+    "response-route": ignored("the web server's rewriting"),
+    "spooler-": ignored("a queue of tasks of its own: Celery, RQ, Dramatiq"),
+    "mule": ignored("a service of its own"),
+    "attach-": ignored("a service of its own"),
+    "smart-attach": ignored("a service of its own"),
+    "cache": ignored("Redis or memcached"),
+    "sharedarea": ignored("Redis or memcached"),
+    "vassal": ignored("a systemd service for each application: deploy/systemd has a template"),
+    "emperor": ignored("a systemd service for each application: deploy/systemd has a template"),
+    "zerg": ignored("ssgi-gateway reload starts the new before the old ends"),
+    "hook-": ignored("ExecStartPre= and ExecStopPost= of the systemd service"),
+    "exec-": ignored("ExecStartPre= and ExecStopPost= of the systemd service"),
+    "stats-": replaced("status = ADDR: metrics for Prometheus, JSON, and a page"),
+    "carbon": replaced("status = ADDR: metrics for Prometheus, JSON, and a page"),
+    "php": ignored("another language's"),
+    "psgi": ignored("another language's"),
+    "rack": ignored("another language's"),
+    "ring-": ignored("another language's"),
+    "jvm-": ignored("another language's"),
+    "pypy-": ignored("the Python that ssgi-gateway is installed in is the one that runs"),
+    "map-socket": ignored("every worker accepts on every socket"),
+    "show-config": replaced("ssgi-gateway check prints what is set"),
+}
+"""What options are whose names begin so, where ``RULES`` has nothing of the whole name."""
+
 _PLACEHOLDER: Final = re.compile(r"%\(|\$\(|%[a-zA-Z]")
+_NAMED: Final = re.compile(r"%\(([\w.-]+)\)")
+_CONDITIONS: Final = re.compile(r"(if|else|end|for)([a-z-]|$)")
 _INLINE: Final = re.compile(r"^(\S+)\s+[#;]\s.*$")
 """A value of one word with a remark behind it. uWSGI has no such remarks, but reads a number up to the first space."""
 
@@ -175,13 +214,84 @@ def read(text: str) -> Imported:
     return from_options(options)
 
 
+def read_xml(text: str) -> Imported:
+    """Understand ``<uwsgi><socket>...</socket><master/></uwsgi>``.
+
+    Raises:
+        ConfigurationError: it is no XML, or something else's.
+    """
+    from xml.etree import ElementTree as ET
+
+    try:
+        root = ET.fromstring(text)
+    except ET.ParseError as error:
+        raise ConfigurationError(f"it is no XML: {error}") from None
+    found = root if root.tag == "uwsgi" else root.find(".//uwsgi")
+    if found is None:
+        raise ConfigurationError("there is no element <uwsgi> in it")
+    return from_options([(element.tag, (element.text or "").strip()) for element in found])
+
+
+def read_yaml(text: str) -> Imported:
+    """Understand ``uwsgi:`` and the lines below it. uWSGI's own reader knows as little of YAML.
+
+    Raises:
+        ConfigurationError: there is no ``uwsgi:``.
+    """
+    options: list[tuple[str, str]] = []
+    inside, name = False, ""
+    for line in text.splitlines():
+        bare = line.split(" #")[0].strip()
+        if not bare or bare.startswith("#"):
+            continue
+        if not line[0].isspace() and not bare.startswith("-"):
+            inside = bare == "uwsgi:"
+        elif inside and bare.startswith("- "):
+            options.append((name, bare[2:].strip().strip("\"'")))
+        elif inside:
+            name, _, value = (part.strip() for part in bare.partition(":"))
+            if value:
+                options.append((name, value.strip("\"'")))
+    if not options:
+        raise ConfigurationError("there is no 'uwsgi:' with options below it")
+    return from_options(options)
+
+
+def read_json(table: dict[str, Any]) -> Imported:
+    """Understand what is in ``"uwsgi"`` of a JSON file; several values are a list."""
+
+    def options() -> Iterator[tuple[str, str]]:
+        for name, value in table.items():
+            for one in value if isinstance(value, list) else [value]:
+                yield name, json.dumps(one) if isinstance(one, bool | int | float) else str(one)
+
+    return from_options(list(options()))
+
+
+def _expand(options: list[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Names, values, and what was written. ``%(name)`` stands for a value that was given before."""
+    known: dict[str, str] = {}
+    for name, value in options:
+        expanded = _NAMED.sub(lambda found: known.get(found[1], found[0]), value)
+        known[name] = expanded
+        yield name, expanded, f"{name} = {value}" if value else name
+
+
+def _rule(name: str) -> Rule | None:
+    """What an option is, by its name or by its family."""
+    return RULES.get(name) or next((rule for begin, rule in FAMILIES.items() if name.startswith(begin)), None)
+
+
 def from_options(options: list[tuple[str, str]]) -> Imported:
     """Understand options in their order; ``%(name)`` and ``$(NAME)`` are placeholders of uWSGI's."""
     imported = Imported()
     module, attribute = "", ""
-    for name, value in options:
-        option = f"{name} = {value}" if value else name
-        if name in ("module", "wsgi", "wsgi-file", "file"):
+    own = {name for _, value in options for name in _NAMED.findall(value)}
+    for name, value, option in _expand(options):
+        rule = _rule(name)
+        if name in ("module", "wsgi", "wsgi-file", "file", "callable") and _PLACEHOLDER.search(value):
+            imported.note(option, "no counterpart", "it holds a placeholder: write its value")
+        elif name in ("module", "wsgi", "wsgi-file", "file"):
             module = value
             imported.note(option, "taken", "app")
         elif name == "callable":
@@ -191,16 +301,18 @@ def from_options(options: list[tuple[str, str]]) -> Imported:
             key, _, text = value.partition("=")
             imported.environment[key] = text
             imported.note(option, "replaced", "Environment= of the systemd service")
-        elif name.startswith(("if-", "else", "end", "for")) or name in ("print", "set"):
+        elif _CONDITIONS.match(name) or name in ("print", "set"):
             imported.note(
                 option, "no counterpart", "a template's line: settings have no conditions; the environment can"
             )
-        elif name.startswith("route-"):
-            apply(imported, RULES, "route", option, value)
-        elif name in RULES and RULES[name].takes and _PLACEHOLDER.search(value):
+        elif rule is None and name in own:
+            imported.note(option, "replaced", "a name of its own, whose value was put where it is named")
+        elif rule and rule.takes == "workers" and value == "%k":  # as many as there are cores
+            imported.take(option, "workers", "auto")
+        elif rule and rule.takes and _PLACEHOLDER.search(value):
             imported.note(option, "no counterpart", "it holds a placeholder: write its value")
         elif name in ("master", "vacuum") or value.lower() not in ("false", "0", "off"):
-            apply(imported, RULES, name, option, value)
+            apply(imported, {name: rule} if rule else {}, name, option, value)
         else:
             imported.note(option, "replaced", "it is off, and so it is here")
     if module:

@@ -9,7 +9,7 @@ import pytest
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.sources import combine, from_file, options
-from ssgi_gateway.tools.importers import gunicorn, unit, uwsgi
+from ssgi_gateway.tools.importers import gunicorn, services, unit, uwsgi
 from ssgi_gateway.tools.importers.command import import_file, main, settings_file
 from ssgi_gateway.tools.importers.rules import Imported, address
 
@@ -32,7 +32,10 @@ def targets(rules):
             break
 
 
-@pytest.mark.parametrize("rules", [uwsgi.RULES, gunicorn.RULES, unit.RULES, unit.SETTINGS])
+@pytest.mark.parametrize(
+    "rules",
+    [uwsgi.RULES, gunicorn.RULES, unit.RULES, unit.SETTINGS, services.SERVICE, services.SUPERVISOR],
+)
 def test_what_is_taken_is_a_setting_that_exists(rules):
     assert set(targets(rules)) <= KNOWN
 
@@ -200,7 +203,18 @@ def test_a_procfile(tmp_path, line, wanted):
         ("unit.json", '{"applications": {}}', "there are 0 of Python"),
         ("Procfile", "worker: celery\n", "no line 'web: ...'"),
         ("Procfile", "web: node server.js\n", "starts 'node'"),
-        ("x.yaml", "", "known by their names"),
+        ("x.toml", "", "known by their names"),
+        ("uwsgi.yaml", "other:\n  a: b\n", "no 'uwsgi:'"),
+        ("uwsgi.xml", "<uwsgi><socket></uwsgi>", "no XML"),
+        ("uwsgi.xml", "<zerg/>", "no element <uwsgi>"),
+        ("site.service", "[Service]\nType=simple\n", "no [Service] with ExecStart="),
+        ("site.service", "[Service]\nExecStart=/usr/bin/node app.js\n", "starts 'node'"),
+        ("supervisord.conf", "[supervisord]\n", "there are 0: none"),
+        (
+            "supervisord.conf",
+            "[program:a]\ncommand=gunicorn a:app\n[program:b]\ncommand=uvicorn b:app\n",
+            "there are 2: a, b; say which with --application NAME",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path, name, text, words):
@@ -277,3 +291,210 @@ def test_what_configurations_of_gunicorn_compute(tmp_path, line, settings):
 def test_a_procfile_of_another_name(tmp_path):
     settings, _ = written(tmp_path, "Procfile.production", "web: gunicorn a:app\n")
     assert settings == {"app": "a:app"}
+
+
+# Shapes of configurations that are in use, each as its author might have written it.
+
+
+def test_names_of_ones_own_in_an_ini_file(tmp_path):
+    """Django's cookbooks define the project once and go on from there."""
+    found, text = written(
+        tmp_path,
+        "uwsgi.ini",
+        "[uwsgi]\nbase = /srv/shop\napp = shop\nvenv_name = shop-env\nhome = %(base)/%(venv_name)\n"
+        "chdir = %(base)/src\nmodule = %(app).wsgi:application\npythonpath = %(chdir)/lib\nprocesses = %k\n"
+        "socket = %(base)/run/%n.sock\nuid = $(OWNER)\n",
+    )
+    assert found == {
+        "app": "shop.wsgi:application",
+        "chdir": "/srv/shop/src",
+        "pythonpath": ["/srv/shop/src/lib"],
+        "workers": "auto",
+    }
+    assert text.count("a name of its own, whose value was put where it is named") == 3
+    assert "socket = %(base)/run/%n.sock\n#       it holds a placeholder" in text
+    assert "uid = $(OWNER)\n#       it holds a placeholder" in text
+
+
+def test_a_module_that_is_filled_in_elsewhere(tmp_path):
+    found, text = written(tmp_path, "uwsgi.ini", "[uwsgi]\nwsgi-file = %(app)/wsgi.py\nmaster = 1\n")
+    assert found == {}
+    assert "wsgi-file = %(app)/wsgi.py\n#       it holds a placeholder" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("req-logger = file:/var/log/requests.log", "logs go to standard error"),
+        ("static-expires-uri = ^/img 3600", "the web server serves files"),
+        ("cheaper-busyness-max = 80", "the supervisor keeps the number of workers"),
+        ("final-route-run = last:", "the web server's rewriting"),
+        ("procname-prefix-spaced = [shop]", "workers say what they are"),
+        ("ifdir = /tmp", "a template's line"),
+        ("smart-attach-daemon = /run/x.pid celery", "a service of its own"),
+        ("http-socket-modifier1 = 14", "not known to this importer"),
+    ],
+)
+def test_families_of_uwsgis_options(tmp_path, line, said):
+    found, text = written(tmp_path, "uwsgi.ini", f"[uwsgi]\nmodule = a:app\n{line}\n")
+    assert found == {"app": "a:app"}
+    assert f"{line}\n#       {said}" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "uwsgi.xml",
+            "<uwsgi>\n  <!-- one -->\n  <module>a:app</module><socket>:3031</socket>\n"
+            "  <master/><pythonpath>/srv/a</pythonpath><pythonpath>/srv/b</pythonpath>\n</uwsgi>\n",
+        ),
+        (
+            "uwsgi.yaml",
+            "# one\nuwsgi:\n  module: a:app\n  socket: ':3031'  # nginx\n  master: true\n"
+            "  pythonpath:\n    - /srv/a\n    - /srv/b\nother:\n  socket: /x\n",
+        ),
+        (
+            "uwsgi.json",
+            '{"uwsgi": {"module": "a:app", "socket": ":3031", "master": true, "pythonpath": ["/srv/a", "/srv/b"]}}',
+        ),
+    ],
+)
+def test_uwsgis_other_formats(tmp_path, name, text):
+    found, made = written(tmp_path, name, text)
+    assert found == {"app": "a:app", "uwsgi": [":3031"], "pythonpath": ["/srv/a", "/srv/b"]}
+    assert "the supervisor is always there" in made
+
+
+def test_a_configuration_of_gunicorn_that_is_a_program(tmp_path):
+    """Containers read their environment, keep values in names, and choose by conditions."""
+    found, text = written(
+        tmp_path,
+        "gunicorn_conf.py",
+        '''"""For the container."""
+import os
+host = os.getenv("HOST", "0.0.0.0")
+port = os.environ.get("PORT", "80")
+wanted = os.getenv("WORKERS")
+if wanted:
+    count = int(wanted)
+    threads = 8
+else:
+    count = 2
+log = os.getenv("ACCESS_LOG", "-")
+keep: str = os.getenv("KEEP_ALIVE", "5")
+
+bind = f"{host}:{port}"
+workers = count
+accesslog = log or None
+keepalive = int(keep)
+timeout = 60 * 2
+graceful_timeout = 20 + 10
+umask = 0o007
+pidfile = None
+user = os.environ["OWNER"]
+dirty_apps = ["a:One", "b:Two"]
+brand_new = 1
+
+def helper(x): return x
+def when_ready(server): helper(server)
+''',
+    )
+    assert found == {
+        "http": ["0.0.0.0:80"],
+        "access-log": "-",
+        "umask": "007",
+        "deadlines": {"keep-alive": 5.0, "drain": 30.0},
+    }
+    assert "workers = count\n#       it is computed" in text
+    assert "threads = 8\n#       it depends on a condition" in text
+    assert "pidfile = None\n#       it is unset" in text
+    assert "user = os.environ['OWNER']\n#       it is computed" in text
+    assert text.count("dirty_apps") == 2
+    assert "brand_new = 1\n#       not known to this importer" in text
+    assert "def when_ready\n#       hooks of the server" in text
+    assert "helper" not in text
+    assert "#   log = " not in text, "names of the program's own are no options"
+
+
+def test_a_value_that_cannot_be_used_costs_its_own_line_only(tmp_path):
+    found, text = written(tmp_path, "gunicorn.conf.py", 'bind = ":8000"\nloglevel = "chatty"\nthreads = "many"\n')
+    assert found == {"http": [":8000"]}
+    assert "loglevel = 'chatty'\n#       its value cannot be used" in text
+    assert "threads = 'many'\n#       its value cannot be used" in text
+
+
+UNIT_ROUTES = """{
+    "listeners": {
+        "*:8000": {"pass": "routes/main"}, "*:8001": {"pass": "routes/metrics"}, "*:8181": {"pass": "routes/status"}
+    },
+    "routes": {
+        "main": [
+            {"match": {"uri": "/static/*"}, "action": {"share": "/srv$uri"}},
+            {"action": {"share": "/srv/x", "fallback": {"pass": "applications/shop"}}}
+        ],
+        "metrics": [{"action": {"pass": "applications/metrics"}}],
+        "status": [{"action": {"proxy": "http://unix:/run/control.sock"}}]
+    },
+    "applications": {
+        "shop": {"type": "python 3.12", "module": "shop.asgi", "path": ".", "limits": {"requests": 7500}},
+        "metrics": {"type": "python 3.12", "module": "metrics"},
+        "blog": {"type": "php", "root": "/srv/blog"}
+    }
+}"""
+
+
+def test_a_configuration_of_unit_with_routes_and_several_applications(tmp_path):
+    path = tmp_path / "unit.json"
+    path.write_text(UNIT_ROUTES)
+    with pytest.raises(ConfigurationError, match="2 of Python: shop, metrics; say which with --application NAME"):
+        import_file(path)
+    made = settings_file(import_file(path, "shop"), "unit.json")
+    assert tomllib.loads(made) == {
+        "app": "shop.asgi:application",
+        "pythonpath": ["."],
+        "http": [":8000"],
+        "worker": {"max-requests": 7500},
+    }
+    assert "listener '*:8001'\n#       it passes to 'routes/metrics', which is not shop" in made
+    assert "applications.blog\n#       a gateway of its own" in made
+
+
+def test_a_service_of_systemd(tmp_path):
+    found, text = written(
+        tmp_path,
+        "shop.service",
+        "[Unit]\nAfter=network.target\n\n[Service]\nType=notify\nUser=shop\nWorkingDirectory=/srv/shop\n"
+        'Environment="DJANGO_SETTINGS_MODULE=shop.settings" DEBUG=0\n'
+        "ExecStart=/srv/shop/venv/bin/gunicorn \\\n    --workers 3 --bind unix:/run/shop.sock \\\n"
+        "    shop.wsgi:application\n"
+        "ExecReload=/bin/kill -s HUP $MAINPID\nMemoryMax=1G\n\n[Install]\nWantedBy=multi-user.target\n",
+    )
+    assert found == {
+        "app": "shop.wsgi:application",
+        "workers": 3,
+        "http": ["unix:/run/shop.sock"],
+        "chdir": "/srv/shop",
+    }
+    assert "DEBUG=0" in text
+    assert "memorymax=1G\n#       systemd's own: keep it in the service" in text
+
+
+def test_a_program_of_supervisord(tmp_path):
+    text = (
+        "[supervisord]\nnodaemon=true\n[program:celery]\ncommand=celery worker\n"
+        "[program:shop]\ncommand=/srv/venv/bin/uvicorn shop.main:app --host 0.0.0.0 --port 9000 ; the site\n"
+        'directory=/srv/shop\nuser=www\nautorestart=true\nstdout_logfile=/dev/stdout\nenvironment=A="1",B="x, y"\n'
+        "numprocs=2\n[program:admin]\ncommand=gunicorn admin:app\n"
+    )
+    (tmp_path / "supervisord.conf").write_text(text)
+    imported = import_file(tmp_path / "supervisord.conf", "shop")
+    assert tomllib.loads(settings_file(imported, "supervisord.conf")) == {
+        "app": "shop.main:app",
+        "http": ["0.0.0.0:9000"],
+        "chdir": "/srv/shop",
+        "user": "www",
+        "workers": 2,
+    }
+    assert imported.environment == {"A": "1", "B": "x, y"}
+    assert {note.option for note in imported.notes} >= {"[program:celery]", "[program:admin]"}
