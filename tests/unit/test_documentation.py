@@ -58,7 +58,7 @@ def quoted(page: Path) -> list[str]:
 
 SUFFIXES = ("py", "pyx", "pxd", "md", "conf", "toml", "sh", "png", "svg", "css", "js", "html")
 TOP = ("ssgi_gateway", "tests", "docs", "deploy", "examples", "scripts", "benchmarks", "fuzz", "build")
-NOT_IN_THE_TREE = ("build/mirror", "hello.py", "manage.py")
+NOT_IN_THE_TREE = ("build/mirror", "gunicorn.conf.py", "hello.py", "manage.py")
 """What a page names and a build or a reader makes."""
 
 
@@ -210,6 +210,7 @@ def test_every_option_exists(page: Path) -> None:
         "--wait",
     }  # of docker compose
     others |= {"--lang", "--class"}  # of `rpc generate`
+    others |= {"--application"}  # of `import`
     others |= {"--pyargs", *option_names()}  # pytest's; those of `call`
     others |= {name for made in (config.parser(), doctor.parser_of_options()) for name in made._option_string_actions}
     for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text(page)):

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.errors import LocalProtocolError, RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire import buffers
 from ssgi_gateway.wire.hints import hint
-from ssgi_gateway.wire.uwsgi import packet
 
 from ..cgi import read_content_length
 from ..codec import Codec
 from ..events import BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
 from ..variables import variables_of_packet
+from . import packet
 from .packet import head_end
 
 if TYPE_CHECKING:

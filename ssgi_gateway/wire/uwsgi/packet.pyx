@@ -4,7 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
 
-from ssgi_gateway.wire.uwsgi.packet import refuse_modifier
+from ssgi_gateway.wire.uwsgi.packet import HEADER_SIZE, read_pairs, refuse_modifier
 
 
 cpdef Py_ssize_t head_end(bytes data) except -1:
