@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from ssgi_gateway.errors import ClientError, ConfigurationError, LocalProtocolError
 from ssgi_gateway.wire.client.events import AnswerReceived, InformationalReceived
-from ssgi_gateway.wire.client.http2 import is_available
+from ssgi_gateway.wire.client.http2_compression import is_available
 from ssgi_gateway.wire.client.request import Request, Url
 
 from ..server.address import Address

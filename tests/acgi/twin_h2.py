@@ -13,7 +13,9 @@ import h2.exceptions
 
 from ssgi_gateway.errors import GoAway, RemoteProtocolError, StreamReset
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived, InformationalReceived
-from ssgi_gateway.wire.client.http2 import CONNECTION_WINDOW, DEFAULT_WINDOW, MAX_HEAD, _field_section
+from ssgi_gateway.wire.client.http2 import CONNECTION_WINDOW
+from ssgi_gateway.wire.client.http2_compression import MAX_HEAD, field_section
+from ssgi_gateway.wire.client.http2_sending import DEFAULT_WINDOW
 from ssgi_gateway.wire.client.http2_stream import WINDOW
 
 __all__ = ["TwinClient"]
@@ -45,7 +47,7 @@ class TwinClient:
 
     def begin(self, request):
         number = self._h2.get_next_available_stream_id()
-        self._h2.send_headers(number, _field_section(request), end_stream=not request.has_body)
+        self._h2.send_headers(number, field_section(request), end_stream=not request.has_body)
         return number
 
     def receive(self, data, now):

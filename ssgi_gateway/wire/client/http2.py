@@ -7,32 +7,28 @@ applications have taken, so a stream that nobody reads stops only itself. No soc
 
 from __future__ import annotations
 
-import importlib.util
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import GoAway, RemoteProtocolError, StreamReset
 
 from . import http2_frames as frames
 from .events import AnswerEnded, BodyArrived
+from .http2_compression import MAX_HEAD, BlockReader, field_section, make_coders
+from .http2_frames import Fault, unpadded
+from .http2_sending import DEFAULT_WINDOW, Sending
 from .http2_stream import WINDOW, Http2Stream
-from .request import HOP_BY_HOP
 
 if TYPE_CHECKING:
     from .events import Headers
     from .request import Request
 
-__all__ = ["Http2Client", "is_available"]
+__all__ = ["Http2Client"]
 
 CONNECTION_WINDOW: Final = 1 << 24
 MAX_WINDOW: Final = (1 << 31) - 1
-DEFAULT_WINDOW: Final = 65535
 OUR_FRAME: Final = 16384
 """The largest frame we take: the default, as nobody sends larger ones."""
-MAX_SENT: Final = 65536
-MAX_HEAD: Final = 65536
 MAX_FIELDS: Final = 256
-MAX_CONTINUATIONS: Final = 16
 MAX_ACKS: Final = 100
 """PING and SETTINGS whose answers the peer has not read yet."""
 MAX_EMPTY: Final = 1000
@@ -40,32 +36,6 @@ MAX_EMPTY: Final = 1000
 MAX_RESETS: Final = 200
 """Streams the peer resets in a second."""
 LAST_STREAM: Final = (1 << 31) - 1
-
-_HOST: Final = b"host"
-
-
-class _Fault(RemoteProtocolError):  # noqa: N818
-    """The connection is to be ended, with this code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def is_available() -> bool:
-    """Whether a library for header compression is installed."""
-    return any(importlib.util.find_spec(name) is not None for name in ("jh2", "hpack"))
-
-
-def _compression() -> tuple[Any, Any]:
-    try:
-        from jh2.hpack import Decoder, Encoder
-    except ImportError:
-        from hpack import Decoder, Encoder
-    decoder = Decoder()
-    decoder.max_header_list_size = MAX_HEAD
-    decoder.max_allowed_table_size = 4096
-    return Encoder(), decoder
 
 
 class Http2Client:
@@ -79,21 +49,16 @@ class Http2Client:
 
     __slots__ = (
         "_acks",
-        "_block",
+        "_blocks",
         "_buffer",
-        "_decoder",
         "_empty",
         "_encoder",
-        "_initial_window",
-        "_max_frame",
         "_next",
-        "_out",
         "_pieces",
         "_pings",
         "_receive_window",
         "_reset_count",
         "_reset_second",
-        "_send_window",
         "_sending",
         "_taken",
         "going",
@@ -103,23 +68,20 @@ class Http2Client:
     )
 
     def __init__(self) -> None:
-        self._encoder, self._decoder = _compression()
+        self._encoder, decoder = make_coders()
+        self._blocks = BlockReader(decoder)
         self._buffer = b""
-        self._block: tuple[int, int, list[bytes], int] | None = None  # stream, flags, fragments, CONTINUATIONs
         self._next = 1
-        self._max_frame = 16384
-        self._initial_window = DEFAULT_WINDOW
-        self._send_window = DEFAULT_WINDOW
         self._receive_window = CONNECTION_WINDOW
         self._taken = 0
-        self._sending: deque[Http2Stream] = deque()
         self._acks = self._empty = self._reset_count = self._pings = 0
         self._reset_second = -1.0
         self._pieces: list[tuple[BodyArrived, list[bytes]]] = []
         self.streams: dict[int, Http2Stream] = {}
         self.max_streams = 100  # RFC 9113 6.5.2 recommends no less; until the peer says so
         self.ready = self.going = False
-        self._out: list[Any] = [
+        self._sending = Sending(self.streams)
+        self._sending.frames += [
             frames.PREFACE,
             frames.encode_settings(
                 {
@@ -140,9 +102,7 @@ class Http2Client:
 
     def take_output(self) -> list[Any]:
         """The buffers to write."""
-        self._pump()
-        out, self._out = self._out, []
-        return out
+        return self._sending.take()
 
     def output_written(self) -> None:
         """All that was taken has left: the peer reads what we answer."""
@@ -153,7 +113,7 @@ class Http2Client:
         if self._pings:
             return False
         self._pings = 1
-        self._out.append(frames.encode_frame(frames.PING, 0, 0, b"ssgi-gw?"))
+        self._sending.frames.append(frames.encode_frame(frames.PING, 0, 0, b"ssgi-gw?"))
         return True
 
     # -- requests --------------------------------------------------------------------------------------------------
@@ -164,88 +124,36 @@ class Http2Client:
         self._next += 2
         if self._next > LAST_STREAM:
             self.going = True
-        stream = self.streams[number] = Http2Stream(number, request.method, self._initial_window)
+        stream = self.streams[number] = Http2Stream(number, request.method, self._sending.initial_window)
         end = not request.has_body
-        block = self._encoder.encode(_field_section(request))
-        self._out.append(frames.encode_headers(number, block, end, min(self._max_frame, MAX_SENT)))
+        self._sending.add_headers(number, self._encoder.encode(field_section(request)), end)
         stream.sent_end = end
         return stream
 
     def send(self, stream: Http2Stream, data: Any, more: bool) -> None:
         """Queue a piece of a request's body; it leaves as windows allow."""
-        if stream.sent_end or stream.number not in self.streams:
-            return
-        if not stream.queue and not stream.finishing:
-            self._sending.append(stream)
-        stream.push(data, more)
+        if not stream.sent_end and stream.number in self.streams:
+            self._sending.add_data(stream, data, more)
 
     def cancel(self, stream: Http2Stream, code: int = frames.CANCEL) -> None:
         """RST_STREAM; what of it was not taken is credited to the connection at once."""
         if self.streams.pop(stream.number, None) is not None:
             stream.drop()
-            self._out.append(frames.encode_reset(stream.number, code))
+            self._sending.frames.append(frames.encode_reset(stream.number, code))
 
     def taken(self, stream: Http2Stream | None, size: int) -> None:
         """The application has taken so much of a stream's body (RFC 9113 6.9)."""
         self._taken += size
         if self._taken * 2 >= CONNECTION_WINDOW:
             self._receive_window += self._taken
-            self._out.append(frames.encode_window_update(0, self._taken))
+            self._sending.frames.append(frames.encode_window_update(0, self._taken))
             self._taken = 0
         if stream is not None and not stream.ended:
             stream.taken += size
             if stream.taken * 2 >= WINDOW and stream.number in self.streams:
                 stream.receive_window += stream.taken
-                self._out.append(frames.encode_window_update(stream.number, stream.taken))
+                self._sending.frames.append(frames.encode_window_update(stream.number, stream.taken))
                 stream.taken = 0
-
-    def _pump(self) -> None:
-        """Round robin: a frame of each stream that has something, within both windows."""
-        sending = self._sending
-        size = min(self._max_frame, MAX_SENT)
-        blocked: list[Http2Stream] = []
-        while sending:
-            stream = sending.popleft()
-            if stream.number not in self.streams or not (stream.queue or stream.finishing):
-                continue
-            if not stream.queue:
-                self._end(stream)
-                continue
-            most = min(size, stream.send_window, self._send_window)
-            if most <= 0:
-                blocked.append(stream)
-                if self._send_window <= 0:
-                    break
-                continue
-            self._data(stream, most)
-            if stream.queue:
-                sending.append(stream)
-        sending.extendleft(reversed(blocked))
-
-    def _data(self, stream: Http2Stream, most: int) -> None:
-        piece = stream.queue.pop(0)
-        if len(piece) > most:
-            stream.queue.insert(0, piece[most:])
-            piece = piece[:most]
-        size = len(piece)
-        stream.queued -= size
-        stream.send_window -= size
-        self._send_window -= size
-        end = stream.finishing and not stream.queue
-        self._out.append(frames.frame_header(size, frames.DATA, frames.END_STREAM if end else 0, stream.number))
-        self._out.append(piece)
-        if end:
-            self._ended(stream)
-
-    def _end(self, stream: Http2Stream) -> None:
-        self._out.append(frames.frame_header(0, frames.DATA, frames.END_STREAM, stream.number))
-        self._ended(stream)
-
-    def _ended(self, stream: Http2Stream) -> None:
-        stream.finishing = False
-        stream.sent_end = True
-        if stream.ended:
-            self.streams.pop(stream.number, None)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -268,15 +176,15 @@ class Http2Client:
                 head = int.from_bytes(data[start : start + 9], "big")
                 length = head >> 48
                 if length > OUR_FRAME:
-                    raise _Fault(frames.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+                    raise Fault(frames.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
                 end = start + 9 + length
                 if end > size:
                     break
                 self._frame(head >> 40 & 0xFF, head >> 32 & 0xFF, head & 0x7FFFFFFF, data[start + 9 : end], events, now)
                 start = end
-        except _Fault as fault:
+        except Fault as fault:
             self.going = True
-            self._out.append(frames.encode_goaway(0, fault.code, str(fault)))
+            self._sending.frames.append(frames.encode_goaway(0, fault.code, str(fault)))
             raise
         self._buffer = data[start:]
         self._join()
@@ -285,16 +193,16 @@ class Http2Client:
     def _frame(
         self, kind: int, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]], now: float
     ) -> None:
-        if self._block is not None and (kind != frames.CONTINUATION or number != self._block[0]):
-            raise _Fault(frames.PROTOCOL_ERROR, "a header block that was interrupted")
+        if self._blocks.stream and (kind != frames.CONTINUATION or number != self._blocks.stream):
+            raise Fault(frames.PROTOCOL_ERROR, "a header block that was interrupted")
         if not self.ready and kind != frames.SETTINGS:
-            raise _Fault(frames.PROTOCOL_ERROR, "the first frame is not SETTINGS (RFC 9113 3.4)")
+            raise Fault(frames.PROTOCOL_ERROR, "the first frame is not SETTINGS (RFC 9113 3.4)")
         if kind == frames.DATA:
             self._on_data(flags, number, payload, events)
         elif kind == frames.HEADERS:
             self._on_headers(flags, number, payload, events)
         elif kind == frames.CONTINUATION:
-            self._on_continuation(flags, payload, events)
+            self._on_continuation(flags, number, payload, events)
         elif kind == frames.WINDOW_UPDATE:
             self._on_window_update(number, payload, events)
         elif kind == frames.RST_STREAM:
@@ -306,7 +214,7 @@ class Http2Client:
         elif kind == frames.GOAWAY:
             self._on_goaway(number, payload, events)
         elif kind == frames.PUSH_PROMISE:
-            raise _Fault(frames.PROTOCOL_ERROR, "a push, which was switched off")
+            raise Fault(frames.PROTOCOL_ERROR, "a push, which was switched off")
         # PRIORITY and unknown types are passed over (RFC 9113 5.5)
 
     def _known(self, number: int) -> Http2Stream | None:
@@ -317,20 +225,20 @@ class Http2Client:
         """
         stream = self.streams.get(number)
         if stream is None and (number == 0 or number % 2 == 0 or number >= self._next):
-            raise _Fault(frames.PROTOCOL_ERROR, f"a frame of stream {number}, which is not open")
+            raise Fault(frames.PROTOCOL_ERROR, f"a frame of stream {number}, which is not open")
         return stream
 
     def _on_data(self, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
         whole = len(payload)
         if flags & frames.PADDED:
-            payload = _unpadded(payload)
+            payload = unpadded(payload)
         self._receive_window -= whole
         if self._receive_window < 0:
-            raise _Fault(frames.FLOW_CONTROL_ERROR, "more data than the connection's window")
+            raise Fault(frames.FLOW_CONTROL_ERROR, "more data than the connection's window")
         end = bool(flags & frames.END_STREAM)
         self._empty = 0 if payload or end else self._empty + 1
         if self._empty > MAX_EMPTY:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"{MAX_EMPTY} DATA frames without data")
+            raise Fault(frames.ENHANCE_YOUR_CALM, f"{MAX_EMPTY} DATA frames without data")
         stream = self._known(number)
         if stream is None or stream.ended:
             self.taken(None, whole)  # of an abandoned stream
@@ -371,35 +279,19 @@ class Http2Client:
 
     def _on_headers(self, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
         if flags & frames.PADDED:
-            payload = _unpadded(payload)
-        if flags & frames.PRIORITY_FLAG:
-            payload = payload[5:]
+            payload = unpadded(payload)
         self._known(number)
-        if flags & frames.END_HEADERS:
-            self._field_section(number, flags, payload, events)
-        else:
-            self._block = (number, flags, [payload], 0)
+        fields = self._blocks.begin(number, flags, payload)
+        if fields is not None:
+            self._on_fields(number, flags, fields, events)
 
-    def _on_continuation(self, flags: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
-        if self._block is None:
-            raise _Fault(frames.PROTOCOL_ERROR, "a CONTINUATION of nothing")
-        number, first, fragments, count = self._block
-        fragments.append(payload)
-        if count == MAX_CONTINUATIONS or sum(map(len, fragments)) > MAX_HEAD:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"a header block of more than {MAX_HEAD} bytes, or too many frames")
-        self._block = (number, first, fragments, count + 1)
-        if flags & frames.END_HEADERS:
-            self._block = None
-            self._field_section(number, first, b"".join(fragments), events)
+    def _on_continuation(self, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
+        whole = self._blocks.go_on(flags, payload)
+        if whole is not None:
+            first, fields = whole
+            self._on_fields(number, first, fields, events)
 
-    def _field_section(self, number: int, flags: int, block: bytes, events: list[tuple[int, Any]]) -> None:
-        # Also that of a stream that is over has to be decoded: it changes the table.
-        try:
-            headers: Headers = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
-        except Exception as error:  # hpack's and jh2's have no common root
-            oversized = "Oversized" in type(error).__name__
-            code = frames.ENHANCE_YOUR_CALM if oversized else frames.COMPRESSION_ERROR
-            raise _Fault(code, f"a header block: {error}") from None
+    def _on_fields(self, number: int, flags: int, headers: Headers, events: list[tuple[int, Any]]) -> None:
         stream = self.streams.get(number)
         if stream is None or stream.ended:
             return
@@ -438,13 +330,13 @@ class Http2Client:
 
     def _on_reset(self, number: int, payload: bytes, events: list[tuple[int, Any]], now: float) -> None:
         if len(payload) != 4:
-            raise _Fault(frames.FRAME_SIZE_ERROR, "an RST_STREAM of the wrong size")
+            raise Fault(frames.FRAME_SIZE_ERROR, "an RST_STREAM of the wrong size")
         stream = self._known(number)
         if now - self._reset_second >= 1:
             self._reset_second, self._reset_count = now, 0
         self._reset_count += 1
         if self._reset_count > MAX_RESETS:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"more than {MAX_RESETS} resets in a second")
+            raise Fault(frames.ENHANCE_YOUR_CALM, f"more than {MAX_RESETS} resets in a second")
         if stream is None:
             return
         del self.streams[number]
@@ -458,12 +350,12 @@ class Http2Client:
 
     def _on_window_update(self, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
         if len(payload) != 4:
-            raise _Fault(frames.FRAME_SIZE_ERROR, "a WINDOW_UPDATE of the wrong size")
+            raise Fault(frames.FRAME_SIZE_ERROR, "a WINDOW_UPDATE of the wrong size")
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
         if number == 0:
-            self._send_window += increment
-            if not increment or self._send_window > MAX_WINDOW:
-                raise _Fault(frames.FLOW_CONTROL_ERROR, "a WINDOW_UPDATE by nothing, or by too much")
+            self._sending.window += increment
+            if not increment or self._sending.window > MAX_WINDOW:
+                raise Fault(frames.FLOW_CONTROL_ERROR, "a WINDOW_UPDATE by nothing, or by too much")
             return
         stream = self._known(number)
         if stream is not None:
@@ -473,7 +365,7 @@ class Http2Client:
 
     def _on_settings(self, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
         if number or len(payload) % 6 or (flags & frames.ACK and payload):
-            raise _Fault(frames.FRAME_SIZE_ERROR, "a SETTINGS frame of the wrong size, or on a stream")
+            raise Fault(frames.FRAME_SIZE_ERROR, "a SETTINGS frame of the wrong size, or on a stream")
         if flags & frames.ACK:
             return
         for key, value in frames.decode_settings(payload):
@@ -481,24 +373,22 @@ class Http2Client:
                 self.max_streams = value
             elif key == frames.INITIAL_WINDOW_SIZE:
                 if value > MAX_WINDOW:
-                    raise _Fault(frames.FLOW_CONTROL_ERROR, "an initial window that is too large")
-                change, self._initial_window = value - self._initial_window, value
-                for stream in self.streams.values():
-                    stream.send_window += change  # may become negative (RFC 9113 6.9.2)
+                    raise Fault(frames.FLOW_CONTROL_ERROR, "an initial window that is too large")
+                self._sending.change_initial_window(value)
             elif key == frames.MAX_FRAME_SIZE:
                 if not 16384 <= value <= 16777215:
-                    raise _Fault(frames.PROTOCOL_ERROR, f"a MAX_FRAME_SIZE of {value}")
-                self._max_frame = value
+                    raise Fault(frames.PROTOCOL_ERROR, f"a MAX_FRAME_SIZE of {value}")
+                self._sending.max_frame = value
             elif key == frames.HEADER_TABLE_SIZE:
                 self._encoder.header_table_size = min(value, 65536)
             elif key == frames.ENABLE_PUSH and value:
-                raise _Fault(frames.PROTOCOL_ERROR, "a server that enables push")
+                raise Fault(frames.PROTOCOL_ERROR, "a server that enables push")
         self.ready = True
         self._answer(frames.encode_frame(frames.SETTINGS, frames.ACK, 0))
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
         if number or len(payload) != 8:
-            raise _Fault(frames.FRAME_SIZE_ERROR, "a PING of the wrong size, or on a stream")
+            raise Fault(frames.FRAME_SIZE_ERROR, "a PING of the wrong size, or on a stream")
         if flags & frames.ACK:
             self._pings = 0
         else:
@@ -508,12 +398,12 @@ class Http2Client:
         """What the peer can make us write, however little it reads."""
         self._acks += 1
         if self._acks > MAX_ACKS:
-            raise _Fault(frames.ENHANCE_YOUR_CALM, f"more than {MAX_ACKS} PING or SETTINGS at once")
-        self._out.append(frame)
+            raise Fault(frames.ENHANCE_YOUR_CALM, f"more than {MAX_ACKS} PING or SETTINGS at once")
+        self._sending.frames.append(frame)
 
     def _on_goaway(self, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
         if number or len(payload) < 8:
-            raise _Fault(frames.FRAME_SIZE_ERROR, "a GOAWAY of the wrong size, or on a stream")
+            raise Fault(frames.FRAME_SIZE_ERROR, "a GOAWAY of the wrong size, or on a stream")
         self.going = True
         last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
         code = int.from_bytes(payload[4:8], "big")
@@ -522,31 +412,3 @@ class Http2Client:
             stream.drop()
             stream.ended = True
             events.append((other, GoAway(code)))
-
-
-def _unpadded(payload: bytes) -> bytes:
-    if not payload or payload[0] >= len(payload):
-        raise _Fault(frames.PROTOCOL_ERROR, "padding that is longer than its frame")
-    return payload[1 : len(payload) - payload[0]]
-
-
-def _field_section(request: Request) -> list[tuple[bytes, bytes]]:
-    """Pseudo-headers and fields (RFC 9113 8.3.1, 8.2.2)."""
-    authority = b""
-    fields = []
-    for name, value in request.headers:
-        if name == _HOST:
-            authority = value
-        elif name not in HOP_BY_HOP and (name != b"te" or value == b"trailers"):
-            fields.append((name, value))
-    if request.length < 0 and request.has_body and not request.more:
-        fields.append((b"content-length", b"%d" % len(request.body)))
-    if request.method == "CONNECT":
-        return [(b":method", b"CONNECT"), (b":authority", request.target.encode()), *fields]
-    return [
-        (b":method", request.method.encode()),
-        (b":authority", authority),
-        (b":scheme", request.url.scheme.encode()),
-        (b":path", request.target.encode()),
-        *fields,
-    ]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from ssgi_gateway.errors import RemoteProtocolError
+
 __all__ = [
     "ACK",
     "CONTINUATION",
@@ -28,6 +30,7 @@ __all__ = [
     "RST_STREAM",
     "SETTINGS",
     "WINDOW_UPDATE",
+    "Fault",
     "decode_settings",
     "encode_frame",
     "encode_goaway",
@@ -36,6 +39,7 @@ __all__ = [
     "encode_settings",
     "encode_window_update",
     "frame_header",
+    "unpadded",
 ]
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -77,6 +81,15 @@ REFUSED_STREAM: Final = 7
 CANCEL: Final = 8
 COMPRESSION_ERROR: Final = 9
 ENHANCE_YOUR_CALM: Final = 11
+
+
+class Fault(RemoteProtocolError):  # noqa: N818 - a code is its name
+    """The connection is to be ended, with this code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 _SETTING: Final = struct.Struct(">HI")
 
@@ -127,3 +140,14 @@ def encode_headers(stream_id: int, block: bytes, end: bool, most: int) -> bytes:
         last = END_HEADERS if start + most >= len(block) else 0
         frames += [frame_header(len(piece), CONTINUATION, last, stream_id), piece]
     return b"".join(frames)
+
+
+def unpadded(payload: bytes) -> bytes:
+    """The content of a PADDED frame (6.1).
+
+    Raises:
+        Fault: there is more padding than frame.
+    """
+    if not payload or payload[0] >= len(payload):
+        raise Fault(PROTOCOL_ERROR, "padding that is longer than its frame")
+    return payload[1 : len(payload) - payload[0]]

@@ -1,0 +1,107 @@
+"""What an HTTP/2 client sends: frames in their order, and DATA as both windows allow (RFC 9113 5.2, 6.9)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from . import http2_frames as frames
+from .http2_stream import Http2Stream
+
+__all__ = ["DEFAULT_WINDOW", "Sending"]
+
+DEFAULT_WINDOW: Final = 65535
+MAX_SENT: Final = 65536
+"""Bytes of a frame of ours at most, whatever the peer takes: streams go round."""
+
+
+class Sending:
+    """The outgoing half of a connection.
+
+    Attributes:
+        streams: those that are open, by id; the connection's own dict.
+        frames: what is to be written next.
+        window: bytes that the peer takes of all streams together.
+        initial_window: what a new stream begins with.
+        max_frame: the largest frame that the peer takes.
+    """
+
+    __slots__ = ("_sending", "frames", "initial_window", "max_frame", "streams", "window")
+
+    def __init__(self, streams: dict[int, Http2Stream]) -> None:
+        self.streams = streams
+        self.frames: list[Any] = []
+        self.window = DEFAULT_WINDOW
+        self.initial_window = DEFAULT_WINDOW
+        self.max_frame = 16384
+        self._sending: deque[Http2Stream] = deque()
+
+    def add_headers(self, number: int, block: bytes, end: bool) -> None:
+        """HEADERS, and CONTINUATION frames if the block is large."""
+        self.frames.append(frames.encode_headers(number, block, end, min(self.max_frame, MAX_SENT)))
+
+    def add_data(self, stream: Http2Stream, data: Any, more: bool) -> None:
+        """Queue a piece of a request's body; it leaves as windows allow."""
+        if not stream.queue and not stream.finishing:
+            self._sending.append(stream)
+        stream.push(data, more)
+
+    def change_initial_window(self, size: int) -> None:
+        """The peer's setting; it changes what is left of every window, which may become negative (RFC 9113 6.9.2)."""
+        change, self.initial_window = size - self.initial_window, size
+        for stream in self.streams.values():
+            stream.send_window += change
+
+    def take(self) -> list[Any]:
+        """The buffers to write."""
+        self._pump()
+        out, self.frames = self.frames, []
+        return out
+
+    def _pump(self) -> None:
+        """Round robin: a frame of each stream that has something, within both windows."""
+        sending = self._sending
+        size = min(self.max_frame, MAX_SENT)
+        blocked: list[Http2Stream] = []
+        while sending:
+            stream = sending.popleft()
+            if stream.number not in self.streams or not (stream.queue or stream.finishing):
+                continue
+            if not stream.queue:
+                self._end(stream)
+                continue
+            most = min(size, stream.send_window, self.window)
+            if most <= 0:
+                blocked.append(stream)
+                if self.window <= 0:
+                    break
+                continue
+            self._data(stream, most)
+            if stream.queue:
+                sending.append(stream)
+        sending.extendleft(reversed(blocked))
+
+    def _data(self, stream: Http2Stream, most: int) -> None:
+        piece = stream.queue.pop(0)
+        if len(piece) > most:
+            stream.queue.insert(0, piece[most:])
+            piece = piece[:most]
+        size = len(piece)
+        stream.queued -= size
+        stream.send_window -= size
+        self.window -= size
+        end = stream.finishing and not stream.queue
+        self.frames.append(frames.frame_header(size, frames.DATA, frames.END_STREAM if end else 0, stream.number))
+        self.frames.append(piece)
+        if end:
+            self._ended(stream)
+
+    def _end(self, stream: Http2Stream) -> None:
+        self.frames.append(frames.frame_header(0, frames.DATA, frames.END_STREAM, stream.number))
+        self._ended(stream)
+
+    def _ended(self, stream: Http2Stream) -> None:
+        stream.finishing = False
+        stream.sent_end = True
+        if stream.ended:
+            self.streams.pop(stream.number, None)
