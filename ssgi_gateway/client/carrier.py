@@ -13,7 +13,8 @@ from ..server.system import addresses
 
 if TYPE_CHECKING:
     from .exchange import Exchange
-    from .pool import Place, Pool
+    from .place import Place
+    from .pool import Pool
 
 __all__ = ["Carrier"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from .client import Client
-    from .pool import Place
+    from .place import Place
 
 __all__ = ["Channel", "Message"]
 

@@ -19,7 +19,9 @@ from ..server.address import Address
 from .channel import Channel
 from .exchange import Connected, Exchange, Failed
 from .options import TLS, Limits, Timeouts
-from .pool import Origin, Place, Pool, Proxy
+from .origin import Origin, Proxy
+from .place import Place
+from .pool import Pool
 from .reactor import ClientReactor
 from .response import Response
 

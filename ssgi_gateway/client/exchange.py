@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from .carrier import Carrier
     from .options import Timeouts
-    from .pool import Place, Pool
+    from .place import Place
+    from .pool import Pool
 
 __all__ = ["Connected", "Exchange", "Failed"]
 

@@ -12,7 +12,8 @@ from .one_at_a_time import OneAtATime
 
 if TYPE_CHECKING:
     from .exchange import Exchange
-    from .pool import Place, Pool
+    from .place import Place
+    from .pool import Pool
 
 __all__ = ["Http1Carrier"]
 

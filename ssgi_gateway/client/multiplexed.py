@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ssgi_gateway.wire.client.http2_stream import Http2Stream
 
     from .exchange import Exchange
-    from .pool import Place, Pool
+    from .place import Place
+    from .pool import Pool
 
 __all__ = ["Http2Carrier"]
 

@@ -1,190 +1,43 @@
 """Which connection carries which exchange.
 
-For each origin there is a ``Place``: its connections, those who wait, first come, first served, and the attempts to
-connect. A connection that becomes free begins the next exchange itself, so nobody wakes to find it taken; whatever
-waits, each step is O(1). Everything here is called and returns; nothing awaits but an ``Attempt``, so a cancellation
-finds no half-done step. Always: ``open == idle + busy + connecting``.
+For each origin there is a ``Place``. A connection that becomes free begins the next exchange itself, so nobody wakes to
+find it taken; whatever waits, each step is O(1). Everything here is called and returns; nothing awaits but an
+``Attempt``, so a cancellation finds no half-done step. Always: ``open == idle + busy + connecting``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.errors import ClientError, ConnectError, ConnectTimeout, GatewayError, PoolTimeout
+from ssgi_gateway.errors import ClientError, ConnectError, GatewayError, PoolTimeout
 
-from ..server.system import close as close_fd
+from .attempt import Attempt
 from .carrier import Carrier
 from .cgi import FastcgiCarrier, ScgiCarrier
-from .connecting import connect, connect_at_once
+from .connecting import connect_at_once
 from .http1 import Http1Carrier
 from .multiplexed import Http2Carrier
 from .one_at_a_time import OneAtATime
-from .stream import PeerConnection, TlsStream
-from .tunnel import open_tunnel
+from .place import Place
+from .stream import PeerConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ssgi_gateway.wire.client.request import Request
-
     from .exchange import Exchange
     from .options import TLS, Limits
+    from .origin import Origin
     from .reactor import ClientReactor
 
-__all__ = ["Attempt", "Origin", "Place", "Pool", "Proxy"]
+__all__ = ["Pool"]
 
 KEPT_PLACES: Final = 32
 """Origins that are remembered without a connection."""
 TRIM_AFTER: Final = 0.5
 """Seconds that more connections than ``max_idle`` may be idle."""
-
-
-class Proxy(NamedTuple):
-    """An HTTP proxy; ``authorization`` is the value of Proxy-Authorization, or empty."""
-
-    host: str
-    port: int
-    authorization: bytes = b""
-
-    @classmethod
-    def of(cls, host: str, port: int, user: str | None, password: str | None) -> Proxy:
-        """With a user, Basic authentication (RFC 7617)."""
-        if user is None:
-            return cls(host, port)
-        return cls(host, port, b"Basic " + base64.b64encode(f"{user}:{password or ''}".encode()))
-
-    @property
-    def fields(self) -> bytes:
-        """The header lines for the proxy."""
-        return b"proxy-authorization: %b\r\n" % self.authorization if self.authorization else b""
-
-
-class Origin(NamedTuple):
-    """What connections can be shared for.
-
-    ``kind`` is ``http``, ``scgi`` or ``fcgi``; ``path`` the unix socket's; ``secure`` says TLS.
-    """
-
-    kind: str
-    host: str
-    port: int
-    path: str = ""
-    secure: bool = False
-    proxy: Proxy | None = None
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else f"{self.host}:{self.port}"
-
-    def request_target(self, request: Request) -> tuple[str, bytes]:
-        """The request line's target, and header lines for a proxy (RFC 9112 3.2.2)."""
-        if self.proxy is None or self.secure:
-            return request.target, b""
-        url = request.url
-        return f"{url.scheme}://{url.authority}{request.target}", self.proxy.fields
-
-
-class Place:
-    """All that concerns one origin."""
-
-    __slots__ = ("attempts", "carriers", "idle", "limit", "multiplexed", "origin", "roomy", "waiting")
-
-    def __init__(self, origin: Origin, limit: int) -> None:
-        self.origin = origin
-        self.limit = limit
-        self.carriers: set[Carrier] = set()
-        self.idle: list[Carrier] = []  # one at a time; last in, first out
-        self.roomy: dict[Http2Carrier, None] = {}  # that take further streams
-        self.attempts: dict[Attempt, None] = {}
-        self.waiting: OrderedDict[Exchange, asyncio.TimerHandle | None] = OrderedDict()
-        self.multiplexed: bool | None = None if origin.kind == "http" else False
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a further attempt to connect would have somebody waiting for it."""
-        if not self.waiting or len(self.carriers) + len(self.attempts) >= self.limit:
-            return False
-        if self.multiplexed or (self.multiplexed is None and self.origin.secure):
-            # Until ALPN has spoken, and the peer has said how many streams it takes: one connection after the other.
-            return not self.attempts and all(carrier.settled for carrier in self.carriers)
-        return len(self.waiting) > len(self.attempts)
-
-    def wanted_at_once(self) -> bool:
-        """Whether somebody who comes now would have a connection opened."""
-        if self.multiplexed and self.carriers:
-            return False
-        return not self.origin.secure and len(self.carriers) + len(self.attempts) < self.limit
-
-
-class Attempt:
-    """One attempt to connect, in a task of the pool's."""
-
-    __slots__ = ("_settled", "fd", "place", "pool", "stream", "task")
-
-    def __init__(self, pool: Pool, place: Place) -> None:
-        self.pool = pool
-        self.place = place
-        self.fd = -1
-        self.stream: Any = None
-        self._settled = False
-        self.task = pool.reactor.loop.create_task(self._run())
-        pool.reactor.loop.when_done(self.task, self._ended)
-
-    async def _run(self) -> None:
-        error: GatewayError | None = None
-        alpn = None
-        try:
-            alpn = await self._connect()
-        except GatewayError as raised:  # a ConfigurationError as well: a file for TLS that is not there
-            error = raised
-        except Exception as raised:
-            error = ConnectError(f"cannot connect to {self.place.origin}: {raised!r}")
-        self._settled = True
-        if error is None:
-            self.pool.connected(self.place, self.stream, alpn, self)
-        else:
-            self._drop()
-            self.pool.attempt_failed(self, error)
-
-    def _ended(self, _: Any) -> None:
-        """The task is over; a cancelled one may never have begun."""
-        if not self._settled:
-            self._drop()
-            self.pool.attempt_failed(self, None)
-
-    async def _connect(self) -> str | None:
-        origin, pool = self.place.origin, self.pool
-        if pool.opener is not None:
-            self.stream = pool.opener(pool.reactor, origin.kind)
-            return None
-        timeouts = pool.timeouts_of(self.place)
-        host, port = (origin.proxy.host, origin.proxy.port) if origin.proxy else (origin.host, origin.port)
-        try:
-            async with asyncio.timeout(timeouts.connect):
-                self.fd = await connect(pool.reactor.loop, host, port, origin.path)
-        except TimeoutError:
-            raise ConnectTimeout(f"no connection to {origin} within {timeouts.connect} s") from None
-        self.stream = connection = PeerConnection(pool.reactor, self.fd, bool(origin.path))
-        self.fd = -1
-        if not origin.secure:
-            return None
-        try:
-            async with asyncio.timeout(timeouts.tls):
-                if origin.proxy is not None:
-                    await open_tunnel(connection, origin, origin.proxy)
-                self.stream = tls = TlsStream(connection, pool.tls_context(), origin.host)
-                return await tls.handshake()
-        except TimeoutError:
-            raise ConnectTimeout(f"TLS with {origin} took longer than {timeouts.tls} s") from None
-
-    def _drop(self) -> None:
-        if self.fd >= 0:
-            close_fd(self.fd)
-        if self.stream is not None:
-            getattr(self.stream, "connection", self.stream).close()
 
 
 class Pool:
@@ -233,7 +86,7 @@ class Pool:
 
     def timeouts_of(self, place: Place) -> Any:
         """Those of the first who waits there."""
-        return next(iter(place.waiting)).timeouts if place.waiting else self.timeouts
+        return place.first().timeouts if place.waiting else self.timeouts
 
     def tls_context(self) -> Any:
         """Made once, because loading the trusted certificates takes milliseconds."""
@@ -262,7 +115,7 @@ class Pool:
             exchange.fail(ClientError("the client was closed"))
             return
         if not place.waiting:
-            carrier = self._free(place, fresh)
+            carrier = place.free(fresh, self.reactor.loop.time() - self.limits.max_age)
             if carrier is None and place.wanted_at_once():
                 try:
                     carrier = self._open_at_once(place)
@@ -283,31 +136,15 @@ class Pool:
         place = exchange.place
         if exchange not in place.waiting:
             return
-        self._take(place, exchange)
+        place.leave_line(exchange)
         # An attempt that nobody waits for any more holds a connection's place.
         while len(place.attempts) > len(place.waiting):
             place.attempts.popitem()[0].task.cancel()
         self._tidy(place)
 
-    def _take(self, place: Place, exchange: Exchange) -> None:
-        timer = place.waiting.pop(exchange)
-        if timer is not None:
-            timer.cancel()
-
     def _pool_timeout(self, exchange: Exchange) -> None:
         self.withdraw(exchange)
         exchange.fail(PoolTimeout(f"no connection became free within {exchange.timeouts.pool} s"))
-
-    def _free(self, place: Place, fresh: bool) -> Carrier | None:
-        for carrier in place.roomy:
-            if carrier.room > 0 and not (fresh and carrier.ending):
-                return carrier
-        while place.idle and not fresh:
-            found = place.idle.pop()
-            if self.reactor.loop.time() - found.born <= self.limits.max_age:
-                return found
-            found.close()
-        return None
 
     def _begin(self, carrier: Carrier, exchange: Exchange) -> None:
         self.idle.pop(carrier, None)
@@ -386,8 +223,8 @@ class Pool:
         self._open.discard(attempt)
         told = 0 if error is None else 1 if place.carriers else len(place.waiting) - len(place.attempts)
         for _ in range(min(told, len(place.waiting))):
-            exchange = next(iter(place.waiting))
-            self._take(place, exchange)
+            exchange = place.first()
+            place.leave_line(exchange)
             exchange.fail(error)
         if not self._closing:
             self._grow(place)
@@ -423,8 +260,8 @@ class Pool:
     def _serve(self, carrier: Carrier) -> None:
         place = carrier.place
         while place.waiting and carrier.room > 0:
-            exchange = next(iter(place.waiting))
-            self._take(place, exchange)
+            exchange = place.first()
+            place.leave_line(exchange)
             self._begin(carrier, exchange)
         if isinstance(carrier, OneAtATime):
             if carrier.room > 0 and not carrier.closed:
@@ -474,7 +311,7 @@ class Pool:
 
     def _tidy(self, place: Place) -> None:
         """A place without anything is forgotten, beyond a few: SCGI comes to the same one with each request."""
-        if place.carriers or place.attempts or place.waiting:
+        if not place.is_empty:
             return
         self._blocked.pop(place, None)
         if len(self.places) > KEPT_PLACES and self.places.get(place.origin) is place:
@@ -496,7 +333,7 @@ class Pool:
             attempt.task.cancel()
         waiting = {exchange: place for place in self.all_places() for exchange in place.waiting}
         for exchange, place in waiting.items():
-            self._take(place, exchange)
+            place.leave_line(exchange)
             exchange.fail(error)
         for carrier in [one for one in self._open if isinstance(one, Carrier)]:
             carrier.shut_down(error)

@@ -11,7 +11,7 @@ from ssgi_gateway.wire.client.http1_parsers import parser_factory
 from ssgi_gateway.wire.client.request import Request
 
 if TYPE_CHECKING:
-    from .pool import Origin, Proxy
+    from .origin import Origin, Proxy
     from .stream import PeerConnection
 
 __all__ = ["open_tunnel"]
