@@ -107,7 +107,8 @@ class FastcgiCarrier(_CgiCarrier):
         super()._deliver(exchange, events)
 
     def _is_reusable(self, exchange: Exchange) -> bool:
-        return bool(self._codec.done and exchange.uploaded and not self.stream.out_size)
+        codec = self._codec
+        return bool(codec.done and not codec.surplus and exchange.uploaded and not self.stream.out_size)
 
     def abandon(self, exchange: Exchange) -> None:
         if self._exchange is not exchange:
@@ -130,6 +131,8 @@ class FastcgiCarrier(_CgiCarrier):
         except ClientError:
             self.close()
             return
-        if self._codec.done:
+        if self._codec.surplus:
+            self.close()
+        elif self._codec.done:
             self._aborting = False
             self.pool.release(self)

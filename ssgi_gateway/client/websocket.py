@@ -5,10 +5,11 @@ Over HTTP/1.1, and in-band over SCGI to a gateway. A message is ``str`` or ``byt
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import wsproto.connection
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from .response import Response
 
 __all__ = ["ClientWebSocket", "HandshakeRefused", "open_websocket"]
+
+CLOSE_WAIT: Final = 10.0
+"""Seconds that a peer has to answer a Close (RFC 6455 7.1.1 has the server close the connection)."""
 
 
 class HandshakeRefused(ClientError):  # noqa: N818 - it is an answer
@@ -153,7 +157,8 @@ class ClientWebSocket:
 
     async def _on_event(self, event: Any) -> None:
         if isinstance(event, TextMessage | BytesMessage):
-            self._pieces.append(event.data)
+            if event.data:
+                self._pieces.append(event.data)
             self._size += len(event.data)
             if self._size > self._most:
                 await self._fail(1009, f"a message of more than {self._most} bytes")
@@ -164,8 +169,11 @@ class ClientWebSocket:
         elif isinstance(event, Ping):
             await self._write(event.response())
         elif isinstance(event, CloseConnection):
+            state = self._frames.state
+            if state in (wsproto.connection.ConnectionState.OPEN, wsproto.connection.ConnectionState.LOCAL_CLOSING):
+                await self._fail(int(event.code), event.reason or "")  # no Close came: wsproto says what was wrong
             self.close_code, self.close_reason = int(event.code), event.reason or ""
-            if self._frames.state is wsproto.connection.ConnectionState.REMOTE_CLOSING:
+            if state is wsproto.connection.ConnectionState.REMOTE_CLOSING:
                 await self._write(event.response())
         elif isinstance(event, Pong):
             pass
@@ -179,14 +187,15 @@ class ClientWebSocket:
         raise WebSocketError(code, reason)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close; messages that still arrive are dropped, and the peer's Close is waited for."""
+        """Close; messages that still arrive are dropped, and the peer's Close is waited for, ten seconds at most."""
         if self._frames.state is not wsproto.connection.ConnectionState.OPEN:
             return
-        await self._write(CloseConnection(code, reason))
         try:
-            while await self.receive() is not None:
-                pass
-        except ClientError:
+            async with asyncio.timeout(CLOSE_WAIT):
+                await self._write(CloseConnection(code, reason))
+                while await self.receive() is not None:
+                    pass
+        except (ClientError, TimeoutError):
             pass
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:

@@ -327,6 +327,8 @@ def test_an_upload_runs_in_its_callers_context():
     [
         ("http://h", ("http", "h", 80, "", "/", "h")),
         ("HTTPS://H:8443/a?b#c", ("https", "h", 8443, "", "/a?b", "h:8443")),
+        ("http://[fe80::1%25eth0]/", ("http", "fe80::1%25eth0", 80, "", "/", "[fe80::1%25eth0]")),
+        ("http://a_b.example/", ("http", "a_b.example", 80, "", "/", "a_b.example")),
         ("http://[::1]:80/", ("http", "::1", 80, "", "/", "[::1]")),
         ("scgi://unix:/run/a.sock:/p?q", ("scgi", "localhost", 0, "/run/a.sock", "/p?q", "localhost")),
         ("http://h?q=\u00e9 x", ("http", "h", 80, "", "/?q=%C3%A9%20x", "h")),
@@ -353,6 +355,10 @@ def test_urls(text, wanted):
         "http://[::1/",
         "http://h:port/",
         "http://a\udcffb/",
+        "http://a b/",
+        "http://a\\b/",
+        "http://a|b/",
+        "http://a<b>/",
     ],
 )
 def test_what_is_no_url(text):

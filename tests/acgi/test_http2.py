@@ -13,7 +13,7 @@ from ssgi_gateway.wire.client.http2 import Http2Client
 from ssgi_gateway.wire.client.http2_stream import WINDOW
 from ssgi_gateway.wire.client.request import Request
 
-CALM, PROTOCOL, FLOW, COMPRESSION, SIZE = 11, 1, 3, 9, 6
+CALM, PROTOCOL, FLOW, COMPRESSION, SIZE, STREAM_CLOSED = 11, 1, 3, 9, 6, 5
 
 
 def settings(**values):
@@ -306,15 +306,42 @@ def test_windows_open_as_the_application_takes():
 
 def test_what_comes_for_a_stream_that_was_left_opens_the_connections_window():
     peer = Peer()
-    stream = peer.request()
-    peer.send(headers(1, OK))
-    peer.codec.cancel(stream)
-    peer.flush()
-    peer.frames.clear()
-    for _ in range(9 * (1 << 20) // 16384):
-        assert peer.send(data(1, b"d" * 16384)) == []
-    [update] = peer.of(hf.WindowUpdateFrame)
+    encoder = hpack.Encoder()
+    for _ in range(9):
+        stream = peer.request()
+        peer.send(headers(stream.number, OK, encoder=encoder))
+        peer.codec.cancel(stream)
+        peer.flush()
+        assert peer.send(*[data(stream.number, b"d" * 16384)] * (WINDOW // 16384)) == []
+    [update] = peer.of(hf.WindowUpdateFrame)[1:]
     assert (update.stream_id, update.window_increment) == (0, 1 << 23)
+
+
+def test_more_than_the_window_of_a_stream_that_was_left():
+    """What was on its way when it was reset may still come, and nothing more."""
+    peer = Peer()
+    stream = peer.request()
+    peer.send(headers(1, OK), data(1, b"d" * 16384))
+    peer.codec.cancel(stream)
+    peer.send(*[data(1, b"d" * 16384)] * (WINDOW // 16384 - 1))
+    peer.fails(STREAM_CLOSED, data(1, b"d"))
+
+
+def test_heads_of_streams_that_have_ended():
+    peer = Peer()
+    encoder = hpack.Encoder()
+    stream = peer.request()
+    peer.codec.cancel(stream)
+    for _ in range(102):
+        assert peer.send(headers(1, OK, encoder=encoder)) == []
+    peer.fails(STREAM_CLOSED, headers(1, OK, encoder=encoder))
+
+
+def test_data_behind_the_end_of_a_stream():
+    peer = Peer()
+    peer.request()
+    peer.send(headers(1, OK), data(1, b"d", end=True))
+    peer.fails(STREAM_CLOSED, data(1, b"d"))
 
 
 def test_padding_is_credited():

@@ -69,6 +69,7 @@ class FastcgiClient:
 
     Attributes:
         stderr: what the application wrote to STDERR in this request.
+        surplus: an answer came that nobody had asked for; the next request would be taken for its.
         trace: called for each record with its direction, type and content, for those who want to watch.
     """
 
@@ -82,6 +83,7 @@ class FastcgiClient:
         "_left",
         "_values",
         "stderr",
+        "surplus",
         "trace",
     )
 
@@ -94,6 +96,7 @@ class FastcgiClient:
         self._left = 0  # of a STDOUT record that is being read
         self._values: list[tuple[bytes, bytes]] | None = None
         self.stderr = b""
+        self.surplus = False
         self.trace = trace
 
     @property
@@ -185,8 +188,10 @@ class FastcgiClient:
     def _record(self, kind: int, request_id: int, content: bytes, events: list[Any]) -> None:
         if kind == GET_VALUES_RESULT and request_id == 0:
             self._values = decode_pairs(content, 64)[0]
-        elif request_id != REQUEST_ID or not self._busy:
+        elif request_id != REQUEST_ID:
             return
+        elif not self._busy:
+            self.surplus = self.surplus or kind in (STDOUT, STDERR, END_REQUEST)
         elif kind == STDOUT:
             if content and not self._aborted:
                 self._stdout(content, events)

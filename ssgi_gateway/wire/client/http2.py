@@ -33,6 +33,8 @@ MAX_ACKS: Final = 100
 """PING and SETTINGS whose answers the peer has not read yet."""
 MAX_EMPTY: Final = 1000
 """DATA frames without data, one after the other."""
+MAX_HEADS: Final = 102
+"""Of one answer: the interim ones, the final one, trailers."""
 MAX_RESETS: Final = 200
 """Streams the peer resets in a second."""
 LAST_STREAM: Final = (1 << 31) - 1
@@ -60,6 +62,8 @@ class Http2Client:
         "_reset_count",
         "_reset_second",
         "_sending",
+        "_stray",
+        "_stray_heads",
         "_taken",
         "going",
         "max_streams",
@@ -74,6 +78,8 @@ class Http2Client:
         self._next = 1
         self._receive_window = CONNECTION_WINDOW
         self._taken = 0
+        self._stray = 0  # bytes that may still come for streams that were cancelled
+        self._stray_heads = 0  # likewise, heads and trailers
         self._acks = self._empty = self._reset_count = self._pings = 0
         self._reset_second = -1.0
         self._pieces: list[tuple[BodyArrived, list[bytes]]] = []
@@ -139,6 +145,8 @@ class Http2Client:
         """RST_STREAM; what of it was not taken is credited to the connection at once."""
         if self.streams.pop(stream.number, None) is not None:
             stream.drop()
+            self._stray += max(0, stream.receive_window)
+            self._stray_heads += MAX_HEADS
             self._sending.frames.append(frames.encode_reset(stream.number, code))
 
     def taken(self, stream: Http2Stream | None, size: int) -> None:
@@ -241,7 +249,10 @@ class Http2Client:
             raise Fault(frames.ENHANCE_YOUR_CALM, f"{MAX_EMPTY} DATA frames without data")
         stream = self._known(number)
         if stream is None or stream.ended:
-            self.taken(None, whole)  # of an abandoned stream
+            self._stray -= whole
+            if self._stray < 0:  # no window allows it
+                raise Fault(frames.STREAM_CLOSED, f"DATA of stream {number}, which has ended")
+            self.taken(None, whole)
             return
         stream.receive_window -= whole
         if stream.receive_window < 0:
@@ -294,6 +305,9 @@ class Http2Client:
     def _on_fields(self, number: int, flags: int, headers: Headers, events: list[tuple[int, Any]]) -> None:
         stream = self.streams.get(number)
         if stream is None or stream.ended:
+            self._stray_heads -= 1
+            if self._stray_heads < 0:
+                raise Fault(frames.STREAM_CLOSED, f"HEADERS of stream {number}, which has ended")
             return
         if len(headers) > MAX_FIELDS + 1:
             self._malformed(stream, f"more than {MAX_FIELDS} fields", events)

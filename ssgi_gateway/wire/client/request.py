@@ -34,6 +34,8 @@ HOP_BY_HOP: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection"
 
 _BAD_VALUE: Final = re.compile(rb"[\r\n\0]")
 _BAD_TARGET: Final = re.compile(r"[\x00-\x20\x7f]")
+_HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~-]+)?")
+"""A name, or an address, of RFC 3986 3.2.2."""
 _UNSAFE: Final = re.compile(r"[^\x21-\x7e]")
 
 
@@ -81,6 +83,8 @@ def parse_url(text: str) -> Url:
     host = _ascii_host(parts.hostname or "")
     if not host:
         raise LocalProtocolError(f"{text!r} names no host")
+    if not _HOST.fullmatch(host):
+        raise LocalProtocolError(f"{host!r} is no host")
     if port is None:
         port = PORTS[scheme]
     if not port:
