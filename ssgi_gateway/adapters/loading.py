@@ -19,7 +19,7 @@ import importlib
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ConfigurationError
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import ModuleType
 
-__all__ = ["failure", "load"]
+__all__ = ["NO_APPLICATION", "failure", "load"]
+
+_WANTED: Final = "write module:attribute or module:factory()"
+NO_APPLICATION: Final = f"no application was given; {_WANTED}"
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _IMPORT_STRING = re.compile(rf"(?P<module>{_NAME}):(?P<attribute>{_NAME})(?P<call>\(.*\))?", re.DOTALL)
@@ -91,16 +94,15 @@ def _search(directory: str, pythonpath: Sequence[str]) -> list[str]:
 
 
 def _explain_malformed(import_string: str) -> str:
-    wanted = "write module:attribute or module:factory()"
     if not import_string.strip():
-        return f"no application was given; {wanted}"
+        return NO_APPLICATION
     module, colon, attribute = import_string.strip().partition(":")
     if re.search(r"\.py$|/", module):
         dotted = re.sub(r"\.py$", "", module).strip("./").replace("/", ".")
         return f"{import_string!r} names a file; name the module: {dotted}:{attribute or 'app'}"
     if not colon or not attribute:
         return f"{import_string!r} does not say which object of the module; write {module}:app or {module}:create()"
-    return f"{import_string!r} is not an import string; {wanted}"
+    return f"{import_string!r} is not an import string; {_WANTED}"
 
 
 def _import(name: str, places: list[str]) -> ModuleType:

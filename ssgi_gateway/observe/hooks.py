@@ -11,7 +11,7 @@
 ======================================  ============================================================================
 
 ``request`` is a ``HookRequest``. A hook is called on the event loop's thread and must not wait; what it raises is
-logged and harms no request. Without hooks there is no observer, and no cost.
+logged and harms no request. Without hooks there is no observer and no cost, nor where none of them is about requests.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ __all__ = ["HookObserver", "HookRequest"]
 
 logger = logging.getLogger("ssgi_gateway.hooks")
 
-NAMES = ("start", "stop", "around", "request_started", "request_ended", "websocket_closed", "message_received",
-         "message_sent")  # fmt: skip
+WATCHING = ("request_started", "request_ended", "websocket_closed", "message_received", "message_sent")
+"""Those that are called for requests."""
+NAMES = ("start", "stop", "around", *WATCHING)
 
 
 class HookRequest:
@@ -100,6 +101,11 @@ class HookObserver(Observer):
         except Exception:
             logger.exception("the hook %s raised", name)
             return None
+
+    @property
+    def watches(self) -> bool:
+        """Whether a hook is about requests. Where none is, requests need not be observed, only ``close`` be called."""
+        return any(name in self._hooks for name in WATCHING)
 
     def start(self) -> None:
         """The worker begins."""

@@ -139,7 +139,7 @@ class Development:
             if (stopped := self._out.waiting()) >= 0:  # the terminal, or a pager
                 poll.register(stopped, select.POLLOUT)
             ready = [fd for fd, _ in poll.poll(SILENCE * 1000 if changed else None)]
-            if self._signals in ready:
+            if self._is_over():
                 return
             if stopped in ready:
                 self._out.offer()
@@ -157,6 +157,10 @@ class Development:
                 self._hear()
             elif self._exit in ready:
                 self._ended()
+
+    def _is_over(self) -> bool:
+        """Whether a signal has come. ^C ends the worker as well, and ``poll`` may have seen only that."""
+        return bool(select.select([self._signals], [], [], 0)[0])
 
     # -- the worker ----------------------------------------------------------------------------------------------
 

@@ -193,13 +193,12 @@ class Gateway(Reactor):
         """As ``HttpChannel.failure_page``."""
         if exc is None or not self.development:
             return TEXT, "Internal Server Error\n"
-        if accept is not None and "text/html" in accept:
-            from ssgi_gateway.observe.failure_page import (  # a developer's, and no start's
-                failure_page,
-                without_own_frames,
-            )
+        # A developer's, and no start's.
+        from ssgi_gateway.observe.failure_page import failure_page, wants_page, without_own_frames
 
-            return "text/html; charset=utf-8", failure_page("", without_own_frames(exc, (OWN,)))
+        exc = without_own_frames(exc, (OWN,))
+        if wants_page(accept):
+            return "text/html; charset=utf-8", failure_page("", exc)
         page = "".join(traceback.format_exception(exc))
         return TEXT, page.encode("utf-8", "backslashreplace").decode()  # a message may hold any character
 

@@ -81,7 +81,9 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
     seat = own_seat(settings, control)
     hooks = load_hooks(settings)
     own = observers(settings, seat, control, application)
-    observer = together([*control.observers, *own, *([] if hooks is None else [hooks])])
+    if hooks is not None and hooks.watches:
+        own.append(hooks)
+    observer = together([*control.observers, *own])
     http_app, websocket_app = application.http, application.websocket
     if hooks is not None:
         hooks.start()
@@ -128,6 +130,8 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
         if adoption is not None:
             adoption.close()
         gateway.stop()
+        if hooks is not None and not hooks.watches:
+            hooks.close()
 
 
 def turn_of(protocol: str, control: Control) -> int:

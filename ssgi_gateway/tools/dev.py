@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway import __version__
+from ssgi_gateway.adapters import loading
 from ssgi_gateway.cli import arguments
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.request_lines import has_colours
@@ -54,16 +55,16 @@ def _run(given: Namespace, settings: Settings, folder: str) -> int:
         opened = sockets.open_all(sockets.addresses(settings), settings)
         for listener in opened:
             stack.callback(listener.close)
-        folders = [os.path.realpath(folder) for folder in (given.watch or (".", *settings.pythonpath))]
-        for folder in folders:
-            if not os.path.isdir(folder):
-                raise ConfigurationError(f"--watch: there is no folder {folder}")
-        development = Development(settings, opened, folders, _out, _say)
+        watched = [os.path.realpath(it) for it in (given.watch or (".", *settings.pythonpath))]
+        missing = next((it for it in watched if not os.path.isdir(it)), None)
+        if missing is not None:
+            raise ConfigurationError(f"--watch: there is no folder {missing}")
+        development = Development(settings, opened, watched, _out, _say)
         urls = [f"http://{listener.address}/" for listener in opened if listener.protocol == "http"]
         if given.nginx:
             socket = next(str(it.address.path) for it in opened if it.protocol == "scgi")
             urls = [stack.enter_context(front(settings.app, socket, folder, development.others, _port() or HTTPS_PORT))]
-        _print_banner(settings, urls, opened, folders)
+        _print_banner(settings, urls, opened, watched)
         if given.open and urls:
             development.opened = lambda: _open(urls[0])
         return development.run()
@@ -89,6 +90,8 @@ def _parse(words: list[str]) -> Namespace:
 
 def _settings(given: Namespace, folder: str) -> Settings:
     settings = read(vars(given))
+    if not settings.app:
+        raise ConfigurationError(loading.NO_APPLICATION)  # no change of a file mends that
     changes: dict[str, Any] = {
         "development": True,
         "log_format": "text" if settings.log_format == "auto" else settings.log_format,

@@ -129,7 +129,7 @@ def _server(given: Namespace) -> Iterator[Reader]:
         if not found:
             raise ConfigurationError("no server of this user runs here; of another user's: as root")
         if len(found) > 1:
-            raise ConfigurationError(f"several servers run here; give --pid, one of {', '.join(map(str, found))}")
+            raise ConfigurationError(f"several servers run here; give --pid, one of {_named(found)}")
         pid = found[0]
     else:
         pid = supervisor_of(given.pid, given.pid_file)
@@ -141,6 +141,17 @@ def _server(given: Namespace) -> Iterator[Reader]:
             yield reader
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def _named(pids: list[int]) -> str:
+    """Servers as a person knows them: ``4711 (shop:app), 4712 (board:app)``."""
+    words = []
+    for pid in pids:
+        name = ""
+        with contextlib.suppress(OSError, ValueError), opened(table_of(pid)) as reader:
+            name = printable(reader.snapshot().text(layout.NAME_TEXT))
+        words.append(f"{pid} ({name})" if name else str(pid))
+    return ", ".join(words)
 
 
 # -- the picture -------------------------------------------------------------------------------------------------
@@ -164,7 +175,7 @@ def render(
     if now.reload_state == "failed":
         lines += [
             "",
-            _paint("31", "the last reload failed: " + now.text(layout.LAST_WORDS).splitlines()[-1][:200], coloured),
+            _paint("31", "the last reload failed: " + _last_line(now.text(layout.LAST_WORDS))[:200], coloured),
         ]
     return "\n".join(lines[: size.lines - 1])
 
@@ -223,6 +234,11 @@ def _workers(now: Snapshot, before: Snapshot | None, seconds: float, columns: in
         )
         lines.append(f"{worker.number:>3} {state}{right[: max(0, columns - 13)]}")
     return lines
+
+
+def _last_line(text: str) -> str:
+    """Of a traceback that is what was raised; the text may be empty, and cut."""
+    return (text.rstrip().splitlines() or ["it did not say why"])[-1]
 
 
 def printable(text: str) -> str:

@@ -150,6 +150,35 @@ def test_an_exception_is_a_page_with_source_and_variables(dev):
     assert dev.get("fail").startswith("500 Traceback")
 
 
+SOCKET_APP = """
+def app(kind, server, remote, method, path, query_string, get_header, ws):
+    ws.accept()
+    ws.send("hello")
+"""
+
+
+def test_websockets_hear_that_the_server_starts_again(dev):
+    """1012 (RFC 6455 registry: service restart): pages that reconnect come back by themselves."""
+    (dev.folder / "site_app.py").write_text(SOCKET_APP)
+    wait_until(lambda: dev.text().count("ready in") == 2, "the next worker")
+    host, _, port = dev.url.removeprefix("http://").rstrip("/").partition(":")
+    with socket.create_connection((host, int(port)), 30) as peer:
+        peer.sendall(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        heard = b""
+        while not heard.endswith(b"\x81\x05hello"):
+            heard += (data := peer.recv(4096))
+            assert data
+        dev.write("second")
+        while b"\x88" not in heard:
+            heard += (data := peer.recv(4096))
+            assert data
+        assert heard.partition(b"\x88")[2][1:3] == (1012).to_bytes(2, "big")
+    dev.shows("second")
+
+
 def test_a_worker_that_ends_is_told_and_started_by_the_next_change(dev):
     (dev.folder / "site_app.py").write_text("import os\nos._exit(3)\n")
     wait_until(lambda: "exit status 3" in dev.text(), "the end of the worker")
@@ -370,6 +399,15 @@ def test_a_terminal_that_was_stopped_holds_nobody_up(tmp_path):
         os.close(far)
 
 
+def test_an_application_has_to_be_named(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "ssgi_gateway", "dev"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={key: value for key, value in os.environ.items() if not key.startswith("SSGI_APP")},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "ssgi-gateway: no application was given; write module:attribute or module:factory()\n"
+
+
 def test_port_of_the_environment(tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "site_app.py").write_text(APP)
@@ -405,6 +443,9 @@ def test_nginx_in_front(tmp_path):
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert said.stdout == "behind nginx over HTTP/2"
+        assert {it.name for it in (tmp_path / "site").iterdir()} <= {"site_app.py", "__pycache__"}, (
+            "nothing is left here"
+        )
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     finally:

@@ -9,12 +9,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.harness.gateway import ROOT
 from tests.harness.process import wait_until
 
 
@@ -58,6 +62,63 @@ def test_all_workers_in_endless_loops(watched):
     assert time.monotonic() - began < 1
     assert "stuck" in it.ask("/ready")[1]
     assert [worker["call"] for worker in it.said()["workers"]] == ["GET /loop"] * 2
+
+
+SLOW_TO_START = """
+import pathlib, time
+here = pathlib.Path(__file__).parent
+while not (here / "go").exists():
+    time.sleep(0.01)
+from tests.observe.apps import app
+"""
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_ready_is_said_for_as_long_as_somebody_serves(tmp_path, kind):
+    """503 before the first worker and while load balancers are to find out that it stops; it lives all the time."""
+    (tmp_path / "site_app.py").write_text(SLOW_TO_START)
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ssgi_gateway", "serve", "site_app:app", "--http", "127.0.0.1:0", "--workers", "1",
+             "--pythonpath", str(tmp_path), "--stop-delay", "100", "--log-format", "json",
+             "--status", f"unix:{tmp_path}/status" if kind == "unix" else "127.0.0.1:0"],
+            stderr=out, cwd=ROOT,
+        )  # fmt: skip
+
+    def said(key: str) -> Any:
+        wait_until(lambda: f'"{key}": ' in log.read_text(), key)
+        return next(found[key] for line in log.read_text().splitlines() if key in (found := json.loads(line)))
+
+    def ask(path: str) -> tuple[int, str]:
+        where = (
+            [f"http://a{path}", "--unix-socket", f"{tmp_path}/status"]
+            if kind == "unix"
+            else [f"{said('status')}{path[1:]}"]
+        )
+        done = subprocess.run(
+            ["curl", "-s", "-w", "\n%{http_code}", *where], capture_output=True, text=True, check=False
+        )
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), body
+
+    try:
+        wait_until(lambda: ask("/live") == (200, "live\n"), "the status process")
+        assert ask("/ready")[0] == 503
+        (tmp_path / "go").touch()
+        wait_until(lambda: ask("/ready") == (200, "ready\n"), "the first worker")
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: ask("/ready")[0] == 503, "the stop")
+        assert "stopping" in ask("/ready")[1]
+        assert ask("/live") == (200, "live\n")
+        with urllib.request.urlopen(f"http://{said('listeners')[0]['address']}/", timeout=30) as answer:
+            assert answer.read() == b"hello"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert not (tmp_path / "status").exists()
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Scraper:

@@ -13,6 +13,9 @@ import time
 
 import pytest
 
+from ssgi_gateway.observe.reading import Reader
+from ssgi_gateway.observe.table import Table, create
+from ssgi_gateway.tools.top import render
 from tests.harness.gateway import ROOT
 from tests.harness.process import wait_until
 
@@ -48,6 +51,48 @@ def test_mistakes_are_one_line():
                 assert f"process {pid} is no server" in done.stderr
         finally:
             other.kill()
+
+
+def test_where_there_are_several_they_are_named(watched):
+    first, second = watched("--workers", "1"), watched(app="tests.apps.small:app")
+    for command in ("status", "top", "stacks"):
+        done = run(command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "several servers run here; give --pid, one of " in done.stderr
+        assert f"{first.gateway.pid} (tests.observe.apps:app)" in done.stderr
+        assert f"{second.gateway.pid} (tests.apps.small:app)" in done.stderr
+
+
+OTHER_LAYOUT = """
+from ssgi_gateway.observe.table import H_VERSION, Table, create
+table = Table(create(1))
+table.words[H_VERSION] = 99
+print("made", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("command", ["top", "status", "stacks"])
+def test_a_server_of_another_version_is_refused_in_words(command):
+    with subprocess.Popen([sys.executable, "-c", OTHER_LAYOUT], cwd=ROOT, stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdout.readline() == "made\n"
+        done = run(command, "--pid", str(other.pid))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "writes tables of layout 99, this program reads 1: use the one that is installed with" in done.stderr
+        other.communicate("")
+
+
+@pytest.mark.parametrize(("words", "shown"), [("", "it did not say why"), ("Traceback\nKeyError: 1\n", "KeyError: 1")])
+def test_a_reload_that_failed_is_shown(words, shown):
+    fd = create(1)
+    table = Table(fd)
+    table.reload("failed", words)
+    reader = Reader(fd)
+    text = render(reader.snapshot(), None, 1.0, [], os.terminal_size((80, 24)), coloured=False)
+    assert text.endswith(f"the last reload failed: {shown}")
+    reader.close()
+    table.close()
+    os.close(fd)
 
 
 def test_top_at_a_terminal(watched):

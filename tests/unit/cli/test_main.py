@@ -213,6 +213,10 @@ def test_what_opened_before_an_error_is_closed_and_removed(project):
     assert not (project / "a.sock").exists()
 
 
+def test_the_port_that_platforms_set_is_for_dev_alone(project):
+    assert "nowhere to listen; give --scgi" in refused(project, "serve", "sample:app", PORT="8000")
+
+
 def test_a_variable_that_is_almost_a_setting_is_mentioned(project):
     message = refused(project, "serve", "sample:app", "--log-format", "text", SSGI_SGCI="/x")
     assert "warning: SSGI_SGCI in the environment is not a setting; did you mean SSGI_SCGI" in message

@@ -76,3 +76,20 @@ async def test_what_stands_around_the_application():
     with bench(observer.around(hello), observer=observer) as b:
         _, peer = b.connect("scgi", request())
         assert (await peer.read_all()).endswith(b"around")
+
+
+def nothing(*args):
+    pass
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "around", "another_name"])
+def test_hooks_that_are_not_about_requests_watch_none(name):
+    assert not HookObserver(SimpleNamespace(**{name: nothing})).watches
+    assert not HookObserver(SimpleNamespace(request_ended=None)).watches
+
+
+@pytest.mark.parametrize(
+    "name", ["request_started", "request_ended", "websocket_closed", "message_received", "message_sent"]
+)
+def test_any_that_is_does(name):
+    assert HookObserver(SimpleNamespace(**{name: nothing})).watches

@@ -185,6 +185,8 @@ async def test_the_traceback_is_on_the_page_in_development_only(development, cap
         if development:
             assert b"Traceback" in body
             assert b"the secret" in body
+            first = body.split(b"\n")[1]
+            assert first.endswith(b", in fail"), "it begins where the application's code does"
         else:
             assert body == FAILURE_PAGE
         assert "KeyError: 'the secret'" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import os
 import platform
 import socket
@@ -119,6 +120,20 @@ async def test_servers_one_after_another_leave_no_tables():
         await settle()
         after.append(tables())
     assert after[-1] == after[0], after
+
+
+@pytest.mark.parametrize(("hooks", "said"), [("Deaf", ["start", "stop"]), ("Listening", ["start", "200", "stop"])])
+async def test_where_nobody_listens_there_is_no_observer(hooks, said):
+    """What a request pays for being watched is one comparison with None then."""
+    heard = importlib.import_module("tests.apps.hooked").SAID
+    heard.clear()
+    server = Server(hello, Settings(metrics=False, hooks=f"tests.apps.hooked:{hooks}"))
+    assert await (await server.connect("scgi", request())).read_all() == HELLO
+    assert (server.control.gateway.observer is None) == (hooks == "Deaf")
+    await server.stop()
+    for peer in server.peers:
+        peer.close()
+    assert heard == said
 
 
 async def test_hooks_run_before_the_first_request_and_after_the_last():
