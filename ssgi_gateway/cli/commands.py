@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.values import did_you_mean
@@ -19,16 +19,19 @@ Function: TypeAlias = Callable[[list[str]], int]
 """Takes the arguments behind the command's name; returns the exit status."""
 
 
-class Command(NamedTuple):
-    """One command.
+class Command:
+    """One command. No named tuple: to make that class takes longer than all else in this module.
 
     Args:
         function: where it is, as ``module:function`` below the package.
         help: one line for ``ssgi-gateway --help``.
     """
 
-    function: str
-    help: str
+    __slots__ = ("function", "help")
+
+    def __init__(self, function: str, help: str) -> None:
+        self.function = function
+        self.help = help
 
 
 COMMANDS: Final[dict[str, Command]] = {

@@ -11,7 +11,7 @@ group's prefix before it, so that it says what it is about: ``websockets.ping_in
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 __all__ = [
     "Deadlines",
@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 
-class Field(NamedTuple):
-    """What stands behind the name of a setting, or of a group of them.
+class Field:
+    """What stands behind the name of a setting, or of a group of them. No named tuple: see ``Group``.
 
     Args:
         default: the first value; immutable.
@@ -36,9 +36,12 @@ class Field(NamedTuple):
         kind: the type of the value.
     """
 
-    default: Any
-    metadata: Mapping[str, Any]
-    kind: Any = None
+    __slots__ = ("default", "kind", "metadata")
+
+    def __init__(self, default: Any, metadata: Mapping[str, Any], kind: Any = None) -> None:
+        self.default = default
+        self.metadata = metadata
+        self.kind = kind
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -53,8 +56,9 @@ class Group:
 
     def __init_subclass__(cls) -> None:
         # This module has no "from __future__ import annotations", so that these are the types themselves.
-        cls.FIELDS = {name: vars(cls)[name]._replace(kind=kind) for name, kind in cls.__annotations__.items()}
-        for name in cls.FIELDS:
+        cls.FIELDS = {name: vars(cls)[name] for name in cls.__annotations__}
+        for name, field in cls.FIELDS.items():
+            field.kind = cls.__annotations__[name]
             delattr(cls, name)
 
     def __init__(self, **given: Any) -> None:

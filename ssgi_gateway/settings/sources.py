@@ -16,7 +16,7 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.schema import Group, Settings
@@ -47,15 +47,15 @@ Source: TypeAlias = Mapping[str, tuple[str, Any]]
 
 OWN_FILE: Final = "ssgi-gateway.toml"
 PROJECT_FILE: Final = "pyproject.toml"
-_PROJECT_TABLE: Final = re.compile(rb"""^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*["']?ssgi-gateway\b""", re.MULTILINE)
+_PROJECT_TABLE: Final = rb"""(?m)^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*["']?ssgi-gateway\b"""
 
 CONFIG_VARIABLE: Final = "SSGI_CONFIG"
 POSITIONAL: Final = "app"
 """The one setting that is written without its name."""
 
 
-class Option(NamedTuple):
-    """One setting as people meet it.
+class Option:
+    """One setting as people meet it. No named tuple: see ``settings.schema.Group``.
 
     Args:
         path: the fields that lead to it: ``("websockets", "ping_interval")``.
@@ -66,12 +66,17 @@ class Option(NamedTuple):
         metadata: what ``settings.schema.setting`` was given.
     """
 
-    path: tuple[str, ...]
-    name: str
-    kind: Any
-    default: Any
-    section: str
-    metadata: Mapping[str, Any]
+    __slots__ = ("default", "kind", "metadata", "name", "path", "section")
+
+    def __init__(
+        self, path: tuple[str, ...], name: str, kind: Any, default: Any, section: str, metadata: Mapping[str, Any]
+    ) -> None:
+        self.path = path
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.section = section
+        self.metadata = metadata
 
     @property
     def flag(self) -> str:
@@ -256,7 +261,7 @@ def find_file(directory: str) -> str:
     try:
         with open(project, "rb") as file:
             # Most have no such table, and a look is a hundredth of what a parser costs.
-            return project if _PROJECT_TABLE.search(file.read()) else ""
+            return project if re.search(_PROJECT_TABLE, file.read()) else ""
     except OSError:
         return ""
 

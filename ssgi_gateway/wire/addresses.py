@@ -14,13 +14,24 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from .variables import Variables
 
-__all__ = ["fallback_host", "http_version", "is_host", "join_address", "remote_address", "scheme", "server_address"]
+__all__ = [
+    "DEFAULT_PORTS",
+    "fallback_host",
+    "http_version",
+    "is_host",
+    "join_address",
+    "remote_address",
+    "scheme",
+    "server_address",
+]
 
 MAX_HOST: Final = 255 + 6
 """A domain name (RFC 1035 3.1) and ``:65535``."""
 
 # Narrower than RFC 3986's reg-name on purpose: what a host really looks like, because applications paste it into links.
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{0,5}))?")
+
+DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 _VERSIONS: Final = {
     "HTTP/1.0": "1.0",

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.wire.addresses import is_host, is_port
+from ssgi_gateway.wire.addresses import DEFAULT_PORTS, is_host, is_port
 
 __all__ = ["TrustedPeers", "forwarded_variables", "parse_forwarded", "parse_node", "trusted_peers"]
 
@@ -33,7 +33,6 @@ MAX_FORWARDED: Final = 4096
 """Letters of a ``Forwarded`` that are read: some twenty servers with everything they can say."""
 
 HTTP_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _host_and_port = re.compile(r"(\[.*\]|[^:]*):?([0-9]*)")
 _pair = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|\Z)")
 

@@ -7,13 +7,13 @@ that none is missing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 __all__ = ["PROTOCOLS", "WireProtocol", "options"]
 
 
-class WireProtocol(NamedTuple):
-    """One of them.
+class WireProtocol:
+    """One of them. No named tuple: to make that class takes longer than all else in this module.
 
     Args:
         title: its name for people.
@@ -23,11 +23,14 @@ class WireProtocol(NamedTuple):
         front: whether a web server speaks it; otherwise clients do, or balancers that speak nothing else.
     """
 
-    title: str
-    directive: str
-    http: bool
-    websockets: bool
-    front: bool
+    __slots__ = ("directive", "front", "http", "title", "websockets")
+
+    def __init__(self, title: str, directive: str, *, http: bool, websockets: bool, front: bool) -> None:
+        self.title = title
+        self.directive = directive
+        self.http = http
+        self.websockets = websockets
+        self.front = front
 
 
 PROTOCOLS: Final[dict[str, WireProtocol]] = {

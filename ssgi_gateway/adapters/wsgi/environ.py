@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.wsgi.file import FileWrapper
-from ssgi_gateway.wire.forwarded import DEFAULT_PORTS
+
+from ...wire.addresses import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from ...wire.cgi import RequestHead

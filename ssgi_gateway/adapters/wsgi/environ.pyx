@@ -15,10 +15,9 @@ from libc.string cimport memcmp
 
 from sys import intern
 
-from ssgi_gateway.wire.forwarded import DEFAULT_PORTS
 from ssgi_gateway.adapters.wsgi.environ import base_environ, bytes_as_unicode, name_and_port
 
-from ...wire.addresses import scheme
+from ...wire.addresses import DEFAULT_PORTS, scheme
 
 from ...wire.cgi cimport RequestHead
 from ...wire.variables cimport Entry, Variables

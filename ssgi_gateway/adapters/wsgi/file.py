@@ -7,9 +7,10 @@ called at once, on the thread that opened it. Anything else that has ``read`` is
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.core.files import OpenFile
+if TYPE_CHECKING:
+    from ssgi_gateway.core.files import OpenFile
 
 __all__ = ["FileWrapper", "regular_file"]
 
@@ -52,6 +53,8 @@ def regular_file(wrapper: FileWrapper) -> OpenFile | None:
         file = file.file
     if type(file) not in _PLAIN or type(file.raw) is not io.FileIO:
         return None
+    from ssgi_gateway.core.files import OpenFile  # a CGI program makes do without
+
     try:
         offset = wrapper.filelike.tell()
         if isinstance(file, io.BufferedRandom):

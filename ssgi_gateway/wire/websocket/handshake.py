@@ -20,7 +20,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ssgi_gateway.errors import RequestRejected
-from ssgi_gateway.wire.forwarded import DEFAULT_PORTS
+from ssgi_gateway.wire.addresses import DEFAULT_PORTS
 from ssgi_gateway.wire.grammar import list_members
 from ssgi_gateway.wire.websocket.deflate import DeflateParams, accept_offer
 
