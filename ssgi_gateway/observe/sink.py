@@ -60,6 +60,7 @@ class Sink:
         self.dropped = 0
         self._reports = reports
         self._complaints: RateLimitedLog | None = None
+        self._refused = False
         self._fd = -1
         self._socket: socket.socket | None = None
         self._piece = FILE_PIECE
@@ -154,8 +155,11 @@ class Sink:
             try:
                 fd = self._open()
             except ConfigurationError as error:
-                self._complain("rotation", f"{error}; the old file stays in use")
+                if self._refused:  # at the first time somebody with more rights may be about to pass one on
+                    self._complain("rotation", f"{error}; the old file stays in use")
+                self._refused = True
                 return
+        self._refused = False
         self.flush()
         self._give_back()
         self._use(fd)
@@ -164,8 +168,10 @@ class Sink:
         here = os.fstat(self._fd)
         try:
             there = os.stat(self._path)
-        except OSError:
+        except FileNotFoundError:
             return True
+        except OSError:
+            return False  # this process may not look there: whoever has opened the file for it will see
         return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
 
     def _give_back(self) -> None:

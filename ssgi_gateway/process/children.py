@@ -82,8 +82,8 @@ class Children:
         if template is not None:
             kill(template.pid, signal.SIGKILL)
 
-    def fork(self, generation: int, seat: int) -> None:
-        """Have a template fork a worker."""
+    def fork(self, generation: int, seat: int, descriptors: Sequence[int] = ()) -> None:
+        """Have a template fork a worker, which gets these descriptors."""
         template = self._templates.get(generation)
         try:
             ours, theirs = pair()
@@ -91,7 +91,7 @@ class Children:
             self._hear(events.WorkerExited(seat, 0, error.strerror or ""))
             return
         words = ("fork", str(seat), str(self._workers_wanted()))
-        sent = template is not None and template.channel.send(*words, descriptors=[theirs.fileno()])
+        sent = template is not None and template.channel.send(*words, descriptors=[theirs.fileno(), *descriptors])
         theirs.close()
         if not sent:
             ours.close()

@@ -7,7 +7,8 @@ word may be any text. The end of the stream is the other one's death.
 to          message                                                meaning
 ==========  =====================================================  ==================================================
 template    ``start VERSION JSON`` + descriptors                   what to load, and the listeners (``template``)
-template    ``fork SEAT COUNT`` + the worker's end of a new pair   fork a worker, one of so many
+template    ``fork SEAT COUNT`` + the worker's end of a new pair   fork a worker, one of so many; with the access log,
+                                                                   where that is a file
 supervisor  ``loaded``                                             the template can fork
 supervisor  ``unforked SEAT WHY``                                  the template could not fork
 supervisor  ``failed STATUS TEXT``                                 template or worker: it cannot start

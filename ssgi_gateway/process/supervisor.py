@@ -303,18 +303,16 @@ class Supervisor:
             self.account.table.fd,
             *(it.fileno() for it in (*self.adoption, *(it.socket for it in self.listeners))),
         ]
-        log = self._open_log()
-        if log >= 0:
-            descriptors.append(log)
         self.children.start_template(action.generation, about, descriptors)
-        if log >= 0:
-            os.close(log)
 
     def _kill_template(self, action: actions.KillTemplate) -> None:
         self.children.kill_template(action.generation)
 
     def _fork(self, action: actions.Fork) -> None:
-        self.children.fork(action.generation, action.seat)
+        access_log = self._open_log()  # anew each time: the file of the last one may have been moved away
+        self.children.fork(action.generation, action.seat, [] if access_log < 0 else [access_log])
+        if access_log >= 0:
+            os.close(access_log)
 
     def _retire(self, action: actions.Retire) -> None:
         self.children.retire(action.seat, action.last)

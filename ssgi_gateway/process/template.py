@@ -104,7 +104,10 @@ def _obey(channel: Channel, loaded: Loaded) -> None:
         words, descriptors = message
         if words[0] == "fork":
             count = int(words[2]) if len(words) > 2 else 0  # a supervisor of an older version does not say it
-            _fork(channel, loaded._replace(workers=count), int(words[1]), descriptors[0])
+            log = descriptors[1] if len(descriptors) > 1 else -1
+            _fork(channel, loaded._replace(workers=count, log=log), int(words[1]), descriptors[0])
+            if log >= 0:
+                os.close(log)
 
 
 def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
@@ -161,7 +164,6 @@ def _load(channel: Channel) -> Loaded | None:
         (protocol, address, fd, inherited[0] if inherited else True)
         for (protocol, address, *inherited), fd in zip(start["listeners"], descriptors[3:])  # noqa: B905
     ]
-    behind = descriptors[3 + len(start["listeners"]) :]
     names = (engine.describe(settings.codec), engine.event_loop())
     return Loaded(
         settings,
@@ -170,7 +172,6 @@ def _load(channel: Channel) -> Loaded | None:
         (descriptors[1], descriptors[2]),
         descriptors[0],
         names,
-        behind[0] if behind else -1,
         watched=start.get("watched", False),  # a supervisor of an older version does not say it
     )
 

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from ssgi_gateway.observe.reading import opened, table_of
 from ssgi_gateway.process import report
 from tests.harness.client import request
 from tests.harness.gateway import ROOT
 from tests.harness.process import Process, wait_until
 from tests.process.conftest import children
 from tests.process.load import Load
+from tests.unit.server.requests import GET, ended, fastcgi, stdout
 
 pytestmark = [pytest.mark.nginx]
 
@@ -246,6 +248,45 @@ def test_a_stopped_worker_holds_nobody_else_up(fleet):
         os.kill(stopped, signal.SIGCONT)
 
 
+def test_a_kept_connection_of_a_stopped_worker_is_seen_and_waits_for_it(fleet):
+    """Nothing else can have it: its requests wait until the web server gives up; ``status`` shows who is stuck."""
+    it = fleet(2)
+    it.wait_for_workers(2)
+    with socket.socket(socket.AF_UNIX) as kept:
+        kept.settimeout(30)
+        kept.connect(str(it.gateway.fastcgi[0]))
+        stopped = int(over(kept, "/1").split()[1])
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            kept.sendall(fastcgi(variables={**GET, b"REQUEST_URI": b"/2"}))
+            wait_until(lambda: shown(it.pid, stopped) == "stuck", "its state")
+            for number in range(3, 20):
+                assert request(it.nginx.address("scgi"), "GET", f"/{number}").status == 200
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert over(kept, None).split() == [b"2", b"%d" % stopped], "it goes on where it was"
+    wait_until(lambda: shown(it.pid, stopped) == "ready", "its state")
+    assert set(it.counts.read_bytes()[1:20]) == {1}
+
+
+def over(connection: socket.socket, target: str | None) -> bytes:
+    """The body of an answer on a kept FastCGI connection; to ``target``, or to what was sent before."""
+    if target is not None:
+        connection.sendall(fastcgi(variables={**GET, b"REQUEST_URI": target.encode()}))
+    received = b""
+    while not ended(received):
+        data = connection.recv(65536)
+        assert data, "the connection ended"
+        received += data
+    return stdout(received).partition(b"\r\n\r\n")[2]
+
+
+def shown(supervisor: int, pid: int) -> str:
+    """The state of a worker as ``status`` and the page show it."""
+    with opened(table_of(supervisor)) as reader:
+        return next((it.state for it in reader.snapshot().workers if it.pid == pid), "")
+
+
 @pytest.mark.parametrize("how", ["closed", "interrupted", "resized"])
 def test_a_terminal(tmp_path, how):
     """^C stops it at once, closing the terminal stops it, another size does nothing."""
@@ -304,6 +345,12 @@ def test_rights_are_dropped_by_everybody_but_the_supervisor(tmp_path):
         assert uids(server.pid) == {0}
         for child in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
             assert uids(int(child)) == {65534}
+            assert not set(groups(int(child))) & set(os.getgroups()), "no supplementary group of root's is left"
+        control = [fd for fd in Path(f"/proc/{server.pid}/fd").iterdir() if "socket:" in os.readlink(fd)]
+        reached = subprocess.run(
+            ["setpriv", "--reuid", "65534", "--clear-groups", "ls", str(control[0])], capture_output=True, check=False
+        )
+        assert reached.returncode, "nobody else reaches the descriptors of the supervisor"
         assert ask(tmp_path / "s").endswith(b"Hello")
         assert server.stop() == 0
         assert not (tmp_path / "pid").exists()
@@ -386,6 +433,45 @@ def test_a_crash_leaves_its_stack_in_the_log(fleet):
 def uids(pid: int) -> set[int]:
     line = Path(f"/proc/{pid}/status").read_text().partition("\nUid:")[2].partition("\n")[0]
     return set(map(int, line.split()))
+
+
+def groups(pid: int) -> list[int]:
+    line = Path(f"/proc/{pid}/status").read_text().partition("\nGroups:")[2].partition("\n")[0]
+    return [int(word) for word in line.split()]
+
+
+@root
+def test_after_a_rotation_workers_write_where_only_the_supervisor_may(tmp_path):
+    """They are nobody and the folder is root's: SIGUSR1 has the supervisor open the file, and pass it on."""
+    folder = tmp_path / "logs"
+    folder.mkdir(mode=0o755)
+    server = serve(tmp_path, "--user", "nobody", "--workers", "1", "--access-log", str(folder / "access"))
+    try:
+        wait_until(lambda: ready(server.pid), "a worker")
+        for number in range(2):
+            ask(tmp_path / "s", f"/before-{number}")
+            wait_until(lambda n=number: f"/before-{n} " in (folder / "access").read_text(), "a line")
+            (folder / "access").rename(folder / f"access.{number}")
+            server.send_signal(signal.SIGUSR1)
+            wait_until((folder / "access").exists, "a new file")
+            wait_until(lambda n=number: follows(tmp_path / "s", folder / "access", f"/after-{n}-"), "a line in it")
+        os.kill(ready(server.pid)[0], signal.SIGKILL)
+        server.wait_for(lambda: "killed by SIGKILL" in server.text(), "its end")
+        wait_until(lambda: ready(server.pid), "a worker from the template, which is older than the file")
+        wait_until(lambda: follows(tmp_path / "s", folder / "access", "/another-"), "a line of it")
+        assert (folder / "access").stat().st_uid == 0
+        assert server.stop() == 0
+        assert "cannot be opened" not in server.text()
+    finally:
+        server.kill()
+
+
+def follows(path: Path, log: Path, name: str) -> bool:
+    """Whether a request is written down there; one that came before the message is still in the old file."""
+    target = f"{name}{time.monotonic_ns()}"
+    ask(path, target)
+    time.sleep(0.6)  # it is written twice a second
+    return f"{target} " in log.read_text()
 
 
 def test_an_application_that_forks_does_not_hold_its_client(fleet):

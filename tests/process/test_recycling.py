@@ -13,12 +13,20 @@ pytestmark = [pytest.mark.nginx]
 
 def test_by_requests_under_load(fleet):
     it = fleet(3, "--worker-max-requests", "150")
-    first = set(it.workers())
+    first = set(it.wait_for_workers(3))
     load = Load(it.nginx.address("fastcgi"), "POST")
+    fewest = 3
+
+    def six() -> bool:
+        nonlocal fewest
+        fewest = min(fewest, len(it.ready()))
+        return it.gateway.process.text().count("to be replaced: requests") >= 6
+
     try:
-        wait_until(lambda: it.gateway.process.text().count("to be replaced: requests") >= 6, "six replacements", 60)
+        wait_until(six, "six replacements", 60)
     finally:
         seen = load.stop()
+    assert fewest == 3, "a successor serves before one goes"
     seen.check(it.counts.read_bytes())
     assert len(seen.workers) >= 6
     assert set(seen.workers) - first

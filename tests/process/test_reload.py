@@ -155,6 +155,24 @@ def test_a_thread_that_does_not_end_does_not_hold_a_reload(fleet):
     wait_until(lambda: old not in it.workers(), "the old worker's end", 30)
 
 
+def test_event_streams_do_not_hold_a_reload(fleet):
+    """They end in order, long before the drain's bound; browsers connect again."""
+    it = fleet(1, "--deadline-drain", "120", "--deadline-stream", "0.2", app="tests.apps.stubborn:app")
+    [old] = it.workers()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(it.gateway.scgi[0])
+        head = b"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/events\0"
+        client.sendall(b"%d:%s," % (len(head), head))
+        answer = client.recv(65536)
+        it.reload(2)
+        while data := client.recv(65536):
+            answer += data
+    assert answer.endswith(b"data: x\n\n")
+    wait_until(lambda: old not in it.workers(), "the old worker's end")
+    assert "cut off" not in it.gateway.process.text()
+
+
 def test_files_are_read_again_and_a_stop_may_come_later(tmp_path, fleet):
     """What the command line says goes before them, at each reload. During ``stop_delay`` all goes on."""
     settings = tmp_path / "ssgi.toml"
@@ -166,3 +184,20 @@ def test_files_are_read_again_and_a_stop_may_come_later(tmp_path, fleet):
     it.signal(signal.SIGTERM)
     it.gateway.wait_for_log("stopping in 0.5 s")
     assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
+
+
+def test_what_comes_during_the_delay_of_a_stop_is_answered(fleet):
+    """All of it: who balances the load has not heard of the stop yet."""
+    it = fleet(2, "--stop-delay", "20")
+    load = Load(it.nginx.address("fastcgi"), "POST")
+    try:
+        wait_until(lambda: any(it.counts.read_bytes()), "some requests")
+        it.signal(signal.SIGTERM)
+        it.gateway.wait_for_log("stopping in 20 s")
+        before = sum(it.counts.read_bytes())
+        wait_until(lambda: sum(it.counts.read_bytes()) > before + 50, "fifty more")
+    finally:
+        seen = load.stop()
+    seen.check(it.counts.read_bytes())
+    it.signal(signal.SIGINT)
+    assert it.gateway.process.wait() == 0
