@@ -27,6 +27,7 @@ from ssgi_gateway.adapters.negotiation import Application
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.failure_page import failure_page, wants_page, without_own_frames
+from ssgi_gateway.process.lifeline import Alive
 from ssgi_gateway.process.lines import Lines
 from ssgi_gateway.process.watch import Watcher
 from ssgi_gateway.server.control import Control
@@ -105,6 +106,7 @@ class Development:
         self._out = out
         self._say = say
         self._watcher: Watcher | None = None
+        self._alive = Alive()
         self._worker = 0  # its pid
         self._exit = -1
         self._told = -1  # the pipe on which it says that it is ready
@@ -120,7 +122,7 @@ class Development:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
-        self._watcher = Watcher(self._folders)
+        self._watcher = Watcher(self._folders, self._alive)
         try:
             self._start()
             self._loop(self._watcher)
@@ -182,6 +184,7 @@ class Development:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
+            self._alive.in_child()
             signal.signal(signal.SIGINT, signal.default_int_handler)
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)

@@ -23,7 +23,7 @@ from ssgi_gateway import linux
 if TYPE_CHECKING:
     from ssgi_gateway.server.listeners import Listener
 
-__all__ = ["Lifeline", "refuse"]
+__all__ = ["Alive", "Lifeline", "refuse"]
 
 ORPHANED: Final = 1
 """The exit status of a worker that had nothing to finish."""
@@ -57,6 +57,23 @@ class Lifeline:
         asked = select.poll()
         asked.register(self._fd, 0)
         return any(events & select.POLLHUP for _, events in asked.poll(0))
+
+
+class Alive:
+    """What ends when this process does, for children that it forks: a pipe."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe2(os.O_CLOEXEC)
+
+    def in_child(self) -> None:
+        """Called in a child, which from now on does not outlive its parent."""
+        os.close(self._writing)
+        # Opened anew: whom the kernel tells is written down where something was opened, and each child is to be told.
+        try:
+            reading = os.open(linux.descriptor_path(self._reading), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # no /proc: then it is the youngest that is told
+            reading = self._reading
+        Lifeline(reading)
 
 
 def _end() -> None:

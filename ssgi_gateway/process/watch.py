@@ -17,7 +17,10 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ssgi_gateway.process.lifeline import Alive
 
 __all__ = ["IGNORED", "Watcher", "is_watched", "scan"]
 
@@ -48,11 +51,15 @@ def is_watched(path: str) -> bool:
 class Watcher:
     """The process, from its fork to ``close``.
 
+    Args:
+        folders: what it watches.
+        alive: this process', which it does not outlive.
+
     Attributes:
         fd: the pipe; a path a line.
     """
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], alive: Alive | None = None) -> None:
         before = scan(folders)  # here: the process may come to it late
         self.fd, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.fd, False)
@@ -62,6 +69,8 @@ class Watcher:
         self.pid = os.fork()
         if not self.pid:
             os.close(self.fd)
+            if alive is not None:
+                alive.in_child()
             _run(folders, before, writing)
         os.close(writing)
 
@@ -88,6 +97,7 @@ class Watcher:
 def _run(folders: Sequence[str], before: Files, writing: int) -> None:
     """The process; it ends when nobody reads any more, or when it is told to."""
     try:
+        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C reaches everybody at a terminal; the parent ends this one
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for path in _changes(folders, before):

@@ -355,6 +355,25 @@ def test_control_c_at_any_moment(tmp_path, moment):
     os.close(fd)
 
 
+@pytest.mark.parametrize("blind", [False, True], ids=["watchfiles", "looking"])
+def test_nobody_is_left_when_it_is_killed(tmp_path, blind):
+    """Neither the worker, which would keep the address, though a request blocks it, nor the process that watches."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "site_app.py").write_text(APP.replace("VERSION", "one").replace('"/fail"', '"/hang"').replace(
+        'secret = 4711', "while True: pass"
+    ))  # fmt: skip
+    dev = Dev(folder, **(without_watchfiles(tmp_path) if blind else {}))
+    left = [int(pid) for pid in Path(f"/proc/{dev.process.pid}/task/{dev.process.pid}/children").read_text().split()]
+    assert len(left) == 2
+    host, port = dev.url.rstrip("/").removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+        dev.process.kill()
+        dev.process.wait()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "their end")
+
+
 def test_a_terminal_that_was_stopped_holds_nobody_up(tmp_path):
     """^S: what would be printed waits, and what is asked and what is saved do not."""
     folder = tmp_path / "site"

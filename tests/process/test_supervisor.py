@@ -192,11 +192,14 @@ def test_more_fewer_and_none(fleet):
 
 def test_crash_loops_slow_down_and_cost_nothing(fleet):
     it = fleet(1, app="tests.apps.troubles:app")
+    before = it.gateway.process.cpu_seconds()
     for count in range(1, 5):
         wait_until(lambda: it.workers(), "a worker")
         wait_until(lambda: request(it.nginx.address("scgi"), "GET", "/dies").status == 502, "a request that kills")
         wait_until(lambda c=count: it.gateway.process.text().count("killed by SIGKILL") >= c, "its end")
     assert it.gateway.process.returncode is None
+    # 1.5 seconds of waiting, in which one that does not wait would start a hundred; each costs some milliseconds.
+    assert it.gateway.process.cpu_seconds() - before < 0.2
 
 
 def test_process_1_of_a_namespace(tmp_path):
