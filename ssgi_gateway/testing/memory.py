@@ -161,6 +161,18 @@ class MemoryConnection:
     def finish(self, unread: bool) -> None:
         self.close()
 
+    def next_request(self, idle: float) -> None:
+        self.deadline = self.reactor.now + idle
+        self.start_reading()
+
+    def break_off(self, sign: bytes, unread: bool) -> None:
+        if sign:
+            self.write(sign)
+        self.finish(unread)
+
+    def break_down(self) -> None:
+        self.lost()
+
     def lost(self) -> None:
         if self.state != CLOSED:
             protocol = self.protocol

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import importlib
 import json
+import shutil
+from pathlib import Path
 
 import httpx
 import pytest
 
-from ssgi_gateway.client import HttpxTransport
+from ssgi_gateway.client import HttpxTransport, Limits
 from tests.acgi.servers import gateway, raw_server
 
 
@@ -146,5 +149,41 @@ def test_a_request_that_cannot_be_sent():
         async with httpx.AsyncClient(transport=HttpxTransport(app=app)) as client:
             with pytest.raises(httpx.LocalProtocolError):
                 await client.get("http://example.org/", headers=[(b"x", b"a\r\nb")])
+
+    run(main())
+
+
+def test_another_name_of_httpx(tmp_path, monkeypatch):
+    """Which package asks, says its request: a fork under another name gets answers and errors of its own."""
+    shutil.copytree(Path(httpx.__file__).parent, tmp_path / "httpx2")
+    init = tmp_path / "httpx2" / "__init__.py"
+    init.write_text(init.read_text().replace('"__module__", "httpx"', '"__module__", "httpx2"'))
+    monkeypatch.syspath_prepend(tmp_path)
+    other = importlib.import_module("httpx2")
+
+    async def main():
+        async with other.AsyncClient(transport=HttpxTransport(app=app), base_url="http://example.org") as client:
+            response = await client.get("/redirect", follow_redirects=True)
+            assert type(response) is other.Response
+            assert response.json()["path"] == "/after"
+        async with raw_server("close") as port, other.AsyncClient(transport=HttpxTransport()) as client:
+            with pytest.raises(other.RemoteProtocolError):
+                await client.get(f"http://127.0.0.1:{port}/")
+
+    run(main())
+
+
+def test_its_timeouts_are_obeyed_each():
+    async def main():
+        async with raw_server("silence") as port:
+            options = {"limits": Limits(max_connections=1)}
+            async with httpx.AsyncClient(transport=HttpxTransport(**options)) as client:
+                url = f"http://127.0.0.1:{port}/"
+                first = asyncio.ensure_future(client.get(url, timeout=None))
+                await asyncio.sleep(0.05)
+                with pytest.raises(httpx.PoolTimeout):
+                    await client.get(url, timeout=httpx.Timeout(None, pool=0.1))
+                first.cancel()
+                await asyncio.wait([first])
 
     run(main())

@@ -278,3 +278,20 @@ def test_what_the_web_server_says_and_the_gateways_settings() -> None:
 def test_it_has_to_be_entered() -> None:
     with pytest.raises(RuntimeError, match="with TestClient"):
         TestClient(Ssgi()).get("/")
+
+
+def test_an_application_goes_on_behind_its_answer(caplog: Any) -> None:
+    """Also on a connection that is kept, and nothing is logged as its fault."""
+    done = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+        done.append(scope["path"])
+
+    with TestClient(app) as client:
+        for number in range(3):
+            assert client.get(f"/{number}").content == b"ok"
+    assert done == ["/0", "/1", "/2"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
