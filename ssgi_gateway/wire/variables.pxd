@@ -43,8 +43,5 @@ cdef class Variables:
     cdef object drop_user(self, int index, bint believed)
 
 
-cpdef Variables variables_of_params(bytes block, Py_ssize_t most)
 cpdef Variables variables_of_packet(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most)
-
-
 cdef bint known_host(const char *value, Py_ssize_t size) except -1

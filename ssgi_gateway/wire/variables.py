@@ -31,7 +31,7 @@ from .addresses import fallback_host, is_host
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Variables", "header_name", "merge_repeated", "variable_name", "variables_of_packet", "variables_of_params"]
+__all__ = ["Variables", "header_name", "merge_repeated", "variable_name", "variables_of_packet"]
 
 DROPPED: Final = ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING")
 
@@ -133,29 +133,6 @@ def take_redirected(pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     renamed = {name: own for name, own in REDIRECTED.items() if name in values and not values.get(own)}
     replaced = set(renamed.values())
     return [(renamed.get(name, name), value) for name, value in pairs if name not in replaced]
-
-
-def variables_of_params(block: bytes, most: int) -> Variables:
-    """The variables in FastCGI's name-value pairs (FastCGI 1.0 3.4).
-
-    CONTENT_LENGTH is dropped where it is ``-1``: Caddy before 2.7 says so of a body whose length it does not know, and
-    over FastCGI the number is not needed.
-
-    Args:
-        block: what PARAMS carried.
-        most: how many variables there may be.
-
-    Raises:
-        RequestRejected: 431, there are more; 400, the block ends inside a pair, or as ``Variables``.
-    """
-    from ssgi_gateway.wire.fastcgi.records import decode_pairs  # a CGI program has no use for it
-
-    pairs, whole = decode_pairs(block, most)
-    if len(pairs) > most:
-        raise RequestRejected(431, f"there are more than {most} request variables")
-    if not whole:
-        raise RequestRejected(400, "PARAMS end inside a name-value pair")
-    return Variables([pair for pair in pairs if pair != (b"CONTENT_LENGTH", b"-1")])
 
 
 def variables_of_packet(data: bytes, start: int, end: int, most: int) -> Variables:

@@ -97,45 +97,6 @@ cdef inline bint is_forbidden(const char *name, Py_ssize_t size) noexcept:
             i = size - 8  # the last word overlaps
 
 
-cdef inline Py_ssize_t read_length(const uint8_t *data, Py_ssize_t *at, Py_ssize_t end) noexcept nogil:
-    """One length of a pair (FastCGI 3.4); -1 when it is not all there."""
-    cdef Py_ssize_t p = at[0]
-    if p >= end:
-        return -1
-    if data[p] < 128:
-        at[0] = p + 1
-        return data[p]
-    if p + 4 > end:
-        return -1
-    at[0] = p + 4
-    return (<Py_ssize_t>(data[p] & 0x7F) << 24) | data[p + 1] << 16 | data[p + 2] << 8 | data[p + 3]
-
-
-cpdef Variables variables_of_params(bytes block, Py_ssize_t most):
-    """The variables in FastCGI's name-value pairs; see the portable function."""
-    cdef const uint8_t *data = <const uint8_t *>PyBytes_AS_STRING(block)
-    cdef Py_ssize_t end = PyBytes_GET_SIZE(block)
-    cdef Py_ssize_t at = 0
-    cdef Py_ssize_t count = 0
-    cdef Py_ssize_t name_size, value_size
-    cdef int seen = 0
-    cdef Variables variables = Variables.__new__(Variables)
-    variables.hold(block)
-    while at < end and count <= most:
-        name_size = read_length(data, &at, end)
-        value_size = read_length(data, &at, end) if name_size >= 0 else -1
-        if value_size < 0 or name_size + value_size > end - at:
-            raise RequestRejected(400, "PARAMS end inside a name-value pair")
-        count += 1
-        if name_size != 14 or value_size != 2 or memcmp(data + at, b"CONTENT_LENGTH-1", 16):
-            seen |= variables.add(at, name_size, at + name_size, value_size)
-        at += name_size + value_size
-    if count > most:
-        raise RequestRejected(431, f"there are more than {most} request variables")
-    variables.clean(seen)
-    return variables
-
-
 cpdef Variables variables_of_packet(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most):
     """The variables in a uwsgi packet; see the portable function, and ``wire.uwsgi.packet``."""
     cdef const uint8_t *bytes_ = <const uint8_t *>PyBytes_AS_STRING(data)

@@ -4,8 +4,7 @@ from ..cgi cimport body_length
 from ..codec cimport Codec
 from ..events cimport BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
 from ..response_head cimport ResponseHead
-from ..variables cimport variables_of_params
-from .kernel cimport cut, frame_answer, read_body
+from .kernel cimport cut, frame_answer, read_body, variables_of_params
 
 cdef int VERSION, HEADER_SIZE, BEGIN_SIZE, KEEP_CONN, RESPONDER
 cdef int BEGIN_REQUEST, PARAMS, STDIN, DATA, GET_VALUES, UNKNOWN_TYPE, STREAM_END, STDIN_END

@@ -38,8 +38,7 @@ from ssgi_gateway.wire.hints import hint
 from ..cgi import body_length
 from ..codec import Codec
 from ..events import NEED_DATA, BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded, RequestsInterleaved
-from ..variables import variables_of_params
-from .kernel import cut, frame_answer, read_body
+from .kernel import cut, frame_answer, read_body, variables_of_params
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits

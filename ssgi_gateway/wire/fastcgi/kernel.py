@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ssgi_gateway.errors import RequestRejected
 from ssgi_gateway.wire.fastcgi.answers import encode_answer, encode_end
-from ssgi_gateway.wire.fastcgi.records import HEADER, HEADER_SIZE, STDIN, VERSION
+from ssgi_gateway.wire.fastcgi.records import HEADER, HEADER_SIZE, STDIN, VERSION, decode_pairs
 
-__all__ = ["cut", "frame_answer", "read_body"]
+from ..variables import Variables
+
+__all__ = ["cut", "frame_answer", "read_body", "variables_of_params"]
 
 
 def cut(data: bytes, start: int, end: int) -> bytes:
@@ -61,3 +64,24 @@ def read_body(
         if body_left >= 0:
             body_left -= left
     return b"".join(pieces), position, left, skip, body_left
+
+
+def variables_of_params(block: bytes, most: int) -> Variables:
+    """The variables in FastCGI's name-value pairs (FastCGI 1.0 3.4).
+
+    CONTENT_LENGTH is dropped where it is ``-1``: Caddy before 2.7 says so of a body whose length it does not know, and
+    over FastCGI the number is not needed.
+
+    Args:
+        block: what PARAMS carried.
+        most: how many variables there may be.
+
+    Raises:
+        RequestRejected: 431, there are more; 400, the block ends inside a pair, or as ``Variables``.
+    """
+    pairs, whole = decode_pairs(block, most)
+    if len(pairs) > most:
+        raise RequestRejected(431, f"there are more than {most} request variables")
+    if not whole:
+        raise RequestRejected(400, "PARAMS end inside a name-value pair")
+    return Variables([pair for pair in pairs if pair != (b"CONTENT_LENGTH", b"-1")])
