@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .variables import Variables
 
 __all__ = [
@@ -118,7 +120,7 @@ def fallback_host(variables: Variables) -> str | None:
     return host.removesuffix(":443" if scheme(variables) == "https" else ":80")
 
 
-def scheme(variables: Variables) -> str:
+def scheme(variables: Variables | Mapping[str, str]) -> str:
     """``"https"`` if HTTPS is on (nginx, Apache) or REQUEST_SCHEME says so, otherwise ``"http"``."""
     https = variables.get("HTTPS", "").lower()
     if https and https not in ("off", "0"):
