@@ -151,7 +151,7 @@ def sources(folder: Path, name: str) -> Path:
     return found
 
 
-def outcomes(python: str, where: Path, suite: Suite, route: str, folder: Path, more: list[str]) -> dict[str, list[str]]:
+def outcomes(python: str, where: Path, suite: Suite, route: str, folder: Path) -> dict[str, list[str]]:
     """Run a suite over a route: by test, how it ended, and why it failed."""
     written = folder / "outcomes.json"
     written.unlink(missing_ok=True)
@@ -166,7 +166,7 @@ def outcomes(python: str, where: Path, suite: Suite, route: str, folder: Path, m
     plugin = "suites.outcomes" if route == OWN else suite.plugin
     command = [
         python, "-m", "pytest", "-q", "--no-header", "-p", plugin, "-p", "no:cacheprovider",
-        "--timeout", str(TIMEOUT), *suite.tests, *more,
+        "--timeout", str(TIMEOUT), *suite.tests,
     ]  # fmt: skip
     log = folder / f"{where.name}-{route.replace(' ', '-')}.log"
     with log.open("wb") as sink:
@@ -240,29 +240,40 @@ def main() -> int:
     parser.add_argument("--python", required=True, help="the interpreter that the suites' packages are installed for")
     parser.add_argument("--sources", type=Path, required=True, help="the folder of the unpacked distributions")
     parser.add_argument("--only", nargs="*", default=list(SUITES), help="some of the suites")
-    parser.add_argument("--routes", nargs="*", help="some of the routes; the page is not written then")
-    parser.add_argument("more", nargs="*", help="further words for pytest")
+    parser.add_argument("--routes", nargs="*", help="some of the routes; of the others the last outcomes are taken")
+    parser.add_argument(
+        "--outcomes", type=Path, default=ROOT / ".run" / "suites" / "outcomes", help="where they are kept"
+    )
     options = parser.parse_args()
     python = os.path.abspath(options.python)  # not resolved: a link is what makes it that of an environment
-    results: dict[str, Result] = {}
+    options.outcomes.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="suites") as name:
         folder = Path(name)
         folder.chmod(0o755)
         with front(folder):
             for suite in options.only:
                 where = sources(options.sources.absolute(), suite)
-                seen = {}
-                for route in options.routes or SUITES[suite].routes:
+                for route in SUITES[suite].routes if options.routes is None else options.routes:
                     print(f"==> {where.name}, {route}", flush=True)
-                    seen[route] = outcomes(python, where, SUITES[suite], route, folder, options.more)
-                results[where.name] = result = judge(suite, seen)
-                for route in seen:
-                    print(f"    {route}: {result.passed[route]} of {result.total[route]} passed")
-                for (route, test), words in result.unexplained.items():
-                    print(f"    only here, {route}: {test}\n        {words.splitlines()[0] if words else ''}")
-    if not options.routes and not options.more and options.only == list(SUITES):
+                    found = outcomes(python, where, SUITES[suite], route, folder)
+                    kept(options.outcomes, suite, route).write_text(json.dumps(found))
+    results = {}
+    for suite, it in SUITES.items():
+        found = {route: kept(options.outcomes, suite, route) for route in it.routes}
+        seen = {route: json.loads(file.read_text()) for route, file in found.items() if file.exists()}
+        results[sources(options.sources, suite).name] = result = judge(suite, seen)
+        for route in seen:
+            print(f"{suite}, {route}: {result.passed[route]} of {result.total[route]} passed")
+        for (route, test), words in result.unexplained.items():
+            print(f"    only here, {route}: {test}\n        {words.splitlines()[0] if words else ''}")
+    if all(len(results[sources(options.sources, suite).name].passed) == len(it.routes) for suite, it in SUITES.items()):
         (ROOT / "docs" / "suites.md").write_text(page(results))
     return int(any(result.unexplained for result in results.values()))
+
+
+def kept(folder: Path, suite: str, route: str) -> Path:
+    """Where the outcomes of a run are kept."""
+    return folder / f"{suite}-{route.replace(' ', '-')}.json"
 
 
 def page(results: dict[str, Result]) -> str:

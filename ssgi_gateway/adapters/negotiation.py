@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -197,6 +198,12 @@ def resolve(app: Any, interface: str = "auto", settings: Settings | None = None)
     """
     if interface != "auto" and interface not in INTERFACES:
         raise ConfigurationError(f"the interface {interface!r} is not implemented; there is {_listed(INTERFACES)}")
+    if is_patched():
+        raise ConfigurationError(
+            "the application has patched Python's threads and sockets by gevent or eventlet (monkey.patch_all), also "
+            "those of the process that serves it, which would stand still and not end; serve it without the patch, or "
+            "by gunicorn's worker for gevent or eventlet"
+        )
     asked = getattr(app, "get_supported", None)
     if callable(asked):
         if inspect.isclass(app):
@@ -217,6 +224,15 @@ def resolve(app: Any, interface: str = "auto", settings: Settings | None = None)
         return Application(adapted, adapted if threaded and settings.wsgi_websockets else None)
     serves = INTERFACES[name].protocols
     return Application(adapted if HTTP in serves else None, adapted if WEBSOCKETS in serves else None)
+
+
+def is_patched() -> bool:
+    """Whether ``threading`` is not Python's own any more."""
+    for name, kind in (("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")):
+        asked = getattr(sys.modules.get(name), kind, None)
+        if asked is not None and asked("thread" if "eventlet" in name else "threading"):
+            return True
+    return False
 
 
 def get_supported(

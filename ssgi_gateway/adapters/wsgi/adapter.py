@@ -66,26 +66,12 @@ def adapt(app: Any, settings: Settings) -> InlineWsgi | ThreadedWsgi:
             f"the {shape.describe(app)} cannot be called as WSGI: a WSGI application takes two arguments (environ, "
             "start_response)"
         )
-    if settings.threads and is_patched():
-        raise ConfigurationError(
-            "the application has patched Python's threads by gevent or eventlet (monkey.patch_all), and threads that "
-            "are no threads would stand still here; serve it with --threads 0, without the patch, or by gunicorn"
-        )
     multiprocess = settings.workers > 1
     if settings.threads:
         pool = WorkerPool(settings.threads, settings.wsgi_queue, settings.flow.high_water)
         base = base_environ(settings.threads > 1, multiprocess, sys.stderr)
         return ThreadedWsgi(app, pool, base, settings.wsgi_websockets)
     return InlineWsgi(app, base_environ(False, multiprocess, sys.stderr))
-
-
-def is_patched() -> bool:
-    """Whether ``threading`` is not Python's own any more."""
-    for name, kind in (("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")):
-        asked = getattr(sys.modules.get(name), kind, None)
-        if asked is not None and asked("thread" if "eventlet" in name else "threading"):
-            return True
-    return False
 
 
 class InlineWsgi(SsgiCallable):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import types
 
 import pytest
 
@@ -369,3 +371,14 @@ def test_asgi_2_is_named():
     assert "looks like ASGI 2" in refused(Old)
     assert "guarantee_single_callable" in refused(Old)
     assert "looks like ASGI 2" in refused(Old, "asgi")
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi", "ssgi"])
+def test_an_application_patched_by_gevent_is_refused(monkeypatch, interface):
+    """On the loop's thread as well: a server whose threads and sockets are patched stands still and does not end."""
+    patched = types.ModuleType("gevent.monkey")
+    patched.is_module_patched = lambda name: name == "threading"
+    monkeypatch.setitem(sys.modules, "gevent.monkey", patched)
+    for threads in (0, 8):
+        with pytest.raises(ConfigurationError, match="patched Python's threads"):
+            resolve(lambda *_: None, interface, Settings(threads=threads))

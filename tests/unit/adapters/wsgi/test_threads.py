@@ -7,15 +7,11 @@ import gc
 import operator
 import os
 import socket
-import sys
 import threading
-import types
 
 import pytest
 
 from ssgi_gateway.adapters.wsgi import pool
-from ssgi_gateway.adapters.wsgi.adapter import adapt
-from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings import Settings
 from tests.unit.adapters.serving import DEADLINE, Served, wait_for
 from tests.unit.adapters.wsgi_serving import BIG, TEXT, Iterable, ask, hello, run, served
@@ -426,12 +422,3 @@ def test_the_log_says_when_all_threads_are_busy(caplog, monkeypatch):
             assert "and 1 requests wait for one" in caplog.text
 
     run(test())
-
-
-def test_threads_that_gevent_has_patched_are_refused(monkeypatch):
-    patched = types.ModuleType("gevent.monkey")
-    patched.is_module_patched = lambda name: name == "threading"
-    monkeypatch.setitem(sys.modules, "gevent.monkey", patched)
-    with pytest.raises(ConfigurationError, match="patched Python's threads"):
-        adapt(hello, Settings(threads=8))
-    adapt(hello, Settings(threads=0))
