@@ -6,10 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssgi_gateway import client
+from ssgi_gateway.client import http1 as carrier
 from ssgi_gateway.errors import RemoteProtocolError
+from ssgi_gateway.server import output
 from ssgi_gateway.wire.client.http1 import Http1Client
 from ssgi_gateway.wire.client.http1_parsers import H11Parser, HttptoolsParser
 from ssgi_gateway.wire.client.request import Request
+from tests.acgi.test_messages import run, serving
 
 PARSERS = [H11Parser, HttptoolsParser]
 
@@ -148,3 +152,142 @@ def test_both_parsers_agree_on_what_chance_makes(pieces, cut, changes):
         assert one[:2] == two[:2]
     else:
         assert ("error" in one[0]) == ("error" in two[0])
+
+
+# -- what a request looks like -----------------------------------------------------------------------------------------
+
+
+def begun(method="GET", url="http://example.org:8080/a?b", headers=(), body=b"", more=False):
+    codec = Http1Client(H11Parser)
+    request = Request(method, url, headers, body, more)
+    return (codec.begin(request, request.target) + b"".join(codec.encode(body, more))).split(b"\r\n\r\n", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "lines", "body"),
+    [
+        ({}, [b"GET /a?b HTTP/1.1", b"host: example.org:8080"], b""),
+        ({"url": "https://h:443/"}, [b"GET / HTTP/1.1", b"host: h"], b""),
+        ({"url": "http://unix:/s:/x"}, [b"GET /x HTTP/1.1", b"host: localhost"], b""),
+        (
+            {"headers": [(b"X-B", b"2"), (b"Host", b"other"), (b"X-A", b"1")]},
+            [b"GET /a?b HTTP/1.1", b"x-b: 2", b"host: other", b"x-a: 1"],
+            b"",
+        ),
+        ({"method": "OPTIONS", "url": "http://h/*"}, [b"OPTIONS * HTTP/1.1", b"host: h"], b""),
+        ({"method": "CONNECT", "url": "http://h:8/"}, [b"CONNECT h:8 HTTP/1.1", b"host: h:8"], b""),
+        ({"method": "CONNECT", "url": "https://h/"}, [b"CONNECT h:443 HTTP/1.1", b"host: h"], b""),
+        *[
+            ({"method": method, "url": "http://h/"}, [b"%b / HTTP/1.1" % method.encode(), b"host: h", *extra], b"")
+            for method, extra in (
+                ("POST", [b"content-length: 0"]),
+                ("PUT", [b"content-length: 0"]),
+                ("PATCH", [b"content-length: 0"]),
+                ("DELETE", []),
+                ("QUERY", []),
+            )
+        ],
+        (
+            {"method": "POST", "url": "http://h/", "body": b"abc"},
+            [b"POST / HTTP/1.1", b"host: h", b"content-length: 3"],
+            b"abc",
+        ),
+        (
+            {"method": "GET", "url": "http://h/", "body": b"abc"},
+            [b"GET / HTTP/1.1", b"host: h", b"content-length: 3"],
+            b"abc",
+        ),
+        (
+            {"method": "POST", "url": "http://h/", "body": b"abc", "more": True},
+            [b"POST / HTTP/1.1", b"host: h", b"transfer-encoding: chunked"],
+            b"3\r\nabc\r\n",
+        ),
+        (
+            {"method": "POST", "url": "http://h/", "more": True},
+            [b"POST / HTTP/1.1", b"host: h", b"transfer-encoding: chunked"],
+            b"",
+        ),
+        (
+            {"method": "POST", "url": "http://h/", "more": True, "headers": [(b"content-length", b"9")], "body": b"a"},
+            [b"POST / HTTP/1.1", b"host: h", b"content-length: 9"],
+            b"a",
+        ),
+    ],
+)
+def test_a_request(options, lines, body):
+    head, sent = begun(**options)
+    assert head.split(b"\r\n") == lines
+    assert sent == body
+
+
+def test_pieces_of_a_body():
+    """An empty one makes no chunk, for that would end the body."""
+    codec = Http1Client(H11Parser)
+    codec.begin(Request("POST", "http://h/", [], b"", True), "/")
+    pieces = [(b"", True), (b"ab", True), (b"", True), (b"c", False)]
+    assert b"".join(b"".join(codec.encode(*piece)) for piece in pieces) == b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    codec.begin(Request("POST", "http://h/", [], b"", True), "/")
+    assert b"".join(codec.encode(b"", False)) == b"0\r\n\r\n"
+
+
+def test_head_and_a_first_body_leave_in_one_write(monkeypatch):
+    """Up to 64 KiB, over each protocol that carries one exchange at a time."""
+    written = []
+
+    def spy(name):
+        real = getattr(output, name)
+
+        def write(fd, what):
+            written.append(what)
+            return real(fd, what)
+
+        monkeypatch.setattr(output, name, write)
+
+    spy("send")
+    spy("send_many")
+
+    async def main():
+        async def handle(reader, writer):
+            await reader.readexactly(65536)
+
+        for scheme in ("http", "scgi", "fcgi"):
+            async with serving(handle) as address, client.Client() as c:
+                with pytest.raises(client.ClientError):
+                    await c.request("POST", f"{scheme}://{address}/", body=b"b" * 65536)
+
+    run(main())
+    assert len(written) == 3
+
+
+# -- Expect: 100-continue ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["100", "417", "nothing"])
+def test_a_body_waits_for_100(answer, monkeypatch):
+    """At most a second; a final status in its place is the answer, and then the body is not sent at all."""
+    monkeypatch.setattr(carrier, "CONTINUE_WAIT", 0.1)
+    got = []
+
+    async def handle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        if answer == "100":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if answer == "417":
+            writer.write(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+        else:
+            got.append(await reader.readexactly(8))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        got.append(await reader.read())
+
+    async def main():
+        for body in (b"all of it", [b"all ", b"of ", b"it"]):
+            async with serving(handle) as address, client.Client() as c:
+                headers = {"expect": "100-continue"}
+                response = await c.request("PUT", f"http://{address}/", body=body, headers=headers)
+                assert response.status == (417 if answer == "417" else 200)
+                assert c.pool.open == (0 if answer == "417" else 1)
+
+    run(main())
+    sent = b"".join(got)
+    assert (b"of it" in sent) == (answer != "417")
+    assert got == [b"", b""] or answer != "417"
