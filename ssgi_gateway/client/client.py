@@ -12,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from ssgi_gateway.errors import ClientError, ConfigurationError, LocalProtocolError
 from ssgi_gateway.wire.client.events import AnswerReceived, InformationalReceived
+from ssgi_gateway.wire.client.http1_parsers import parser_factory
 from ssgi_gateway.wire.client.http2_compression import is_available
 from ssgi_gateway.wire.client.request import Request, Url
 
@@ -77,6 +78,9 @@ class Client:
         self.timeouts = timeouts or Timeouts()
         self.limits = limits or Limits()
         self.tls = tls or TLS()
+        if http2 not in (True, False, "prior-knowledge"):
+            raise ConfigurationError(f"http2={http2!r}: write True, False or 'prior-knowledge'")
+        parser_factory(parser)  # refuses one that is not there
         if http2 and not is_available():
             if http2 == "prior-knowledge":
                 raise ConfigurationError("HTTP/2 needs header compression: pip install 'ssgi-gateway[client]'")
@@ -85,6 +89,9 @@ class Client:
         self._retries = retries
         self._proxy = _parse_proxy(proxy) if proxy else None
         self._trust_env = trust_env
+        given = [name for name, value in (("scgi", scgi), ("fastcgi", fastcgi), ("app", app)) if value is not None]
+        if len(given) > 1:
+            raise ConfigurationError(f"{' and '.join(given)}: all requests of a client go to one of them")
         self._gateway = _gateway_origin(scgi, fastcgi, app)
         self._app = app
         self._parser = parser
@@ -259,8 +266,12 @@ class Client:
     async def _request(self, call: Call) -> Response:
         if self._app is not None and self._local is None:
             await self._start_application()
-        body = call.body
+        body = b"" if call.body is None else call.body
         plain = isinstance(body, bytes | bytearray | memoryview)
+        if not plain and (
+            isinstance(body, str | dict) or not (hasattr(body, "__iter__") or hasattr(body, "__aiter__"))
+        ):
+            raise LocalProtocolError(f"a body is bytes, or an iterable of bytes, not {type(body).__name__}: encode it")
         request = Request(call.method, call.url, call.headers, body if plain else b"", not plain, call.extensions)
         if call.timeouts is not None:
             request.timeout = call.timeouts
@@ -295,19 +306,25 @@ async def _upload(exchange: Exchange, body: Any) -> None:
     try:
         if hasattr(body, "__aiter__"):
             async for piece in body:
-                if len(piece):
+                if len(_checked(piece)):
                     await exchange.send(piece, True)
                 if exchange.over:
                     return
         else:
             for piece in body:
-                if len(piece):
+                if len(_checked(piece)):
                     await exchange.send(piece, True)
                 if exchange.over:
                     return
         await exchange.send(b"", False)
     except Exception as error:
         exchange.abort_response(error)
+
+
+def _checked(piece: Any) -> Any:
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return piece
+    raise LocalProtocolError(f"pieces of a body are bytes, not {type(piece).__name__}: encode them")
 
 
 def _wrap(layer: Any, call_next: Any) -> Any:

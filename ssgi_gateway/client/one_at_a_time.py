@@ -137,13 +137,13 @@ class OneAtATime(Carrier):
             self.close()
         elif self.stream.out_size:
             if self.stream.out_size == self._out_size:
-                self._fail(WriteTimeout(f"the peer took nothing for {exchange.timeouts.write} s"))
+                self._fail(WriteTimeout(f"the peer took nothing for {exchange.timeouts.write} s (Timeouts.write)"))
             else:
                 self._await(exchange)
         elif not exchange.uploaded or exchange.tunnel:
             self._await(exchange)  # it is this side's turn
         else:
-            self._fail(ReadTimeout(f"the peer said nothing for {exchange.timeouts.read} s"))
+            self._fail(ReadTimeout(f"the peer said nothing for {exchange.timeouts.read} s (Timeouts.read)"))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,11 @@ class Limits:
     max_age: float = 3600.0
     max_collected_body: int = 64 * 1024 * 1024
 
+    def __post_init__(self) -> None:
+        for name in ("max_connections", "max_per_origin"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"Limits({name}={getattr(self, name)}): a client needs at least 1")
+
 
 @dataclass(frozen=True, slots=True)
 class TLS:

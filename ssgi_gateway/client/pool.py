@@ -144,7 +144,10 @@ class Pool:
 
     def _pool_timeout(self, exchange: Exchange) -> None:
         self.withdraw(exchange)
-        exchange.fail(PoolTimeout(f"no connection became free within {exchange.timeouts.pool} s"))
+        words = (
+            f"no connection became free within {exchange.timeouts.pool} s; answers that are neither read to their end"
+        )
+        exchange.fail(PoolTimeout(f"{words} nor closed keep theirs, and Limits says how many there may be"))
 
     def _begin(self, carrier: Carrier, exchange: Exchange) -> None:
         self.idle.pop(carrier, None)

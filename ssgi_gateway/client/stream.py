@@ -25,6 +25,8 @@ __all__ = ["PeerConnection", "TlsStream"]
 logger = logging.getLogger("ssgi_gateway.client")
 
 READ: Final = 262144
+OTHER_NAMES: Final = (62, 64)
+"""X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH: it is another host's."""
 SEND_BUFFER: Final = 524288
 """Bytes; the kernel gives what net.core.wmem_max allows."""
 
@@ -233,9 +235,14 @@ class TlsStream:
         except ssl.SSLWantReadError:
             self._flush()
         except ssl.SSLCertVerificationError as error:
-            self._refuse(ConnectError(f"TLS: the certificate is not trusted: {error.verify_message}", "certificate"))
+            words = f"TLS: the certificate is not trusted: {error.verify_message}"
+            if error.verify_code not in OTHER_NAMES:
+                words += "; tls=TLS(ca=FILE) trusts whoever signed it"
+            self._refuse(ConnectError(words, "certificate"))
         except (ssl.SSLError, OSError) as error:
-            self._refuse(ConnectError(f"TLS: {error}", "tls"))
+            plain = getattr(error, "reason", "") in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+            hint = "; the peer speaks no TLS here, is it http:// and not https://?" if plain else ""
+            self._refuse(ConnectError(f"TLS: {error}{hint}", "tls"))
         else:
             self._flush()
             if not self._handshake.done():

@@ -186,7 +186,7 @@ class Http1Client:
         """Read one head if it is complete."""
         buffer = self._buffer
         if not buffer.startswith(_START[: len(buffer)]):
-            raise RemoteProtocolError(f"this is no HTTP/1 answer: {bytes(buffer[:40])!r}")
+            raise RemoteProtocolError(f"this is no HTTP/1 answer: {bytes(buffer[:40])!r}{_hint(bytes(buffer[:9]))}")
         end = buffer.find(b"\r\n\r\n") + 4
         if end < 4:
             if len(buffer) > MAX_HEAD or b"\n\n" in buffer:
@@ -259,6 +259,17 @@ class Http1Client:
             raise RemoteProtocolError("the peer closed the connection before the last chunk")
         elif self._state == HEAD:
             raise RemoteProtocolError("the peer closed the connection before its answer was complete")
+
+
+def _hint(data: bytes) -> str:
+    """What a peer seems to speak in place of HTTP/1, and how to ask it."""
+    if data[:2] == b"\x15\x03":
+        return "; it speaks TLS: write https://"
+    if data[3:4] == b"\4" and data[5:9] == bytes(4):
+        return "; it speaks HTTP/2: Client(http2='prior-knowledge')"
+    if data[:2] == b"\1\6" or data[:7].lower() == b"status:":
+        return "; it speaks SCGI or FastCGI: write scgi:// or fcgi://"
+    return ""
 
 
 _Judged = tuple[int, str, bool, tuple[tuple[bytes, bytes], ...], int, bool, bytes]

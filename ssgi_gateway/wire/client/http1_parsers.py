@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 
-from ssgi_gateway.errors import RemoteProtocolError
+from ssgi_gateway.errors import ConfigurationError, RemoteProtocolError
 
 from .events import Headers
 
@@ -187,5 +187,13 @@ class HttptoolsParser(Parser):
 
 
 def parser_factory(name: str = "auto") -> Callable[[str], Parser]:
-    """``"h11"``, ``"httptools"``, or ``"auto"`` for the faster one that is installed."""
+    """``"h11"``, ``"httptools"``, or ``"auto"`` for the faster one that is installed.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it is not installed.
+    """
+    if name not in ("auto", "h11", "httptools"):
+        raise ConfigurationError(f"parser={name!r}: write 'auto', 'httptools' or 'h11'")
+    if name == "httptools" and httptools is None:
+        raise ConfigurationError("parser='httptools' is not installed: pip install 'ssgi-gateway[client]'")
     return H11Parser if name == "h11" or httptools is None else HttptoolsParser
