@@ -1,6 +1,6 @@
 """What carries exchanges on one connection: the base of them.
 
-A carrier is the protocol of its connection. It knows the codec and the deadlines; who is next is the pool's part.
+A carrier is the protocol of its connection. It knows the codec and the deadlines; which exchange is next, the pool does.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Carrier:
         return {"version": secured.version(), "cipher": cipher[0] if cipher else None}
 
     def shut_down(self, error: ClientError) -> None:
-        """The client is closed; whoever is still carried is told."""
+        """The client is closed; what is still carried fails."""
         raise NotImplementedError
 
     def peer_error(self) -> ClientError:

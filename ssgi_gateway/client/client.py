@@ -113,7 +113,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. Who still waits is told."""
+        """Close all connections. What still waits fails with a ClientError."""
         if not self._closed:
             self._closed = True
             if self._pool is not None:
@@ -180,7 +180,7 @@ class Client:
 
     @asynccontextmanager
     async def connection(self, url: str) -> AsyncIterator[tuple[Any, Any]]:
-        """``(receive, send)`` over one connection to where the url points, for many requests, told by ``stream_id``.
+        """``(receive, send)`` over one connection to where the url points, for many requests, by ``stream_id``.
 
         Where a protocol carries one at a time, ``send`` of the next request waits for the end of the one before.
         """
@@ -286,7 +286,7 @@ class Client:
                 kind = type(event)
                 if kind is AnswerReceived:
                     if upload is not None and exchange.over:
-                        upload.cancel()  # nobody wants the rest
+                        upload.cancel()  # the rest is not wanted
                     return Response(exchange, event, connection, informational, upload)
                 if kind is Connected:
                     connection = event

@@ -49,10 +49,10 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
     try:
         code = opened.connect_ex(address)
         if code == errno.EINPROGRESS:
-            opened.getpeername()  # over the loopback it is there already, though nobody said so
+            opened.getpeername()  # over the loopback it is there already, though it was not reported
             code = 0
     except OSError as error:
-        # Not there yet: the one who waits does it again.
+        # Not there yet: the exchange that waits does it again.
         opened.close()
         if error.errno == errno.ENOTCONN:
             return None
@@ -127,7 +127,7 @@ class Race:
         """The winner's descriptor.
 
         Raises:
-            ConnectError: nobody answered.
+            ConnectError: no server answered.
         """
         try:
             self._next()

@@ -1,4 +1,4 @@
-"""One request and its answer, between whoever asks and the connection that carries it.
+"""One request and its answer, between the application and the connection that carries it.
 
 The asking side awaits ``next`` and ``send``; the carrying side calls ``begun``, ``deliver`` and ``fail``, which never
 wait. ``abandon`` may be called at any time, by a cancellation too, and leaves nothing behind.
@@ -313,7 +313,7 @@ class Exchange:
         self.abort_response(ReadTimeout(f"the whole exchange took longer than {self.timeouts.total} s"))
 
     def abort_response(self, error: BaseException) -> None:
-        """This side ends it, and whoever asks is told why."""
+        """This side ends it, and the application gets the reason."""
         if self.state == OVER:
             return
         carrier = self._carrier if self.state == RUNNING else None

@@ -161,7 +161,7 @@ class OneAtATime(Carrier):
             kind = type(event)
             exchange.deliver(event)
             if kind is AnswerEnded or (kind is AnswerReceived and not event.more and not event.tunnel):
-                # The connection goes on to whoever waits before this application wakes.
+                # The connection goes on to the next that waits before this application wakes.
                 self._release(exchange)
             elif kind is AnswerReceived and event.tunnel:
                 self._enter_tunnel(exchange)

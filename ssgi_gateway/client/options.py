@@ -1,4 +1,4 @@
-"""What a client can be told: how long, how many, whom to trust."""
+"""The options of a client: how long, how many, whom to trust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that concerns one origin: its connections, the attempts to get one, and who waits, first come, first served."""
+"""All that concerns one origin: its connections, the attempts to get one, and what waits, first come, first served."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Place:
 
     @property
     def wanted(self) -> bool:
-        """Whether a further attempt to connect would have somebody waiting for it."""
+        """Whether a further attempt to connect would be waited for."""
         if not self.waiting or len(self.carriers) + len(self.attempts) >= self.limit:
             return False
         if self.multiplexed or (self.multiplexed is None and self.origin.secure):
-            # Until ALPN has spoken, and the peer has said how many streams it takes: one connection after the other.
+            # Until ALPN has decided, and the peer has said how many streams it takes: one connection after the other.
             return not self.attempts and all(carrier.settled for carrier in self.carriers)
         return len(self.waiting) > len(self.attempts)
 
@@ -75,7 +75,7 @@ class Place:
             timer.cancel()
 
     def wanted_at_once(self) -> bool:
-        """Whether somebody who comes now would have a connection opened."""
+        """Whether an exchange that comes now would have a connection opened."""
         if self.multiplexed and self.carriers:
             return False
         return not self.origin.secure and len(self.carriers) + len(self.attempts) < self.limit

@@ -1,6 +1,6 @@
 """Which connection carries which exchange.
 
-For each origin there is a ``Place``. A connection that becomes free begins the next exchange itself, so nobody wakes to
+For each origin there is a ``Place``. A connection that becomes free begins the next exchange itself, so none wakes to
 find it taken; whatever waits, each step is O(1). Everything here is called and returns; nothing awaits but an
 ``Attempt``, so a cancellation finds no half-done step. Always: ``open == idle + busy + connecting``.
 """
@@ -46,7 +46,7 @@ class Pool:
     Attributes:
         reactor: their clock and loop.
         limits, timeouts, tls: see ``options``.
-        idle: connections nobody uses, the oldest first.
+        idle: connections that are not in use, the oldest first.
         busy: those that carry something.
         parser: ``"auto"``, ``"h11"`` or ``"httptools"``.
         opener: makes a stream to what runs in this process, in place of a connection.
@@ -85,7 +85,7 @@ class Pool:
         return sum(isinstance(one, Attempt) for one in self._open)
 
     def timeouts_of(self, place: Place) -> Any:
-        """Those of the first who waits there."""
+        """Those of the first exchange that waits there."""
         return place.first().timeouts if place.waiting else self.timeouts
 
     def tls_context(self) -> Any:
@@ -137,7 +137,7 @@ class Pool:
         if exchange not in place.waiting:
             return
         place.leave_line(exchange)
-        # An attempt that nobody waits for any more holds a connection's place.
+        # An attempt that is not waited for any more holds a connection's place.
         while len(place.attempts) > len(place.waiting):
             place.attempts.popitem()[0].task.cancel()
         self._tidy(place)
@@ -217,15 +217,15 @@ class Pool:
         return carrier
 
     def attempt_failed(self, attempt: Attempt, error: GatewayError | None) -> None:
-        """Who waited for it is told; with nothing else to hope for, everybody who waits there.
+        """The exchange that waited for it fails; with nothing else to hope for, all that wait there.
 
-        An ``error`` of ``None`` says that it was cancelled, because nobody waited.
+        An ``error`` of ``None`` says that it was cancelled, because nothing waited.
         """
         place = attempt.place
         place.attempts.pop(attempt, None)
         self._open.discard(attempt)
-        told = 0 if error is None else 1 if place.carriers else len(place.waiting) - len(place.attempts)
-        for _ in range(min(told, len(place.waiting))):
+        failing = 0 if error is None else 1 if place.carriers else len(place.waiting) - len(place.attempts)
+        for _ in range(min(failing, len(place.waiting))):
             exchange = place.first()
             place.leave_line(exchange)
             exchange.fail(error)
@@ -237,7 +237,7 @@ class Pool:
     # -- carriers --------------------------------------------------------------------------------------------------
 
     def release(self, carrier: Carrier) -> None:
-        """A connection that carries one at a time is free: the next who waits, or the idle ones."""
+        """A connection that carries one at a time is free: for the next that waits, or it is idle."""
         if self.reactor.loop.time() - carrier.born > self.limits.max_age:
             carrier.close()
             return
@@ -321,14 +321,14 @@ class Pool:
             del self.places[place.origin]
 
     def close_place(self, place: Place) -> None:
-        """The connections of a place that belonged to somebody."""
+        """The connections of a place that belonged to a channel."""
         for attempt in tuple(place.attempts):
             attempt.task.cancel()
         for carrier in tuple(place.carriers):
             carrier.close()
 
     async def aclose(self) -> None:
-        """Close everything; whoever waits is told."""
+        """Close everything; what waits fails."""
         self._closing = True
         error = ClientError("the client was closed")
         attempts = [one for one in self._open if isinstance(one, Attempt)]
@@ -348,5 +348,5 @@ class Pool:
         self.reactor.stop()
 
     def all_places(self) -> set[Place]:
-        """Those of origins, and those that belong to somebody."""
+        """Those of origins, and those that belong to a channel."""
         return {*self.places.values(), *(one.place for one in self._open)}

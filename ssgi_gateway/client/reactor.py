@@ -34,7 +34,7 @@ class ClientReactor(Reactor):
         """Whoever asked gets an exception; the log gets nothing."""
 
     def _find_gone(self, asked: dict[int, Any]) -> None:
-        """Where nobody reads, a broken connection has to be asked for; what lies before an end is still wanted."""
+        """Where nothing is read, a broken connection has to be asked for; what lies before an end is still wanted."""
         poll = select.poll()
         for fd in asked:
             poll.register(fd, 0)

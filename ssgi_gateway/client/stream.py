@@ -287,7 +287,7 @@ class TlsStream:
             self._flush()
 
     def eof_received(self) -> None:
-        """The end without close_notify: nobody can tell it from a cut (RFC 9112 9.8)."""
+        """The end without close_notify: it cannot be distinguished from a cut (RFC 9112 9.8)."""
         if self._handshake.done():
             self.error = RemoteProtocolError("the peer closed the connection without TLS's goodbye")
             self.protocol.connection_lost()
@@ -296,7 +296,7 @@ class TlsStream:
             self._refuse(ConnectError("TLS: the peer closed the connection during the handshake", "tls"))
 
     def connection_lost(self) -> None:
-        """The connection is gone."""
+        """The connection is lost."""
         self.error = self.error or self.connection.error
         if not self._handshake.done():
             self._handshake.set_exception(ConnectError(f"TLS: {self.error or 'the connection was closed'}", "tls"))

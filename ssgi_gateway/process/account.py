@@ -96,7 +96,7 @@ class Account:
                 return
 
     def count_exit(self, state: states.State, number: int) -> None:
-        """A worker has ended, of which the plan has not heard yet: its seat is free, and why is counted."""
+        """A worker has ended, of which the plan does not know yet: its seat is free, and why is counted."""
         seat = state.seats.get(number)
         if number <= self.table.seats:
             self.table.seat(number).leave()

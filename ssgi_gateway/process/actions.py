@@ -41,7 +41,7 @@ class Fork(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """Tell a worker to drain; ``last`` when there is nobody to hand connections to."""
+    """Tell a worker to drain; ``last`` when there is no other to hand connections to."""
 
     seat: int
     last: bool = False
@@ -55,7 +55,7 @@ class Kill(NamedTuple):
 
 
 class Unlisten(NamedTuple):
-    """Let nobody new connect; what is in the queues is still accepted."""
+    """Refuse new connections; what is in the queues is still accepted."""
 
 
 class Notify(NamedTuple):

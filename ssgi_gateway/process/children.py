@@ -1,6 +1,6 @@
 """The processes of a supervisor: its templates and workers, the pairs to them, and what they say, as events.
 
-It decides nothing. Whoever cannot be started, or is gone when something is said to it, becomes an event like any other.
+It decides nothing. A child that cannot be started, or has ended when it is sent a message, is an event like any other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Children:
         selector: what the supervisor waits with; the data of a descriptor is a function to call.
         hear: takes what has happened.
         served: called when a worker says what it serves.
-        workers_wanted: how many workers there are to be, which each is told.
+        workers_wanted: how many workers there are to be; sent to each.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Children:
         self._workers: dict[int, Channel] = {}  # by seat
         self._pids: dict[int, int] = {}  # of workers: seat by process id
         self._ends = system.Ends()
-        self._unforked: dict[int, str] = {}  # why nobody has come, by seat
+        self._unforked: dict[int, str] = {}  # why no worker has come, by seat
 
     # -- starting and ending -------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class Children:
         self._watch_worker(seat, ours)
 
     def retire(self, seat: int, last: bool) -> None:
-        """Have a worker drain; ``last``: nobody takes its connections over."""
+        """Have a worker drain; ``last``: no other takes its connections over."""
         if not self._tell(seat, "last" if last else "retire"):
             kill(self._pid_of(seat), signal.SIGTERM)  # it has not read for long, or there is no memory for a message
 
@@ -129,7 +129,7 @@ class Children:
             kill_all(pid)
         else:
             self._tell(seat, "end")
-            kill(pid, signal.SIGTERM)  # before its loop runs it hears no messages
+            kill(pid, signal.SIGTERM)  # before its loop runs it reads no messages
 
     # -- their ends ----------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Children:
     def _seat_of(self, pid: int) -> int | None:
         if pid not in self._pids:
             for seat, channel in list(self._workers.items()):
-                self._on_worker(seat, channel)  # it may not have been heard yet
+                self._on_worker(seat, channel)  # it may not have been read yet
         return self._pids.get(pid)
 
     def _drop_worker(self, seat: int) -> None:
@@ -187,7 +187,7 @@ class Children:
             elif words[0] == "failed":
                 self._hear(events.TemplateFailed(generation, words[2]))
             elif words[0] == "unforked":
-                self._unforked[int(words[1])] = words[2]  # the end of the stream tells that nobody came
+                self._unforked[int(words[1])] = words[2]  # the end of the stream shows that none came
 
     def _on_worker(self, seat: int, channel: Channel) -> None:
         while channel.fileno() >= 0 and (message := channel.receive()) is not None:
@@ -205,7 +205,7 @@ class Children:
                 self._hear(event(seat, words))
 
     def _end_unborn(self, seat: int, channel: Channel) -> None:
-        """A stream has ended. Whoever has said its process id is waited for; nobody else will ever be heard of."""
+        """A stream has ended. A child that has said its process id is waited for; no other will come."""
         if seat in self._pids.values():
             return
         for generation, template in list(self._templates.items()):

@@ -2,7 +2,7 @@
 
 This process holds the listeners, so that a browser waits for the next worker and is never refused. It has no event loop
 and no threads, and loads what every worker needs before the first fork: a new worker then imports the application and
-nothing else. A worker whose application cannot be loaded serves the traceback in its place, until a change mends it.
+nothing else. A worker whose application cannot be loaded serves the traceback in its place, until a change fixes it.
 
 There are no process groups: a debugger in the application reads the terminal. What a worker leaves behind when it ends
 becomes this process' child and is ended, too.
@@ -41,19 +41,19 @@ __all__ = ["BROWSER", "Development", "failure_application"]
 SILENCE: Final = 0.05
 """Seconds in which nothing more may change before the worker is replaced: editors write several files."""
 PATIENCE: Final = 1.0
-"""Seconds a worker has to end when it was told to."""
+"""Seconds a worker has to end after its signal."""
 BROWSER: Final = "SSGI_GATEWAY_BROWSER"
-"""A variable in the environment of the browser that was opened, and of all it starts: those are nobody's to end."""
+"""A variable in the environment of the browser that was opened, and of all it starts: those are not to be ended."""
 
 OWN: Final = (
     os.path.dirname(loading.__file__), os.path.dirname(__file__), os.path.dirname(asyncio.__file__),
     "<frozen importlib", os.path.join(os.path.dirname(os.__file__), "importlib"),
 )  # fmt: skip
-"""Where frames come from that tell a developer nothing."""
+"""Where frames come from that are of no use to a developer."""
 
 
 class _Control(Control):
-    """A worker's: others have the listeners, too, and somebody waits to hear that it is ready."""
+    """A worker's: others have the listeners, too, and the parent waits until it is ready."""
 
     shared = True
 
@@ -75,7 +75,7 @@ class _Control(Control):
 
     @property
     def alone(self) -> bool:
-        return False  # the next worker is for those who wait
+        return False  # the next worker is for what waits
 
     def ready(self) -> None:
         os.write(self._told, b"failed" if self.failed else b"ready")
@@ -212,7 +212,7 @@ class Development:
             self.opened = lambda: None
 
     def _ended(self) -> None:
-        """The worker has gone by itself."""
+        """The worker has ended by itself."""
         _, status = os.waitpid(self._worker, 0)
         how = describe(os.waitstatus_to_exitcode(status))
         self._forget()

@@ -1,4 +1,4 @@
-"""What may happen to a supervisor, as the plan hears it."""
+"""What may happen to a supervisor, as the plan gets it."""
 
 from __future__ import annotations
 

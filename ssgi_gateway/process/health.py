@@ -54,7 +54,7 @@ class Health:
         return min(self._next_look, self._next_watchdog)
 
     def look(self, ready: Iterable[int]) -> list[int]:
-        """Look, if it is time to, and tell the service manager of a server that lives.
+        """Look, if it is time to, and report a server that lives to the service manager.
 
         Args:
             ready: the numbers of the workers that should serve.
@@ -72,7 +72,7 @@ class Health:
                 self.table.seat(number).words[STUCK + 2] += 1
         if self._next_watchdog <= now:
             self._next_watchdog = now + self._watchdog
-            # Where nobody serves, nobody can be expected to beat.
+            # Where no worker serves, none can be expected to beat.
             if not seats or not all(self._is_silent(number, self._watchdog) for number in seats):
                 systemd.notify("WATCHDOG=1")
         return stuck

@@ -134,7 +134,7 @@ class Hearing(Settling):
         if seat is not None and seat.state in RUNNING:
             self.seats[seat.number] = seat._replace(pid=event.pid)
             if seat.state != STARTING:
-                self.act(Kill(seat.number, seat.state == KILLED))  # nobody wants it any more
+                self.act(Kill(seat.number, seat.state == KILLED))  # it is not wanted any more
 
     def _worker_ready(self, event: WorkerReady) -> None:
         seat = self.seats.get(event.seat)
@@ -173,7 +173,7 @@ class Hearing(Settling):
         self.put(seat._replace(deaths=deaths, pid=0, worn=""), BACKOFF, self.now + backoff(deaths))
 
     def _start_failed(self, seat: Seat, text: str, status: int) -> None:
-        """A worker could not start, and is gone or nearly so."""
+        """A worker could not start, and has ended or is about to."""
         if self.state.mode not in (SERVING, DELAYED) or seat.generation != self.state.goal:
             return
         if self.state.reload and any(other.generation != self.state.goal for other in self.of(READY)):

@@ -1,7 +1,7 @@
 """A worker whose supervisor was killed ends, whatever it is doing.
 
-The end of the stream between the two tells the event loop, and then the worker drains. But a loop that somebody blocks
-hears nothing, and nor does an import that does not end. So the kernel is asked for a signal when the stream ends
+The end of the stream between the two wakes the event loop, and then the worker drains. But a loop that is blocked
+notices nothing, and nor does an import that does not end. So the kernel is asked for a signal when the stream ends
 (fcntl(2): O_ASYNC); its handler runs between any two instructions of Python. Not PR_SET_PDEATHSIG: that is the end of
 the *thread* that has forked, and of a process in between.
 
@@ -46,7 +46,7 @@ class Lifeline:
             _end()
 
     def serve(self, orphaned: Callable[[], None]) -> None:
-        """From now on call this when the supervisor is gone, at any point of whatever runs on the main thread."""
+        """From now on call this when the supervisor has ended, at any point of whatever runs on the main thread."""
         self._orphaned = orphaned
 
     def _on_signal(self, _: int, frame: FrameType | None) -> None:
@@ -68,10 +68,10 @@ class Alive:
     def in_child(self) -> None:
         """Called in a child, which from now on does not outlive its parent."""
         os.close(self._writing)
-        # Opened anew: whom the kernel tells is written down where something was opened, and each child is to be told.
+        # Opened anew: whom the kernel signals is kept with what was opened, and each child is to get the signal.
         try:
             reading = os.open(linux.descriptor_path(self._reading), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:  # no /proc: then it is the youngest that is told
+        except OSError:  # no /proc: then it is the youngest that gets it
             reading = self._reading
         Lifeline(reading)
 
@@ -81,9 +81,9 @@ def _end() -> None:
 
 
 def refuse(listeners: Sequence[Listener]) -> None:
-    """Let nobody new connect, so that another server can be started at once; what is in the queues is still accepted.
+    """Refuse new connections, so that another server can be started at once; what is in the queues is still accepted.
 
-    Sockets that somebody else has made, as systemd does, are his.
+    Sockets that another process has made, as systemd does, are left alone.
     """
     for listener in listeners:
         if listener.address.kind == "unix" and not listener.inherited:

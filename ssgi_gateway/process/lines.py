@@ -1,6 +1,6 @@
-"""What a supervisor prints, and the watcher of ``dev``: lines, none of which waits for whoever reads them.
+"""What a supervisor prints, and the watcher of ``dev``: lines, none of which waits for its reader.
 
-A terminal that somebody has stopped (^S), a pager, a log collector that hangs: workers must be reaped, replaced and
+A terminal that was stopped (^S), a pager, a log collector that hangs: workers must be reaped, replaced and
 stopped all the same. So a line that is not taken at once is kept (``observe.sink``), offered again when there is room,
 and, where too many wait, dropped and counted.
 
@@ -26,7 +26,7 @@ class Lines:
     """One of the standard streams.
 
     Args:
-        descriptor: 1 or 2. It is opened anew, so that whoever else has it goes on as before.
+        descriptor: 1 or 2. It is opened anew, so that other processes that have it go on as before.
         report: called with how many lines were lost, once lines are taken again.
     """
 
@@ -54,7 +54,7 @@ class Lines:
                 name = SINK_NAMES[self._descriptor]
                 self._sink = Sink(name, name, os.dup(self._descriptor), reports=False)
             except OSError:
-                pass  # it was closed: there is nobody to tell
+                pass  # it was closed: there is no reader
         return self._sink
 
     def waiting(self) -> int:

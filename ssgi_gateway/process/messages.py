@@ -16,7 +16,7 @@ supervisor  ``started PID``                                        a worker exis
 supervisor  ``ready HTTP WEBSOCKET CODECS LOOP``                   a worker serves; ``1`` or ``0`` for what
 supervisor  ``worn WHY``                                           a worker asks to be replaced
 supervisor  ``stuck``, ``free``                                    a request of a worker takes too long; no more
-worker      ``retire``, ``last``                                   drain; ``last``: nobody takes connections over
+worker      ``retire``, ``last``                                   drain; ``last``: no worker takes connections over
 worker      ``end``                                                do not wait any longer
 ==========  =====================================================  ==================================================
 """
@@ -33,7 +33,7 @@ from ssgi_gateway import linux
 __all__ = ["VERSION", "Channel", "pair"]
 
 VERSION: Final = "1"
-"""Of the messages: a template of another version is told apart before it forks anything."""
+"""Of the messages: a template of another version is recognised before it forks anything."""
 
 MAX_WORD: Final = 60000
 """Bytes of a message; a traceback may be longer, and its end says most."""
@@ -56,7 +56,7 @@ class Channel:
         return self.socket.fileno()
 
     def send(self, *words: str, descriptors: Sequence[int] = ()) -> bool:
-        """Send a message; ``False`` when the other one is gone, or does not read."""
+        """Send a message; ``False`` when the other end is closed, or does not read."""
         last = words[-1]
         data = "\0".join((*words[:-1], last[-MAX_WORD:])).encode("utf-8", "backslashreplace")
         try:

@@ -13,7 +13,7 @@ Rules:
 * No more than ``wanted + surge`` workers start or serve; those that retire come on top, for ``drain`` seconds.
 * A reload goes on only while it works. As long as a worker of the old generation serves, a new one that cannot start
   brings the old generation back.
-* Every wait ends: each state that waits for somebody has a time at which it is given up.
+* Every wait ends: each state that waits has a time at which it is given up.
 
 Nothing here knows a socket, a clock, or a process. Actions may fail and never say so: what is true comes back as an
 event.

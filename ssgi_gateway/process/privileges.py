@@ -110,7 +110,7 @@ class PidFile:
         self.path = path
         if path:
             try:
-                # Renamed into its place: nobody reads half of it.
+                # Renamed into its place: a reader never finds half of it.
                 with open(f"{path}.new", "w") as file:
                     file.write(f"{os.getpid()}\n")
                 os.replace(f"{path}.new", path)

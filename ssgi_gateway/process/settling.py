@@ -66,7 +66,7 @@ class Settling(Step):
             self.change(before_ttin=0)
 
     def _end_strangers(self) -> None:
-        """Workers that start for a generation that nobody wants any more."""
+        """Workers that start for a generation that is not wanted any more."""
         for seat in self.of(STARTING):
             if seat.generation != self.state.goal:
                 self.act(Kill(seat.number, False))
@@ -107,7 +107,7 @@ class Settling(Step):
         self.act(Fork(seat.generation, seat.number))
 
     def free(self) -> int:
-        """The lowest number that nobody has."""
+        """The lowest number that is free."""
         number = 1
         while number in self.seats:
             number += 1
@@ -159,7 +159,7 @@ class Settling(Step):
         if self.state.replace == "wanted" and quiet and not self.state.reload and not self.of(STARTING):
             self.change(replace="checking")
             self.act(Check())
-        # Old workers must not pile up: before the next reload those before the last one must have gone.
+        # Old workers must not pile up: before the next reload those before the last one must have ended.
         retiring = {seat.generation for seat in self.of(RETIRING, KILLED)}
         if self.state.again and not self.state.reload and not self.state.replace and quiet and len(retiring) < 2:
             self.begin_reload()

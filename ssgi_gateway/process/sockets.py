@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Listeners", "Wanted", "addresses", "adoption_pair", "open_all", "served"]
 
 Wanted = tuple[str, Address]
-"""A protocol and where it is to be spoken."""
+"""A protocol, and where to listen for it."""
 
 
 def addresses(settings: Settings) -> list[Wanted]:
@@ -161,14 +161,14 @@ class Listeners:
             self._opened, self._before = self._before, None
 
     def drop(self, protocol: str) -> bool:
-        """Close those of a protocol that nobody serves; whether there were any."""
+        """Close those of a protocol that the application does not serve; whether there were any."""
         dropped = [entry for entry in self._opened if entry[1].protocol == protocol]
         self._close(dropped)
         self._opened = [entry for entry in self._opened if entry not in dropped]
         return bool(dropped)
 
     def refuse(self) -> None:
-        """Let nobody new connect; workers still accept what is in the queues of unix sockets."""
+        """Refuse new connections; workers still accept what is in the queues of unix sockets."""
         for listener in self:
             listener.cleanup()
             if listener.address.kind == "unix" and not listener.inherited:

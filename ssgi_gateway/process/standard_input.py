@@ -2,7 +2,7 @@
 
 mod_fcgid, lighttpd's ``bin-path`` and spawn-fcgi start a FastCGI program with the listener as descriptor 0; mod_cgi,
 mod_cgid and others start a program for each request, with its variables in the environment (RFC 3875). Only the kernel
-tells them apart: mod_cgid's descriptor 0 is a connected socket whose getpeername(2) succeeds, so it is SO_ACCEPTCONN
+shows which: mod_cgid's descriptor 0 is a connected socket whose getpeername(2) succeeds, so it is SO_ACCEPTCONN
 that is asked for, and then the environment.
 
 Such a process belongs to the web server. It says nothing at its start, because standard error is the site's error log;
@@ -59,7 +59,7 @@ def _is_listener(fd: int) -> bool:
 
 
 def adjust() -> None:
-    """Make up for what web servers leave out: HOME, and a standard output that is nobody's answer."""
+    """Make up for what web servers leave out: HOME, and a standard output that is not the answer."""
     if not os.environ.get("HOME"):
         import pwd  # only here
 

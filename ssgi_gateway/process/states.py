@@ -16,8 +16,8 @@ __all__ = ["Generation", "Limits", "Seat", "State"]
 
 SERVING: Final = "serving"
 DELAYED: Final = "stopping soon"  # after TERM, for stop_delay: everything goes on
-STOPPING: Final = "stopping"  # everybody drains
-FAST: Final = "stopping now"  # nobody waits for anybody
+STOPPING: Final = "stopping"  # all workers drain
+FAST: Final = "stopping now"  # nothing is waited for
 
 # -- states of a seat ------------------------------------------------------------------------------------------------
 
@@ -25,7 +25,7 @@ STARTING: Final = "starting"  # forked, its application starts
 READY: Final = "ready"  # serves
 RETIRING: Final = "retiring"  # drains
 KILLED: Final = "killed"  # SIGKILL was sent
-BACKOFF: Final = "waiting"  # nobody: the last worker died too soon, the next one is forked at ``due``
+BACKOFF: Final = "waiting"  # empty: the last worker died too soon, the next one is forked at ``due``
 RUNNING: Final = frozenset({STARTING, READY, RETIRING, KILLED})
 """States in which there is a process."""
 

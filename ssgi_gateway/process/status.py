@@ -1,4 +1,4 @@
-"""``--status``: the process behind it (``status_server``), as whoever starts it knows it.
+"""``--status``: the process behind it (``status_server``), as its parent knows it.
 
 That is the supervisor, or a server without one; the process ends with it.
 """
@@ -85,7 +85,7 @@ class Status:
                 sys.executable,
                 [sys.executable, *system.python_options(), "-m", "ssgi_gateway.process.status_server"],
                 {**os.environ, "SSGI_STATUS_ADDRESS": self.address},
-                # Each over a descriptor that nobody needs, so that one does not close the other.
+                # Each over a descriptor that is not needed, so that one does not close the other.
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, self._table, LISTENER + 20),
                     (os.POSIX_SPAWN_DUP2, listener, LISTENER + 21),
@@ -101,7 +101,7 @@ class Status:
             say("warning", f"--status: {sys.executable}: {error.strerror}")
 
     def ended(self, how: str) -> None:
-        """The process has gone; it is started again unless it went at once."""
+        """The process has ended; it is started again unless that was at once."""
         self.pid = 0
         if time.monotonic() - self._began > SHORTEST_LIFE:
             say("warning", f"the status process has ended ({how}); another one is started")

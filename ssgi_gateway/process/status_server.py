@@ -27,11 +27,11 @@ __all__ = ["StatusApplication", "main"]
 
 NOBODY: Final = 65534
 PERIOD: Final = 1.0
-"""Seconds between two pictures for the page; and between two looks for the parent, where no event tells of its end."""
+"""Seconds between two pictures for the page; and between two looks for the parent, where no event reports its end."""
 
 
 def main() -> int:
-    """Serve until the parent is gone; returns the exit status."""
+    """Serve until the parent has ended; returns the exit status."""
     from ssgi_gateway import engine
     from ssgi_gateway.adapters.negotiation import Application
     from ssgi_gateway.observe import log_setup
@@ -111,11 +111,11 @@ class StatusApplication:
         loop = asyncio.get_running_loop()
         try:
             self._watch = linux.exit_descriptor(self._parent)
-        except OSError:  # it has gone already, or this kernel cannot say
+        except OSError:  # it has ended already, or this kernel cannot say
             self._look = asyncio.create_task(self._look_for_parent())
             return
         loop.add_reader(self._watch, self._parent_ended)
-        if os.getppid() != self._parent:  # it had gone before, and the descriptor is of another process
+        if os.getppid() != self._parent:  # it had ended before, and the descriptor is of another process
             loop.call_soon(self._parent_ended)
 
     async def shutdown(self) -> None:
@@ -128,7 +128,7 @@ class StatusApplication:
             self._watch = -1
 
     async def _look_for_parent(self) -> None:
-        while os.getppid() == self._parent:  # noqa: ASYNC110 - no event tells of its end here
+        while os.getppid() == self._parent:  # noqa: ASYNC110 - no event reports its end here
             await asyncio.sleep(PERIOD)
         self.when_orphaned()
 

@@ -11,7 +11,7 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.1, 30.0
 """Seconds until the next try, doubled from the first to the last."""
 
 GRACE = 5.0
-"""Seconds beyond its drain that a worker has for the end of its application; and one that was told to end has."""
+"""Seconds beyond its drain that a worker has for the end of its application; and one that was to end has."""
 
 
 def backoff(deaths: int) -> float:

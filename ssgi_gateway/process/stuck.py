@@ -6,7 +6,7 @@ what hangs                    what is done after ``request_timeout``
 a task that waits             504, and the task is cancelled
 a thread of WSGI              504, and ``RequestTimeout`` is raised in the thread
 the event loop itself         an alarm (setitimer(2)) raises ``RequestTimeout`` in the application's code: 500
-any of these, still there     the supervisor is told, or sees it: a successor, then SIGKILL
+any of these, still there     the supervisor is notified, or sees it: a successor, then SIGKILL
 ============================  =========================================================================================
 
 The alarm is armed anew at each sweep, so while the loop turns it never comes. An answer that has begun is never ended:

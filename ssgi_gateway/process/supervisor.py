@@ -1,4 +1,4 @@
-"""The process that starts workers and never serves: it hears signals and messages, asks ``plan``, and does that.
+"""The process that starts workers and never serves: it takes signals and messages, asks ``plan``, and does that.
 
 It has no event loop of asyncio, no application, no thread and no timer: between events it sleeps. It may be replaced in
 place (``successor``): process id, children, listeners and what it knows stay.
@@ -170,7 +170,7 @@ class Supervisor:
             self.hear(events.WorkerStuck(number))
 
     def _wait_for_reader(self) -> None:
-        """Lines wait for whoever reads the log: hear when there is room."""
+        """Lines wait for the reader of the log: go on when there is room."""
         waiting = log.waiting()
         if waiting == self.log_waiting:
             return

@@ -30,7 +30,7 @@ NOT_FOR_CHILDREN: Final = (
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal, unless nobody is there any more; 0 is nobody."""
+    """Send a signal, unless the process has ended; 0 is no process."""
     try:
         if pid:
             os.kill(pid, number)
@@ -96,7 +96,7 @@ def _options(words: list[str]) -> Iterator[str]:
 def stay_visible() -> None:
     """After a change of the user: let this process read what the kernel says of it.
 
-    The kernel hides it from a process that was root's, lest it show what only root may see. A worker holds nothing of
+    The kernel hides it from a process that was root's, because it could show what only root may see. A worker holds nothing of
     that kind, and without this it could not name itself or find its own descriptors.
     """
     linux.become_readable()

@@ -1,4 +1,4 @@
-"""What systemd, or whoever does as it does, says to a service, and is told by it. Nothing happens where nobody is.
+"""The protocol between a service and systemd, or what stands in for it. Without one, nothing happens.
 
 * Sockets (sd_listen_fds(3)): descriptors from 3 on, each with a name. A name that is a protocol's opens that listener.
 * News (sd_notify(3)): READY, RELOADING, STOPPING, STATUS, WATCHDOG.
@@ -56,7 +56,7 @@ def inherited(environ: Mapping[str, str], protocols: Sequence[str], named: Seque
 
 
 def notify(text: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell the service manager; ``False`` where there is none, or it cannot be told.
+    """Notify the service manager; ``False`` where there is none, or it cannot be reached.
 
     Args:
         text: lines of ``NAME=value``; RELOADING gets the time that systemd wants with it.

@@ -29,7 +29,7 @@ CONTROL: Final = 3
 """The descriptor of the pair to the supervisor."""
 
 FOR_THE_SUPERVISOR: Final = (
-    signal.SIGINT,  # a terminal sends it to everybody
+    signal.SIGINT,  # a terminal sends it to all processes
     signal.SIGHUP,
     signal.SIGUSR1,
     signal.SIGUSR2,
@@ -49,12 +49,12 @@ class Loaded(NamedTuple):
     Args:
         settings: as this generation reads them.
         application: with ``preload``; otherwise each worker loads its own.
-        listeners: protocol, address as text, descriptor, whether somebody else has made it.
+        listeners: protocol, address as text, descriptor, whether another process has made it.
         adoption: the descriptors of the pair that idle connections go through.
         table: the descriptor of the table that workers write down in what they do.
         names: of the codecs and the event loop in use.
         log: the descriptor of the access log, opened with the supervisor's rights; -1 for none.
-        workers: how many there are to be; 0 where nobody has said it yet.
+        workers: how many there are to be; 0 where that is not known yet.
         watched: the service manager wants signs of life, so workers that have nothing to do give them as well.
     """
 
@@ -99,7 +99,7 @@ def main() -> int:
 
 
 def _obey(channel: Channel, loaded: Loaded) -> None:
-    """Fork on command until the supervisor is gone."""
+    """Fork on command until the supervisor has ended."""
     while (message := _next(channel)) is not None:
         words, descriptors = message
         if words[0] == "fork":
@@ -111,7 +111,7 @@ def _obey(channel: Channel, loaded: Loaded) -> None:
 
 
 def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
-    """Wait for a message; ``None`` when the supervisor is gone."""
+    """Wait for a message; ``None`` when the supervisor has ended."""
     while True:
         message = channel.receive()
         if message is not None:

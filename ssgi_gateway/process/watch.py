@@ -1,6 +1,6 @@
 """Watching files: a process of its own that writes the paths which changed to a pipe.
 
-With watchfiles the kernel tells of changes, and nothing runs until it does. Without it, where the kernel's limit on
+With watchfiles the kernel reports changes, and nothing runs until it does. Without it, where the kernel's limit on
 watches is reached, or where a folder may not be read, files are looked at time and again, for at most a hundredth of
 the time. It is a process because watchfiles has threads, and a process with threads should not fork (``develop.py``
 does).
@@ -33,9 +33,9 @@ SHARE: Final = 100
 SHORTEST: Final = 0.25
 """Seconds between two looks at the files, at least."""
 DEBOUNCE: Final = 1600
-"""Milliseconds after which changes are told even if more are coming."""
+"""Milliseconds after which changes are reported even if more are coming."""
 STEP: Final = 10
-"""Milliseconds in which nothing more may come before changes are told; the parent waits as well."""
+"""Milliseconds in which nothing more may come before changes are reported; the parent waits as well."""
 
 Files = dict[str, tuple[int, int, int]]
 """What is at each path: inode, size in bytes, time of the last change in nanoseconds."""
@@ -95,10 +95,10 @@ class Watcher:
 
 
 def _run(folders: Sequence[str], before: Files, writing: int) -> None:
-    """The process; it ends when nobody reads any more, or when it is told to."""
+    """The process; it ends when its reader does, or by a signal."""
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C reaches everybody at a terminal; the parent ends this one
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C reaches every process of a terminal; the parent ends this one
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for path in _changes(folders, before):
             os.write(writing, os.fsencode(path).replace(b"\n", b"?") + b"\n")
@@ -132,7 +132,7 @@ def _changes(folders: Sequence[str], before: Files) -> Iterator[str]:
 
 
 def _why(error: Exception) -> str:
-    """Why the kernel does not tell of changes."""
+    """Why the kernel does not report changes."""
     text = str(error)
     if "limit" in text or "os error 24" in text or "os error 28" in text:
         return "the kernel watches no more files for this user (sysctl fs.inotify.max_user_watches, max_user_instances)"
@@ -165,7 +165,7 @@ def _differences(before: Files, after: Files) -> Iterator[str]:
 
 
 def scan(folders: Sequence[str]) -> Files:
-    """Every file that counts, with what tells a change of it."""
+    """Every file that counts, with what shows a change of it."""
     found: Files = {}
     left = list(folders)
     while left:
@@ -180,5 +180,5 @@ def scan(folders: Sequence[str]) -> Files:
                         status = entry.stat()
                         found[entry.path] = (status.st_ino, status.st_size, status.st_mtime_ns)
         except OSError:
-            continue  # a folder that may not be read, or has gone meanwhile
+            continue  # a folder that may not be read, or was removed meanwhile
     return found

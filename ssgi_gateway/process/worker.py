@@ -1,4 +1,4 @@
-"""The main program of a worker: ``serve`` with listeners that are everybody's and a control that hears the supervisor.
+"""The main program of a worker: ``serve`` with listeners that all workers share, controlled by the supervisor.
 
 It comes out of a template (``template``) with everything loaded but, unless it was preloaded, the application.
 """
@@ -201,7 +201,7 @@ class WorkerControl(Control):
             self.stop()
 
     def _orphaned(self) -> None:
-        """The supervisor is gone, and the loop may not turn: others may start, and this process has a bound."""
+        """The supervisor has ended, and the loop may not turn: others may start, and this process has a bound."""
         refuse(self.opened)
         if self.ending is not None:
             self.ending.begin()
@@ -209,7 +209,7 @@ class WorkerControl(Control):
     def _on_message(self) -> None:
         while (message := self._channel.receive()) is not None:
             words = message[0]
-            if not words:  # the supervisor is gone, and with it whoever would start anybody else
+            if not words:  # the supervisor has ended: no other worker will be started
                 logger.warning("the supervisor is gone: draining")
                 self._loop.remove_reader(self._channel.fileno())
                 self._retire(last=True)
@@ -303,7 +303,7 @@ class Care:
 
 
 def _is_idle(seat: Seat) -> bool:
-    """Whether a worker serves, and calls nobody."""
+    """Whether a worker serves, and runs no call."""
     words = seat.words
     return words[STATE] == READY and words[CALL_SINCE] == 0
 

@@ -44,7 +44,7 @@ VERSIONS: Final = {
 """What each web server is asked for its version with."""
 
 WEB_USER: Final = "www-data"
-"""Who runs a service that nobody else is named for."""
+"""The user of a service for which no other is named."""
 
 
 def main(words: list[str]) -> int:

@@ -1,7 +1,7 @@
 """nginx in front of ``dev``: what ``ssgi-gateway config nginx`` prints, TLS, and a folder of its own.
 
 It listens on this machine's own address only, runs as the user who started it, and ends with ``dev``. Its certificate
-is signed by nobody else and kept for a month, so that a browser asks once.
+is signed by no authority and kept for a month, so that a browser asks once.
 """
 
 from __future__ import annotations

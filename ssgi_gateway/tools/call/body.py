@@ -20,7 +20,7 @@ PIECE = 65536
 class Body(NamedTuple):
     """What is sent.
 
-    ``data`` is the whole, or ``file`` is read as it is sent; ``length`` is -1 where nobody knows it.
+    ``data`` is the whole, or ``file`` is read as it is sent; ``length`` is -1 where it is unknown.
     """
 
     data: bytes = b""

@@ -90,7 +90,7 @@ class Conversation:
         """Connect, if there is no connection that was kept.
 
         Raises:
-            CallFailed: nobody is there.
+            CallFailed: no server is there.
         """
         if self._socket is not None:
             return

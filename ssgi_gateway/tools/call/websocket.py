@@ -249,7 +249,7 @@ class _Conversation:
     def shape(self, name: str) -> tuple[bool, bool]:
         """Whether the procedure's request and its answer are streams, which no frame of an answer says.
 
-        Where the server does not tell, they are taken for single: the first item is shown.
+        Where the server does not say, they are taken for single: the first item is shown.
         """
         shape = (False, False)
         self.send(1, None, "swill.introspect", 0)

@@ -1,1 +1,1 @@
-"""``ssgi-gateway doctor``: what is wrong between web server and gateway, in words, with the line that mends it."""
+"""``ssgi-gateway doctor``: what is wrong between web server and gateway, in words, with the line that fixes it."""

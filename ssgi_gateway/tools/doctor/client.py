@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
     @property
     def refusal(self) -> str:
-        """What the gateway said where it refused the request by itself; empty where somebody else answered."""
+        """What the gateway said where it refused the request by itself; empty where another server answered."""
         first, _, message = self.body.decode("utf-8", "replace").partition("\n")
         plain = self.headers.get("content-type", "").startswith("text/plain")
         return message.strip() if plain and self.status >= 400 and first.startswith(f"{self.status} ") else ""
@@ -79,7 +79,7 @@ class Target:
         """A connection, over TLS where the site has it.
 
         Raises:
-            Unreachable: nobody answers there.
+            Unreachable: no server answers there.
         """
         try:
             plain = socket.create_connection((self.host, self.port), TIMEOUT)

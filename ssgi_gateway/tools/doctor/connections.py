@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["events", "kept_connections", "leaving", "restart", "websocket"]
 
 KEEPING: Final = (NGINX, APACHE)
-"""Who can keep FastCGI connections, and is told so by ``ssgi-gateway config``."""
+"""Web servers that can keep FastCGI connections, and are configured to by ``ssgi-gateway config``."""
 
 REPEATED: Final = 6
 """Requests by which kept connections are recognised."""
@@ -30,7 +30,7 @@ RESTART_WINDOW: Final = 2.0
 """Seconds of refusals after a restart that are the web server's own rhythm; lighttpd looks again once a second."""
 
 MAX_WINDOW: Final = 8.0
-"""Seconds after which nobody waits any longer for a site to be there again."""
+"""Seconds after which a site that is not there again is given up."""
 
 
 def kept_connections(examination: Examination) -> Iterator[Finding]:
@@ -114,7 +114,7 @@ def websocket(examination: Examination) -> Iterator[Finding]:
 
 
 def leaving(examination: Examination) -> Iterator[Finding]:
-    """Whether the gateway hears of a client that disconnects while it waits."""
+    """Whether the gateway notices a client that disconnects while it waits."""
     target = examination.target
     key = os.urandom(8).hex()
     with target.connect() as connection:
@@ -129,7 +129,7 @@ def leaving(examination: Examination) -> Iterator[Finding]:
         if facts is None or facts["aborted"]:
             return
         time.sleep(0.1)
-    if examination.front in (NGINX, HAPROXY):  # the others cannot be told to
+    if examination.front in (NGINX, HAPROXY):  # the others cannot be configured to
         yield examination.finding(
             "disconnects-unseen", "a client disconnected while it waited, and the gateway was not told within 2 s",
             "the application works on for nobody until it answers",

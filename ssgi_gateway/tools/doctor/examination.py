@@ -1,6 +1,6 @@
 """An examination: requests through the web server's public address, compared with what arrives.
 
-What the web server is, its first answer tells; the directives are then those of that one. The rules about a request's
+What the web server is, its first answer shows; the directives are then those of that one. The rules about a request's
 variables are ``observe.diagnosis``'s, which the running gateway applies as well. The probes are in ``requests`` and
 ``connections``.
 """

@@ -17,7 +17,7 @@ WHY = "the web server cannot start it, and says so in its error log only"
 
 
 def examine(path: Path) -> Iterator[Finding]:
-    """All that can be told without running it.
+    """All that can be found without running it.
 
     Raises:
         ConfigurationError: it cannot be read.

@@ -1,4 +1,4 @@
-"""The addresses themselves: whether a socket is there, who may connect to it, and whether somebody listens."""
+"""The addresses themselves: whether a socket is there, who may connect to it, and whether a server listens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEB_USERS = ("www-data", "nginx", "http", "apache", "caddy", "haproxy", "lighttp
 
 
 def is_served(address: Address) -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether a server accepts connections there."""
     family = socket.AF_UNIX if address.kind == "unix" else socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.settimeout(2)

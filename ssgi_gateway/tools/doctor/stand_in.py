@@ -31,7 +31,7 @@ class StandIn:
     """The probe's process.
 
     Args:
-        addresses: where it listens, with what is spoken there.
+        addresses: where it listens, with the protocol of each.
         settings: the gateway's.
         secret: what the probe knows the doctor by.
     """
@@ -94,7 +94,7 @@ class StandIn:
         return self._log.read().strip()
 
     def close(self) -> None:
-        """Be gone."""
+        """End it."""
         self.stop()
         self._log.close()
 

@@ -87,7 +87,7 @@ def ignored(words: str) -> Rule:
 
 
 def apply(imported: Imported, rules: Rules, name: str, option: str, value: str) -> None:
-    """What ``name`` means by these rules; an option that nobody knows is said to be unknown."""
+    """What ``name`` means by these rules; an option that is not known is said to be unknown."""
     rule = rules.get(name)
     if rule is None:
         imported.note(option, NONE, "not known to this importer")

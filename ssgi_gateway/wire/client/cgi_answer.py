@@ -1,4 +1,4 @@
-"""The answer of a CGI-like server, for a client (RFC 3875 6): a head, a body, an end that somebody else tells.
+"""The answer of a CGI-like server, for a client (RFC 3875 6): a head, a body, an end that the transport shows.
 
 ``Status:``, or a status line as nginx takes it, or neither (200; 302 with Location); lines end in CRLF or LF.
 A Content-Length is held to: a shorter body is an error, what is longer is cut. No sockets, no clock.
@@ -20,7 +20,7 @@ __all__ = ["CgiAnswer"]
 MAX_HEAD: Final = 65536
 MAX_FIELDS: Final = 256
 MAX_INFORMATIONAL: Final = 100
-"""Interim answers before the final one; nobody sends more than a few."""
+"""Interim answers before the final one; servers send no more than a few."""
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(rb"([1-9][0-9]{2})(?:[ \t]|$)")

@@ -69,7 +69,7 @@ class FastcgiClient:
 
     Attributes:
         stderr: what the application wrote to STDERR in this request.
-        surplus: an answer came that nobody had asked for; the next request would be taken for its.
+        surplus: an answer came that was not asked for; the next request would be taken for its.
         trace: called for each record with its direction, type and content, for those who want to watch.
     """
 
@@ -202,7 +202,7 @@ class FastcgiClient:
 
     def _stdout(self, content: bytes, events: list[Any]) -> None:
         for event in self._answer.receive(content):
-            # An answer without a body is told with END_REQUEST: it may have STDERR, or a status of its own.
+            # An answer without a body is reported with END_REQUEST: it may have STDERR, or a status of its own.
             if type(event) is AnswerReceived and not event.more:
                 self._held = event
             else:

@@ -34,7 +34,7 @@ SMALL_HEAD: Final = 1024
 MAX_EXTENSION: Final = 4096
 """Bytes that a chunk may cost beside its data."""
 MAX_INFORMATIONAL: Final = 100
-"""1xx answers before the final one; nobody sends more than a few."""
+"""1xx answers before the final one; servers send no more than a few."""
 
 HEAD: Final = 0
 LENGTH: Final = 1  # the body ends after so many bytes

@@ -2,7 +2,7 @@
 
 Events come as pairs of a stream's id and one of ``events``, an exception that ended it, or ``None`` when the
 peer stopped reading the request (RST_STREAM NO_ERROR behind a complete answer). WINDOW_UPDATE follows what
-applications have taken, so a stream that nobody reads stops only itself. No sockets, no clock, no logs.
+applications have taken, so a stream that is not read stops only itself. No sockets, no clock, no logs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Http2Client"]
 CONNECTION_WINDOW: Final = 1 << 24
 MAX_WINDOW: Final = (1 << 31) - 1
 OUR_FRAME: Final = 16384
-"""The largest frame we take: the default, as nobody sends larger ones."""
+"""The largest frame we take: the default, as no server sends larger ones."""
 MAX_FIELDS: Final = 256
 MAX_ACKS: Final = 100
 """PING and SETTINGS whose answers the peer has not read yet."""
@@ -229,7 +229,7 @@ class Http2Client:
         """The stream, ``None`` for one that is over.
 
         Raises:
-            RemoteProtocolError: nobody opened it (RFC 9113 5.1).
+            RemoteProtocolError: it was never opened (RFC 9113 5.1).
         """
         stream = self.streams.get(number)
         if stream is None and (number == 0 or number % 2 == 0 or number >= self._next):
@@ -266,7 +266,7 @@ class Http2Client:
             self._malformed(stream, str(error), events)
             return
         if whole > len(payload):
-            self.taken(stream, whole - len(payload))  # padding is taken by nobody
+            self.taken(stream, whole - len(payload))  # padding is taken by no application
         if payload:
             self._body(number, payload, events)
         if end:

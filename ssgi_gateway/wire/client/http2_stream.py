@@ -25,7 +25,7 @@ class Http2Stream:
         number: its id.
         send_window: bytes the peer takes now.
         receive_window: bytes the peer may still send.
-        taken: bytes that the application took and the peer was not told of.
+        taken: bytes that the application took and that were not credited to the peer yet.
         queue: what is to be sent, as far as windows allow.
         finishing: the body is complete once the queue is empty.
         sent_end: END_STREAM has been sent.

@@ -188,7 +188,7 @@ class Request:
 
     @property
     def idempotent(self) -> bool:
-        """Whether it may be sent again when nobody knows what became of it."""
+        """Whether it may be sent again when its outcome is unknown."""
         return self.method in IDEMPOTENT
 
     @property
