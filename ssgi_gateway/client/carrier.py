@@ -1,6 +1,6 @@
 """What carries exchanges on one connection: the base of them.
 
-A carrier is the protocol of its connection. It knows the codec and the deadlines; which exchange is next, the pool does.
+A carrier is the protocol of its connection. It knows the codec and the deadlines; the pool, which exchange is next.
 """
 
 from __future__ import annotations

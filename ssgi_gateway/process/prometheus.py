@@ -2,7 +2,7 @@
 
 prometheus_client adds the numbers of several processes up from files in ``PROMETHEUS_MULTIPROC_DIR``, and names a file
 by the process: every worker that was ever started leaves some, and reading them becomes slower and slower. Here a file
-belongs to the number of a worker, so the next one with it goes on counting in the same file, and none is left over. With
+belongs to the number of a worker, so the next one with it goes on counting in the same file, and none is left. With
 ``prometheus_multiproc`` the directory is the supervisor's, in memory where the system has a file system for that;
 without it, one that the environment names is used in the same way.
 

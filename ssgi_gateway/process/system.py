@@ -96,8 +96,8 @@ def _options(words: list[str]) -> Iterator[str]:
 def stay_visible() -> None:
     """After a change of the user: let this process read what the kernel says of it.
 
-    The kernel hides it from a process that was root's, because it could show what only root may see. A worker holds nothing of
-    that kind, and without this it could not name itself or find its own descriptors.
+    The kernel hides it from a process that was root's, because it could show what only root may see. A worker
+    holds nothing of that kind, and without this it could not name itself or find its own descriptors.
     """
     linux.become_readable()
 
