@@ -67,7 +67,7 @@ def test_the_page(folder: Path, built: Path, serve: Callable[..., Gateway], brow
     shutil.copytree(ROOT / "examples" / "chat" / "static" / "lib", folder / "public" / "lib")
     page = folder / "public" / "index.html"
     names = {"@ssgi-gateway/swill": "./lib/swill/index.js", "@msgpack/msgpack": "./lib/msgpack/index.mjs"}
-    mapped = f'<link rel="icon" href="data:,"><script type="importmap">{json.dumps({"imports": names})}</script>'
+    mapped = f'<script type="importmap">{json.dumps({"imports": names})}</script>'
     page.write_text(page.read_text().replace("<title", mapped + "<title", 1))
     gateway = serve("example:app", "--chdir", str(folder), http=("tcp",))
     host, port = gateway.address("http", "tcp")

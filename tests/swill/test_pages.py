@@ -57,6 +57,13 @@ def short_folder() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
+def is_accessible(page: Any) -> None:
+    """Nothing is against it in axe's rules: contrast, names, roles, landmarks."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page)
+    assert not found.violations_count, found.generate_report()
+
+
 def test_the_page_calls_and_streams(serve: Callable[..., Gateway], browser: Browser) -> None:
     gateway = serve("tests.apps.swill_features:app", http=("tcp",), env={"SWILL_DEBUG": "1"})
     host, port = gateway.address("http", "tcp")
@@ -74,6 +81,9 @@ def test_the_page_calls_and_streams(serve: Callable[..., Gateway], browser: Brow
     page.fill("#data", '"x"')
     page.click("#call")
     page.wait_for_selector("#log li.error pre:has-text('Validation Error')")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        is_accessible(page)
 
 
 def test_the_page_is_for_development(serve: Callable[..., Gateway]) -> None:
@@ -105,6 +115,9 @@ def test_the_chat_on_two_workers(
     grace.wait_for_selector("#messages p:text-is('Hello')")
     say(grace, "Good morning")
     ada.wait_for_selector("#messages p:text-is('Good morning')")
+    for scheme in ("light", "dark"):
+        ada.emulate_media(color_scheme=scheme)
+        is_accessible(ada)
     ada.wait_for_selector("#people li:has-text('Ada (you)')")
     ada.wait_for_selector("#people li:text-is('Grace')")
     grace.type("#text", "I am wri")
