@@ -16,11 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.observe.sink import open_file
 from ssgi_gateway.process import (
     actions,
     directory,
     events,
+    from_settings,
     plan,
     privileges,
     prometheus,
@@ -37,7 +37,6 @@ from ssgi_gateway.process.health import Health
 from ssgi_gateway.process.lines import choose_log, log, notice, say
 from ssgi_gateway.process.signals import MEANING, Signals
 from ssgi_gateway.settings import sources
-from ssgi_gateway.settings.values import AUTO
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
@@ -46,9 +45,6 @@ __all__ = ["Supervisor", "run"]
 
 Announce: TypeAlias = Callable[[sockets.Listeners, bool, bool, str, str], None]
 """Takes the listeners, whether HTTP and whether WebSockets are served, the codecs and the event loop in use."""
-
-FIXED: Final = ("pid_file", "prometheus_multiproc", "status")
-"""Settings that a reload does not change: what they ask for is the supervisor's own, and was made at its start."""
 
 
 def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int:
@@ -101,8 +97,8 @@ class Supervisor:
         self.announce = announce
         self.announced = known is not None
         self.directory = os.getcwd()
-        self.access_log = settings.access_log
-        self.fixed = {name: str(getattr(settings, name)) for name in FIXED} | dict((known or {}).get("fixed", {}))
+        self.access_log = from_settings.LogFile(self.directory, settings.access_log)
+        self.fixed = from_settings.fixed(settings) | dict((known or {}).get("fixed", {}))
         choose_log(settings.log_format)
         self.pid_file = privileges.PidFile(self.fixed["pid_file"] and os.path.abspath(self.fixed["pid_file"]))
         self.status: int | None = None
@@ -115,7 +111,7 @@ class Supervisor:
         self.prometheus = prometheus.Directory(settings)
         self.health = Health(self.account.table, settings)
         if known is None:
-            self.state = states.State(wanted_workers(settings), limits(settings))
+            self.state = states.State(from_settings.wanted_workers(settings), from_settings.limits(settings))
             self.adoption = sockets.adoption_pair()
             self.status_process = status.Status(self.account.table.fd)
             self.terminal = has_terminal()
@@ -249,46 +245,22 @@ class Supervisor:
             if not settings.workers:
                 raise ConfigurationError("--workers 0 needs a start of its own")
             privileges.check(settings)
-            log_file = self._opened_log(settings.access_log)
-            if log_file >= 0:
-                os.close(log_file)  # a try
+            self.access_log.check(settings.access_log)
             with directory.entered(settings.chdir):
                 self.listeners.prepare(settings)
         except (ConfigurationError, OSError) as error:
             self.hear(events.Refused(str(error)))
             return
-        self._adjust(settings)
-        self.hear(events.Hup(wanted_workers(settings), limits(settings)))
-
-    def _adjust(self, settings: Settings) -> None:
-        """The settings were read again, and can be used."""
-        changed = [name for name in FIXED if str(getattr(settings, name)) != self.fixed[name]]
-        if changed:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
-            say("warning", f"{names}: changed, which needs a restart; everything else is reloaded")
+        from_settings.tell_fixed(self.fixed, settings)
         self.health.adjust(settings)
-        self.access_log = settings.access_log
+        self.access_log.path = settings.access_log
         choose_log(settings.log_format)
+        self.hear(events.Hup(from_settings.wanted_workers(settings), from_settings.limits(settings)))
 
     def _reopen_logs(self) -> None:
         """After a rotation: workers may have no right to do this themselves."""
-        fd = self._open_log()
-        self.children.tell_all("logs", descriptors=[] if fd < 0 else [fd])
-        if fd >= 0:
-            os.close(fd)
-
-    def _open_log(self) -> int:
-        """The access log's file; -1 where there is none, or it cannot be opened, which is then said."""
-        try:
-            return self._opened_log(self.access_log)
-        except ConfigurationError as error:
-            say("warning", str(error))
-            return -1
-
-    def _opened_log(self, path: str) -> int:
-        if path in ("", "-"):
-            return -1
-        return open_file(os.path.join(self.directory, path), "--access-log")
+        with self.access_log.descriptors() as descriptors:
+            self.children.tell_all("logs", descriptors=descriptors)
 
     # -- actions -------------------------------------------------------------------------------------------------
 
@@ -309,10 +281,8 @@ class Supervisor:
         self.children.kill_template(action.generation)
 
     def _fork(self, action: actions.Fork) -> None:
-        access_log = self._open_log()  # anew each time: the file of the last one may have been moved away
-        self.children.fork(action.generation, action.seat, [] if access_log < 0 else [access_log])
-        if access_log >= 0:
-            os.close(access_log)
+        with self.access_log.descriptors() as descriptors:
+            self.children.fork(action.generation, action.seat, descriptors)
 
     def _retire(self, action: actions.Retire) -> None:
         self.children.retire(action.seat, action.last)
@@ -404,21 +374,6 @@ ACTIONS: Final[Mapping[type, Callable[[Supervisor, Any], None]]] = {
     actions.Exec: Supervisor._exec,
     actions.Exit: Supervisor._exit,
 }
-
-
-def wanted_workers(settings: Settings) -> int:
-    """How many workers the settings want."""
-    if settings.workers != AUTO:
-        return settings.workers
-    from ssgi_gateway.process.wanted import cpus  # pathlib and all that belongs to it
-
-    return cpus()
-
-
-def limits(settings: Settings) -> states.Limits:
-    """What the plan needs of the settings."""
-    deadlines = settings.deadlines
-    return states.Limits(start=deadlines.start, drain=deadlines.drain, stop_delay=settings.stop_delay)
 
 
 def has_terminal() -> bool:

@@ -22,8 +22,9 @@ from ssgi_gateway import engine, linux
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
-from ssgi_gateway.observe.table import CALL_SINCE, H_WANTED, STATE, STATES, Seat, Table
+from ssgi_gateway.observe.table import CALL_NUMBER, CALL_SINCE, H_WANTED, STATE, STATES, Seat, Table
 from ssgi_gateway.process import prometheus, sockets
+from ssgi_gateway.process.balance import Balance
 from ssgi_gateway.process.lifeline import Lifeline, refuse
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.stuck import Stuck
@@ -241,6 +242,7 @@ class Care:
         self._seat = seat
         self._table = control.seat.table if control.seat is not None else Table(loaded.table)
         self._seats: list[Seat] = []
+        self._compared = Balance()
         # No two seats have the same limits, and so do not wear out together.
         share = 0.9 + 0.2 * (seat * GOLDEN % 1)
         self._most_requests = int(self._settings.max_requests * share)
@@ -273,6 +275,15 @@ class Care:
             if idle:
                 mover.share(idle, getattr(exchange.channel, "connection", None))
 
+    def _balance(self) -> None:
+        """Answering more than the others do: give a connection away."""
+        mover, gateway = self._control.mover, self._control.gateway
+        if mover is None or gateway is None or gateway.draining or self._control.seat is None:
+            return
+        others = {it.number: it.words[CALL_NUMBER] for it in self._others() if it.words[STATE] == READY}
+        if self._compared.has_surplus(self.duty.requests, others):
+            mover.give_away()
+
     def _others(self) -> list[Seat]:
         """The seats beside this worker's, as many as there are workers."""
         if len(self._seats) != self._table.words[H_WANTED] + 1:
@@ -283,6 +294,7 @@ class Care:
     def _tick(self) -> None:
         if self._stuck is not None:
             self._stuck.tick()
+        self._balance()
         self._ticks += 1
         if self._most_requests and self.duty.requests >= self._most_requests:
             self._wear("requests")

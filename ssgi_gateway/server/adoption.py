@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .gateway import Gateway
 
+PAUSE: Final = 0.1
+"""Seconds in which whoever has given a connection away takes none."""
+
 MAX_LOOKED_AT: Final = 256
 """Connections that are asked whether a request waits, after a long call."""
 
@@ -120,6 +123,18 @@ class Adoption:
         elif not self._send(connection):
             self._waiting.append(connection)
             self.gateway.loop.add_writer(self._outgoing.fileno(), self._on_writable)
+
+    def give_away(self) -> None:
+        """Pass one connection on, on which a request waits, and do not take it back: it is for somebody else."""
+        moved = self.moved
+        self.share(1, None)
+        if self.moved > moved and self._reading:
+            self.stop()
+            self.gateway.loop.call_later(PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if not self.gateway.draining:
+            self.start()
 
     def share(self, most: int, present: Connection | None) -> None:
         """Pass on connections on which requests wait: this process was busy, and others are not.

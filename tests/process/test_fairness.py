@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
+from ssgi_gateway.observe.reading import opened, table_of
 from tests.harness.process import wait_until
 from tests.process.load import Load
 
@@ -24,3 +27,26 @@ def test_kept_connections_are_shared_out(fleet):
         seen = load.stop()
     seen.check(it.counts.read_bytes())
     assert len(seen.workers) == 4
+
+
+def test_who_comes_later_has_a_share_of_the_kept_connections(fleet):
+    """They stay with whoever has taken them; one that answers more than the others gives some away."""
+    it = fleet(1)
+    load = Load(it.nginx.address("fastcgi"), "POST")
+    try:
+        wait_until(lambda: sum(map(bool, it.counts.read_bytes())) > 500, "some requests")
+        it.signal(signal.SIGTTIN)
+        it.wait_for_workers(2)
+        wait_until(
+            lambda: len(answered := served(it.pid)) == 2 and min(answered) > 200, "the second worker's share", 60
+        )
+    finally:
+        seen = load.stop()
+    seen.check(it.counts.read_bytes())
+    assert "[error]" not in it.nginx.error_log()
+
+
+def served(supervisor: int) -> list[int]:
+    """How many requests each worker has answered."""
+    with opened(table_of(supervisor)) as reader:
+        return [worker.requests for worker in reader.snapshot().workers]

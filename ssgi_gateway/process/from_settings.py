@@ -1,0 +1,91 @@
+"""What a supervisor takes from the settings, at its start and at each reload."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.observe.sink import open_file
+from ssgi_gateway.process import states
+from ssgi_gateway.process.lines import say
+from ssgi_gateway.settings.values import AUTO
+
+if TYPE_CHECKING:
+    from ssgi_gateway.settings import Settings
+
+__all__ = ["LogFile", "fixed", "limits", "tell_fixed", "wanted_workers"]
+
+FIXED: Final = ("pid_file", "prometheus_multiproc", "status")
+"""Settings that a reload does not change: what they ask for is the supervisor's own, and was made at its start."""
+
+
+def fixed(settings: Settings) -> dict[str, str]:
+    """What they are."""
+    return {name: str(getattr(settings, name)) for name in FIXED}
+
+
+def tell_fixed(before: Mapping[str, str], settings: Settings) -> None:
+    """Say which of them would be others now."""
+    names = [f"--{name.replace('_', '-')}" for name, value in fixed(settings).items() if value != before[name]]
+    if names:
+        say("warning", f"{', '.join(names)}: changed, which needs a restart; everything else is reloaded")
+
+
+def wanted_workers(settings: Settings) -> int:
+    """How many workers the settings want."""
+    if settings.workers != AUTO:
+        return settings.workers
+    from ssgi_gateway.process.wanted import cpus  # pathlib and all that belongs to it
+
+    return cpus()
+
+
+def limits(settings: Settings) -> states.Limits:
+    """What the plan needs of the settings."""
+    deadlines = settings.deadlines
+    return states.Limits(start=deadlines.start, drain=deadlines.drain, stop_delay=settings.stop_delay)
+
+
+class LogFile:
+    """The access log, where it is a file: opened with the supervisor's rights, for workers who may have none.
+
+    Args:
+        directory: where its path begins.
+        path: of the setting ``access_log``.
+    """
+
+    def __init__(self, directory: str, path: str) -> None:
+        self.path = path
+        self._directory = directory
+
+    @contextlib.contextmanager
+    def descriptors(self) -> Iterator[list[int]]:
+        """One of the file that has this name now; none where there is no file, or, which is said, it cannot be opened.
+
+        Workers are given another one whenever they are forked: that of the last one may have been moved away.
+        """
+        try:
+            found = self._open(self.path)
+        except ConfigurationError as error:
+            say("warning", str(error))
+            found = []
+        try:
+            yield found
+        finally:
+            for fd in found:
+                os.close(fd)
+
+    def check(self, path: str) -> None:
+        """Whether it could be another one.
+
+        Raises:
+            ConfigurationError: that cannot be opened.
+        """
+        for fd in self._open(path):
+            os.close(fd)
+
+    def _open(self, path: str) -> list[int]:
+        return [] if path in ("", "-") else [open_file(os.path.join(self._directory, path), "--access-log")]
