@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -39,6 +40,12 @@ def stubborn(res):
                 pass
         except BaseException:
             pass
+
+
+def stubborn_parent(res):
+    child = subprocess.Popen(["sleep", "1000"])
+    print("child", child.pid, file=sys.stderr, flush=True)
+    stubborn(res)
 
 
 def catches_exceptions(res):

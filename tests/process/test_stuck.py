@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -54,15 +55,17 @@ def test_a_request_that_hangs_is_ended_and_its_worker_goes_on(fleet, app, path, 
     assert path.strip("/").replace("-", "_") in log.partition("so far:")[2]  # the function is in a stack
 
 
-def test_a_request_that_cannot_be_ended_costs_its_worker(fleet):
+def test_a_request_that_cannot_be_ended_costs_its_worker_and_what_that_has_started(fleet):
     it = fleet(1, *OPTIONS, app="tests.apps.troubles:app")
     [worker] = it.workers()
     answers: dict = {}
-    hanging = ask(it, "/stubborn", answers)
+    hanging = ask(it, "/stubborn-parent", answers)
     it.gateway.wait_for_log("is stuck; it is replaced")
     wait_until(lambda: it.workers() not in ([worker], []) and worker not in it.workers(), "another worker", 60)
     hanging.join()
-    assert answers["/stubborn"].status == 502
+    assert answers["/stubborn-parent"].status == 502
+    child = int(it.gateway.process.text().partition("child ")[2].split()[0])
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), "the end of its child")
     assert request(it.nginx.address("scgi"), "GET", "/other").status == 200
 
 
