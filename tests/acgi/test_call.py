@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -408,3 +409,55 @@ def test_it_loads_neither_asyncio_nor_ssl(tmp_path):
         )
         done = subprocess.run([sys.executable, "-c", code, address], capture_output=True, check=True)
         assert done.stdout.endswith(b"}[]\n")
+
+
+# -- servers that mean harm --------------------------------------------------------------------------------------------
+
+
+def compressed(data, coding="gzip"):
+    head = f"Status: 200\r\nContent-Encoding: {coding}\r\n\r\n".encode()
+    return head + (data if data in (b"", b"garbage") else gzip.compress(data))
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "size", "words"),
+    [
+        (compressed(bytes(50_000_000)), 0, 50_000_000, ""),
+        (compressed(b""), 0, 0, ""),
+        (compressed(b"hello")[:-3], 61, 5, "not complete"),
+        (compressed(b"garbage"), 61, 0, "not compressed as it says"),
+        (compressed(b"garbage", "br"), 0, 7, ""),
+    ],
+    ids=["a bomb", "empty", "cut short", "none", "another coding"],
+)
+def test_compressed_answers(sent, status, size, words):
+    with Broken(sent) as broken:
+        done = call("--scgi", f"127.0.0.1:{broken.port}", "/", "--compressed")
+    assert (done.returncode, len(done.stdout)) == (status, size)
+    assert words in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("protocol", "sent"),
+    [
+        ("scgi", b"Status: 200\r\nX: " + b"x" * 100_000),
+        ("scgi", b"Status: 103\r\n\r\n" * 200),
+        ("scgi", b"X: 1\r\n" * 300 + b"\r\n"),
+        ("fastcgi", record(6, b"X: 1\r\n" * 300 + b"\r\n")),
+    ],
+    ids=["a head without an end", "interim answers", "fields", "fields, fastcgi"],
+)
+def test_what_never_ends_is_bounded(protocol, sent):
+    with Broken(sent, close=False) as broken:
+        done = call(f"--{protocol}", f"127.0.0.1:{broken.port}", "/", "-m", "30")
+    assert done.returncode == 56
+    assert b"more than" in done.stderr or b"without an end" in done.stderr
+
+
+def test_an_address_that_is_no_text(tmp_path):
+    done = call("http://127.0.0.1:1/\udcff")
+    assert done.returncode == 7
+    done = call("--scgi", "unix:/nowhere/\udcff", "/")
+    assert done.returncode in (2, 7)
+    assert b"Traceback" not in done.stderr

@@ -14,6 +14,7 @@ URL, NAME, CONNECT, PARTIAL, STATUS, WRITE, READ, TIME = 3, 6, 7, 18, 22, 23, 26
 TLS, REDIRECTS, NOTHING, RECEIVE, CERTIFICATE, PROXY = 35, 47, 52, 56, 60, 5
 SEND: Final = 55
 REWIND: Final = 65
+ENCODING: Final = 61
 
 
 class CallFailed(Exception):  # noqa: N818 - what happened, with curl's number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .failure import WRITE, CallFailed
+from .failure import ENCODING, WRITE, CallFailed
 
 if TYPE_CHECKING:
     from ssgi_gateway.wire.client.events import AnswerReceived
@@ -20,6 +20,7 @@ RECORDS = {
     8: "DATA", 9: "GET_VALUES", 10: "GET_VALUES_RESULT", 11: "UNKNOWN_TYPE",
 }  # fmt: skip
 PAGE = 4096
+PIECE = 262144
 
 
 class Report:
@@ -110,14 +111,29 @@ class Report:
         """A piece of the body."""
         self.facts["size_download"] += len(data)
         if not self._hidden:
-            self._write(self._decoder.decompress(data) if self._decoder is not None else data)
+            if self._decoder is None:
+                self._write(data)
+            else:
+                self._decompress(data)
 
     def ended(self) -> None:
         """The body is complete."""
-        if self._decoder is not None and not self._hidden:
-            self._write(self._decoder.flush())
+        if self._decoder is not None and not self._hidden and not self._decoder.eof and self.facts["size_download"]:
+            raise CallFailed(ENCODING, "the compressed answer is not complete")
         self._decoder = None
         self.flush()
+
+    def _decompress(self, data: bytes) -> None:
+        """Written piece by piece: what takes a kilobyte may become a megabyte."""
+        import zlib
+
+        decoder = self._decoder
+        try:
+            while data and not decoder.eof:
+                self._write(decoder.decompress(data, PIECE))
+                data = decoder.unconsumed_tail
+        except zlib.error as error:
+            raise CallFailed(ENCODING, f"the answer is not compressed as it says: {error}") from None
 
     def judge(self, conversation: Conversation, status: int) -> None:
         """Name what a browser would not get as it stands."""

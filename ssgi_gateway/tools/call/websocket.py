@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["converse"]
 
 READ = 65536
+MAX_MESSAGE = 64 * 1024 * 1024
 QUIET = 0.5
 """Seconds of silence after the end of standard input, before the WebSocket is closed: answers may be on their way."""
 SUBPROTOCOL = "swill.1"
@@ -65,6 +66,7 @@ class _Socket:
         self._report = report
         self._frames = wsproto.connection.Connection(wsproto.connection.ConnectionType.CLIENT)
         self._pieces: list[Any] = []
+        self._size = 0
         self.code: int | None = None
         self.reason = ""
 
@@ -139,11 +141,15 @@ class _Socket:
         """Those that have arrived already."""
         for event in self._frames.events():
             if isinstance(event, TextMessage | BytesMessage):
-                self._pieces.append(event.data)
+                self._size += len(event.data)
+                if self._size > MAX_MESSAGE:
+                    raise CallFailed(RECEIVE, f"a message of more than {MAX_MESSAGE} bytes")
+                if event.data:
+                    self._pieces.append(event.data)
                 if event.message_finished:
                     empty: Any = "" if isinstance(event, TextMessage) else b""
                     message = empty.join(self._pieces)
-                    self._pieces = []
+                    self._pieces, self._size = [], 0
                     yield message
             elif isinstance(event, Ping):
                 self._report.note("ping")
