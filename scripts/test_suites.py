@@ -53,7 +53,7 @@ SUITES = {
     "fastapi": Suite(("tests", "-k", "not trio"), "suites.client", ROUTES),
     # Each is there for several of its own implementations; one run of each is enough for another server.
     "uvicorn": Suite(
-        ("tests/protocols/test_http.py", "tests/protocols/test_websocket.py", "-p", "no:xdist", "-k", "h11"),
+        ("tests/protocols/test_http.py", "tests/protocols/test_websocket.py", "-o", "addopts=", "-k", "h11"),
         "suites.protocols", PROTOCOLS,
     ),
 }  # fmt: skip
