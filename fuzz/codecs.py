@@ -239,6 +239,6 @@ class ResponsePair(Pair):
         """Call a method, and compare the head it makes."""
         self.ask(method, *arguments)
         self.look("status", "reason", "content_length")
-        for block in ("encode_cgi", "encode_fields", "pairs"):
+        for block in ("encode_cgi", "encode_http", "encode_fields", "pairs"):
             self.ask(block)
             self._said.pop()

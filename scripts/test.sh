@@ -17,6 +17,7 @@ need npm npm
 need curl curl
 need wrk wrk
 need systemd-analyze systemd
+need uwsgi uwsgi-core
 need_compiler
 # Both builds are to be tested: one that does not compile is an error here, and no reason to skip half of the tests.
 SSGI_GATEWAY_COMPILED=1 need_venv test

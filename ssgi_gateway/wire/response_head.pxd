@@ -14,5 +14,6 @@ cdef class ResponseHead:
     cpdef object offload(self, str name, str value)
     cpdef object switch_protocols(self, object headers)
     cpdef bytes encode_cgi(self)
+    cpdef bytes encode_http(self)
     cpdef bytes encode_fields(self)
-    cdef bytes assemble(self, bint whole)
+    cdef bytes assemble(self, int form)

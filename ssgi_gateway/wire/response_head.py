@@ -244,6 +244,10 @@ class ResponseHead:
         """The CGI block (RFC 3875 6.2): the header lines, the status, the empty line."""
         return f"{self._fields()}Status: {self.status} {self.reason}\r\n\r\n".encode("latin-1")
 
+    def encode_http(self) -> bytes:
+        """The same as HTTP/1.1 has it (RFC 9112 4): the status line comes first."""
+        return f"HTTP/1.1 {self.status} {self.reason}\r\n{self._fields()}\r\n".encode("latin-1")
+
     def encode_fields(self) -> bytes:
         """The header lines alone, for an HTTP/1.1 answer."""
         return self._fields().encode("latin-1")

@@ -43,6 +43,11 @@ cdef int ACCEL_BUFFERING_ = ACCEL_BUFFERING
 cdef int FOR_THE_FRONT_ = FOR_THE_FRONT
 cdef int DATE_ = DATE
 
+# How a head is written: the lines alone, with the status behind them, or before them.
+DEF FIELDS = 0
+DEF CGI = 1
+DEF HTTP = 2
+
 
 @cython.final
 @cython.freelist(8)
@@ -108,6 +113,18 @@ cdef Line line_of(object pair):
                 PyDict_Clear(kept)  # an application with ever new values is not to fill the memory
             PyDict_SetItem(kept, pair, line)
     return line
+
+
+cdef inline char *put_status(char *to, int status, bytes reason) noexcept:
+    """Write a status, its reason and the end of the line; returns what comes behind it."""
+    to[0] = c"0" + status // 100
+    to[1] = c"0" + status // 10 % 10
+    to[2] = c"0" + status % 10
+    to[3] = c" "
+    memcpy(to + 4, PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason))
+    to += 4 + PyBytes_GET_SIZE(reason)
+    memcpy(to, b"\r\n", 2)
+    return to + 2
 
 
 @cython.freelist(8)
@@ -209,18 +226,22 @@ cdef class ResponseHead:
 
     cpdef bytes encode_cgi(self):
         """The CGI block (RFC 3875 6.2): the header lines, the status, the empty line."""
-        return self.assemble(True)
+        return self.assemble(CGI)
+
+    cpdef bytes encode_http(self):
+        """The same as HTTP/1.1 has it (RFC 9112 4): the status line comes first."""
+        return self.assemble(HTTP)
 
     cpdef bytes encode_fields(self):
         """The header lines alone, for an HTTP/1.1 answer."""
-        return self.assemble(False)
+        return self.assemble(FIELDS)
 
     def pairs(self):
         """The header lines as pairs, names in lower case; see the portable class."""
         lines = [line.partition(b": ") for line in self.encode_fields().split(b"\r\n") if line]
         return [(name.lower(), value) for name, _, value in lines]
 
-    cdef bytes assemble(self, bint whole):
+    cdef bytes assemble(self, int form):
         cdef list lines = self._lines
         cdef bytes reason = None
         cdef bytes line, block
@@ -230,9 +251,9 @@ cdef class ResponseHead:
         cdef Py_ssize_t size = 0
         cdef bint buffering = self.event_stream and not self._unbuffered
         cdef char *to
-        if whole:
+        if form != FIELDS:
             reason = PyUnicode_AsLatin1String(self.reason)
-            size = 8 + 3 + 1 + PyBytes_GET_SIZE(reason) + 2 + 2
+            size = (8 if form == CGI else 9) + 3 + 1 + PyBytes_GET_SIZE(reason) + 2 + 2
         if lines is not None:
             for line in lines:
                 size += PyBytes_GET_SIZE(line)
@@ -249,6 +270,9 @@ cdef class ResponseHead:
             size += 23
         block = PyBytes_FromStringAndSize(NULL, size)
         to = PyBytes_AS_STRING(block)
+        if form == HTTP:
+            memcpy(to, b"HTTP/1.1 ", 9)
+            to = put_status(to + 9, self.status, reason)
         if lines is not None:
             for line in lines:
                 memcpy(to, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
@@ -262,13 +286,9 @@ cdef class ResponseHead:
         if buffering:
             memcpy(to, b"X-Accel-Buffering: no\r\n", 23)
             to += 23
-        if whole:
+        if form == CGI:
             memcpy(to, b"Status: ", 8)
-            to[8] = c"0" + self.status // 100
-            to[9] = c"0" + self.status // 10 % 10
-            to[10] = c"0" + self.status % 10
-            to[11] = c" "
-            memcpy(to + 12, PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason))
-            to += 12 + PyBytes_GET_SIZE(reason)
-            memcpy(to, b"\r\n\r\n", 4)
+            to = put_status(to + 8, self.status, reason)
+        if form != FIELDS:
+            memcpy(to, b"\r\n", 2)
         return block

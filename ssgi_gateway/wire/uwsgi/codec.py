@@ -13,7 +13,9 @@ A request is a header of four bytes, the variables, and the body of CONTENT_LENG
 * A variable that would end behind the packet, and a name of no bytes, end the connection. Too many are 431.
 * CONTENT_LENGTH missing or empty is no body, unless the client said that it sends one in chunks: then the web server
   has not collected it (``uwsgi_request_buffering off``), its end is not known, and it is 411.
-* The answer is a CGI block as over SCGI; nginx makes a tunnel of one of 101, so WebSockets go in-band.
+* The answer is one of HTTP, as uWSGI gives it. nginx and lighttpd would take a CGI block as well; Apache's
+  mod_proxy_uwsgi answers 502 to one, and uWSGI's own routers hand it to the client as it is. nginx makes a tunnel of one
+  of 101, so WebSockets go in-band.
 * Bytes behind the body are ignored. The end of what the web server sends is a client that left, before and after.
 """
 
@@ -218,7 +220,7 @@ class UwsgiCodec(Codec):
             self._step(HEAD_SENT, ALL_SENT)
         if head is None:
             return [data] if size else []
-        block = head.encode_cgi()
+        block = head.encode_http()
         self.head_size = len(block)
         if not size:
             return [block]

@@ -55,6 +55,7 @@ def test_statuses(status, number, reason):
     head = made(status)
     assert (head.status, head.reason) == (number, reason)
     assert head.encode_cgi() == f"Status: {number} {reason}\r\n\r\n".encode("latin-1")
+    assert head.encode_http() == f"HTTP/1.1 {number} {reason}\r\n\r\n".encode("latin-1")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,9 @@ def test_two_content_lengths_are_refused():
 
 def test_responses_65_content_length_is_left_out_where_it_must_not_be():
     assert made(204, [("Content-Length", "5")]).encode_cgi() == b"Status: 204 No Content\r\n\r\n"
-    assert made(304, [("Content-Length", "5")]).encode_cgi() == b"Content-Length: 5\r\nStatus: 304 Not Modified\r\n\r\n"
+    head = made(304, [("Content-Length", "5")])
+    assert head.encode_cgi() == b"Content-Length: 5\r\nStatus: 304 Not Modified\r\n\r\n"
+    assert head.encode_http() == b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"
 
 
 # -- events and upgrades ---------------------------------------------------------------------------------------------
