@@ -14,8 +14,8 @@ A request is a header of four bytes, the variables, and the body of CONTENT_LENG
 * CONTENT_LENGTH missing or empty is no body, unless the client said that it sends one in chunks: then the web server
   has not collected it (``uwsgi_request_buffering off``), its end is not known, and it is 411.
 * The answer is one of HTTP, as uWSGI gives it. nginx and lighttpd would take a CGI block as well; Apache's
-  mod_proxy_uwsgi answers 502 to one, and uWSGI's own routers hand it to the client as it is. nginx makes a tunnel of one
-  of 101, so WebSockets go in-band.
+  mod_proxy_uwsgi answers 502 to one, and uWSGI's own routers hand it to the client as it is. Of a 101 nginx makes a
+  tunnel, so WebSockets go in-band.
 * Bytes behind the body are ignored. The end of what the web server sends is a client that left, before and after.
 """
 
