@@ -277,6 +277,8 @@ class HttpProtocol(AnsweringChannel):
         variables.settle_user(gateway.trust_remote_user)
         request = parse_head(variables, gateway.root_path, gateway.started_by_front)
         if request.is_upgrade and gateway.websocket_app is not None and self.codec.supports_upgrade:
+            if self._body is not None:
+                raise RequestRejected(400, "a WebSocket handshake has no body")
             limits = gateway.settings.websockets
             self._upgrade = upgrade = check_upgrade(request, limits.origins, self.codec.shows_connection)
             websocket = WebSocket(self, request, upgrade.subprotocols, limits.max_queue, limits.max_queue_size)

@@ -142,6 +142,12 @@ def test_websocket_72_each_field_of_a_handshake_is_asked_for(watched):
         assert b"Sec-WebSocket-Version: 13\r\n" in answer(version, old)
 
 
+@pytest.mark.parametrize("body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+def test_websocket_72_a_handshake_has_no_body(watched, body):
+    head = b"".join(b"%b\r\n" % line for line in HANDSHAKE)
+    assert talk(watched(), head + body + LAST).startswith(b"HTTP/1.1 400 ")
+
+
 def test_an_upgrade_that_connection_does_not_name_is_an_ordinary_request(watched):
     """RFC 9110 7.8: whoever passed it on has not meant us."""
     it = watched()
