@@ -183,7 +183,8 @@ class Exchange:
         if self._collected is not None:
             await self._collect(data, more)
             return
-        await self.started()
+        if self.state == WAITING:
+            await self.started()
         if self._carrier is None or self.state == OVER:
             return
         self.uploaded = not more

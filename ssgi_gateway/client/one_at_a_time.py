@@ -60,7 +60,10 @@ class OneAtATime(Carrier):
         if self._exchange is not exchange or self.closed:
             return None
         buffers = self._encode(data, more)
-        welcome = not buffers or self.stream.write_many(buffers)
+        if len(buffers) == 1:
+            welcome = self.stream.write(buffers[0])
+        else:
+            welcome = not buffers or self.stream.write_many(buffers)
         self._await(exchange)
         return None if welcome else self.stream.when_writable()
 

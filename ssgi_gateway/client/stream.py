@@ -87,7 +87,12 @@ class PeerConnection(Connection):
 
     def write(self, data: Any) -> bool:
         """As ``Connection.write``; nothing is tried after a failure."""
-        return True if self._deaf else super().write(data)
+        if self._deaf:
+            return True
+        welcome = super().write(data)
+        if self._narrow and self.out_size:
+            self._widen()
+        return welcome
 
     def write_many(self, buffers: list[Any]) -> bool:
         """As ``Connection.write_many``; nothing is tried after a failure."""
