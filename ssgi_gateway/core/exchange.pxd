@@ -39,7 +39,7 @@ cdef class Exchange:
     cpdef object abort(self)
     cpdef object answer_nothing(self)
     cpdef object answer_failure(self, object exc)
-    cpdef bint supervise(self, object awaitable, object conclude=*, object context=*) except -1
+    cpdef bint supervise(self, object awaitable, object supervisor=*, object context=*) except -1
     cpdef object hold(self, object holder)
     cpdef object release(self, object holder)
     cpdef object fail(self, object exc)

@@ -27,9 +27,21 @@ from .tasks import start
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
+    from typing import Protocol
 
     from ..wire.cgi import RequestHead
     from .channel import Channel
+
+    class Supervisor(Protocol):
+        """What wants to know how an application's call has ended."""
+
+        def conclude(self, error: BaseException | None) -> None:
+            """It has ended: with ``None`` after a return, otherwise with what was raised, CancelledError included.
+
+            Raises:
+                BaseException: what is the application's failure.
+            """
+
 
 logger = logging.getLogger("ssgi_gateway.app")
 
@@ -69,7 +81,7 @@ class Exchange:
         self.request = request
         self._called = False
         self._holders: set[Any] | None = None
-        self._supervisor: Callable[[BaseException | None], object] | None = None
+        self._supervisor: Supervisor | None = None
         self._handlers: list[tuple[Any, tuple[Any, ...], Context | None]] | None = None
         self._extensions: dict[str, Any] | None = None
         self._request_id: str | None = None
@@ -145,34 +157,32 @@ class Exchange:
     def supervise(
         self,
         awaitable: Any,
-        conclude: Callable[[BaseException | None], object] | None = None,
+        supervisor: Supervisor | None = None,
         context: Context | None = None,
     ) -> bool:
         """Run what the application's call has returned; the exchange is alive until it ends.
 
         Args:
             awaitable: a coroutine, or anything else to wait for.
-            conclude: called once, at the end: with ``None`` after a return, otherwise with what was raised,
-                CancelledError included. What it raises itself is the application's failure; without it, whatever was
-                raised is.
+            supervisor: its ``conclude`` is called once, at the end. Without one, whatever was raised is the
+                application's failure.
             context: what it runs in; ``None`` for a copy of the current one.
 
         Returns:
             Whether it goes on after this call, because it has to wait for something.
         """
-        self._supervisor = conclude
+        self._supervisor = supervisor
         try:
-            task: asyncio.Task[Any] | None = self.channel.scope.run(awaitable, self._call_done, context)
+            task: asyncio.Task[Any] | None = self.channel.scope.run(awaitable, context)
         except BaseException as exc:
             self._supervised(exc)
             return False
         if task is None:
             self._supervised(None)
             return False
-        if task.done():
-            return False
         self.hold(task)
-        return True
+        self.channel.scope.keep(task, self._call_done)
+        return not task.done()
 
     def hold(self, holder: Any) -> None:
         """Keep the exchange alive until ``release(holder)``; ``holder.cancel()`` is called when the client leaves."""
@@ -299,10 +309,10 @@ class Exchange:
 
     def _supervised(self, exc: BaseException | None) -> None:
         """What ``supervise`` runs has ended, by now or at once."""
-        conclude, self._supervisor = self._supervisor, None
+        supervisor, self._supervisor = self._supervisor, None
         try:
-            if conclude is not None:
-                conclude(exc)
+            if supervisor is not None:
+                supervisor.conclude(exc)
             elif exc is not None and not isinstance(exc, asyncio.CancelledError):
                 raise exc
         except BaseException as failure:

@@ -45,6 +45,11 @@ class TaskScope:
             done: takes the task.
             context: in which it runs, and which is not entered; without one a copy of the current one.
         """
+        task = self._task_of(awaitable, context)
+        self.keep(task, done)
+        return task
+
+    def _task_of(self, awaitable: Awaitable[Any], context: Context | None) -> asyncio.Task[Any]:
         coroutine = to_coroutine(awaitable)
         loop = self.loop.asyncio
         if context is None:
@@ -55,26 +60,20 @@ class TaskScope:
             task = SpareTask(loop, context).queue(coroutine)
         else:
             task = SpareTask(loop, context).start(coroutine)
-        self._hold(task, done)
         return task
 
-    def run(
-        self,
-        awaitable: Awaitable[Any],
-        done: Callable[[asyncio.Task[Any]], object],
-        context: Context | None = None,
-    ) -> asyncio.Task[Any] | None:
+    def run(self, awaitable: Awaitable[Any], context: Context | None = None) -> asyncio.Task[Any] | None:
         """As ``spawn``, without a task for what ends at once.
 
         Returns:
-            The task; ``None`` if ``awaitable`` has ended already, and then ``done`` is not called.
+            The task, which the caller has to give to ``keep``; ``None`` if ``awaitable`` has ended already.
 
         Raises:
             BaseException: what ``awaitable`` raised before it waited for anything.
         """
         loop = self.loop
         if loop.asyncio in CURRENT or loop.asyncio.get_task_factory() is not None:
-            return self.spawn(awaitable, done, context)
+            return self._task_of(awaitable, context)
         coroutine = to_coroutine(awaitable)
         if context is None:
             context = copy_context()
@@ -92,8 +91,6 @@ class TaskScope:
             raise
         if task is None:
             self._take_back(spare, None)
-        else:
-            self._hold(task, done)
         return task
 
     def _take_back(self, spare: SpareTask, error: BaseException | None) -> None:
@@ -102,8 +99,8 @@ class TaskScope:
         else:
             spare.end(error)
 
-    def _hold(self, task: asyncio.Task[Any], done: Callable[[asyncio.Task[Any]], object]) -> None:
-        """Keep a task until it has ended, and report its end."""
+    def keep(self, task: asyncio.Task[Any], done: Callable[[asyncio.Task[Any]], object]) -> None:
+        """Keep a task until it has ended; ``done(task)`` is called then, and at once if it has."""
         if task.done():
             done(task)
             return

@@ -279,13 +279,14 @@ class Connection:
 
     def run_task(self, request: Request[Any], coroutine: Any) -> None:
         """Run what serves a request, to its first wait now."""
-        task = self.runtime.scope.run(coroutine, self._ran)
+        task = self.runtime.scope.run(coroutine)
         if task is None:
             return
         request.task = task
         if self._running is None:
             self._running = {}
         self._running[task] = request
+        self.runtime.scope.keep(task, self._ran)
         if request.cancelled:  # in its first step, when there was no task to cancel
             task.cancel()
 
@@ -378,7 +379,9 @@ class Connection:
         """Let what waits in the inbox pass the hooks, unless that is going on or the request is not begun."""
         if request.ready and request.inbox and not request.feeding:
             request.feeding = True
-            request.feeder = self.runtime.scope.run(serving.feed(request), self._ran)
+            feeder = request.feeder = self.runtime.scope.run(serving.feed(request))
+            if feeder is not None:
+                self.runtime.scope.keep(feeder, self._ran)
 
     def has_room(self, items: Any) -> bool:
         """Whether another item may wait."""

@@ -37,7 +37,7 @@ class RsgiCall:
 
     def run(self, running: Awaitable[Any]) -> None:
         """Run what the application returned."""
-        if self._exchange.supervise(running, self.conclude):
+        if self._exchange.supervise(running, self):
             self.started()
 
     def conclude(self, error: BaseException | None) -> None:

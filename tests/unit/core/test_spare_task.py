@@ -31,7 +31,10 @@ class Bench:
 
         def call():
             try:
-                told.set_result(self.scope.run(function(), self.ended.append))
+                task = self.scope.run(function())
+                if task is not None:
+                    self.scope.keep(task, self.ended.append)
+                told.set_result(task)
             except BaseException as error:
                 told.set_result(error)
 
