@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,12 +23,14 @@ from ssgi_gateway.server.address import Address
 from ssgi_gateway.settings import Settings
 
 from .config import VERSIONS, add_options, configuration, front_named, gateway_settings, site_for, write_all
-from .fronts import FRONTS, KINDS, Site, systemd
+from .fronts import FRONTS, KINDS, Site, htaccess, systemd
 from .fronts.site import FOLDER
 
 __all__ = ["guess_application", "main", "next_commands", "settings_file"]
 
 FILES: Final = {"caddy": "Caddyfile", "haproxy": "haproxy.cfg"}
+
+Ask = Callable[[str, str], str]
 
 USUAL: Final = ("main.py", "app.py", "wsgi.py", "asgi.py", "application.py", "server.py")
 """Where applications mostly are."""
@@ -45,18 +48,16 @@ def main(words: list[str]) -> int:
     ask = _silent if given.yes else _ask
     _answer(given, ask)
     site = _site(given, gateway_settings(given.config))
+    if given.front == "htaccess":
+        return _shared_host(site, Path(given.folder), ask)
     texts = {
         "ssgi-gateway.toml": settings_file(site, given.front),
         FILES.get(given.front, f"{site.name}.{given.front}.conf"): configuration(given.front, site),
         **systemd.files(site),
     }
     folder = Path(given.folder)
-    for name, text in texts.items():
-        print(f"\n--- {folder / name}\n{text}", end="")
-    if ask("\nWrite these files? (yes/no)", "yes").lower() not in ("yes", "y"):
-        print("Nothing was written.")
+    if not _written(folder, texts, ask):
         return 1
-    write_all(folder, texts)
     _, front, unit = (folder / name for name in texts)
     print("\nWritten. The next two commands:\n")
     for command in next_commands(given, site, unit, front):
@@ -69,6 +70,29 @@ def main(words: list[str]) -> int:
     return 0
 
 
+def _written(folder: Path, texts: dict[str, str], ask: Ask) -> bool:
+    """Show the files, and write them if that is wanted."""
+    for name, text in texts.items():
+        print(f"\n--- {folder / name}\n{text}", end="")
+    if ask("\nWrite these files? (yes/no)", "yes").lower() not in ("yes", "y"):
+        print("Nothing was written.")
+        return False
+    write_all(folder, texts)
+    return True
+
+
+def _shared_host(site: Site, folder: Path, ask: Ask) -> int:
+    """There the web server starts the application: it needs a script in place of a service, and no sockets."""
+    if not _written(folder, {".htaccess": htaccess.render(site), "app.fcgi": htaccess.script(site)}, ask):
+        return 1
+    (folder / "app.fcgi").chmod(0o755)
+    files = shlex.join(str(folder / name) for name in (".htaccess", "app.fcgi"))
+    print("\nWritten. The next two commands, with the folder that Apache serves:\n")
+    print(f"  cp -p {files} ~/public_html/")
+    print("  ssgi-gateway doctor --script ~/public_html/app.fcgi")
+    return 0
+
+
 def _site(given: argparse.Namespace, settings: Settings) -> Site:
     """The site, with a service of its own name and its sockets in a folder of its own, unless settings say where."""
     site = site_for(given, settings)
@@ -77,9 +101,6 @@ def _site(given: argparse.Namespace, settings: Settings) -> Site:
     if site.activated:
         own = [address._replace(path=address.path.replace(FOLDER, f"{FOLDER}/{name}", 1)) for address in own]
     return site._replace(name=name, activated=False, address=own[0], direct=own[1])
-
-
-Ask = Callable[[str, str], str]
 
 
 def _ask(question: str, usual: str) -> str:
@@ -102,6 +123,8 @@ def _answer(given: argparse.Namespace, ask: Ask) -> None:
         raise ConfigurationError(f"{given.app!r} is not module:attribute")
     given.front = given.front or ask(f"The web server ({', '.join(FRONTS)})", installed())
     front_named(given.front)
+    if given.front == "htaccess":
+        return  # names, certificates and files are the host's
     if given.domain == "example.org":
         given.domain = ask("The site's name", "example.org")
     if given.tls == "letsencrypt" and ask("TLS, with certificates of Let's Encrypt? (yes/no)", "yes").startswith("n"):
@@ -179,7 +202,7 @@ def next_commands(given: argparse.Namespace, site: Site, unit: Path, front: Path
     """What is left to do, in two commands: the service, and the web server as the head of its file has it."""
     service = f"sudo sh -c 'cp {unit} {KINDS['systemd'].where} && systemctl enable --now {unit.stem}'"
     head = front.read_text(encoding="utf-8").partition("\n\n")[0].partition("The gateway:")[0]
-    steps = re.findall(r"^#     (\S.*)$", head, re.MULTILINE) if given.front != "htaccess" else []
+    steps = re.findall(r"^#     (\S.*)$", head, re.MULTILINE)
     if not steps:
         return [service, f"cp {front} {front_named(given.front).where}    (its first lines say the rest)"]
     return [service, f"sudo sh -c '{' && '.join(steps)}'".replace("THIS_FILE", str(front))]

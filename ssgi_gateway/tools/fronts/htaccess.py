@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 from .site import Site, comment, join
 
-__all__ = ["SCRIPT", "render"]
+__all__ = ["SCRIPT", "render", "script"]
 
 
 def render(site: Site) -> str:
@@ -20,6 +22,15 @@ def render(site: Site) -> str:
         "# Files that are there are Apache's.\nRewriteCond %{REQUEST_FILENAME} !-f",
         '# Where the host allows it, "CGIPassAuth On" is the better line for Authorization.\n'
         "RewriteRule ^(.*)$ app.fcgi/$1 [QSA,L,E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]",
+    )
+
+
+def script(site: Site) -> str:
+    """The script beside it, for an application in ``site.folder``."""
+    words = [site.program or f"{site.folder}/.venv/bin/ssgi-gateway", "serve", site.app]
+    return (
+        "#!/bin/sh\n# Apache starts this; the socket on which it sends requests is descriptor 0.\n"
+        f"cd {shlex.quote(site.folder)} || exit 1\nexec {shlex.join(words)}\n"
     )
 
 

@@ -62,7 +62,7 @@ def test_without_questions_it_writes_three_files_that_fit(folder, capsys):
 @pytest.mark.parametrize("front", FRONTS)
 def test_each_web_server_gets_two_commands(folder, capsys, front):
     assert init.main(["shop:app", "--yes", "--front", front]) == 0
-    said = capsys.readouterr().out.partition("The next two commands:")[2]
+    said = capsys.readouterr().out.partition("The next two commands")[2]
     commands = [line for line in said.splitlines() if line.startswith("  ")]
     assert len(commands) == 2
     assert "THIS_FILE" not in said
@@ -116,3 +116,23 @@ def test_answers_that_end_are_an_error_that_says_what_to_do(monkeypatch):
 def test_an_application_that_is_none_is_refused():
     with pytest.raises(ConfigurationError, match="is not module:attribute"):
         init.main(["shop.py", "--yes"])
+
+
+def test_on_a_shared_host_it_writes_a_script_that_the_web_server_starts(folder, capsys):
+    """No service, no sockets, no certificate: there is nobody to give them to."""
+    assert init.main(["shop:app", "--yes", "--front", "htaccess"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == [".htaccess", "app.fcgi"]
+    script = folder / "app.fcgi"
+    assert script.stat().st_mode & 0o777 == 0o755
+    assert script.read_text().startswith("#!/bin/sh\n")
+    assert f"cd {folder} || exit 1\n" in script.read_text()
+    assert script.read_text().endswith("/ssgi-gateway serve shop:app\n")
+    assert "RewriteRule" in (folder / ".htaccess").read_text()
+    said = capsys.readouterr().out.partition("The next two commands")[2]
+    assert "cp -p .htaccess app.fcgi ~/public_html/" in said
+    assert "doctor --script ~/public_html/app.fcgi" in said
+    assert "systemctl" not in said
+    assert "certbot" not in said
+    script.write_text("mine\n")
+    with pytest.raises(ConfigurationError, match="differs"):
+        init.main(["shop:app", "--yes", "--front", "htaccess"])
