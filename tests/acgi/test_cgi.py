@@ -74,6 +74,7 @@ def test_fastcgi_says_nothing_of_scgi():
         ({"cgi": {"NAME": "\u00e9"}}, {b"NAME": b"\xc3\xa9"}),
         ({"url": "http://h/%ff%2F?%41"}, {b"PATH_INFO": b"/\xff/", b"QUERY_STRING": b"%41"}),
         ({"headers": [(b"x-a", b"1"), (b"x_a", b"2"), (b"X-A", b"3")]}, {b"HTTP_X_A": b"1, 2, 3"}),
+        ({"headers": [(b"x-a", bytearray(b"1")), (b"x-b", memoryview(b"2"))]}, {b"HTTP_X_A": b"1", b"HTTP_X_B": b"2"}),
         ({"headers": [(b"cookie", b"a=1"), (b"cookie", b"b=2")]}, {b"HTTP_COOKIE": b"a=1; b=2"}),
         ({"headers": [(b"connection", b"upgrade"), (b"upgrade", b"x")]}, {b"HTTP_UPGRADE": b"x"}),
     ],

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     from .request import Request
 
-__all__ = ["cgi_variables"]
+__all__ = ["cgi_variables", "key_of", "usual_variables"]
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -30,13 +30,38 @@ def cgi_variables(request: Request, length: int, scgi: bool) -> Pairs:
         length: of the body, or -1 where the protocol carries its end.
         scgi: whether this is SCGI, whose requests say so.
     """
+    pairs = list(usual_variables(*key_of(request, length, scgi)))
+    return _overridden(pairs, request.cgi) if request.cgi else pairs
+
+
+Key = tuple[str, str, tuple[tuple[bytes, bytes], ...], str, str, bool, int, bool]
+
+
+def key_of(request: Request, length: int, scgi: bool) -> Key:
+    """All that the usual variables depend on, by which their bytes can be remembered."""
+    url = request.url
+    fields = tuple(request.headers)
+    return request.method, request.target, fields, url.authority, _scheme(request), request.upgrade, length, scgi
+
+
+def usual_variables(
+    method: str,
+    target: str,
+    fields: tuple[tuple[bytes, bytes], ...],
+    authority: str,
+    scheme: str,
+    upgrade: bool,
+    length: int,
+    scgi: bool,
+) -> Pairs:
+    """Those that follow from a request, before ``extensions["cgi"]`` changes them."""
     pairs: Pairs = [(b"CONTENT_LENGTH", b"%d" % length)] if length >= 0 else []
     if scgi:
         pairs.append((b"SCGI", b"1"))
-    pairs.append((b"REQUEST_METHOD", request.method.encode()))
-    pairs += _of_target(request.target)
-    pairs += _of_headers(tuple(request.headers), request.url.authority, _scheme(request), request.upgrade)
-    return _overridden(pairs, request.cgi) if request.cgi else pairs
+    pairs.append((b"REQUEST_METHOD", method.encode()))
+    pairs += _of_target(target)
+    pairs += _of_headers(fields, authority, scheme, upgrade)
+    return pairs
 
 
 @lru_cache(maxsize=64)
@@ -66,6 +91,8 @@ def _of_headers(
 
 def _scheme(request: Request) -> str:
     """``scgi://`` and ``fcgi://`` mean http unless the variables say otherwise."""
+    if not request.cgi:
+        return "https" if request.url.scheme == "https" else "http"
     named = request.cgi.get("REQUEST_SCHEME")
     secure = request.url.scheme == "https" or request.cgi.get("HTTPS") == "on"
     return named or ("https" if secure else "http")

@@ -34,7 +34,7 @@ from ssgi_gateway.wire.fastcgi.records import (
 )
 
 from .cgi_answer import CgiAnswer
-from .cgi_request import cgi_variables
+from .cgi_request import cgi_variables, key_of, usual_variables
 from .events import AnswerEnded, AnswerReceived
 
 if TYPE_CHECKING:
@@ -56,12 +56,17 @@ _REFUSALS: Final = {
 }
 
 
-@lru_cache(maxsize=64)
-def _params(pairs: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, ...]:
-    """PARAMS records; a client that asks one page time and again says the same each time."""
+def _begun(pairs: list[tuple[bytes, bytes]]) -> bytes:
+    """BEGIN_REQUEST, and PARAMS to their end."""
     content = b"".join([encode_pair(name, value) for name, value in pairs])
     records = encode_stream(PARAMS, REQUEST_ID, b"", content)
-    return (b"".join(records), encode_record(PARAMS, REQUEST_ID))
+    return b"".join([_BEGIN, *records, encode_record(PARAMS, REQUEST_ID)])
+
+
+@lru_cache(maxsize=64)
+def _usual(*key: Any) -> bytes:
+    """A client that asks one page time and again says the same each time."""
+    return _begun(usual_variables(*key))
 
 
 class FastcgiClient:
@@ -119,10 +124,9 @@ class FastcgiClient:
         self._aborted = False
         self._held = None
         self.stderr = b""
-        if pairs is None:
-            pairs = cgi_variables(request, length, scgi=False)
-        params = _params(tuple(pairs))
-        return b"".join([_BEGIN, *params])
+        if pairs is None and not request.cgi:
+            return _usual(*key_of(request, length, False))
+        return _begun(cgi_variables(request, length, scgi=False) if pairs is None else pairs)
 
     def encode(self, data: Any, more: bool) -> list[Any]:
         """STDIN records; the empty one ends the body."""

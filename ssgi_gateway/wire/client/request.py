@@ -202,6 +202,8 @@ class Request:
         try:
             for name, value in headers:
                 lower = _checked_name(name)
+                if type(value) is not bytes:
+                    value = bytes(memoryview(value))  # it is remembered, so it must not change
                 if _BAD_VALUE.search(value):
                     raise LocalProtocolError(f"the value of {name!r} holds CR, LF or NUL")
                 if lower in _SPECIAL:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .cgi_answer import CgiAnswer
-from .cgi_request import cgi_variables
+from .cgi_request import cgi_variables, key_of, usual_variables
 
 if TYPE_CHECKING:
     from .request import Request
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["ScgiClient"]
 
 
-@lru_cache(maxsize=64)
-def _netstring(pairs: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """A client that asks one page time and again says the same each time."""
+def _netstring(pairs: list[tuple[bytes, bytes]]) -> bytes:
     block = b"".join([b"%b\0%b\0" % pair for pair in pairs])
     return b"%d:%b," % (len(block), block)
+
+
+@lru_cache(maxsize=64)
+def _usual(*key: Any) -> bytes:
+    """A client that asks one page time and again says the same each time."""
+    return _netstring(usual_variables(*key))
 
 
 class ScgiClient:
@@ -48,9 +52,9 @@ class ScgiClient:
         """
         self._answer = CgiAnswer(request.method)
         self._used = True
-        if pairs is None:
-            pairs = cgi_variables(request, length, scgi=True)
-        return _netstring(tuple(pairs))
+        if pairs is None and not request.cgi:
+            return _usual(*key_of(request, length, True))
+        return _netstring(cgi_variables(request, length, scgi=True) if pairs is None else pairs)
 
     def receive(self, data: bytes) -> list[Any]:
         """Take bytes, ``b""`` for the end of the stream; gives the events they make.
