@@ -88,6 +88,8 @@ OURS = (
             "--access-log", "{socket}.log", "--access-log-format", "json"),
     gateway("gateway-scgi-unseen", "ssgi-gateway, SCGI, no metrics", ("hello",), "scgi", "on_ssgi", *COMPILED,
             "--no-metrics"),
+    gateway("gateway-scgi-hooks", "ssgi-gateway, SCGI, hooks that are about no request", ("hello",), "scgi", "on_ssgi",
+            *COMPILED, "--hooks", "{module}:Deaf"),
     gateway("gateway-http-asgi", "ssgi-gateway, ASGI over HTTP", HTTP, "http", "on_asgi", *ASGI, listener="--http"),
     gateway("gateway-http-rsgi", "ssgi-gateway, RSGI over HTTP", HTTP, "http", "on_rsgi", *RSGI, listener="--http"),
     gateway("gateway-asgi", "ssgi-gateway, ASGI over FastCGI", ("hello", "upload", "download"), "fastcgi", "on_asgi",

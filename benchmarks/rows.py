@@ -43,6 +43,7 @@ CORE = (
     Row("start to first answer, time / Uvicorn", "start", "gateway-scgi", "uvicorn", 0.6, "time"),
     Row("portable build, SCGI, CPU a request / aioscgi", "hello", "portable-scgi", "aioscgi", 0.4),
     Row("metrics on, CPU a request / off", "hello", "gateway-scgi", "gateway-scgi-unseen", 1.02),
+    Row("hooks that are about no request, CPU a request / none", "hello", "gateway-scgi-hooks", "gateway-scgi", 1.02),
     Row("access log on, CPU a request / off", "hello", "gateway-scgi-log", "gateway-scgi", 1.12),
     Row("access log in JSON, CPU a request / off", "hello", "gateway-scgi-json", "gateway-scgi", 1.12),
 )  # fmt: skip

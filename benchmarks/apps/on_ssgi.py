@@ -32,3 +32,13 @@ def echo(type, server_address, remote_address, method, path, query_string, get_h
 
 def answer(ws, message):
     ws.send(message)
+
+
+class Deaf:
+    """Hooks (--hooks) that are about no request."""
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
