@@ -270,7 +270,7 @@ def _spawn() -> Template:
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, *system.python_options(), "-m", "ssgi_gateway.process.template"],
+            system.python_module("ssgi_gateway.process.template"),
             system.child_environment(),
             file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL)],
             setsigdef=HEARD,

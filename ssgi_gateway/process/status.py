@@ -83,7 +83,7 @@ class Status:
         try:
             self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, *system.python_options(), "-m", "ssgi_gateway.process.status_server"],
+                system.python_module("ssgi_gateway.process.status_server"),
                 {**os.environ, "SSGI_STATUS_ADDRESS": self.address},
                 # Each over a descriptor that is not needed, so that one does not close the other.
                 file_actions=[

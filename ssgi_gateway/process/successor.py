@@ -89,7 +89,7 @@ class Replacement:
         memory = said = -1
         try:
             memory, said = _memory(known), linux.make_memory("ssgi-gateway-check")
-            command = [sys.executable, *system.python_options(), "-m", __name__]
+            command = system.python_module(__name__)
             actions = [(os.POSIX_SPAWN_DUP2, memory, 3), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
             environment = system.child_environment()
             self.pid = os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsigmask=())

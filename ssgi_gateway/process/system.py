@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+import ssgi_gateway
 from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
-    "Ends", "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_options", "show_crashes",
+    "Ends", "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_module", "show_crashes",
     "stay_visible", "trim",
 ]  # fmt: skip
 
@@ -78,9 +79,14 @@ def child_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN}
 
 
-def python_options() -> list[str]:
-    """The options that this interpreter was started with, for another one."""
-    return list(_options(sys.orig_argv[1:]))
+def python_module(name: str) -> list[str]:
+    """The command that runs a module of this package by an interpreter like this one.
+
+    The current directory is mostly the application's, and is not to be searched for what the server is made of: a
+    file there may be called ``queue.py``. The application's modules are found there all the same (``loading``).
+    """
+    in_it = os.path.dirname(os.path.dirname(ssgi_gateway.__file__)) == os.getcwd()  # a working tree, not installed
+    return [sys.executable, *_options(sys.orig_argv[1:]), *([] if in_it else ["-P"]), "-m", name]
 
 
 def _options(words: list[str]) -> Iterator[str]:

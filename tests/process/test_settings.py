@@ -116,3 +116,21 @@ def test_a_reload_that_is_asked_for_too_late_is_told_so(configured, tmp_path):
     assert (done.returncode, done.stderr) == (1, "ssgi-gateway: no reload: the server is stopping\n")
     os.kill(it.process.pid, signal.SIGINT)
     assert it.process.wait() == 0
+
+
+def test_files_of_the_application_that_are_called_as_ours_or_pythons_are_not_taken_for_them(tmp_path):
+    (tmp_path / "colours.py").write_text(APP)
+    for name in ("ssgi_gateway", "selectors", "signal", "struct", "mmap"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('this is not the one')")
+    process = Process(
+        [str(Path(sys.executable).with_name("ssgi-gateway")), "serve", "colours:app", "--scgi", f"unix:{tmp_path}/one",
+         "--status", f"unix:{tmp_path}/status"],
+        tmp_path / "log", cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "COLOUR": "red"},
+    )  # fmt: skip
+    try:
+        process.wait_for(lambda: "scgi_pass" in process.text(), "the start")
+        assert ask(tmp_path / "one").endswith(b"red")
+        assert "this is not the one" not in process.text()
+        assert process.stop() == 0
+    finally:
+        process.kill()
