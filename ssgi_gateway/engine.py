@@ -84,4 +84,6 @@ def _compiled() -> tuple[ModuleType | None, str]:
         return None, f"the compiled build lacks {missing}"
     except ImportError as error:
         return None, f"the compiled build cannot be imported: {error}"
+    except Exception as error:  # what Cython raises where classes do not fit, as after a change without a build
+        return None, f"the compiled build is not that of these sources: {error!r}"
     return importlib.import_module(COMPILED), ""

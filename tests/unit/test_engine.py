@@ -120,3 +120,10 @@ def test_uvloop_is_named_with_its_version():
 
 def test_errors_are_configuration_errors():
     assert issubclass(engine.ConfigurationError, ConfigurationError)
+
+
+def test_a_build_of_other_sources_says_so(another_process):
+    broken = another_process(WHICH, server__serve="raise KeyError('__reduce_cython__')")
+    assert broken == (
+        "ssgi_gateway | portable (the compiled build is not that of these sources: KeyError('__reduce_cython__'))"
+    )
