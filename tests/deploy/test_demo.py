@@ -44,9 +44,8 @@ def leftovers(environment: dict[str, str]) -> list[str]:
     run = Path(environment["RUN_DIR"])
     found = subprocess.run(["pgrep", "-af", re.escape(str(run))], capture_output=True, text=True, check=False)
     gateway = (run / "gateway.log").read_text()
-    told = re.search(r"process (\d+)", gateway)
-    assert told, gateway
-    still = [f"gateway {told[1]}"] if Path(f"/proc/{told[1]}").exists() else []
+    pid = json.loads(gateway.splitlines()[0])["pid"]
+    still = [f"gateway {pid}"] if Path(f"/proc/{pid}").exists() else []
     sockets = re.findall(r"unix:(\S+\.sock)", gateway)
     assert sockets
     return [*found.stdout.splitlines(), *still, *(path for path in sockets if Path(path).exists())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -178,12 +179,20 @@ def test_counters_never_go_back(watched, options):
     def workers():
         return {worker["pid"] for worker in it.said()["workers"] if worker["state"] == "ready"}
 
+    def killed(pid):
+        with contextlib.suppress(ProcessLookupError):  # it was about to be replaced
+            os.kill(pid, signal.SIGKILL)
+            return True
+        return False
+
     with Scraper(it) as scraper:
         look()
         if options:
             wait_until(lambda: look() or it.metric("ssgi_worker_exits_total", reason="requests") >= 3, "new workers")
+        # A worker that is killed may have answered what it had no time to write down: here nothing is in progress.
+        wait_until(lambda: it.metric("ssgi_requests_total", status="2xx") == answered, "every answer being counted")
         before = workers()
-        os.kill(min(before), signal.SIGKILL)
+        wait_until(lambda: any(map(killed, sorted(workers()))), "a worker to kill")
         wait_until(lambda: look() or (len(workers()) == 2 and workers() != before), "a worker in its place")
         for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGHUP):
             reloads = it.said()["reloads"]["ok"]
@@ -199,8 +208,7 @@ def test_counters_never_go_back(watched, options):
                 look()
     assert scraper.found == []
     assert scraper.scrapes > 5
-    # A worker that was killed may have answered what it had no time to write down; here nothing was in progress.
-    assert it.metric("ssgi_requests_total", status="2xx") == answered
+    wait_until(lambda: it.metric("ssgi_requests_total", status="2xx") == answered, "every answer being counted")
     if not options:  # one that was to be replaced anyway is counted as that
         assert it.metric("ssgi_worker_exits_total", reason="crash") == 1
     assert it.metric("ssgi_reloads_total", result="ok") == 2
