@@ -8,4 +8,5 @@ cpdef object call_app(
 )
 cpdef object call(object context, object function)
 cpdef object call_with(object context, object function, object argument)
+cpdef object call_receiver(object context, object receiver, object websocket, object message, tuple args)
 cpdef object step(object context, object coroutine)

@@ -50,6 +50,11 @@ def call_with(context: Context, function: Callable[[Any], Any], argument: Any) -
     return context.run(function, argument)
 
 
+def call_receiver(context: Context, receiver: Callable[..., Any], websocket: Any, message: Any, args: Any) -> Any:
+    """Give a WebSocket's message to its handler, in a context that nobody is in."""
+    return context.run(receiver, websocket, message, *args)
+
+
 def step(context: Context, coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Let a coroutine run until it waits or ends.
 

@@ -61,6 +61,15 @@ cpdef object call_with(object context, object function, object argument):
         PyContext_Exit(context)
 
 
+cpdef object call_receiver(object context, object receiver, object websocket, object message, tuple args):
+    """Give a WebSocket's message to its handler, in a context that nobody is in."""
+    PyContext_Enter(context)
+    try:
+        return receiver(websocket, message, *args) if args else receiver(websocket, message)
+    finally:
+        PyContext_Exit(context)
+
+
 cpdef object step(object context, object coroutine):
     """Let a coroutine run until it waits or ends; see the portable function."""
     cdef PyObject *yielded = NULL

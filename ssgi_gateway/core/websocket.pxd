@@ -4,9 +4,15 @@ from ..wire.response_head cimport ResponseHead
 from .awaitables cimport Ready, WhenWritable, is_pending
 from .channel cimport SharedMessage, WebSocketChannel
 from .exchange cimport Exchange, flat
+from .step cimport call_receiver
 
 cdef object PENDING, REJECTED, CLOSED, ACCEPTED
 cdef Ready TRUE, FALSE
+
+cdef Py_ssize_t OBJECT
+
+
+cdef Py_ssize_t memory_of(object message) except -1
 
 
 @cython.locals(message=SharedMessage, behind=list, websocket=WebSocket, channel=WebSocketChannel)

@@ -22,6 +22,7 @@ from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, WhenWritable, is_pending
 from .channel import SharedMessage
 from .exchange import Exchange, flat
+from .step import call_receiver
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,6 +42,16 @@ ACCEPTED = WebSocketStatus.ACCEPTED
 SHARE: Final = 0.005
 """Seconds that the messages of one WebSocket may take in one turn of the loop; then all others have theirs. One handler
 may take longer: it cannot be interrupted."""
+
+OBJECT: Final = 49
+"""Bytes of memory that a message takes besides its own."""
+
+
+def memory_of(message: str | bytes) -> int:
+    """Bytes of memory that a message takes; ``getsizeof`` costs more than all else on the way of a small one."""
+    if type(message) is bytes:
+        return len(message) + OBJECT
+    return len(message) + OBJECT if message.isascii() else getsizeof(message)
 
 
 def send_to_all(websockets: list[WebSocket], payload: bytes) -> list[tuple[WebSocket, Awaitable[bool]]]:
@@ -284,7 +295,7 @@ class WebSocket(Exchange):
         if not self._queue:
             return None
         message = self._queue.popleft()
-        self._queued -= getsizeof(message)
+        self._queued -= memory_of(message)
         # At half of it, so that a busy WebSocket is not stopped and started for each message.
         if self._stopped and len(self._queue) * 2 <= self._queue_limit and self._queued * 2 <= self._queue_size:
             self._stopped = False
@@ -315,7 +326,7 @@ class WebSocket(Exchange):
             if self._queue is None:
                 self._queue = deque()
             self._queue.append(message)
-            self._queued += getsizeof(message)
+            self._queued += memory_of(message)
             self._stopped = len(self._queue) >= self._queue_limit or self._queued >= self._queue_size
             if self._taker is not None:
                 self._taker()
@@ -383,7 +394,7 @@ class WebSocket(Exchange):
             if context is None:
                 result = self._receiver(self, message, *self._args)
             else:
-                result = context.run(self._receiver, self, message, *self._args)
+                result = call_receiver(context, self._receiver, self, message, self._args)
             pending = is_pending(result)
         except BaseException as exc:
             self._busy = False
@@ -414,7 +425,7 @@ class WebSocket(Exchange):
         until = perf_counter() + SHARE
         while self._queue and not self._busy:
             message = self._queue.popleft()
-            self._queued -= getsizeof(message)
+            self._queued -= memory_of(message)
             self._dispatch(message)
             if self._queue and not self._busy and perf_counter() > until:
                 self._busy = True
