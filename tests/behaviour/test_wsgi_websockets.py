@@ -29,6 +29,12 @@ def test_echo_and_close_by_the_client(ws: Endpoint) -> None:
         assert client.close(1000) == (1000, "")
 
 
+def test_the_library_answers_a_close_after_the_application_has_ended(ws: Endpoint) -> None:
+    """simple-websocket has a thread that reads, and lets the application go on before it answers."""
+    with ws.websocket("/late") as client:
+        assert client.close(1000) == (1000, "")
+
+
 def test_close_by_the_application(ws: Endpoint) -> None:
     with ws.websocket("/once") as client:
         client.send("hello")

@@ -30,6 +30,13 @@ logger = logging.getLogger("ssgi_gateway.app")
 MAX_ANSWER: Final = 1048576
 """Bytes of an ordinary answer; more is no answer to a request for an upgrade."""
 
+CLOSING_TIME: Final = 0.25
+"""Seconds that a library's own thread has, once the application has returned, to send its Close frame. simple-websocket
+tells the application of the client's Close before it answers that, and the answer would find the connection closed."""
+
+CLOSE: Final = b"\x88"
+"""How a server's Close frame begins (RFC 6455 5.2)."""
+
 
 class TunnelSocket(socket.socket):
     """``environ["werkzeug.socket"]``: the connection, which is taken over when it is first used.
@@ -44,6 +51,7 @@ class TunnelSocket(socket.socket):
         self._take_over: Callable[[TunnelSocket], bytes] | None = take_over
         self._rest = b""
         self.lock = threading.Lock()
+        self.has_sent_close = False
 
     @property
     def used(self) -> bool:
@@ -74,6 +82,7 @@ class TunnelSocket(socket.socket):
         self._begin()
         with self.lock:
             super().sendall(data, flags)
+        self.has_sent_close = data[:1] == CLOSE
 
     def fileno(self) -> int:
         """As ``socket.fileno``; the caller is going to wait for it."""
@@ -152,6 +161,7 @@ class _Call:
         self._body: list[bytes] = []
         self._size = 0
         self._error: BaseException | None = None
+        self._may_close = False  # there is no Close frame to wait for
 
     # -- in the thread -------------------------------------------------------------------------------------------
 
@@ -212,6 +222,7 @@ class _Call:
 
     def cancel(self) -> None:
         """The client has left: the library sees the end of its input."""
+        self._may_close = True
         try:
             socket.socket.shutdown(self._socket, socket.SHUT_RD)
         except OSError:
@@ -221,6 +232,10 @@ class _Call:
         """The application has returned."""
         ws = self._ws
         used, error = self._socket.used, self._error
+        if used and not self._may_close and not self._socket.has_sent_close:
+            self._may_close = True
+            self.loop.call_later(CLOSING_TIME, self.ended)
+            return
         self._socket.close()
         ws.release(self)
         if used:

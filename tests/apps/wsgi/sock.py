@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from flask import Flask
 from flask_sock import Sock
 
@@ -23,3 +25,24 @@ def echo(ws):
 @sock.route("/once")
 def once(ws):
     ws.send(f"once {ws.receive()}")
+
+
+class SlowToClose:
+    """A socket whose Close frames take their time, as those of a thread that is not scheduled."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def send(self, data):
+        if data[0] == 0x88:
+            time.sleep(0.05)
+        return self._inner.send(data)
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
+@sock.route("/late")
+def late(ws):
+    ws.sock = SlowToClose(ws.sock)
+    ws.receive()
