@@ -202,7 +202,8 @@ def test_mirrored_uploads(site: Nginx) -> None:
     before = site.error_log()
     answer = request(site.address("subrequests"), "POST", "/mirrored/x", body=UPLOAD)
     assert answer.json()["path"] == "/mirrored/x"
-    assert "prematurely" not in site.error_log().removeprefix(before)
+    # That "client prematurely closed connection" may be there: ours does not wait for the subrequests.
+    assert "upstream prematurely" not in site.error_log().removeprefix(before)
 
 
 def test_an_error_page_that_the_application_makes(site: Nginx) -> None:

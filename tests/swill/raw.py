@@ -73,6 +73,14 @@ class RawWebSocket:
         return None
 
     def send(self, payload: bytes, opcode: int = 2, fin: bool = True) -> None:
+        self._writer.write(self.frame(payload, opcode, fin))
+
+    def send_together(self, frames: list[bytes]) -> None:
+        """In one write, so that the server reads them together; ``frame`` has made them."""
+        self._writer.write(b"".join(frames))
+
+    @staticmethod
+    def frame(payload: bytes, opcode: int = 2, fin: bool = True) -> bytes:
         size = len(payload)
         head = bytes([(0x80 if fin else 0) | opcode])
         if size < 126:
@@ -81,7 +89,7 @@ class RawWebSocket:
             head += b"\xfe" + struct.pack("!H", size)
         else:
             head += b"\xff" + struct.pack("!Q", size)
-        self._writer.write(head + b"\0\0\0\0" + payload)
+        return head + b"\0\0\0\0" + payload
 
     async def expect(self, count: int, seconds: float = PATIENCE) -> bool:
         """Wait until ``count`` frames have come in all; returns whether they have."""
