@@ -41,6 +41,7 @@ http {{
 {upstreams}
     server {{
         listen 127.0.0.1:{port};
+        include {deploy}/tuning.conf;
 {locations}
     }}
 }}
