@@ -15,7 +15,7 @@ from ssgi_gateway.wire.client.cgi_request import cgi_variables
 from ssgi_gateway.wire.client.events import AnswerReceived, BodyArrived, InformationalReceived
 from ssgi_gateway.wire.client.fastcgi import FastcgiClient
 from ssgi_gateway.wire.client.request import Request
-from tests.acgi.test_messages import record, records, run, serving
+from tests.acgi.test_messages import answering_early, record, records, run, serving
 
 # -- variables ---------------------------------------------------------------------------------------------------------
 
@@ -173,15 +173,7 @@ def test_a_body_that_is_too_long_is_cut_and_logged(kind, caplog):
         if kind == "fcgi":
             answer = record(6, answer) + record(3, bytes(8))
 
-        async def handle(reader, writer):
-            await reader.read(65536)
-            writer.write(answer)
-            await writer.drain()
-            if kind == "scgi":
-                writer.write_eof()
-            await reader.read()
-
-        async with serving(handle) as address, client.Client() as c:
+        async with serving(answering_early(kind, answer)) as address, client.Client() as c:
             assert await (await c.request("GET", f"{kind}://{address}/")).read() == b"ab"
 
     with caplog.at_level(logging.WARNING, "ssgi_gateway.client"):

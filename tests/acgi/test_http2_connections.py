@@ -12,8 +12,7 @@ import pytest
 from ssgi_gateway import client
 from ssgi_gateway.client import multiplexed
 from ssgi_gateway.wire.client import http2
-from tests.acgi.servers import handlers_ended
-from tests.acgi.test_messages import run, until, whole
+from tests.acgi.test_messages import run, serving, until, whole
 
 NO_ERROR, REFUSED, CANCEL = 0, 7, 8
 
@@ -56,26 +55,17 @@ class Conversation:
 
 
 @contextlib.asynccontextmanager
-async def serving(*handlers):
+async def conversing(*handlers):
     """A server whose connections are handled by one coroutine after the other; gives its url and its connections."""
     connections = []
 
     async def handle(reader, writer):
         peer = Conversation(reader, writer)
         connections.append(peer)
-        try:
-            await handlers[min(len(connections), len(handlers)) - 1](peer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await handlers[min(len(connections), len(handlers)) - 1](peer)
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", connections
-    finally:
-        await handlers_ended()
-        server.close()
+    async with serving(handle) as address:
+        yield f"http://{address}/", connections
 
 
 def asking(**options):
@@ -120,7 +110,7 @@ def test_what_was_not_processed_is_sent_again_whatever_the_method(refuses):
             await peer.until(hf.GoAwayFrame)
 
         handlers = (GOAWAY, answers) if refuses is GOAWAY else (again,)
-        async with serving(*handlers) as (url, connections), asking() as c:
+        async with conversing(*handlers) as (url, connections), asking() as c:
             response = await c.request("POST", url, body=b"once")
             assert await response.read() == b"ok"
             assert len(connections) == len(handlers)
@@ -140,12 +130,12 @@ def test_once_only_and_then_it_is_told(refuses):
 
         handlers = (GOAWAY, GOAWAY) if refuses is GOAWAY else (both,)
         error = client.GoAway if refuses is GOAWAY else client.StreamReset
-        async with serving(*handlers) as (url, connections), asking() as c:
+        async with conversing(*handlers) as (url, connections), asking() as c:
             with pytest.raises(error) as raised:
                 await c.request("GET", url)
             assert raised.value.retryable
             assert sum(len(peer.heads) for peer in connections) == 2
-        async with serving(*handlers) as (url, connections), asking() as c:
+        async with conversing(*handlers) as (url, connections), asking() as c:
             with pytest.raises(error) as raised:  # a body that cannot be sent again
                 await c.request("POST", url, body=iter([b"once"]))
             assert raised.value.retryable
@@ -162,7 +152,7 @@ def test_another_reset_is_not_retried():
             peer.send(hf.RstStreamFrame(frame.stream_id, error_code=2))
             await peer.until(hf.GoAwayFrame)
 
-        async with serving(handle) as (url, connections), asking() as c:
+        async with conversing(handle) as (url, connections), asking() as c:
             with pytest.raises(client.StreamReset) as raised:
                 await c.request("GET", url)
             assert (raised.value.code, raised.value.retryable) == (2, False)
@@ -182,7 +172,7 @@ def test_goaway_lets_streams_go_on_and_new_ones_go_elsewhere():
             assert await peer.reader.read() != b""  # our GOAWAY, and the end
 
         gone = asyncio.Event()
-        async with serving(going, answers) as (url, connections), asking() as c:
+        async with conversing(going, answers) as (url, connections), asking() as c:
             first = asyncio.ensure_future(c.request("GET", url))
             while not c.pool.busy or not next(iter(c.pool.busy)).ending:  # noqa: ASYNC110 - the peer's doing
                 await asyncio.sleep(0)
@@ -208,7 +198,7 @@ def test_beyond_the_peers_streams_further_connections_and_then_a_queue():
                 peer.answer(frame.stream_id)
 
         numbers, both = [], asyncio.Event()
-        async with serving(one_at_a_time) as (url, connections):
+        async with conversing(one_at_a_time) as (url, connections):
             async with asking(limits=client.Limits(max_per_origin=2)) as c:
 
                 async def one(number):
@@ -228,7 +218,7 @@ def test_ids_that_are_used_up_end_a_connection(monkeypatch):
     monkeypatch.setattr(http2, "LAST_STREAM", 5)
 
     async def main():
-        async with serving(answers) as (url, connections), asking() as c:
+        async with conversing(answers) as (url, connections), asking() as c:
             for _ in range(5):
                 assert await (await c.request("GET", url)).read() == b"ok"
             assert [len(peer.heads) for peer in connections] == [3, 2]
@@ -248,7 +238,7 @@ def test_no_room_for_a_single_stream():
                 peer.send(hf.RstStreamFrame(frame.stream_id, error_code=REFUSED))
 
         options = {"timeouts": client.Timeouts(pool=0.3), "limits": client.Limits(max_per_origin=2)}
-        async with serving(none) as (url, _), asking(**options) as c:
+        async with conversing(none) as (url, _), asking(**options) as c:
             with pytest.raises(client.ClientError):
                 await c.request("GET", url)
             with pytest.raises(client.PoolTimeout):
@@ -275,7 +265,7 @@ def test_a_silent_peer_is_asked_whether_it_is_there(monkeypatch, answered):
             peer.answer(head.stream_id)
             await peer.until(hf.GoAwayFrame)
 
-        async with serving(handle) as (url, _), asking() as c:
+        async with conversing(handle) as (url, _), asking() as c:
             if answered:
                 assert await (await c.request("GET", url)).read() == b"ok"
             else:
@@ -300,7 +290,7 @@ def test_read_and_write_timeouts_are_a_streams_own():
                     peer.answer(frame.stream_id)
 
         resets = []
-        async with serving(handle) as (url, _), asking(timeouts=client.Timeouts(read=0.5, write=0.5)) as c:
+        async with conversing(handle) as (url, _), asking(timeouts=client.Timeouts(read=0.5, write=0.5)) as c:
             asked = [c.request("GET", url), c.request("POST", url, body=bytes(200_000))]
             done = await asyncio.gather(*asked, return_exceptions=True)
             assert [type(one) for one in done] == [client.ReadTimeout, client.WriteTimeout], done
@@ -329,7 +319,7 @@ def test_an_early_answer_and_no_error_say_stop_sending():
             for _ in range(100):
                 yield bytes(60_000)
 
-        async with serving(handle) as (url, connections), asking() as c:
+        async with conversing(handle) as (url, connections), asking() as c:
             response = await c.request("POST", url, body=pieces())
             assert (response.status, await response.read()) == (413, b"no")
             assert (await c.request("GET", url)).status == 200
@@ -350,7 +340,7 @@ def test_an_answer_before_the_request_is_complete_ends_the_upload():
             await peer.until(hf.GoAwayFrame)
 
         reset = []
-        async with serving(handle) as (url, _), asking() as c, c.exchange() as (receive, send):
+        async with conversing(handle) as (url, _), asking() as c, c.exchange() as (receive, send):
             await send({"type": "http.request", "method": "POST", "url": url, "body": b"a", "more_body": True})
             told = await whole(receive)
             assert [one["status_code"] for one in told if "status_code" in one] == [413]
@@ -382,7 +372,7 @@ def test_leaving_resets_one_stream_and_no_other(how):
             await begun.wait()
             await (send({"type": "http.disconnect"}) if how == "disconnect" else asyncio.sleep(60))
 
-        async with serving(handle) as (url, connections), asking() as c:
+        async with conversing(handle) as (url, connections), asking() as c:
             running = asyncio.ensure_future(c.run(app))
             await begun.wait()
             if how == "cancel":
@@ -401,7 +391,7 @@ def test_a_connection_that_breaks_tells_every_stream():
             for _ in range(3):
                 await peer.until(hf.HeadersFrame)
 
-        async with serving(handle) as (url, _), asking() as c:
+        async with conversing(handle) as (url, _), asking() as c:
             done = await asyncio.gather(*[c.request("POST", url) for _ in range(3)], return_exceptions=True)
             assert [type(one) for one in done] == [client.RemoteProtocolError] * 3
             assert c.pool.open == 0
@@ -425,7 +415,7 @@ def test_a_tunnel_over_a_stream():
             peer.send(hf.DataFrame(head.stream_id, data=(got + frame.data).upper(), flags=["END_STREAM"]))
             await peer.until(hf.GoAwayFrame)
 
-        async with serving(handle) as (url, _), asking() as c, c.exchange() as (receive, send):
+        async with conversing(handle) as (url, _), asking() as c, c.exchange() as (receive, send):
             await send({"type": "http.request", "method": "CONNECT", "url": url, "more_body": True})
             *_, response = await until(receive, "http.response")
             assert (response["status_code"], response["more_body"]) == (200, False)
@@ -457,7 +447,7 @@ def test_a_stream_that_nobody_reads_stops_only_itself():
                     windows.append((frame.stream_id, frame.window_increment))
 
         windows = []
-        async with serving(handle) as (url, connections), asking() as c:
+        async with conversing(handle) as (url, connections), asking() as c:
             async with c.stream("GET", url) as unread:
                 for _ in range(20):
                     assert len(await (await c.request("GET", url)).read()) == 16384

@@ -57,6 +57,20 @@ def answering(*answers, heads=None):
     return handle
 
 
+def answering_early(kind, answer, most=65536):
+    """A handler that reads once, answers, and then waits for the client to leave; over SCGI the end is the answer's."""
+
+    async def handle(reader, writer):
+        await reader.read(most)
+        writer.write(answer)
+        await writer.drain()
+        if kind == "scgi":
+            writer.write_eof()
+        await reader.read()
+
+    return handle
+
+
 async def until(receive, *kinds):
     """Messages up to the first of these types."""
     told = []
@@ -370,14 +384,7 @@ def test_an_answer_before_the_request_is_complete(kind):
     )
 
     async def main():
-        async def handle(reader, writer):
-            await reader.read(1)
-            writer.write(answer)
-            await writer.drain()
-            if kind == "scgi":
-                writer.write_eof()
-            await reader.read()
-
+        handle = answering_early(kind, answer, 1)
         async with serving(handle) as address, client.Client() as c, c.exchange() as (receive, send):
             headers = [(b"content-length", b"100")]
             await send({**POST, "url": f"{kind}://{address}/", "headers": headers, "body": b"a", "more_body": True})

@@ -23,9 +23,15 @@ from ssgi_gateway.wire.http1 import UpgradeCodec
 from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import advance, settle
 
-__all__ = ["UPGRADE", "Bench", "Peer", "bench", "pair", "request", "split_answer"]
+__all__ = ["BIG", "ROOM", "UPGRADE", "Bench", "Peer", "bench", "pair", "request", "split_answer"]
 
 CHUNK = 262144
+
+ROOM = 16384
+"""Bytes that the kernel may keep between two ends, where little is to fit."""
+
+BIG = bytes(range(256)) * 16384
+"""More than fits anywhere on the way: 4 MiB."""
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

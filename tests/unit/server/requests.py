@@ -38,6 +38,10 @@ def stdout(records: bytes, request_id: int = 1) -> bytes:
     return b"".join(data for kind, number, data in flup_records(records) if kind == STDOUT and number == request_id)
 
 
+HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
+"""What a web server reads of ``hello``'s answer."""
+
+
 def hello(*args):
     args[-1].send("hello")
 

@@ -23,9 +23,8 @@ from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
 from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import until
 from tests.unit.server.peer import Bench, Peer, bench, request, split_answer
-from tests.unit.server.requests import fastcgi, fastcgi_answer
+from tests.unit.server.requests import HELLO, fastcgi, fastcgi_answer
 
-HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -8,9 +8,10 @@ import logging
 import pytest
 
 from tests.loops import settle, until
-from tests.unit.server.peer import bench, request, split_answer
+from tests.unit.server.peer import BIG, ROOM, bench, request, split_answer
 from tests.unit.server.requests import (
     ABORT_REQUEST,
+    HELLO,
     POST,
     STDIN,
     STDOUT,
@@ -23,10 +24,7 @@ from tests.unit.server.requests import (
 )
 from tests.unit.wire.fastcgi_front import begin, params, record, stdin
 
-HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
 FAILURE_PAGE = b"Internal Server Error\n"
-ROOM = 16384
-BIG = bytes(range(256)) * 16384  # 4 MiB
 
 
 # -- a short body that nobody reads: the answer's end waits for it, so that the client's connection can be kept --------

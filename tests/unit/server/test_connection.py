@@ -12,11 +12,7 @@ from ssgi_gateway.server.connection import CLOSED, FLUSHING, LINGERING, Connecti
 from ssgi_gateway.server.system import RECEIVE_SIZE
 from tests.loops import advance, settle, until
 from tests.unit.server.notes import DEADLINE, EOF, KINDS, LOST, is_open, open_pair
-from tests.unit.server.peer import bench
-
-BIG = bytes(range(256)) * 16384  # 4 MiB
-ROOM = 16384
-
+from tests.unit.server.peer import BIG, ROOM, bench
 
 # -- reading -------------------------------------------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ from ssgi_gateway.server.acceptor import MAX_REFUSED, REFUSAL_TIME
 from ssgi_gateway.server.reactor import SWEEP
 from tests.loops import settle, until
 from tests.unit.core.talk import data_of
-from tests.unit.server.peer import UPGRADE, bench, request, split_answer
+from tests.unit.server.peer import BIG, ROOM, UPGRADE, bench, request, split_answer
 from tests.unit.server.requests import (
     ABORT_REQUEST,
     DATA,
+    HELLO,
     POST,
     STDIN,
     App,
@@ -27,11 +28,6 @@ from tests.unit.server.requests import (
     stdout,
 )
 from tests.unit.wire.fastcgi_front import begin, params, record
-
-HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
-ROOM = 16384
-BIG = bytes(range(256)) * 16384  # 4 MiB
-
 
 # -- the eager path ------------------------------------------------------------------------------------------------
 

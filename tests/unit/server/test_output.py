@@ -14,11 +14,7 @@ from ssgi_gateway.server.system import MAX_BUFFERS
 from ssgi_gateway.wire.file_slice import FileSlice
 from tests.loops import until
 from tests.unit.server.notes import KINDS, LOST, is_open, open_pair
-from tests.unit.server.peer import bench
-
-BIG = bytes(range(256)) * 16384  # 4 MiB
-ROOM = 16384
-
+from tests.unit.server.peer import BIG, ROOM, bench
 
 # -- writing -------------------------------------------------------------------------------------------------------
 

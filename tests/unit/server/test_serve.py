@@ -24,11 +24,9 @@ from ssgi_gateway.server.serve import loop_factory, run, serve
 from ssgi_gateway.settings import Deadlines, Settings
 from tests.loops import settle, until
 from tests.unit.server.peer import Peer, request
-from tests.unit.server.requests import fastcgi, fastcgi_answer, stdout
+from tests.unit.server.requests import HELLO, fastcgi, fastcgi_answer, stdout
 from tests.unit.server.test_websocket import closing, frames_of, upgrade
 from tests.unit.wire.websocket_frames import close
-
-HELLO = b"Content-Length: 5\r\nStatus: 200 OK\r\n\r\nhello"
 
 
 def hello(*args):

@@ -10,13 +10,12 @@ import pytest
 from ssgi_gateway.server.websocket import PORTION
 from ssgi_gateway.ssgi import WebSocketStatus
 from tests.loops import settle, until
-from tests.unit.server.peer import Bench, Peer, bench, request, split_answer
+from tests.unit.server.peer import ROOM, Bench, Peer, bench, request, split_answer
 from tests.unit.wire.websocket_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, zero_frame
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 ROUTES = pytest.mark.parametrize("route", ["scgi", "websocket"])
-ROOM = 16384
 
 
 def upgrade(route: str = "scgi", subprotocols: str = "") -> bytes:
