@@ -181,7 +181,7 @@ def test_floods_end_their_connection_or_stream(kind):
     async def main():
         first = [hf.HeadersFrame(1, data=OK, flags=["END_HEADERS"])] if "data" in kind else []
         options = {"retries": 0, "timeouts": client.Timeouts(total=20)}
-        async with over_http2.serving(flood(*first, *FLOODS[kind])) as (url, _), over_http2.asking(**options) as c:
+        async with over_http2.conversing(flood(*first, *FLOODS[kind])) as (url, _), over_http2.asking(**options) as c:
 
             async def one():
                 async with c.stream("GET", url):
@@ -209,7 +209,7 @@ def test_answers_that_a_peer_does_not_read_are_few(frame):
             await done.wait()
 
         done = asyncio.Event()
-        async with over_http2.serving(handle) as (url, _), over_http2.asking(retries=0) as c:
+        async with over_http2.conversing(handle) as (url, _), over_http2.asking(retries=0) as c:
             try:
                 with pytest.raises(client.RemoteProtocolError, match="at once"):
                     await c.request("GET", url)
@@ -229,7 +229,7 @@ def test_a_window_that_stays_shut():
                 peer.send(hf.WindowUpdateFrame(0, window_increment=1))  # no stream goes on by it
 
         options = {"timeouts": client.Timeouts(write=0.5, read=0.5)}
-        async with over_http2.serving(handle) as (url, _), over_http2.asking(**options) as c:
+        async with over_http2.conversing(handle) as (url, _), over_http2.asking(**options) as c:
             with pytest.raises(client.ReadTimeout):
                 await c.request("GET", url)  # ahead of the peer's SETTINGS
             for body in (b"x", iter([bytes(100_000)] * 10)):

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.accessibility import is_accessible
 from tests.browser.test_board import CHROMIUM_OPTIONS, SCREENSHOTS
 from tests.harness.process import wait_until
 from tests.observe.conftest import codec, watched
@@ -47,11 +47,6 @@ def page_of(browser: Browser, url: str, scheme: str, errors: list[str]) -> Page:
     )
     page.goto(url)
     return page
-
-
-def is_accessible(page: Page) -> None:
-    found = Axe().run(page)
-    assert not found.violations_count, found.generate_report()
 
 
 def tabs_through(page: Page, *wanted: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.accessibility import is_accessible
 from tests.harness import Gateway
 
 from .services import Redis
@@ -55,13 +56,6 @@ def short_folder() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="chat-")
     yield folder
     shutil.rmtree(folder)
-
-
-def is_accessible(page: Any) -> None:
-    """Nothing is against it in axe's rules: contrast, names, roles, landmarks."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    found = axe.Axe().run(page)
-    assert not found.violations_count, found.generate_report()
 
 
 def test_the_page_calls_and_streams(serve: Callable[..., Gateway], browser: Browser) -> None:

@@ -38,7 +38,7 @@ class Bench:
             except BaseException as error:
                 told.set_result(error)
 
-        asyncio.get_running_loop().call_soon(call, context=contextvars.Context())
+        asyncio.get_running_loop().call_soon(call, context=self.scope.loop.fresh())
         return await told
 
 
@@ -90,16 +90,26 @@ async def test_what_waits_goes_on_in_the_task_it_began_in():
     assert not bench.scope.tasks
 
 
-async def test_the_same_one_serves_all_that_never_wait():
+@pytest.mark.parametrize("variables", [{}, {VARIABLE: "the server's"}])
+async def test_the_same_one_serves_all_that_never_wait(variables, monkeypatch):
+    """Each task that is made puts its first step into the loop's queue, without arguments; so does ``Bench``."""
+    for variable, value in variables.items():
+        variable.set(value)
+    loop = asyncio.get_running_loop()
     bench = Bench()
-    identities = set()
+    queued = []
 
     async def looks():
-        identities.add(id(asyncio.current_task()))
+        assert asyncio.current_task() is not None
 
+    def call_soon(callback, *args, context=None):
+        queued.append(args)
+        return type(loop).call_soon(loop, callback, *args, context=context)
+
+    monkeypatch.setattr(loop, "call_soon", call_soon)
     for _ in range(100):
-        await bench.run(looks)
-    assert len(identities) == 1
+        assert await bench.run(looks) is None
+    assert queued.count(()) == 100 + 1
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), asyncio.CancelledError("b")])
