@@ -54,7 +54,8 @@ class Directory:
             try:
                 place = linux.SHARED_MEMORY if os.access(linux.SHARED_MEMORY, os.W_OK) else None
                 self.path = tempfile.mkdtemp(prefix="ssgi-gateway-prometheus-", dir=place)
-                os.chown(self.path, user, group)
+                if (user, group) != (-1, -1):  # systemd's units forbid the call, even where it changes nothing
+                    os.chown(self.path, user, group)
             except OSError as error:
                 raise ConfigurationError(f"--prometheus-multiproc: {error.filename}: {error.strerror}") from None
             os.environ[VARIABLE] = self.path

@@ -100,7 +100,9 @@ def _finish(made: int, path: str, mode: int, user: int, group: int) -> tuple[int
             "this user may write"
         )
     name = linux.descriptor_path(made)
-    if user != -1 or group != -1:
+    # Only what is another's: systemd can forbid a service the call (@privileged), and the group of a service is the
+    # socket's from the beginning.
+    if user not in (-1, status.st_uid) or group not in (-1, status.st_gid):
         os.chown(name, user, group)
     if stat.S_IMODE(os.fstat(made).st_mode) != mode:
         os.chmod(name, mode)  # a default ACL of the directory came before the umask (acl(5))

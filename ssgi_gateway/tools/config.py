@@ -8,7 +8,9 @@ and never over a file that says something else.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
+import grp
 import os
 import re
 import shutil
@@ -114,6 +116,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
     add("--websocket-path", metavar="PATH", default="", help="To the direct port, below this path, such as /ws/")
     add("--upload-size", metavar="MIB", type=int, default=16, help="The largest upload, 0 for no limit [%(default)s]")
     add("--user", default="", help="Who runs the service [you; www-data where that is root]")
+    add("--web-group", metavar="NAME", default="", help="The web server's group [that which this machine has]")
     add("--project", metavar="DIR", default="", help="Where the application is, for the service [here]")
     add("--front-version", metavar="N.N.N", default="", help="The web server's version [that which is installed here]")
 
@@ -149,9 +152,18 @@ def site_for(arguments: argparse.Namespace, settings: Settings) -> Site:
         mount=arguments.mount.rstrip("/") or settings.root_path or "",
         upload=arguments.upload_size,
         version=version,
+        group=arguments.web_group or _group(front),
         activated=not any(getattr(settings, name) for name in KINDS["systemd"].protocols),
         **_service(arguments),
     )
+
+
+def _group(front: Front) -> str:
+    """The group of a web server on this machine; the usual name where there is none of them."""
+    for name in front.groups:
+        with contextlib.suppress(KeyError):
+            return grp.getgrnam(name).gr_name
+    return front.groups[0]
 
 
 def _service(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -160,6 +172,7 @@ def _service(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"instances": True, "folder": "/srv/%i", "user": arguments.user or WEB_USER}
     user = getpass.getuser()
     return {
+        "config": os.path.abspath(arguments.config) if arguments.config else "",
         "folder": os.path.abspath(arguments.project or "."),
         "program": shutil.which("ssgi-gateway") or f"{os.path.dirname(sys.executable)}/ssgi-gateway",
         "user": arguments.user or (WEB_USER if user == "root" else user),

@@ -187,7 +187,7 @@ def settings_file(site: Site, front: str = "") -> str:
     for name, value, why in site.needed(front):
         lines.append(f"{name} = {str(value).lower()}  # {why}")
     if _has_unix(site):
-        lines.append('socket-owner = ":www-data"')
+        lines.append(f'socket-owner = ":{site.group}"')
     if site.websockets != "off":
         lines += ["", "[websockets]", "# Pages of other sites cannot open WebSockets here.", 'origins = ["same"]']
     return "\n".join(lines) + "\n"

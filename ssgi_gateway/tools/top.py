@@ -127,7 +127,9 @@ def _server(given: Namespace) -> Iterator[Reader]:
     if given.pid is None and not given.pid_file and not os.environ.get("SSGI_PID_FILE"):
         found = find()
         if not found:
-            raise ConfigurationError("no server of this user runs here; of another user's: as root")
+            raise ConfigurationError(
+                "no server runs here that this user may look at; that of a service with another user or group: as root"
+            )
         if len(found) > 1:
             raise ConfigurationError(f"several servers run here; give --pid, one of {_named(found)}")
         pid = found[0]

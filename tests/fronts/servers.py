@@ -8,6 +8,7 @@ site (where the pid file is, which modules are loaded), is said in a few lines a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -166,7 +167,10 @@ def _apache(executable: str, text: str, site: Site, folder: Path) -> list[str]:
 
 
 def _lighttpd(executable: str, text: str, site: Site, folder: Path) -> list[str]:
-    text += f'\nserver.upload-dirs = ( "{folder}" )\n'
+    uploads = folder / "uploads"
+    uploads.mkdir()
+    uploads.chmod(0o777)  # as root it becomes another user
+    text += f'\nserver.upload-dirs = ( "{uploads}" )\n'
     (folder / "lighttpd.conf").write_text(text)
     return [executable, "-D", "-f", f"{folder}/lighttpd.conf"]
 
@@ -177,6 +181,8 @@ def _caddy(executable: str, text: str, site: Site, folder: Path) -> list[str]:
 
 
 def _haproxy(executable: str, text: str, site: Site, folder: Path) -> list[str]:
+    if os.geteuid():  # it cannot become another user, and lighttpd does not try
+        text = re.sub(r"^    (user|group) .*\n", "", text, flags=re.MULTILINE)
     (folder / "haproxy.cfg").write_text(text)
     return [executable, "-db", "-f", f"{folder}/haproxy.cfg"]
 

@@ -16,7 +16,7 @@ from ssgi_gateway.errors import ConfigurationError
 
 from .secret import HEADER
 
-__all__ = ["Answer", "Target", "Unreachable"]
+__all__ = ["Answer", "BadCertificate", "Target", "Unreachable"]
 
 TIMEOUT = 10.0
 """Seconds for each answer."""
@@ -24,6 +24,10 @@ TIMEOUT = 10.0
 
 class Unreachable(Exception):  # noqa: N818 - it says what is the matter and not what went wrong here
     """There was no answer at all; the message says why."""
+
+
+class BadCertificate(Unreachable):
+    """The site's certificate is not good, so nothing was asked."""
 
 
 class Answer(NamedTuple):
@@ -79,13 +83,14 @@ class Target:
         """A connection, over TLS where the site has it.
 
         Raises:
+            BadCertificate: it is not good, and has to be.
             Unreachable: no server answers there.
         """
         try:
             plain = socket.create_connection((self.host, self.port), TIMEOUT)
             return self.tls.wrap_socket(plain, server_hostname=self.host) if self.tls else plain
         except ssl.SSLCertVerificationError as error:
-            raise Unreachable(f"the certificate is not good: {error.verify_message} (--insecure goes on)") from None
+            raise BadCertificate(f"the certificate of {self.host} is not good: {error.verify_message}") from None
         except OSError as error:
             raise Unreachable(f"{self.host} port {self.port}: {error.strerror or error}") from None
 

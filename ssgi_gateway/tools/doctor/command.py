@@ -54,7 +54,7 @@ def _through_the_web_server(
     import secrets
 
     from . import sockets
-    from .client import Target, Unreachable
+    from .client import BadCertificate, Target, Unreachable
     from .examination import Examination
     from .stand_in import probing
 
@@ -65,6 +65,13 @@ def _through_the_web_server(
         found = [finding for _, address in addresses for finding in sockets.examine(address)]
         try:
             found += examination.run()
+        except BadCertificate as error:
+            found.append(
+                Finding(
+                    "certificate-bad", str(error), "browsers refuse the site, and nothing else was examined",
+                    "A certificate of an authority for this name; for an examination without one: --insecure",
+                )
+            )  # fmt: skip
         except Unreachable as error:
             found.append(
                 Finding("unreachable", str(error), "nobody answers at the site's address", "Start the web server")

@@ -9,6 +9,7 @@ import socket
 import stat
 from collections.abc import Iterator
 
+from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.diagnosis import Finding
 from ssgi_gateway.server.address import Address
 
@@ -19,13 +20,22 @@ WEB_USERS = ("www-data", "nginx", "http", "apache", "caddy", "haproxy", "lighttp
 
 
 def is_served(address: Address) -> bool:
-    """Whether a server accepts connections there."""
+    """Whether a server accepts connections there.
+
+    Raises:
+        ConfigurationError: this user may not connect, so nobody can tell.
+    """
     family = socket.AF_UNIX if address.kind == "unix" else socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.settimeout(2)
         where = address.path if address.kind == "unix" else (address.host or "127.0.0.1", address.port)
         try:
             probe.connect(where)
+        except PermissionError:
+            raise ConfigurationError(
+                f"this user may not connect to {address}, so whether a server listens there cannot be seen; run the "
+                "doctor as root"
+            ) from None
         except OSError:
             return False
     return True
@@ -38,9 +48,11 @@ def examine(address: Address) -> Iterator[Finding]:
     try:
         about = os.stat(address.path)
     except OSError as error:
+        folder = os.path.dirname(address.path)
+        first = "" if os.path.isdir(folder) else f"Create {folder} (RuntimeDirectory= of a service does), s"
         yield Finding(
             "socket-missing", f"{address}: {error.strerror}", "the web server finds nothing there",
-            "Create its directory, and compare the path with the web server's",
+            f"{first or 'S'}tart the gateway, and compare the path with the web server's",
         )  # fmt: skip
         return
     users = [user for user in map(_user, WEB_USERS) if user is not None]

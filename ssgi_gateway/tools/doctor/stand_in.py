@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway.errors import ConfigurationError
@@ -62,7 +62,9 @@ class StandIn:
         while not all(sockets.is_served(address) for _, address in self._addresses):
             if self._process.poll() is not None or time.monotonic() > end:
                 self.stop()
-                raise ConfigurationError(f"the probe could not listen in the gateway's place: {self._said()}")
+                said = self._said().removeprefix("ssgi-gateway: ")
+                as_root = "; run the doctor as root" if os.geteuid() else ""
+                raise ConfigurationError(f"the probe could not listen in the gateway's place: {said}{as_root}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -110,11 +112,41 @@ def probing(addresses: Sequence[tuple[str, Address]], settings: Settings, secret
     if taken:
         raise ConfigurationError(
             f"a gateway is running on {', '.join(taken)}. The doctor puts a probe in its place: stop it for the few "
-            "seconds of an examination. (What requests give away the running gateway logs itself.)"
+            "seconds of an examination, a service with its sockets (systemctl stop NAME.service NAME.socket). (What "
+            "requests give away the running gateway logs itself.)"
         )
-    stand_in = StandIn(addresses, settings, secret)
+    with _folders(addresses):
+        stand_in = StandIn(addresses, settings, secret)
+        try:
+            stand_in.start()
+            yield stand_in
+        finally:
+            stand_in.close()
+
+
+@contextmanager
+def _folders(addresses: Sequence[tuple[str, Address]]) -> Iterator[None]:
+    """The folders of the sockets: those of a service are there only while it runs (``RuntimeDirectory=``).
+
+    Raises:
+        ConfigurationError: one is missing, and this user may not make it.
+    """
+    made: list[str] = []
     try:
-        stand_in.start()
-        yield stand_in
+        for folder in sorted({os.path.dirname(address.path) for _, address in addresses if address.kind == "unix"}):
+            missing = folder
+            while missing and not os.path.isdir(missing):
+                made.append(missing)
+                missing = os.path.dirname(missing)
+            try:
+                os.makedirs(folder, mode=0o755, exist_ok=True)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{folder}, where the gateway listens, is not there while it is stopped, and cannot be made: "
+                    f"{error.strerror}; run the doctor as root"
+                ) from None
+        yield
     finally:
-        stand_in.close()
+        for folder in made:
+            with suppress(OSError):  # somebody else has put something there
+                os.rmdir(folder)

@@ -25,6 +25,7 @@ class Front(NamedTuple):
         in_band: whether it carries WebSockets over SCGI or uwsgi, through the socket that has the HTTP.
         check: the command by which it checks a configuration file; empty where it has none. ``FILE`` is the file.
         where: where such a file usually goes on Debian.
+        groups: what its group is called: on Debian, on others.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Front(NamedTuple):
     in_band: bool
     check: tuple[str, ...]
     where: str
+    groups: tuple[str, ...] = ("www-data", "nginx", "http")
 
     @property
     def render(self) -> Callable[[Site], str]:
@@ -56,20 +58,27 @@ FRONTS: Final[dict[str, Front]] = {
         "nginx", "nginx", ("scgi", "fastcgi", "uwsgi"), True, (), "/etc/nginx/sites-available/"
     ),
     "apache": Front(
-        "Apache", "apache", ("fastcgi", "scgi"), False, (), "/etc/apache2/sites-available/"
+        "Apache", "apache", ("fastcgi", "scgi"), False, (), "/etc/apache2/sites-available/",
+        ("www-data", "apache", "http"),
     ),
     "lighttpd": Front(
         "lighttpd", "lighttpd", ("fastcgi", "scgi"), True,
         ("lighttpd", "-tt", "-f", "FILE"), "/etc/lighttpd/lighttpd.conf",
+        ("www-data", "lighttpd", "http"),
     ),
     "caddy": Front(
         "Caddy", "caddy", ("fastcgi",), False,
         ("caddy", "validate", "--adapter", "caddyfile", "--config", "FILE"), "/etc/caddy/Caddyfile",
+        ("www-data", "caddy"),
     ),
     "haproxy": Front(
-        "HAProxy", "haproxy", ("fastcgi",), False, ("haproxy", "-c", "-f", "FILE"), "/etc/haproxy/haproxy.cfg"
+        "HAProxy", "haproxy", ("fastcgi",), False, ("haproxy", "-c", "-f", "FILE"), "/etc/haproxy/haproxy.cfg",
+        ("haproxy",),
     ),
-    "h2o": Front("h2o", "h2o", ("fastcgi",), False, ("h2o", "-t", "-c", "FILE"), "/etc/h2o/h2o.conf"),
+    "h2o": Front(
+        "h2o", "h2o", ("fastcgi",), False, ("h2o", "-t", "-c", "FILE"), "/etc/h2o/h2o.conf",
+        ("www-data",),
+    ),
     "htaccess": Front(".htaccess", "htaccess", ("fastcgi",), False, (), "the folder that Apache serves"),
 }  # fmt: skip
 """Every web server, by the word that ``config`` takes."""

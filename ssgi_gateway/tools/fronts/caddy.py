@@ -27,7 +27,7 @@ def render(site: Site) -> str:
 def _head(site: Site) -> str:
     return comment(
         f"{site.origin}{site.mount} on ssgi-gateway, through Caddy 2. On Debian and Ubuntu:\n\n"
-        "    cp THIS_FILE /etc/caddy/Caddyfile\n"
+        "    cp -b THIS_FILE /etc/caddy/Caddyfile\n"
         "    caddy validate --config /etc/caddy/Caddyfile && systemctl reload caddy\n\n"
         "The gateway:\n\n" + indent(site.command()) + "\n\n"
         "Not php_fastcgi: that one looks for index.php and splits paths at .php."
@@ -44,7 +44,7 @@ def _address(site: Site) -> str:
 def _tls(site: Site) -> str:
     if not site.tls or site.tls[0].startswith("/etc/letsencrypt/"):
         return ""  # Caddy gets and renews certificates itself
-    return f"tls {site.tls[0]} {site.tls[1]}"
+    return f"# Caddy's user has to be able to read both: chgrp caddy, chmod 640.\ntls {site.tls[0]} {site.tls[1]}"
 
 
 UNSET = """\

@@ -31,9 +31,10 @@ def _hosts(site: Site) -> str:
         chain, key = site.tls
         listen += f"\nssl:\n  certificate-file: {chain}\n  key-file: {key}"
     paths = "\n".join([*(_static(url, folder) for url, folder in site.static), _websockets(site), _application(site)])
-    limit = f"limit-request-body: {site.upload << 20}\n" if site.upload else ""
+    whole = f"# Who h2o is after its start; the gateway's sockets belong to its group.\nuser: {site.group}\n"
+    whole += f"limit-request-body: {site.upload << 20}\n" if site.upload else ""
     return (
-        f'{limit}hosts:\n  "{site.domain}":\n    listen:\n{indent(listen, " " * 6)}\n    paths:\n'
+        f'{whole}hosts:\n  "{site.domain}":\n    listen:\n{indent(listen, " " * 6)}\n    paths:\n'
         f"{indent(paths, ' ' * 6)}"
     ).replace("\n\n", "\n")
 

@@ -18,13 +18,16 @@ def render(site: Site) -> str:
     """
     if site.static:
         raise ConfigurationError("HAProxy serves no files: leave --static out, and let the application or a CDN do it")
-    return join(_head(site), GLOBAL, FCGI_APP, _frontend(site), _backend(site), _websockets(site))
+    return join(
+        _head(site), GLOBAL.format(group=site.group), FCGI_APP, _frontend(site), _backend(site), _websockets(site)
+    )
 
 
 def _head(site: Site) -> str:
     return comment(
         f"{site.origin}{site.mount} on ssgi-gateway, through HAProxy 2.2 or later: a whole file.\n\n"
-        "    cp THIS_FILE /etc/haproxy/haproxy.cfg\n"
+        f"{_certificate(site)}"
+        "    cp -b THIS_FILE /etc/haproxy/haproxy.cfg\n"
         "    haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy\n\n"
         "The gateway:\n\n" + indent(site.command("haproxy")) + "\n\n"
         "Chunked uploads that do not fit into one buffer are answered 400 by HAProxy itself. It has no limit for\n"
@@ -34,12 +37,18 @@ def _head(site: Site) -> str:
 
 GLOBAL = """\
 global
+    # Who HAProxy is after its start; the gateway's sockets belong to this group.
+    user haproxy
+    group {group}
+    log /dev/log local0
     # The largest head and the unit of buffering; requests with more than this in header fields are 400.
     tune.bufsize 32768
     tune.http.maxhdr 200
 
 defaults
     mode http
+    log global
+    option httplog
     timeout connect 5s
     timeout client 300s
     timeout server 300s
@@ -73,13 +82,18 @@ def _frontend(site: Site) -> str:
     lines = ["frontend site"]
     if site.tls:
         lines += [
-            "    # One file with the chain and the key: cat fullchain.pem privkey.pem",
+            "    # One file with the chain and the key, made again whenever the certificate is renewed.",
             f"    bind :{site.listen} ssl crt {_pem(site.tls)} alpn h2,http/1.1",
+            f"    bind :::{site.listen} v6only ssl crt {_pem(site.tls)} alpn h2,http/1.1",
         ]
         if not site.port:
-            lines += ["    bind :80", "    http-request redirect scheme https code 301 unless { ssl_fc }"]
+            lines += [
+                "    bind :80",
+                "    bind :::80 v6only",
+                "    http-request redirect scheme https code 301 unless { ssl_fc }",
+            ]
     else:
-        lines.append(f"    bind :{site.listen}")
+        lines += [f"    bind :{site.listen}", f"    bind :::{site.listen} v6only"]
     if site.has_direct:
         place = "" if site.websockets == "same-path" else f" {{ path_beg {site.websocket_path} }}"
         lines.append(f"    use_backend websockets if {{ hdr(Upgrade) -i websocket }}{place}")
@@ -88,6 +102,13 @@ def _frontend(site: Site) -> str:
     else:
         lines.append("    default_backend application")
     return "\n".join(lines)
+
+
+def _certificate(site: Site) -> str:
+    """The step that makes the one file of the two."""
+    if not site.tls or site.tls[0] == site.tls[1]:
+        return ""
+    return f"    (umask 077; cat {' '.join(site.tls)} >{_pem(site.tls)})\n"
 
 
 def _pem(tls: tuple[str, str]) -> str:

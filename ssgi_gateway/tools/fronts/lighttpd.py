@@ -26,13 +26,13 @@ def render(site: Site) -> str:
             f"lighttpd {'.'.join(map(str, site.version))} cannot carry WebSockets over SCGI (1.4.74 and later can); "
             "say --websocket-path /ws/ or --websockets same-path, and they go to the gateway's direct port"
         )
-    return join(_head(site), _server(site), BEHAVIOUR, FORWARDED, _static(site), _routes(site))
+    return join(_head(site), _server(site), _redirect(site), BEHAVIOUR, FORWARDED, _static(site), _routes(site))
 
 
 def _head(site: Site) -> str:
     return comment(
         f"{site.origin}{site.mount} on ssgi-gateway, through lighttpd 1.4: a whole file. On Debian and Ubuntu:\n\n"
-        "    cp THIS_FILE /etc/lighttpd/lighttpd.conf\n"
+        "    cp -b THIS_FILE /etc/lighttpd/lighttpd.conf\n"
         "    lighttpd -tt -f /etc/lighttpd/lighttpd.conf && systemctl restart lighttpd\n\n"
         "The gateway:\n\n" + indent(site.command("lighttpd"))
     )
@@ -43,10 +43,14 @@ def _server(site: Site) -> str:
     modules += ["mod_openssl"] if site.tls else []
     modules += ["mod_proxy"] if site.has_direct else []
     modules += ["mod_alias"] if site.static else []
+    modules += ["mod_redirect"] if _redirects(site) else []
     listed = ", ".join(f'"{name}"' for name in modules)
     root = site.static[0].folder if site.static else "/var/www"
     lines = [
         f"server.modules = ( {listed} )",
+        "# Who lighttpd is after its start; the gateway's sockets belong to this group.",
+        f'server.username = "{site.group}"',
+        f'server.groupname = "{site.group}"',
         f'server.document-root = "{root}"',
         f"server.port = {site.listen}",
         "# The largest upload in KiB, 0 for no limit.",
@@ -54,14 +58,26 @@ def _server(site: Site) -> str:
     ]
     if site.tls:
         chain, key = site.tls
-        lines += [
-            f'$SERVER["socket"] == ":{site.listen}" {{',
-            '    ssl.engine = "enable"',
-            f'    ssl.pemfile = "{chain}"',
-            f'    ssl.privkey = "{key}"',
-            "}",
-        ]
+        inside = f'ssl.engine = "enable"\nssl.pemfile = "{chain}"\nssl.privkey = "{key}"'
+        lines += [_socket_block(f":{site.listen}", inside), _socket_block(f"[::]:{site.listen}", inside)]
+    else:
+        lines.append(f'$SERVER["socket"] == "[::]:{site.listen}" {{ }}')
     return "\n".join(lines)
+
+
+def _redirects(site: Site) -> bool:
+    return bool(site.tls) and not site.port
+
+
+def _redirect(site: Site) -> str:
+    if not _redirects(site):
+        return ""
+    inside = f'url.redirect = ( "" => "{site.origin}${{url.path}}${{qsa}}" )'
+    return "\n".join(_socket_block(where, inside) for where in (":80", "[::]:80"))
+
+
+def _socket_block(where: str, inside: str) -> str:
+    return f'$SERVER["socket"] == "{where}" {{\n{indent(inside)}\n}}'
 
 
 BEHAVIOUR: Final = """\
@@ -87,9 +103,23 @@ setenv.set-request-header = (
 )"""
 
 
+TYPES: Final = """\
+# What they are: lighttpd before 1.4.71 knows no types of its own, and browsers take no style sheet without one.
+mimetype.assign = (
+    ".html" => "text/html; charset=utf-8", ".css" => "text/css; charset=utf-8", ".txt" => "text/plain; charset=utf-8",
+    ".js" => "text/javascript; charset=utf-8", ".mjs" => "text/javascript; charset=utf-8",
+    ".json" => "application/json", ".map" => "application/json", ".webmanifest" => "application/manifest+json",
+    ".xml" => "application/xml", ".wasm" => "application/wasm", ".pdf" => "application/pdf", ".svg" => "image/svg+xml",
+    ".png" => "image/png", ".jpg" => "image/jpeg", ".jpeg" => "image/jpeg", ".gif" => "image/gif",
+    ".webp" => "image/webp", ".avif" => "image/avif", ".ico" => "image/x-icon", ".woff" => "font/woff",
+    ".woff2" => "font/woff2", ".ttf" => "font/ttf", ".mp3" => "audio/mpeg", ".mp4" => "video/mp4",
+    ".webm" => "video/webm", "" => "application/octet-stream"
+)"""
+
+
 def _static(site: Site) -> str:
     pairs = ", ".join(f'"{url}" => "{folder.rstrip("/")}/"' for url, folder in site.static)
-    return f"# Files by lighttpd itself.\nalias.url = ( {pairs} )" if pairs else ""
+    return f"# Files by lighttpd itself.\nalias.url = ( {pairs} )\n{TYPES}" if pairs else ""
 
 
 def _routes(site: Site) -> str:

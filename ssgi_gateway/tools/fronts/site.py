@@ -48,6 +48,8 @@ class Site(NamedTuple):
         folder: where the application is, for a service.
         program: the command, for a service; empty for the one of ``folder``'s virtual environment.
         user: who runs the service.
+        group: the web server's group, which may connect to the gateway's unix sockets.
+        config: the gateway's settings file, where the service has to be told of it.
         activated: whether systemd opens the gateway's sockets, because no setting says where they are.
         instances: whether the service is one for several applications, each in a folder of its own.
     """
@@ -71,6 +73,8 @@ class Site(NamedTuple):
     folder: str = "/srv/app"
     program: str = ""
     user: str = "www-data"
+    group: str = "www-data"
+    config: str = ""
     activated: bool = True
     instances: bool = False
 
@@ -115,7 +119,7 @@ class Site(NamedTuple):
         if self.mount:
             words.append(f"--root-path {self.mount}")
         if "unix" in (self.address.kind, self.has_direct and self.direct.kind):
-            words.append("--socket-owner :www-data")
+            words.append(f"--socket-owner :{self.group}")
         words += [f"--{name}" if value is True else f"--{name} {value}" for name, value, _ in self.needed(front)]
         return " \\\n    ".join(words)
 
@@ -142,6 +146,7 @@ class Site(NamedTuple):
         written = [("--static", text) for pair in self.static for text in pair]
         written += [("--tls", text) for text in self.tls or ()]
         written += [("--project", self.folder), ("--user", self.user), ("the program", self.program or "-")]
+        written += [("--web-group", self.group), ("--config", self.config or "-")]
         written += [("the application", self.app), (f"--{self.protocol}", str(self.address))]
         if self.has_direct:
             written += [("--websocket", str(self.direct)), ("--websocket-path", self.websocket_path)]

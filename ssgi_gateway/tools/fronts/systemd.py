@@ -93,7 +93,7 @@ def _unit(site: Site) -> str:
 
 def _what(site: Site) -> str:
     program = site.program or f"{site.folder}/.venv/bin/ssgi-gateway"
-    words = [program, "serve"]
+    words = [program, "serve", *(["--config", site.config] if site.config else [])]
     if site.activated:
         words += [] if site.instances else [site.app]
         words += ["--workers", "auto"]
@@ -105,7 +105,7 @@ WorkingDirectory={site.folder}
 ExecStart={" ".join(words)}
 ExecReload={program} reload --pid $MAINPID
 User={site.user}
-Group=www-data"""
+Group={site.group}"""
 
 
 def _life(site: Site) -> str:
@@ -159,7 +159,6 @@ ProtectKernelTunables=yes
 ProtectProc=invisible
 PrivateDevices=yes
 PrivateTmp=yes
-PrivateUsers=yes
 RemoveIPC=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 RestrictNamespaces=yes
@@ -193,7 +192,7 @@ def _socket(site: Site, protocol: str, address: Address) -> str:
     whose = "the web application %i" if site.instances else "a web application"
     service = f"{_name(site)}{'%i' if site.instances else ''}.service"
     owner = (
-        "# Who may connect: the web server's group.\nSocketUser=root\nSocketGroup=www-data\nSocketMode=0660\n"
+        f"# Who may connect: the web server's group.\nSocketUser=root\nSocketGroup={site.group}\nSocketMode=0660\n"
         if address.kind == "unix"
         else ""
     )

@@ -144,6 +144,17 @@ def test_is_given_to_its_owner(listen, path, owner, uid, gid):
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (uid, gid, 0o660)
 
 
+def test_nothing_is_given_to_who_has_it_already(listen, path, monkeypatch):
+    """systemd's units forbid chown(2), and their group is the socket's from the beginning."""
+
+    def forbidden(*arguments):
+        raise PermissionError(1, "not here")
+
+    monkeypatch.setattr(os, "chown", forbidden)
+    listen(owner=f"{os.geteuid()}:{os.getegid()}")
+    assert os.path.exists(path)
+
+
 def test_may_be_given_to_ones_own_group(listen, path):
     listen(owner=f":{os.getgid()}")
     assert os.lstat(path).st_gid == os.getgid()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import grp
+import re
+
 import pytest
 
 from ssgi_gateway.errors import ConfigurationError
@@ -94,6 +97,54 @@ def test_a_service_leaves_its_sockets_to_systemd_where_no_setting_has_any(capsys
     assert "ListenStream" not in text
     assert "RuntimeDirectory=shop\n" in text
     assert "serve\n" in text
+
+
+def test_a_service_is_told_of_the_settings_that_were_named(capsys, tmp_path, monkeypatch):
+    """A file that is found by its name alone needs no word: the service starts where it is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ssgi-gateway.toml").write_text('app = "a:b"\nscgi = ["unix:/run/shop/scgi.sock"]\n')
+    assert "/ssgi-gateway serve\n" in text_of("systemd", capsys=capsys)
+    named = tmp_path / "other.toml"
+    named.write_text('app = "a:b"\nscgi = ["unix:/run/shop/scgi.sock"]\n')
+    assert f"/ssgi-gateway serve --config {named}\n" in text_of("systemd", "--config", "other.toml", capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("front", "lines"),
+    [
+        ("lighttpd", ['server.username = "www-data"', 'server.groupname = "www-data"']),
+        ("haproxy", ["    user haproxy", "    group haproxy"]),
+        ("h2o", ["user: www-data"]),
+    ],
+)
+def test_a_whole_file_says_who_the_server_becomes(front, lines):
+    """It replaces the distribution's, and without these lines all of the server would be root's."""
+    group = "haproxy" if front == "haproxy" else "www-data"
+    text = KINDS[front].render(Site(protocol="fastcgi", websockets="same-path", static=(), group=group))
+    assert set(lines) <= set(text.splitlines())
+
+
+def test_the_sockets_belong_to_the_group_of_the_web_server(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there = {"haproxy", "caddy"}
+
+    def getgrnam(name):
+        if name not in there:
+            raise KeyError(name)
+        return grp.struct_group((name, "x", 1, []))
+
+    monkeypatch.setattr(grp, "getgrnam", getgrnam)
+    assert "--socket-owner :haproxy" in text_of("haproxy", capsys=capsys)
+    assert "--socket-owner :caddy" in text_of("caddy", capsys=capsys)
+    assert "--socket-owner :www-data" in text_of("nginx", capsys=capsys), "none is installed: what Debian calls it"
+    assert "--socket-owner :web" in text_of("nginx", "--web-group", "web", capsys=capsys)
+    assert "SocketGroup=web\n" in text_of("systemd", "--web-group", "web", capsys=capsys)
+
+
+@pytest.mark.parametrize("front", ["lighttpd", "haproxy", "apache", "nginx"])  # Caddy does by itself
+def test_a_site_with_tls_answers_on_port_80_with_a_redirect(front):
+    text = KINDS[front].render(Site(protocol="fastcgi", websockets="same-path", static=()))
+    assert re.search(r"(?i)redirect|return 301", text)
 
 
 def test_several_files_are_written_into_a_folder(tmp_path, monkeypatch):
