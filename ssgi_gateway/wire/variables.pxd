@@ -25,11 +25,12 @@ cdef class Variables:
     cpdef list headers(self)
     cpdef list header_pairs(self)
     cpdef list items(self)
-    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -1
+    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most) except -1
     cdef object take_pairs(self, object pairs)
     cdef object hold(self, bytes block)
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1
     cdef int find(self, const char *name, Py_ssize_t size) noexcept
+    cdef const char *value(self, int index) noexcept
     cdef int find_text(self, object name) except -2
     cdef object text(self, int index)
     cdef bytes content_header(self, int index)

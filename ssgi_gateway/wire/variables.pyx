@@ -31,6 +31,7 @@ DEF MAX_HEADER_NAME = 256
 DEF REPEATED = 1
 DEF FORBIDDEN_NAME = 2
 DEF REDIRECT = 4
+DEF INCOMPLETE = 8
 
 DEF NEAR = 40  # variables that have their entries in the object: as many as a web server mostly sends
 
@@ -86,10 +87,11 @@ cdef inline bint is_forbidden(const char *name, Py_ssize_t size) noexcept:
         return found != 0 or not size
     while True:
         memcpy(&word, name + i, 8)
-        found |= zeros(word)
-        found |= zeros(word ^ <uint64_t>0x0D0D0D0D0D0D0D0D)
-        found |= zeros(word ^ <uint64_t>0x0A0A0A0A0A0A0A0A)
-        found |= zeros(word ^ <uint64_t>0x3D3D3D3D3D3D3D3D)
+        if word & <uint64_t>0xC0C0C0C0C0C0C0C0 != <uint64_t>0x4040404040404040:  # not only letters and "_": 0x40 to 0x7F
+            found |= zeros(word)
+            found |= zeros(word ^ <uint64_t>0x0D0D0D0D0D0D0D0D)
+            found |= zeros(word ^ <uint64_t>0x0A0A0A0A0A0A0A0A)
+            found |= zeros(word ^ <uint64_t>0x3D3D3D3D3D3D3D3D)
         i += 8
         if i == size:
             return found != 0
@@ -198,10 +200,12 @@ cdef class Variables:
             self._used = self._count = 0
             memset(self._heads, -1, sizeof(self._heads))
 
-    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end) except -1:
+    cdef int take_netstring(self, bytes block, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most) except -1:
         """Index ``name NUL value NUL ...`` between two offsets of ``block``, which ends with a NUL.
 
-        The caller has made sure that each name has a value, and how many there are.
+        Returns:
+            what ``clean`` is to see to. With INCOMPLETE the last name has no value, or there are more than ``most``
+            variables, and the rest is not indexed.
         """
         cdef const char *data = PyBytes_AS_STRING(block)
         cdef const char *stop
@@ -214,11 +218,12 @@ cdef class Variables:
             stop = <const char *>memchr(data + at, 0, end - at)
             name_end = stop - data
             stop = <const char *>memchr(data + name_end + 1, 0, end - name_end - 1)
+            if stop is NULL or self._used == most:
+                return seen | INCOMPLETE
             value_end = stop - data
             seen |= self.add(at, name_end - at, name_end + 1, value_end - name_end - 1)
             at = value_end + 1
-        self.clean(seen)
-        return 0
+        return seen
 
     cdef int add(self, Py_ssize_t name, Py_ssize_t name_size, Py_ssize_t value, Py_ssize_t value_size) except -1:
         """Index one variable; returns what is to be seen to: REPEATED, FORBIDDEN_NAME."""
@@ -352,6 +357,10 @@ cdef class Variables:
                 return index
             index = entry.next
         return -1
+
+    cdef const char *value(self, int index) noexcept:
+        """Where a value begins; a NUL is behind it in a netstring."""
+        return PyBytes_AS_STRING(self._block) + self._entries[index].value
 
     cdef int find_text(self, object name) except -2:
         cdef bytes encoded

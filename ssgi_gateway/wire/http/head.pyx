@@ -201,7 +201,7 @@ cdef bint read_usual(
     to = put(to, PyBytes_AS_STRING(around), PyBytes_GET_SIZE(around))
     head.variables = Variables.__new__(Variables)
     size = to - room
-    head.variables.take_netstring(PyBytes_FromStringAndSize(room, size), 0, size)
+    head.variables.clean(head.variables.take_netstring(PyBytes_FromStringAndSize(room, size), 0, size, size))
     return True
 
 

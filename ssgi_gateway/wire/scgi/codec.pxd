@@ -1,4 +1,5 @@
 from ..codec cimport Codec
+from ..variables cimport Variables
 
 
 cdef class ScgiCodec(Codec):
@@ -20,8 +21,9 @@ cdef class ScgiCodec(Codec):
     cdef object _receive_head(self, bytes data)
     cdef object _read_length(self, bytes data)
     cdef object _read_head(self, bytes data)
+    cdef bint _take_length(self, Variables variables) except -1
     cdef object _check_block(self, bytes data, Py_ssize_t end)
-    cdef Py_ssize_t _length_of(self, bytes data, Py_ssize_t at) except -1
+    cdef Py_ssize_t _length_of(self, const char *text) except -1
     cdef object _check_length(self, object block)
     cdef object _read_body(self, bytes data, Py_ssize_t at)
     cdef object _refuse(self, object error)

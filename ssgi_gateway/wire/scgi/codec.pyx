@@ -31,6 +31,8 @@ DEF NOTHING_SENT = 0
 DEF HEAD_SENT = 1
 DEF ALL_SENT = 2
 
+DEF REDIRECT = 4  # of Variables.add
+
 DEF MAX_JOINED_ = 16384
 MAX_JOINED = MAX_JOINED_
 
@@ -145,12 +147,15 @@ cdef class ScgiCodec(Codec):
         cdef Py_ssize_t end = self._needed - 1
         cdef Variables variables = Variables.__new__(Variables)
         cdef HeadReceived event
+        cdef int seen
         if text[end] != c",":
             raise RemoteProtocolError(f"the head ends with byte {data[end:end + 1]!r}, not with a comma")
         if text[end - 1] != 0:
             raise RemoteProtocolError("the head does not end with a NUL")
-        self._check_block(data, end)
-        variables.take_netstring(data, self._start, end)
+        seen = variables.take_netstring(data, self._start, end, self._max_variables)
+        if seen & ~REDIRECT or not self._take_length(variables):
+            self._check_block(data, end)
+        variables.clean(seen)
         event = HeadReceived.__new__(HeadReceived)
         event.variables = variables
         event.body_length = self._left
@@ -159,8 +164,19 @@ cdef class ScgiCodec(Codec):
         self._state = BODY
         self._read_body(data, end + 1)
 
+    cdef bint _take_length(self, Variables variables) except -1:
+        """Take the body's length, if SCGI is 1 and there is one length; all of them must have names of their own."""
+        cdef int declared = variables.find(b"SCGI", 4)
+        cdef int length = variables.find(b"CONTENT_LENGTH", 14)
+        if declared < 0 or length < 0 or variables.find(b"HTTP_CONTENT_LENGTH", 19) >= 0:
+            return False
+        if memcmp(variables.value(declared), b"1\0", 2):
+            return False
+        self._left = self._length_of(variables.value(length))
+        return True
+
     cdef object _check_block(self, bytes data, Py_ssize_t end):
-        """What is wrong with a block as a whole, in the order in which the portable codec looks."""
+        """What is wrong or rare with a block as a whole, in the order in which the portable codec looks."""
         cdef const char *text = PyBytes_AS_STRING(data)
         cdef const char *stop
         cdef Py_ssize_t at = self._start
@@ -201,11 +217,10 @@ cdef class ScgiCodec(Codec):
         if repeated or declared_at >= 0:
             self._check_length(data[self._start:end])
         else:
-            self._left = self._length_of(data, length_at + 15)
+            self._left = self._length_of(text + length_at + 15)
 
-    cdef Py_ssize_t _length_of(self, bytes data, Py_ssize_t at) except -1:
-        """The number of at most 18 digits that ends with a NUL at ``at``."""
-        cdef const char *text = PyBytes_AS_STRING(data) + at
+    cdef Py_ssize_t _length_of(self, const char *text) except -1:
+        """The number of at most 18 digits that ends with a NUL."""
         cdef Py_ssize_t length = 0
         cdef int digits = 0
         while c"0" <= text[digits] <= c"9" and digits < 18:
