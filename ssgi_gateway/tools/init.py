@@ -13,7 +13,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -118,7 +118,9 @@ def _silent(question: str, usual: str) -> str:
 
 def _answer(given: argparse.Namespace, ask: Ask) -> None:
     """Fill in what no option has said."""
-    given.app = given.app or ask("The application, module:attribute", guess_application(Path.cwd()))
+    # mod_fcgid gives a process one request at a time: WSGI is called for it without an event loop.
+    kinds = ("wsgi", "asgi") if given.front == "htaccess" else ("asgi", "wsgi")
+    given.app = given.app or ask("The application, module:attribute", guess_application(Path.cwd(), kinds))
     if not re.fullmatch(r"[\w.]+:[\w.]+(\(.*\))?", given.app):
         raise ConfigurationError(f"{given.app!r} is not module:attribute")
     given.front = given.front or ask(f"The web server ({', '.join(FRONTS)})", installed())
@@ -136,10 +138,15 @@ def _answer(given: argparse.Namespace, ask: Ask) -> None:
         given.static = [] if folder == "-" else [f"/static={folder}"]
 
 
-def guess_application(folder: Path) -> str:
-    """What is probably the application of a folder: Django's, or an ``app`` in one of the usual files."""
+def guess_application(folder: Path, kinds: Sequence[str] = ("asgi", "wsgi")) -> str:
+    """What is probably the application of a folder: Django's, or an ``app`` in one of the usual files.
+
+    Args:
+        folder: where to look.
+        kinds: which of Django's two it should rather be.
+    """
     if (folder / "manage.py").exists():
-        for kind in ("asgi", "wsgi"):
+        for kind in kinds:
             for file in sorted(folder.glob(f"*/{kind}.py")):
                 return f"{file.parent.name}.{kind}:application"
     # In the folder itself before packages in it: app/main.py is app.main, as FastAPI's own pages have it.

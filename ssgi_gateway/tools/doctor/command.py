@@ -37,9 +37,10 @@ def main(words: list[str]) -> int:
     """``ssgi-gateway doctor``; ``words`` are the arguments behind it."""
     given = read(parser_of_options(), words)
     if given.script:
-        from . import script
+        from . import script, trial
 
-        return report(list(script.examine(Path(given.script))), given.json)
+        path = Path(given.script)
+        return report(list(script.examine(path)) or trial.examine(path), given.json)
     settings = gateway_settings(given.config)
     addresses = _addresses(given, settings)
     if not given.url:

@@ -43,6 +43,14 @@ def test_the_application_is_guessed(folder, files, wanted):
     assert init.guess_application(folder) == wanted
 
 
+def test_on_a_shared_host_django_is_called_over_wsgi(folder):
+    (folder / "mysite").mkdir()
+    for name in ("manage.py", "mysite/asgi.py", "mysite/wsgi.py"):
+        (folder / name).write_text("")
+    assert init.main(["--yes", "--front", "htaccess"]) == 0
+    assert (folder / "app.fcgi").read_text().endswith(" serve mysite.wsgi:application\n")
+
+
 def test_without_questions_it_writes_three_files_that_fit(folder, capsys):
     assert init.main(["shop:app", "--yes", "--front", "nginx", "--domain", "shop.example"]) == 0
     settings = combine(from_file("ssgi-gateway.toml"))
