@@ -18,7 +18,8 @@ __all__ = [
     "HALF_CLOSED", "NO_SIGNAL", "SHARED_MEMORY", "adopt_orphans", "become_readable", "children", "count_files",
     "count_threads", "cpu_time", "cpus", "descriptor_path", "environment_of", "exit_descriptor", "find_memory",
     "forgo_privileges", "make_memory", "name_process", "nonblocking", "oom_kills", "packet_pair", "path_of",
-    "peer_pid", "processes", "reopen", "resident_memory", "seal_size", "shift_oom_score", "signal_events",
+    "peer_pid", "processes", "release_zeros", "reopen", "resident_memory", "seal_size", "shift_oom_score",
+    "signal_events",
 ]  # fmt: skip
 
 HALF_CLOSED: Final = select.POLLRDHUP
@@ -124,6 +125,28 @@ def find_memory(pid: int, name: str) -> str:
     return ""
 
 
+def release_zeros(address: int, size: int) -> int:
+    """Give back memory of this process that was set to zero and nothing else; it is still there, and still zero.
+
+    Args:
+        address: where a piece of anonymous private memory begins, as ``malloc`` gives it.
+        size: of it, in bytes.
+
+    Returns:
+        How many pages (madvise(2): MADV_DONTNEED) the kernel was told to forget.
+    """
+    import ctypes  # only workers need it, and have it
+
+    libc = ctypes.CDLL(None)
+    zeros = bytes(_PAGE)
+    first = -(-address // _PAGE) * _PAGE
+    released = 0
+    for page in range(first, address + size - _PAGE + 1, _PAGE):
+        if ctypes.string_at(page, _PAGE) == zeros:
+            released += not libc.madvise(ctypes.c_void_p(page), ctypes.c_size_t(_PAGE), 4)
+    return released
+
+
 # -- processes -----------------------------------------------------------------------------------------------------
 
 
@@ -205,8 +228,11 @@ def name_process(name: str) -> None:
     Raises:
         OSError: it may not.
     """
-    with open("/proc/self/comm", "w") as file:
-        file.write(name)
+    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)  # a file object would touch many pages of memory
+    try:
+        os.write(fd, name.encode())
+    finally:
+        os.close(fd)
 
 
 def shift_oom_score(by: int) -> None:

@@ -103,6 +103,11 @@ class Application:
         """What reports how busy the application's threads are: waiting requests, threads at work, threads."""
         return next((load for part in self._parts if (load := getattr(part, "thread_load", None))), None)
 
+    @property
+    def starts(self) -> bool:
+        """Whether ``startup`` has anything to do."""
+        return any(getattr(part, "startup", None) is not None for part in self._parts)
+
     async def startup(self, state: dict[str, Any]) -> None:
         """Before the first request: run every ``startup(state)`` there is.
 
@@ -330,7 +335,7 @@ OWN_SERVERS: Final = {
 
 def _refuse_own_servers(app: Any) -> None:
     """Say what is the matter with an application that can be served by its own package only."""
-    for kind in inspect.getmro(app if inspect.isclass(app) else type(app)):
+    for kind in (app if isinstance(app, type) else type(app)).__mro__:
         package = (kind.__module__ or "").partition(".")[0]
         if package in OWN_SERVERS and not hasattr(app, "__rsgi__") and not shape.accepts(app, 3):
             raise ConfigurationError(OWN_SERVERS[package])

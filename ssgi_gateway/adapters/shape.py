@@ -33,6 +33,10 @@ _NAMES: Final = {
     ("type", "server_address", "remote_address", "method", "path", "query_string", "get_header", "res"): "ssgi",
 }
 
+CO_VARARGS: Final = 0x04  # as in ``inspect``, which is slow to import
+CO_VARKEYWORDS: Final = 0x08
+CO_COROUTINE: Final = 0x80
+
 _COUNTS: Final = (2, 3, 8)
 """How many arguments the interfaces pass."""
 
@@ -43,13 +47,22 @@ def recognise(app: Any) -> str | None:
 
 
 def _usual(app: Any) -> str | None:
-    """Of a function with exactly the usual arguments; ``inspect`` would say the same, and is slow to import."""
-    if type(app) is not FunctionType or app.__dict__ or app.__defaults__:
+    """Of a function with exactly the usual arguments."""
+    if not _is_plain(app) or app.__defaults__:
         return None
     code = app.__code__
-    if code.co_kwonlyargcount or code.co_flags & 0x0C:  # CO_VARARGS, CO_VARKEYWORDS
-        return None
     return _NAMES.get(code.co_varnames[: code.co_argcount])
+
+
+def _is_plain(app: Any) -> bool:
+    """Whether it is a function of Python that nothing is hidden behind and that takes a fixed number of arguments.
+
+    ``inspect`` would say the same of it, and every worker would pay for that: it makes 300 pages of memory its own.
+    """
+    if type(app) is not FunctionType or app.__dict__:
+        return False
+    code = app.__code__
+    return not code.co_kwonlyargcount and not code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
 
 
 def _from_signature(app: Any) -> str | None:
@@ -76,6 +89,9 @@ def _from_signature(app: Any) -> str | None:
 
 def accepts(app: Any, count: int) -> bool:
     """Whether ``app`` can be called with ``count`` positional arguments; ``True`` where that cannot be known."""
+    if _is_plain(app):
+        code = app.__code__
+        return bool(code.co_argcount - len(app.__defaults__ or ()) <= count <= code.co_argcount)
     signature = _signature(app)
     if signature is None:
         return callable(app)
@@ -88,14 +104,16 @@ def accepts(app: Any, count: int) -> bool:
 
 def is_async(app: Any) -> bool:
     """Whether calling ``app`` gives a coroutine: ``async def``, a partial of one, or an async ``__call__``."""
-    import inspect
-
-    if inspect.isclass(app):
-        return False  # calling it makes an instance, whatever its instances do
+    if app is None or isinstance(app, type):
+        return False  # calling a class makes an instance, whatever its instances do
+    if _is_plain(app):
+        return bool(app.__code__.co_flags & CO_COROUTINE)
     while isinstance(app, functools.partial):
         app = app.func
     if getattr(app, "_is_coroutine", None) is not None:
         return True  # compiled by Cython, whose functions inspect does not know
+    import inspect
+
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
 
 

@@ -45,6 +45,11 @@ def front_of(software: str) -> str:
     return next((front for name, front in names.items() if lower.startswith(name)), "")
 
 
+PORT: Final = re.compile(r":\d+$")
+NOT_RAW: Final = re.compile(r"[\x00-\x20\x7f]")
+"""Bytes above 0x7f are not looked at: some clients send them as they are, and web servers pass them on."""
+NUMBER: Final = re.compile(r"\d+")
+
 RAW_URI: Final = {
     NGINX: "set REQUEST_URI to $request_uri, not to $uri or $document_uri",
     "": "pass the request's target as it is",
@@ -146,7 +151,7 @@ def _host_without_port(variables: Mapping[str, str], protocol: str) -> str | Non
     # A browser's Host has the port whenever it is not the usual one; a server further in front may have another.
     if not host or not port or port in (usual, "80", "443") or _behind_another(variables):
         return None
-    return None if re.search(r":\d+$", host) else f"HTTP_HOST is {host!r}, and the web server listens on port {port}"
+    return None if PORT.search(host) else f"HTTP_HOST is {host!r}, and the web server listens on port {port}"
 
 
 def _script_name_is_the_first_segment(variables: Mapping[str, str], protocol: str) -> str | None:
@@ -158,8 +163,7 @@ def _script_name_is_the_first_segment(variables: Mapping[str, str], protocol: st
 
 def _uri_decoded(variables: Mapping[str, str], protocol: str) -> str | None:
     uri = variables.get("REQUEST_URI", "")
-    # Bytes above 0x7f are not looked at: some clients send them as they are, and web servers pass them on.
-    return f"REQUEST_URI is {uri!r}" if re.search(r"[\x00-\x20\x7f]", uri) else None
+    return f"REQUEST_URI is {uri!r}" if NOT_RAW.search(uri) else None
 
 
 def _uri_without_query(variables: Mapping[str, str], protocol: str) -> str | None:
@@ -210,7 +214,7 @@ def _scheme_of_another_front(variables: Mapping[str, str], protocol: str) -> str
 
 def _address_of_a_proxy(variables: Mapping[str, str], protocol: str) -> str | None:
     address = variables.get("REMOTE_ADDR", "")
-    if not _is_private(address) or not _behind_another(variables):
+    if not _behind_another(variables) or not _is_private(address):
         return None
     return f"REMOTE_ADDR is {address}, and X-Forwarded-For is there"
 
@@ -220,7 +224,7 @@ def _upgrade_in_band(variables: Mapping[str, str], protocol: str) -> str | None:
         return None
     software = variables.get("SERVER_SOFTWARE", "")
     front = front_of(software)
-    version = tuple(map(int, re.findall(r"\d+", software)[:3]))
+    version = tuple(map(int, NUMBER.findall(software)[:3]))
     if front == APACHE or (front == LIGHTTPD and version < (1, 4, 74)):
         return f"an upgrade came over {protocol.upper()} from {software}"
     return None

@@ -20,7 +20,7 @@ from ssgi_gateway.observe.sink import Sink
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure", "enable", "flush", "has_waiting"]
+__all__ = ["JsonFormatter", "TextFormatter", "configure", "enable", "flush", "has_waiting", "number_worker"]
 
 ROOT: Final = "ssgi_gateway"
 NAMES: Final = ("app", "client", "hooks", "observe.log_setup", "process", "rpc", "server", "slow")
@@ -38,6 +38,9 @@ OWN: Final = (os.path.dirname(os.path.dirname(__file__)), "build/mirror/")
 class _Formatter(logging.Formatter):
     """Tracebacks begin where the application's code does."""
 
+    worker: int | None = None
+    """The number of this worker, where there are several."""
+
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """The traceback, without the way of the server to the application; whole where there is nothing else."""
         kind, error, trace = ei
@@ -53,7 +56,7 @@ class TextFormatter(_Formatter):
     def __init__(self, coloured: bool = False, worker: int | None = None) -> None:
         super().__init__()
         self._coloured = coloured
-        self._worker = "" if worker is None else f"[{worker}] "
+        self.worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and the traceback behind it."""
@@ -62,7 +65,8 @@ class TextFormatter(_Formatter):
             level = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
         stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
         request_id = getattr(record, "request_id", "")
-        line = f"{stamp} {level} {self._worker}{printable(record.getMessage())}"
+        worker = "" if self.worker is None else f"[{self.worker}] "
+        line = f"{stamp} {level} {worker}{printable(record.getMessage())}"
         if request_id:
             line = f"{line} [{request_id}]"
         if record.exc_info:
@@ -75,7 +79,7 @@ class JsonFormatter(_Formatter):
 
     def __init__(self, worker: int | None = None) -> None:
         super().__init__()
-        self._worker = worker
+        self.worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """The object."""
@@ -85,8 +89,8 @@ class JsonFormatter(_Formatter):
             "logger": record.name,
             "pid": os.getpid(),
         }
-        if self._worker is not None:
-            line["worker"] = self._worker
+        if self.worker is not None:
+            line["worker"] = self.worker
         for name in EXTRAS:
             value = getattr(record, name, None)
             if value is not None:
@@ -180,7 +184,7 @@ class ServerLogger(logging.Logger):
 
 
 def configure(settings: Settings, worker: int | None = None) -> None:
-    """Have the server's lines written; call it again after a fork that gives the process a number.
+    """Have the server's lines written; a fork that gives the process a number goes on with ``number_worker``.
 
     Args:
         settings: ``log_format`` and ``log_level``.
@@ -202,6 +206,13 @@ def configure(settings: Settings, worker: int | None = None) -> None:
     for name in NAMES:
         logging.getLogger(f"{ROOT}.{name}")
     enable()
+
+
+def number_worker(number: int) -> None:
+    """From now on the lines are those of this worker. Nothing is made anew, so a fork shares what it has."""
+    for handler in logging.getLogger(ROOT).handlers:
+        if isinstance(handler, OwnHandler) and isinstance(handler.formatter, _Formatter):
+            handler.formatter.worker = number
 
 
 def enable() -> None:

@@ -1,8 +1,10 @@
 """The main program of a generation: a fresh interpreter that loads what workers need, and forks them on command.
 
 It runs no event loop, no thread and no request. What it has loaded is frozen (``gc.freeze``) and never looked through
-again, so its workers share that memory. A worker that replaces one of this generation comes from here as well, so a
-gateway, or with ``--preload`` an application, that changed on the disk does not mix with what runs.
+again, so its workers share that memory. A page of it is copied as soon as somebody uses an object that lies there, for
+that is counted in the object: what every worker would do in the same way after the fork is done here before it. A
+worker that replaces one of this generation comes from here as well, so a gateway, or with ``--preload`` an application,
+that changed on the disk does not mix with what runs.
 
 Descriptor 3 is the pair to the supervisor. The first message says what to load.
 """
@@ -16,11 +18,14 @@ import select
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.observe.table import Table
     from ssgi_gateway.process.messages import Channel
+    from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
 
 __all__ = ["CONTROL", "Loaded", "main"]
@@ -39,6 +44,11 @@ FOR_THE_SUPERVISOR: Final = (
 )
 """Signals that a template and its workers ignore: the supervisor knows what they mean."""
 
+STRANGERS: Final = (
+    "this version of the gateway and the supervisor that runs do not understand each other; replace the supervisor "
+    "first: kill -USR2 its process id"
+)
+
 LATE: Final = {"http": "wire.http.codec", "websocket": "wire.http1"}
 """Modules that ``server.serve`` loads when it makes a protocol's first codec; a worker's user may not be able to."""
 
@@ -49,9 +59,9 @@ class Loaded(NamedTuple):
     Args:
         settings: as this generation reads them.
         application: with ``preload``; otherwise each worker loads its own.
-        listeners: protocol, address as text, descriptor, whether another process has made it.
-        adoption: the descriptors of the pair that idle connections go through.
-        table: the descriptor of the table that workers write down in what they do.
+        listeners: open ones.
+        adoption: the pair that idle connections go through.
+        table: where workers write down what they do.
         names: of the codecs and the event loop in use.
         log: the descriptor of the access log, opened with the supervisor's rights; -1 for none.
         workers: how many there are to be; 0 where that is not known yet.
@@ -60,13 +70,17 @@ class Loaded(NamedTuple):
 
     settings: Settings
     application: Application | None
-    listeners: list[tuple[str, str, int, bool]]
-    adoption: tuple[int, int]
-    table: int
+    listeners: list[Listener]
+    adoption: tuple[socket.socket, socket.socket]
+    table: Table
     names: tuple[str, str]
     log: int = -1
     workers: int = 0
     watched: bool = False
+
+
+Work: TypeAlias = Callable[[Loaded, int, int], int]
+"""A worker's main program: takes what is loaded, its seat and its end of the pair to the supervisor."""
 
 
 def main() -> int:
@@ -86,10 +100,12 @@ def main() -> int:
     try:
         loaded = _load(channel)
         if loaded is not None:
+            from ssgi_gateway.process import worker
+
             gc.freeze()
             trim()  # pages that are free now would be copied by every worker that uses them again
             channel.send("loaded")
-            _obey(channel, loaded)
+            _obey(channel, loaded, worker.main)
     except ConfigurationError as error:
         channel.send("failed", "2", str(error))
         return 2
@@ -98,14 +114,14 @@ def main() -> int:
     return 0
 
 
-def _obey(channel: Channel, loaded: Loaded) -> None:
+def _obey(channel: Channel, loaded: Loaded, work: Work) -> None:
     """Fork on command until the supervisor has ended."""
     while (message := _next(channel)) is not None:
         words, descriptors = message
         if words[0] == "fork":
             count = int(words[2]) if len(words) > 2 else 0  # a supervisor of an older version does not say it
             log = descriptors[1] if len(descriptors) > 1 else -1
-            _fork(channel, loaded._replace(workers=count, log=log), int(words[1]), descriptors[0])
+            _fork(channel, loaded._replace(workers=count, log=log), work, int(words[1]), descriptors[0])
             if log >= 0:
                 os.close(log)
 
@@ -131,10 +147,7 @@ def _load(channel: Channel) -> Loaded | None:
         return None
     (_, version, about), descriptors = message
     if version != VERSION:
-        raise ConfigurationError(
-            "this version of the gateway and the supervisor that runs do not understand each other; replace the "
-            "supervisor first: kill -USR2 its process id"
-        )
+        raise ConfigurationError(STRANGERS)
     start: dict[str, Any] = json.loads(about)
     os.chdir(start["directory"])
     settings = sources.read(start["given"])
@@ -142,7 +155,10 @@ def _load(channel: Channel) -> Loaded | None:
     from ssgi_gateway import engine
 
     serving = engine.module("server.serve", settings.codec)
-    from ssgi_gateway.process import prometheus, worker  # what a worker needs is loaded once
+    # What a worker needs is loaded once; diagnosis is for its first requests.
+    from ssgi_gateway.observe import diagnosis, log_setup, table  # noqa: F401
+    from ssgi_gateway.process import prometheus, worker
+    from ssgi_gateway.process.system import show_crashes
 
     protocols = {protocol for protocol, *_ in start["listeners"]}
     if "scgi" in protocols:
@@ -151,6 +167,8 @@ def _load(channel: Channel) -> Loaded | None:
         engine.module(LATE[protocol], settings.codec)
     privileges.drop(settings)  # before anything of the application's
     enter(settings.chdir)
+    show_crashes()
+    log_setup.configure(settings)
     application = None
     if settings.preload:
         prometheus.sit_down(0)
@@ -159,24 +177,39 @@ def _load(channel: Channel) -> Loaded | None:
         with Threads() as threads:
             application = worker.application_of(settings)
         threads.refuse()
-    opened = [
-        # A supervisor of an older version does not say whose a listener is.
-        (protocol, address, fd, inherited[0] if inherited else True)
-        for (protocol, address, *inherited), fd in zip(start["listeners"], descriptors[3:])  # noqa: B905
-    ]
+    try:
+        shared = table.Table(descriptors[0])
+    except ValueError:  # of another layout
+        raise ConfigurationError(STRANGERS) from None
+    incoming, outgoing = (socket.socket(fileno=fd) for fd in descriptors[1:3])
     names = (engine.describe(settings.codec), engine.event_loop())
     return Loaded(
         settings,
         application,
-        opened,
-        (descriptors[1], descriptors[2]),
-        descriptors[0],
+        _listeners(start["listeners"], descriptors[3:]),
+        (incoming, outgoing),
+        shared,
         names,
         watched=start.get("watched", False),  # a supervisor of an older version does not say it
     )
 
 
-def _fork(channel: Channel, loaded: Loaded, seat: int, descriptor: int) -> None:
+def _listeners(described: list[list[Any]], descriptors: list[int]) -> list[Listener]:
+    """The supervisor's listeners, as it has described them."""
+    from ssgi_gateway.server.listeners import Address, Listener
+
+    found = []
+    # The descriptors may be more: the access log comes behind them.
+    for (protocol, address, *inherited), fd in zip(described, descriptors):  # noqa: B905
+        held = socket.socket(fileno=fd)
+        held.setblocking(False)
+        # A supervisor of an older version does not say whose a listener is.
+        its = inherited[0] if inherited else True
+        found.append(Listener(held, Address.parse(address), protocol, inherited=its))
+    return found
+
+
+def _fork(channel: Channel, loaded: Loaded, work: Work, seat: int, descriptor: int) -> None:
     """Fork a worker that is a child of the supervisor: it loses its parent, and the supervisor is a subreaper."""
     try:
         middle = os.fork()
@@ -197,16 +230,10 @@ def _fork(channel: Channel, loaded: Loaded, seat: int, descriptor: int) -> None:
     except OSError as error:
         os._exit(error.errno or 1)
     channel.close()
-    _work(loaded, seat, descriptor)
-
-
-def _work(loaded: Loaded, seat: int, descriptor: int) -> NoReturn:
     status = 1
     try:
         gc.enable()
-        from ssgi_gateway.process import worker
-
-        status = worker.main(loaded, seat, descriptor)
+        status = work(loaded, seat, descriptor)
     except BaseException:
         import traceback
 

@@ -22,23 +22,22 @@ from ssgi_gateway import engine, linux
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
-from ssgi_gateway.observe.table import CALL_NUMBER, CALL_SINCE, H_WANTED, STATE, STATES, Seat, Table
+from ssgi_gateway.observe.table import CALL_NUMBER, CALL_SINCE, H_WANTED, STATE, STATES, Seat
 from ssgi_gateway.process import prometheus, sockets
 from ssgi_gateway.process.balance import Balance
 from ssgi_gateway.process.lifeline import Lifeline, refuse
 from ssgi_gateway.process.messages import Channel
 from ssgi_gateway.process.stuck import Stuck
-from ssgi_gateway.process.system import entitle, show_crashes
-from ssgi_gateway.server.address import Address
+from ssgi_gateway.process.system import entitle
 from ssgi_gateway.server.control import Control, post
 from ssgi_gateway.server.ending import Ending
-from ssgi_gateway.server.listeners import Listener
 
 if TYPE_CHECKING:
     import asyncio
 
     from ssgi_gateway.process.template import Loaded
     from ssgi_gateway.server.duty import Duty
+    from ssgi_gateway.server.listeners import Listener
     from ssgi_gateway.settings import Settings
 
 __all__ = ["application_of", "main"]
@@ -77,7 +76,6 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     """
     channel = Channel(socket.socket(fileno=descriptor))
     entitle(f"ssgi worker {seat}")
-    show_crashes()
     os.setpgid(0, 0)  # so that what the application starts can be ended with it
     lifeline = Lifeline(descriptor)
     place = _sit_down(loaded, seat)
@@ -101,33 +99,29 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
 
 def _sit_down(loaded: Loaded, number: int) -> Seat | None:
     """Where this worker writes down what it does."""
-    table = Table(loaded.table)
-    if not loaded.settings.metrics or number > table.seats:
+    if not loaded.settings.metrics or number > loaded.table.seats:
         return None
-    seat = table.seat(number)
+    seat = loaded.table.seat(number)
     seat.begin(os.getpid())
     return seat
 
 
 def _serve(loaded: Loaded, seat: int, channel: Channel, place: Seat | None, lifeline: Lifeline) -> int:
     settings = loaded.settings
-    log_setup.configure(settings, seat)
+    log_setup.number_worker(seat)
     prometheus.sit_down(seat)
     application = loaded.application or application_of(settings)
     log_setup.enable()
-    all_ = [(protocol, Address.parse(address)) for protocol, address, *_ in loaded.listeners]
+    all_ = [(it.protocol, it.address) for it in loaded.listeners]
     served = sockets.served(all_, application.http is not None, application.websocket is not None)
     opened = []
-    for protocol, address, fd, inherited in loaded.listeners:
-        if (protocol, Address.parse(address)) in served:
-            listener = socket.socket(fileno=fd)
-            listener.setblocking(False)
-            opened.append(Listener(listener, Address.parse(address), protocol, inherited=inherited))
+    for listener in loaded.listeners:
+        if (listener.protocol, listener.address) in served:
+            opened.append(listener)
         else:
-            os.close(fd)
-    with contextlib.ExitStack() as stack:
-        ends = tuple(stack.enter_context(socket.socket(fileno=fd)) for fd in loaded.adoption)
-        control = WorkerControl(channel, (ends[0], ends[1]), application, loaded.names)
+            listener.close()
+    with loaded.adoption[0], loaded.adoption[1]:
+        control = WorkerControl(channel, loaded.adoption, application, loaded.names)
         control.seat = place
         control.log = loaded.log
         control.workers = loaded.workers
@@ -174,6 +168,7 @@ class WorkerControl(Control):
     def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
         self._loop = loop
         self._cancel = cancel
+        linux.release_zeros(id(loop), type(loop).__basicsize__)  # uvloop's has a buffer of 250 KiB, all zero
         if self.care is not None:
             self.care.start(loop)
         self.ending = Ending(bound)
@@ -240,7 +235,7 @@ class Care:
         self._began = time.monotonic()
         self._ticks = 0
         self._seat = seat
-        self._table = control.seat.table if control.seat is not None else Table(loaded.table)
+        self._table = loaded.table
         self._seats: list[Seat] = []
         self._compared = Balance()
         # No two seats have the same limits, and so do not wear out together.

@@ -169,6 +169,8 @@ def abandon(gateway: Gateway, acceptors: Sequence[Acceptor], control: Control) -
 
 async def started(application: Application, gateway: Gateway, control: Control) -> bool:
     """Run the startup hooks; ``False`` when the server was stopped meanwhile, for then nothing is in progress."""
+    if not application.starts:
+        return not control.stopping
     loop = asyncio.get_running_loop()
     starting = loop.create_task(application.startup(gateway.state))
     stopped = loop.create_task(control.stopped())

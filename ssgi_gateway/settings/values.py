@@ -34,8 +34,10 @@ def convert(raw: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
     """
     if kind is bool:
         return _flag(raw)
-    if kind is int and metadata["unit"] in ("octal", "umask"):
-        return _mode(raw)
+    if kind is int and metadata["unit"] == "octal":
+        return _octal(raw, 3, "is no permissions; write three octal digits, such as 660")
+    if kind is int and metadata["unit"] == "umask":
+        return _octal(raw, 1, "is no umask; write octal digits (0 to 7), such as 027")
     if kind is int and metadata["unit"] == "workers":
         return _workers(raw)
     if kind is int:
@@ -135,16 +137,22 @@ def _at_least(value: Any, minimum: float, size: bool) -> Any:
     return value
 
 
-def _mode(raw: Any) -> int:
-    """Permissions. Text is octal, as for chmod(1); a TOML number is a number, ``0o660`` there."""
-    if isinstance(raw, str) and re.fullmatch(r"(0o)?[0-7]{3,4}", raw.strip()):
+def _octal(raw: Any, digits: int, problem: str) -> int:
+    """Permissions. Text is octal, as for chmod(1); a TOML number is a number, ``0o660`` there.
+
+    Args:
+        raw: what was written.
+        digits: that a text has at least.
+        problem: the rest of the error's message.
+    """
+    if isinstance(raw, str) and re.fullmatch(rf"(0o)?[0-7]{{{digits},4}}", raw.strip()):
         mode = int(raw.strip().removeprefix("0o"), 8)
     elif isinstance(raw, int) and not isinstance(raw, bool):
         mode = raw
     else:
         mode = -1
     if not 0 <= mode <= 0o777:
-        raise ValueError(f"{raw!r} is no permissions; write three octal digits, such as 660")
+        raise ValueError(f"{raw!r} {problem}")
     return mode
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.client import request
 from tests.harness.process import wait_until
 from tests.process.conftest import Fleet, children
 
@@ -76,6 +77,27 @@ def test_a_connection_wakes_one_worker(fleet):
         ask(it.gateway.scgi[0], number)
     after = sum(status(Path(f"/proc/{pid}"), "voluntary_ctxt_switches") for pid in workers)
     assert after - before < 2 * connections
+
+
+LATE = """
+import sys
+
+known = set(sys.modules)  # a worker loads its application behind the fork
+
+
+def app(type, server_address, remote_address, method, path, query_string, get_header, res):
+    res.send(" ".join(sorted(set(sys.modules) - known - {__name__})))
+"""
+
+
+@pytest.mark.parametrize("protocol", ["scgi", "fastcgi"])
+def test_a_worker_loads_nothing_but_its_application(fleet, tmp_path, protocol):
+    """What a worker loads is in the memory of each, what its template has loaded is shared: first requests included."""
+    (tmp_path / "late_app.py").write_text(LATE)
+    it = fleet(1, "--pythonpath", str(tmp_path), app="late_app:app")
+    for number in range(3):
+        answer = request(it.nginx.address(protocol), "GET", f"/{number}")
+        assert (answer.status, answer.body) == (200, b"")
 
 
 DJANGO = """

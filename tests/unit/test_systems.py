@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import mmap
 import os
 import re
 import select
@@ -148,3 +150,14 @@ def test_sockets_do_not_block():
     with linux.nonblocking(socket.AF_UNIX) as made:
         assert not made.getblocking()
         assert not made.get_inheritable()
+
+
+def test_zeros_are_given_back_and_nothing_else():
+    """As in uvloop's loop, which has a buffer of 250 KiB: the memory is what it was, and takes no room."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    with mmap.mmap(-1, 8 * page, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.write(bytes(8 * page))
+        memory[3 * page] = 7
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        assert linux.release_zeros(address + 1, 8 * page - 1) == 6, "not the first, of which a part is outside"
+        assert memory[:] == bytes(3 * page) + b"\x07" + bytes(5 * page - 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import ssgi_gateway
-from ssgi_gateway.cli.main import main
+from ssgi_gateway.cli.main import NOT_READ, main
 
 ROOT = Path(ssgi_gateway.__file__).parent.parent
 
@@ -75,6 +75,39 @@ def test_version_says_what_is_in_use(project):
     assert re.fullmatch(r"codecs: (compiled|portable \(.+\))", lines[1])
     assert re.fullmatch(r"event loop: (uvloop \S+|asyncio \(.+\))", lines[2])
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["config", "nginx", "sample:app"], ["doctor", "--help"]], ids=" ".join
+)
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_command_whose_reader_has_gone_ends_quietly(project, words, buffered):
+    """As in ``ssgi-gateway ... | head -1``; by argparse help ends with 0 if it notices while it writes."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as output:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+        done = subprocess.run(
+            command(*words), cwd=project, env=environment, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.stderr == ""
+    assert done.returncode in ((NOT_READ, 0) if "--help" in words else (NOT_READ,))
+
+
+def test_standard_output_that_cannot_be_written_is_said(project):
+    with open("/dev/full", "wb") as output:
+        done = subprocess.run(
+            command("--version"), cwd=project, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (1, "ssgi-gateway: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", ">&-", "2>&-", "0<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_trouble(project, closed):
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *command("config", "nginx", "sample:app")]
+    done = subprocess.run(shell, cwd=project, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))
 
 
 def test_version_honours_the_codec_of_the_environment(project):
