@@ -10,7 +10,6 @@
 . "$(dirname "$0")/lib.sh"
 
 SUITE=${SUITE:-forky}
-MIRROR=${MIRROR:-http://deb.debian.org/debian}
 docker=$RUN/docker
 mkdir -p "$docker"
 
@@ -41,24 +40,7 @@ stop_daemon() {
 
 # root: a Debian of $SUITE, for images and for what this machine's own Debian has no version of that is new enough.
 root() {
-    local root=$docker/$SUITE
-    if [ ! -e "$root.made" ]; then
-        command -v debootstrap >/dev/null || apt_install debootstrap
-        say "making a $SUITE with debootstrap (a minute or two)" >&2
-        as_root rm -rf "$root"
-        local script=/usr/share/debootstrap/scripts/$SUITE # unknown to an older debootstrap; all later ones are like sid
-        logged "$docker/debootstrap.log" as_root debootstrap --variant=minbase \
-            --include=ca-certificates,openssl,python3,python3-dev,python3-pip,python3-venv \
-            "$SUITE" "$root" "$MIRROR" "$([ -e "$script" ] && echo "$script" || echo sid)"
-        # What this machine trusts, so that pip and apt work behind a proxy with an authority of its own.
-        as_root cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-        as_root rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
-        as_root ln -sf python3 "$root/usr/bin/python"
-        # Pages of a mirror may be older than their own date of expiry says they should be.
-        echo 'Acquire::Check-Valid-Until "false";' | as_root tee "$root/etc/apt/apt.conf.d/50mirror" >/dev/null
-        as_root touch "$root.made"
-    fi
-    echo "$root"
+    debian_root "$SUITE" "$docker/$SUITE"
 }
 
 need_compose() {

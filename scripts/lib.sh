@@ -111,6 +111,29 @@ find_python() {
 or name one: PYTHON=/path/to/python3.12 make ..."
 }
 
+# debian_root SUITE FOLDER: a Debian with Python in FOLDER, made by debootstrap unless it is there; prints FOLDER.
+debian_root() {
+    local suite=$1 root=$2
+    if [ ! -e "$root.made" ]; then
+        command -v debootstrap >/dev/null || apt_install debootstrap >&2
+        say "making a $suite with debootstrap (a minute or two)" >&2
+        as_root rm -rf "$root"
+        mkdir -p "$(dirname "$root")"
+        local script=/usr/share/debootstrap/scripts/$suite # unknown to an older debootstrap; all later ones are like sid
+        logged "$RUN/debootstrap.log" as_root debootstrap --variant=minbase \
+            --include=ca-certificates,openssl,python3,python3-dev,python3-pip,python3-venv \
+            "$suite" "$root" "${MIRROR:-http://deb.debian.org/debian}" "$([ -e "$script" ] && echo "$script" || echo sid)"
+        # What this machine trusts, so that pip and apt work behind a proxy with an authority of its own.
+        as_root cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+        as_root rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
+        as_root ln -sf python3 "$root/usr/bin/python"
+        # Pages of a mirror may be older than their own date of expiry says they should be.
+        echo 'Acquire::Check-Valid-Until "false";' | as_root tee "$root/etc/apt/apt.conf.d/50mirror" >/dev/null
+        as_root touch "$root.made"
+    fi
+    echo "$root"
+}
+
 # What the installation is made from: the sources too, because some are compiled where there is a compiler.
 fingerprint() {
     find pyproject.toml setup.py ssgi_gateway -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.toml' \) \

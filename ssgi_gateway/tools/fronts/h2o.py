@@ -20,7 +20,9 @@ def render(site: Site) -> str:
 
 def _head(site: Site) -> str:
     return comment(
-        f"{site.origin}{site.mount} on ssgi-gateway, through h2o 2.2: a whole file.\n\n"
+        f"{site.origin}{site.mount} on ssgi-gateway, through h2o 2.2: a whole file. On Debian and Ubuntu:\n\n"
+        "    cp -b THIS_FILE /etc/h2o/h2o.conf\n"
+        "    h2o -t -c /etc/h2o/h2o.conf && systemctl restart h2o\n\n"
         f"{WARNING}\n\nThe gateway:\n\n" + indent(site.command())
     )
 
@@ -34,9 +36,24 @@ def _hosts(site: Site) -> str:
     whole = f"# Who h2o is after its start; the gateway's sockets belong to its group.\nuser: {site.group}\n"
     whole += f"limit-request-body: {site.upload << 20}\n" if site.upload else ""
     return (
-        f'{whole}hosts:\n  "{site.domain}":\n    listen:\n{indent(listen, " " * 6)}\n    paths:\n'
+        f'{whole}hosts:\n{_redirect(site)}  "{site.domain}":\n    listen:\n{indent(listen, " " * 6)}\n    paths:\n'
         f"{indent(paths, ' ' * 6)}"
     ).replace("\n\n", "\n")
+
+
+def _redirect(site: Site) -> str:
+    if not site.tls or site.port:
+        return ""
+    return f"""\
+  "{site.domain}:80":
+    listen:
+      port: 80
+    paths:
+      "/":
+        redirect:
+          status: 301
+          url: "{site.origin}/"
+"""
 
 
 def _static(url: str, folder: str) -> str:

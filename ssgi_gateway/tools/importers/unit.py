@@ -26,7 +26,7 @@ RULES: Final[Rules] = {
     "processes.spare": ignored("the supervisor keeps the number of workers"),
     "processes.idle_timeout": ignored("the supervisor keeps the number of workers"),
     "limits.requests": taken("worker.max-requests", int),
-    "limits.timeout": replaced("request-timeout: cancels or interrupts the one request, and the others go on"),
+    "limits.timeout": taken("request-timeout", float),
     "stdout": replaced("standard output goes where the service's goes"),
     "stderr": replaced("standard error goes where the service's goes"),
     "isolation": replaced("systemd's: deploy/systemd has a service with them"),

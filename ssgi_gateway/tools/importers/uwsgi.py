@@ -47,7 +47,7 @@ RULES: Final[Rules] = {
     "reload-mercy": taken("deadlines.drain", seconds),
     "limit-post": taken("max-body-size", number),
     "buffer-size": taken("limits.max-head-size", number),
-    "harakiri": replaced("request-timeout: cancels or interrupts the one request, and the others go on"),
+    "harakiri": taken("request-timeout", seconds),
     "socket-timeout": replaced("deadlines for each wait: deadlines.head, body, write, idle"),
     "virtualenv": replaced("start the ssgi-gateway that is installed in this virtual environment"),
     "home": replaced("start the ssgi-gateway that is installed in this virtual environment"),

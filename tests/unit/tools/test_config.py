@@ -141,7 +141,7 @@ def test_the_sockets_belong_to_the_group_of_the_web_server(capsys, tmp_path, mon
     assert "SocketGroup=web\n" in text_of("systemd", "--web-group", "web", capsys=capsys)
 
 
-@pytest.mark.parametrize("front", ["lighttpd", "haproxy", "apache", "nginx"])  # Caddy does by itself
+@pytest.mark.parametrize("front", ["lighttpd", "haproxy", "apache", "nginx", "h2o"])  # Caddy does by itself
 def test_a_site_with_tls_answers_on_port_80_with_a_redirect(front):
     text = KINDS[front].render(Site(protocol="fastcgi", websockets="same-path", static=()))
     assert re.search(r"(?i)redirect|return 301", text)

@@ -86,6 +86,7 @@ def test_uwsgi(tmp_path):
         "http": [":8080"],
         "socket-mode": "660",
         "max-body-size": 10 << 20,
+        "request-timeout": 30.0,
         "worker": {"max-requests": 5000, "max-memory": 512 << 20},
     }
     for option in ("harakiri = 30", "static-map", "cheaper = 2", "logto", "never-heard-of = 7"):
@@ -167,6 +168,7 @@ def test_unit(tmp_path):
         "root-path": "/shop",
         "http": [":8080"],
         "max-body-size": 1000,
+        "request-timeout": 5.0,
         "worker": {"max-requests": 100},
         "deadlines": {"keep-alive": 60.0},
     }
