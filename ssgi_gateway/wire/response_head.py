@@ -10,121 +10,33 @@
 * A ``text/event-stream`` gets ``X-Accel-Buffering: no``, because nginx would keep events until a buffer is full.
 * 1xx would become the final answer behind a gateway, so there is none except the 101 of ``switch_protocols``.
 
-The compiled build has its own class of this name, with the same methods; what names and values are is judged here for
-both.
+What a single line may be is judged in ``wire.header_rules``.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .grammar import is_token, parse_length
+from ssgi_gateway.wire import header_rules
+from ssgi_gateway.wire.header_rules import REASONS, check_text, encode_line
+
+from .header_lines import assemble, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = ["REASONS", "ResponseHead"]
 
-# RFC 9110 15 and IANA's registry. Not out of http.HTTPStatus: older Pythons have older names, and no other part of a
-# start needs that module.
-REASONS: Final[dict[int, str]] = {
-    100: "Continue",
-    101: "Switching Protocols",
-    102: "Processing",
-    103: "Early Hints",
-    200: "OK",
-    201: "Created",
-    202: "Accepted",
-    203: "Non-Authoritative Information",
-    204: "No Content",
-    205: "Reset Content",
-    206: "Partial Content",
-    207: "Multi-Status",
-    208: "Already Reported",
-    226: "IM Used",
-    300: "Multiple Choices",
-    301: "Moved Permanently",
-    302: "Found",
-    303: "See Other",
-    304: "Not Modified",
-    305: "Use Proxy",
-    307: "Temporary Redirect",
-    308: "Permanent Redirect",
-    400: "Bad Request",
-    401: "Unauthorized",
-    402: "Payment Required",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    406: "Not Acceptable",
-    407: "Proxy Authentication Required",
-    408: "Request Timeout",
-    409: "Conflict",
-    410: "Gone",
-    411: "Length Required",
-    412: "Precondition Failed",
-    413: "Content Too Large",
-    414: "URI Too Long",
-    415: "Unsupported Media Type",
-    416: "Range Not Satisfiable",
-    417: "Expectation Failed",
-    418: "I'm a Teapot",
-    421: "Misdirected Request",
-    422: "Unprocessable Content",
-    423: "Locked",
-    424: "Failed Dependency",
-    425: "Too Early",
-    426: "Upgrade Required",
-    428: "Precondition Required",
-    429: "Too Many Requests",
-    431: "Request Header Fields Too Large",
-    451: "Unavailable For Legal Reasons",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-    505: "HTTP Version Not Supported",
-    506: "Variant Also Negotiates",
-    507: "Insufficient Storage",
-    508: "Loop Detected",
-    510: "Not Extended",
-    511: "Network Authentication Required",
-}
-"""Status codes and their reason phrases."""
-
-# What is special about a header.
-NOTHING: Final = 0
-DROPPED: Final = 1
-CONTENT_LENGTH: Final = 2
-CONTENT_TYPE: Final = 3
-ACCEL_BUFFERING: Final = 4
-FOR_THE_FRONT: Final = 5
-DATE: Final = 6
-
-_KINDS: Final = {
-    "connection": DROPPED,
-    "keep-alive": DROPPED,
-    "proxy-authenticate": DROPPED,
-    "proxy-authentication-info": DROPPED,
-    "proxy-authorization": DROPPED,
-    "proxy-connection": DROPPED,
-    "te": DROPPED,
-    "trailer": DROPPED,
-    "trailers": DROPPED,
-    "transfer-encoding": DROPPED,
-    "upgrade": DROPPED,
-    "status": DROPPED,
-    "content-length": CONTENT_LENGTH,
-    "content-type": CONTENT_TYPE,
-    "date": DATE,
-    "x-accel-buffering": ACCEL_BUFFERING,
-    "x-accel-redirect": FOR_THE_FRONT,
-    "x-sendfile": FOR_THE_FRONT,
-    "x-sendfile2": FOR_THE_FRONT,
-    "x-lighttpd-send-file": FOR_THE_FRONT,
-}
+FIELDS: Final = header_rules.FIELDS
+CGI: Final = header_rules.CGI
+HTTP: Final = header_rules.HTTP
+CONTENT_LENGTH: Final = header_rules.CONTENT_LENGTH
+CONTENT_TYPE: Final = header_rules.CONTENT_TYPE
+ACCEL_BUFFERING: Final = header_rules.ACCEL_BUFFERING
+FOR_THE_FRONT: Final = header_rules.FOR_THE_FRONT
+DATE: Final = header_rules.DATE
+DROPPED: Final = header_rules.DROPPED
+FINAL_REASONS: Final = {status: reason for status, reason in REASONS.items() if status >= 200}
 
 
 class ResponseHead:
@@ -152,9 +64,9 @@ class ResponseHead:
         self.reason = "OK"
         self.content_length = -1  # none
         self.dated = False  # it has a Date
-        self._lines: list[str] = []
-        self._front_files = front_files
         self.event_stream = False
+        self._lines: list[bytes] | None = None
+        self._front_files = front_files
         self._unbuffered = False  # the application has an opinion on X-Accel-Buffering
 
     def set_status(self, status: int | str) -> None:
@@ -163,7 +75,15 @@ class ResponseHead:
         Raises:
             ValueError: not a final status, 200 to 999, or a reason that does not fit into a line.
         """
-        if isinstance(status, str):
+        reason: str | None
+        if type(status) is int:
+            number = status
+            reason = FINAL_REASONS.get(status)
+            if reason is not None:
+                self.status = number
+                self.reason = reason
+                return
+        elif isinstance(status, str):
             code, _, reason = status.partition(" ")
             if len(code) != 3 or not (code.isascii() and code.isdigit()):
                 raise ValueError(f"{status!r} is not a status such as 404 or '404 Not Found'")
@@ -182,7 +102,7 @@ class ResponseHead:
         Raises:
             ValueError: another one was declared before.
         """
-        if self.content_length not in (-1, length):
+        if self.content_length != -1 and self.content_length != length:
             raise ValueError(f"Content-Length is {self.content_length} already and cannot become {length}")
         self.content_length = length
 
@@ -194,25 +114,38 @@ class ResponseHead:
                 Content-Length that is no number or a second one.
             TypeError: a name or value that is neither ``str`` nor bytes.
         """
-        items = getattr(headers, "items", None)
-        pairs: Iterable[Any] = headers if items is None else items()
-        lines: list[str] = []
-        noted = (self.content_length, self.event_stream, self._unbuffered)
-        try:
-            for name, value in pairs:
-                if type(name) is not str:
-                    name = to_text(name, name)
-                if type(value) is not str:
-                    value = to_text(name, value)
-                prefix, kind = describe(name)
-                if not (value.isascii() and value.isprintable()):
-                    check_text(f"header {name!r}", value)
-                if kind == NOTHING or self._notes(kind, value):
-                    lines.append(f"{prefix}{value}\r\n")
-        except BaseException:
-            self.content_length, self.event_stream, self._unbuffered = noted
-            raise
-        self._lines += lines
+        pairs: Any = headers
+        if type(headers) is not list and type(headers) is not tuple:
+            items = getattr(headers, "items", None)
+            if items is not None:
+                pairs = items()
+        lines = []
+        length = self.content_length
+        dated = self.dated
+        event_stream = self.event_stream
+        unbuffered = self._unbuffered
+        for pair in pairs:
+            line = line_of(pair)
+            if line.kind:
+                if line.kind == CONTENT_LENGTH:
+                    if length != -1 and length != line.length:
+                        raise ValueError(f"Content-Length is {length} already and cannot become {line.length}")
+                    length = line.length
+                    continue
+                if line.kind == CONTENT_TYPE:
+                    event_stream = line.event_stream
+                elif line.kind == ACCEL_BUFFERING:
+                    unbuffered = True
+                elif line.kind == DATE:
+                    dated = True
+                elif line.kind == DROPPED or (line.kind == FOR_THE_FRONT and not self._front_files):
+                    continue
+            lines.append(line.text)
+        self.content_length = length
+        self.dated = dated
+        self.event_stream = event_stream
+        self._unbuffered = unbuffered
+        self._append(lines)
 
     def offload(self, name: str, value: str) -> None:
         """Have the web server send a file: the gateway's own header, which passes whatever an application's may.
@@ -220,8 +153,7 @@ class ResponseHead:
         Raises:
             ValueError: as ``add``.
         """
-        check_text(f"header {name!r}", value)
-        self._lines.append(f"{describe(name)[0]}{value}\r\n")
+        self._append([encode_line(name, value)])
         self.content_length = -1  # the web server knows it, and answers ranges by it
 
     def switch_protocols(self, headers: Iterable[tuple[str, str]]) -> None:
@@ -232,92 +164,35 @@ class ResponseHead:
         Raises:
             ValueError: as ``add``.
         """
-        lines = []
-        for name, value in headers:
-            check_text(f"header {name!r}", value)
-            lines.append(f"{describe(name)[0]}{value}\r\n")
+        lines = [encode_line(name, value) for name, value in headers]
         self.status = 101
         self.reason = REASONS[101]
-        self._lines += lines
+        self._append(lines)
 
     def encode_cgi(self) -> bytes:
         """The CGI block (RFC 3875 6.2): the header lines, the status, the empty line."""
-        return f"{self._fields()}Status: {self.status} {self.reason}\r\n\r\n".encode("latin-1")
+        return self._encode(CGI)
 
     def encode_http(self) -> bytes:
         """The same as HTTP/1.1 has it (RFC 9112 4): the status line comes first."""
-        return f"HTTP/1.1 {self.status} {self.reason}\r\n{self._fields()}\r\n".encode("latin-1")
+        return self._encode(HTTP)
 
     def encode_fields(self) -> bytes:
         """The header lines alone, for an HTTP/1.1 answer."""
-        return self._fields().encode("latin-1")
+        return self._encode(FIELDS)
 
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """The header lines as pairs, names in lower case, for HTTP/2 and ASGI."""
         lines = [line.partition(b": ") for line in self.encode_fields().split(b"\r\n")[:-1]]
         return [(name.lower(), value) for name, _, value in lines]
 
-    def _fields(self) -> str:
-        fields = "".join(self._lines)
-        if self.content_length >= 0 and self.status not in (101, 204):
-            fields = f"{fields}Content-Length: {self.content_length}\r\n"
-        if self.event_stream and not self._unbuffered:
-            fields += "X-Accel-Buffering: no\r\n"
-        return fields
+    def _append(self, lines: list[bytes]) -> None:
+        if self._lines is None:
+            self._lines = lines
+        else:
+            self._lines += lines
 
-    def _notes(self, kind: int, value: str) -> bool:
-        """Take note of a header that is special; returns whether its line is sent as it is."""
-        if kind == CONTENT_LENGTH:
-            length = parse_length(value)
-            if length < 0:
-                raise ValueError(f"header 'Content-Length': {value[:40]!r} is not a number of bytes")
-            self.set_content_length(length)
-            return False
-        if kind == CONTENT_TYPE:
-            self.event_stream = value.partition(";")[0].strip(" \t").lower() == "text/event-stream"
-        elif kind == ACCEL_BUFFERING:
-            self._unbuffered = True
-        elif kind == DATE:
-            self.dated = True
-        elif kind == FOR_THE_FRONT:
-            return self._front_files
-        return kind != DROPPED
-
-
-@lru_cache(maxsize=512)  # applications use the same few names, and errors are not kept
-def describe(name: str) -> tuple[str, int]:
-    """How a header's line begins, and what is special about it.
-
-    Raises:
-        ValueError: the name is no token (RFC 9110 5.6.2).
-    """
-    if not is_token(name):
-        raise ValueError(f"header {name!r}: this is not a header name (a token, RFC 9110 5.6.2)")
-    return f"{name}: ", _KINDS.get(name.lower(), NOTHING)
-
-
-def check_text(what: str, text: str) -> None:
-    """See that a text can stand in a line.
-
-    Raises:
-        ValueError: it cannot; the message begins with ``what``.
-    """
-    if "\r" in text or "\n" in text or "\0" in text:
-        raise ValueError(f"{what}: CR, LF or NUL in {text[:40]!r}; nothing of it was sent")
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        raise ValueError(f"{what}: {text[:40]!r} does not fit into latin-1; encode it (RFC 8187, RFC 2047)") from None
-
-
-def to_text(name: Any, text: Any) -> str:
-    """A name or value as ``str``; bytes are latin-1.
-
-    Raises:
-        TypeError: it is neither; the message names the header.
-    """
-    if isinstance(text, str):
-        return str(text)
-    if isinstance(text, (bytes, bytearray, memoryview)):
-        return str(text, "latin-1")
-    raise TypeError(f"header {name!r}: {type(text).__name__} where str or bytes is expected")
+    def _encode(self, form: int) -> bytes:
+        length = -1 if self.status in (101, 204) else self.content_length
+        lines = [] if self._lines is None else self._lines
+        return assemble(form, self.status, self.reason, lines, length, self.event_stream and not self._unbuffered)
