@@ -15,8 +15,10 @@ import yaml
 
 from ssgi_gateway.settings.sources import options, plain_words
 from tests.harness import DEPLOY, check_configuration, nginx_version
-from tests.harness.gateway import ROOT
-from tests.harness.nginx import free_port, main_configuration, stock_file
+from tests.harness.client import request
+from tests.harness.gateway import ROOT, Gateway
+from tests.harness.nginx import Nginx, free_port, main_configuration, stock_file
+from tests.harness.websocket import WebSocketClient
 
 FOLDER = ROOT / "deploy"
 KUBERNETES = sorted((FOLDER / "kubernetes").glob("*.yaml"))
@@ -73,6 +75,55 @@ def test_nginx_accepts_the_sidecars_configuration(tmp_path: Path) -> None:
     shutil.copy(stock_file("scgi_params"), tmp_path)
     (tmp_path / "nginx.conf").write_text(main_configuration(text, shared=False))
     assert "[warn]" not in check_configuration(tmp_path, tmp_path / "nginx.conf")
+
+
+def started(path: Path, directory: Path, app: str) -> Gateway:
+    """The gateway with the arguments of the pod, on addresses of this machine."""
+    [gateway] = gateways(path)
+    own = ("--scgi=", "--http=", "--status=", "--stop-")
+    words = [word.replace("10.0.0.0/8", "127.0.0.0/8") for word in gateway["args"][2:] if not word.startswith(own)]
+    listening = {"scgi": ["unix"]} if path.stem == "sidecar" else {"http": ["tcp"]}
+    return Gateway(app, directory, options=[*words, "--status=127.0.0.1:0"], **listening)
+
+
+def asked_for(gateway: Gateway, page: str) -> int:
+    """The status of a page of the status listener."""
+    host, _, port = gateway.wait_for_log("status page").partition("http://")[2].partition("/")[0].rpartition(":")
+    return request((host, int(port)), "GET", page).status
+
+
+@pytest.mark.nginx
+def test_the_sidecar_serves_and_believes_its_ingress(tmp_path: Path) -> None:
+    path = FOLDER / "kubernetes" / "sidecar.yaml"
+    [config] = [it for it in documents(path) if it["kind"] == "ConfigMap"]
+    maps, _, rest = config["data"]["default.conf"].partition("server {\n    listen 8080;")
+    with started(path, tmp_path, "tests.apps.behaviour:app") as gateway:
+        assert asked_for(gateway, "/live") == asked_for(gateway, "/ready") == 200
+        shutil.copy(stock_file("scgi_params"), tmp_path)
+        to_gateway = maps.replace("/run/ssgi-gateway/scgi.sock", str(gateway.address("scgi", "unix")))
+        body = rest.rstrip().removesuffix("}").replace("10.0.0.0/8", "127.0.0.0/8")
+        with Nginx(tmp_path, {"pod": body}, to_gateway) as nginx:
+            ingress = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "192.0.2.7")]
+            told = request(nginx.address("pod"), "GET", "/a?b=c", ingress, host="example.org").json()
+            assert (told["path"], told["query_string"]) == ("/a", "b=c")
+            assert told["extensions"]["scheme"] == "https"
+            assert told["remote_address"] == "192.0.2.7"
+            assert told["headers"]["host"] == ["example.org"]
+            plain = request(nginx.address("pod"), "GET", "/").json()
+            assert plain["extensions"]["scheme"] == "http"
+            with WebSocketClient(nginx.address("pod"), "/ws/echo") as client:
+                client.send("hello")
+                assert client.receive() == "hello"
+
+
+def test_the_gateway_alone_serves_and_believes_its_ingress(tmp_path: Path) -> None:
+    path = FOLDER / "kubernetes" / "http.yaml"
+    with started(path, tmp_path, "tests.apps.behaviour:app") as gateway:
+        assert asked_for(gateway, "/live") == asked_for(gateway, "/ready") == 200
+        ingress = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "192.0.2.7")]
+        told = request(gateway.address("http", "tcp"), "GET", "/a?b=c", ingress, host="example.org").json()
+        assert (told["path"], told["remote_address"]) == ("/a", "192.0.2.7")
+        assert told["extensions"]["scheme"] == "https"
 
 
 @pytest.fixture

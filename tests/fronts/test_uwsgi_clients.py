@@ -1,9 +1,12 @@
-"""Who else speaks uwsgi to a server: Apache's mod_proxy_uwsgi, lighttpd's mod_scgi, uWSGI's own HTTP router."""
+"""Who else speaks uwsgi to a server: Apache's mod_proxy_uwsgi, lighttpd's mod_scgi, uWSGI itself twice, uwsgi_curl."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +18,12 @@ from tests.apps.behaviour import HELLO, pattern
 from tests.harness.client import Address, request
 from tests.harness.gateway import Gateway
 from tests.harness.nginx import free_port
-from tests.harness.process import Process, ProcessError
+from tests.harness.process import DEADLINE, Process, ProcessError
 
 from .servers import ATTEMPTS, RUN, listens, program
 
-FRONTS = ("apache", "lighttpd", "uwsgi")
+FRONTS = ("apache", "lighttpd", "uwsgi", "uwsgi-route")
+"""``uwsgi``: its HTTP router. ``uwsgi-route``: a uWSGI that hands requests on (``route = .* uwsgi:ADDR,0,0``)."""
 
 APACHE = """\
 LoadModule proxy_uwsgi_module /usr/lib/apache2/modules/mod_proxy_uwsgi.so
@@ -39,23 +43,18 @@ scgi.server = ( "/" => (( "socket" => "{socket}", "check-local" => "disable", "f
 
 
 def command(front: str, socket: str, folder: Path, port: int) -> list[str]:
-    if front == "uwsgi":
+    if front.startswith("uwsgi"):
         executable = shutil.which("uwsgi")
         if executable is None:
             if os.environ.get("SSGI_REQUIRE_SERVERS"):
                 pytest.fail("uwsgi is not installed, and scripts/test.sh should have")
             pytest.skip("uwsgi is not installed")
-        return [
-            executable,
-            "--master",
-            "--no-orphans",
-            "--plugin",
-            "http",
-            "--http",
-            f"127.0.0.1:{port}",
-            "--http-to",
-            socket,
-        ]
+        listen = f"127.0.0.1:{port}"
+        words = {
+            "uwsgi": ["--plugin", "http", "--http", listen, "--http-to", socket],
+            "uwsgi-route": ["--plugin", "router_uwsgi", "--http-socket", listen, "--route", f".* uwsgi:{socket},0,0"],
+        }
+        return [executable, "--master", "--no-orphans", *words[front]]
     text = {"apache": APACHE, "lighttpd": LIGHTTPD}[front].format(socket=socket, folder=folder, port=port)
     return RUN[front](program(front), text, Site(domain="localhost", tls=None, port=port), folder)
 
@@ -112,3 +111,25 @@ def test_an_answer_without_a_body(address: Address) -> None:
 def test_requests_one_after_the_other(address: Address) -> None:
     for _ in range(5):
         assert request(address, "GET", "/do/hello").body == HELLO
+
+
+def test_uwsgi_curl(tmp_path: Path) -> None:
+    """The client that people have for trying a uWSGI by hand (PyPI: uwsgi-tools)."""
+    with Gateway("tests.apps.behaviour:app", tmp_path, uwsgi=["unix", "tcp"]) as gateway:
+        host, port = gateway.address("uwsgi", "tcp")
+
+        def curl(*words: str) -> tuple[int, str, str]:
+            done = subprocess.run(
+                [sys.executable, "-m", "uwsgi_tools.curl", *words],
+                capture_output=True, text=True, timeout=DEADLINE, check=False,
+            )  # fmt: skip
+            head, _, body = done.stdout.partition("\n\n")
+            return done.returncode, head.partition("\n")[0], body
+
+        for address in (str(gateway.address("uwsgi", "unix")), f"{host}:{port}"):
+            status, line, body = curl(address, "example.org/a%20b?c=d", "-H", "ACCEPT: text/plain")
+            told = json.loads(body)
+            assert (status, line) == (0, "HTTP/1.1 200 OK")
+            assert (told["method"], told["path"], told["query_string"]) == ("GET", "/a b", "c=d")
+            assert told["headers"]["accept"] == ["text/plain"]
+            assert curl(address, "/do/answer?status=404")[:2] == (1, "HTTP/1.1 404 Not Found")
