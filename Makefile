@@ -1,6 +1,6 @@
 # Each target sets up what it needs, says what it does, and is quick the second time. The work is in scripts/.
 
-.PHONY: help demo chat test test-apps test-suites build lint pythons format autobahn bench bench-report bench-swill clients transfers fuzz soak asan wheels deb compose-test clean
+.PHONY: help demo chat test test-apps test-suites build lint pythons format autobahn bench bench-report bench-swill clients transfers fuzz soak asan wheels deb compose-test service-test clean
 
 help:
 	@echo 'make demo      the demonstration at https://localhost:8443 (another port: make demo DEMO_PORT=9443)'
@@ -25,6 +25,7 @@ help:
 	@echo 'make wheels    wheels with the compiled codecs in dist/, for every Python that is found, each tried'
 	@echo 'make deb       Debian packages in dist/, built and tried in a Debian of their own'
 	@echo 'make compose-test  the containers of deploy/, built and run by a real Docker daemon'
+	@echo 'make service-test  services, init and the doctor on a systemd of their own, by each web server'
 	@echo 'make clean     remove what the others made'
 
 # exec: a signal to make reaches the script, and not only a shell between the two.
@@ -92,6 +93,9 @@ deb:
 
 compose-test:
 	@scripts/compose_test.sh $(ARGS)
+
+service-test:
+	@scripts/service_test.sh $(ARGS)
 
 clean:
 	rm -rf .venv benchmarks/.venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

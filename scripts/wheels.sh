@@ -55,7 +55,8 @@ need_environment() {
 
 # serves WORDS: the command that WORDS begin has to be compiled, and to serve an application.
 serves() {
-    "$@" --version | grep -q '^codecs: compiled' || fail "it has no compiled codecs"
+    # grep reads to the end (no -q): a pipe that breaks is an error here.
+    "$@" --version | grep '^codecs: compiled' >/dev/null || fail "it has no compiled codecs"
     cat >"$work/wheel_app.py" <<'APP'
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -65,7 +66,7 @@ APP
     (cd "$work" && exec "$@" serve wheel_app:app --workers 0 --scgi "unix:$work/socket" 2>"$work/serve.log") &
     local server=$!
     for _ in $(seq 300); do [ -S "$work/socket" ] && break; sleep 0.1; done
-    "$@" call --scgi "unix:$work/socket" / | grep -q '^of a wheel$' || { cat "$work/serve.log" >&2 && fail "it serves nothing"; }
+    "$@" call --scgi "unix:$work/socket" / | grep '^of a wheel$' >/dev/null || { cat "$work/serve.log" >&2 && fail "it serves nothing"; }
     kill "$server" && wait "$server"
 }
 
@@ -107,12 +108,12 @@ in_debian() {
     as_root chroot "$root" sh -ec "
         cd /tmp/wheel && PATH=\$PWD/try/bin:/usr/bin:/bin
         pip install /tmp/wheel/repaired/$name >/dev/null
-        ssgi-gateway --version | grep -q '^codecs: compiled'
+        ssgi-gateway --version | grep '^codecs: compiled' >/dev/null
         printf 'def app(environ, start_response):\n    start_response(\"200 OK\", [])\n    return [b\"of a wheel\\\\n\"]\n' >wheel_app.py
         ssgi-gateway serve wheel_app:app --workers 0 --scgi unix:/tmp/wheel/socket 2>log &
         server=\$!
         for _ in \$(seq 100); do [ -S socket ] && break; sleep 0.1; done
-        ssgi-gateway call --scgi unix:/tmp/wheel/socket / | grep -q '^of a wheel\$'
+        ssgi-gateway call --scgi unix:/tmp/wheel/socket / | grep '^of a wheel\$' >/dev/null
         kill \$server && wait \$server" || fail "$name does not work"
     as_root rm -rf "$root/tmp/wheel"
 }
