@@ -88,7 +88,7 @@ native() {
 # As native, in the Debian that has this Python.
 in_debian() {
     local version=$1 suite=$2 root
-    root=$(debian_root "$suite" "$RUN/docker/$suite") || return 0
+    root=$(debian_root "$suite" "$work/$suite") || return 0
     say "a wheel for Python $version, in a Debian of its own ($suite)"
     as_root cp /etc/resolv.conf "$root/etc/resolv.conf"
     [ -e "$root/usr/bin/cc" ] || logged "$RUN/wheels.log" as_root chroot "$root" sh -ec \

@@ -4,7 +4,7 @@ from ..codec cimport Codec
 from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from ..response_head cimport ResponseHead
 from ..variables cimport Variables, variables_of_packet
-from .packet cimport head_end
+from .packet cimport head_end, speaks_of_body
 
 cdef int IDLE, HEAD, BODY, COMPLETE, CLOSED
 cdef int NOTHING_SENT, HEAD_SENT, ALL_SENT

@@ -32,7 +32,7 @@ from ..codec import Codec
 from ..events import BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
 from ..variables import variables_of_packet
 from . import packet
-from .packet import head_end
+from .packet import head_end, speaks_of_body
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits
@@ -248,7 +248,7 @@ def body_unannounced(data: bytes, end: int, limit: int) -> int:
     Raises:
         RequestRejected: 411, the client sends one in chunks, or said another length.
     """
-    if data.find(b"HTTP_TRANSFER_ENCODING", 0, end) < 0 and data.find(b"HTTP_CONTENT_LENGTH", 0, end) < 0:
+    if not speaks_of_body(data, end):
         return 0
     for name, value in packet.read_pairs(data, HEADER_SIZE, end, limit):
         if name in (b"HTTP_TRANSFER_ENCODING", b"HTTP_CONTENT_LENGTH") and value not in (b"", b"0"):

@@ -1,1 +1,2 @@
 cpdef Py_ssize_t head_end(bytes data) except -1
+cpdef bint speaks_of_body(bytes data, Py_ssize_t end) except -1

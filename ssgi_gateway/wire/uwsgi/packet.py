@@ -7,7 +7,7 @@ from typing import Final
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.hints import hint
 
-__all__ = ["HEADER_SIZE", "head_end", "read_pairs", "refuse_modifier"]
+__all__ = ["HEADER_SIZE", "head_end", "read_pairs", "refuse_modifier", "speaks_of_body"]
 
 HEADER_SIZE: Final = 4
 """modifier1, the size of the variables in two bytes, modifier2."""
@@ -32,6 +32,14 @@ def refuse_modifier(data: bytes) -> None:
             f"modifier1 is {data[0]}, and 0 is served here (uwsgi_modifier1 0;){hint(data[:32], 'uwsgi')}"
         )
     raise RemoteProtocolError(f"modifier2 is {data[3]}, and 0 is served here (uwsgi_modifier2 0;)")
+
+
+def speaks_of_body(data: bytes, end: int) -> bool:
+    """Whether a header field of the client's may say that a body follows; the head was read up to ``end`` and is good.
+
+    It is asked of every request without a body, so of most: the compiled build looks at names of the right length alone.
+    """
+    return data.find(b"HTTP_TRANSFER_ENCODING", 0, end) >= 0 or data.find(b"HTTP_CONTENT_LENGTH", 0, end) >= 0
 
 
 def read_pairs(data: bytes, start: int, end: int, limit: int) -> list[tuple[bytes, bytes]]:

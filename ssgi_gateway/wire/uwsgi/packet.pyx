@@ -3,6 +3,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
+from libc.string cimport memcmp
 
 from ssgi_gateway.wire.uwsgi.packet import HEADER_SIZE, read_pairs, refuse_modifier
 
@@ -14,3 +15,19 @@ cpdef Py_ssize_t head_end(bytes data) except -1:
     if text[0] or (whole and text[3]):
         refuse_modifier(data)
     return 4 + (text[1] | text[2] << 8) if whole else 0
+
+
+cpdef bint speaks_of_body(bytes data, Py_ssize_t end) except -1:
+    """Whether a header field may say that a body follows; see the portable function."""
+    cdef const uint8_t *text = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t at = 4, size
+    while at + 4 <= end:
+        size = text[at] | text[at + 1] << 8
+        at += 2
+        if size == 22 and memcmp(text + at, b"HTTP_TRANSFER_ENCODING", 22) == 0:
+            return True
+        if size == 19 and memcmp(text + at, b"HTTP_CONTENT_LENGTH", 19) == 0:
+            return True
+        at += size
+        at += 2 + (text[at] | text[at + 1] << 8)
+    return False

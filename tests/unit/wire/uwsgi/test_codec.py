@@ -125,6 +125,30 @@ def test_a_body_of_unknown_length_is_411_and_names_the_directive(field):
     assert "uwsgi_request_buffering on" in transcript.words
 
 
+@pytest.mark.parametrize("field", [("HTTP_TRANSFER_ENCODING", "chunked"), ("HTTP_CONTENT_LENGTH", "5")])
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_body_of_unknown_length_is_noticed_wherever_its_field_stands(field, place):
+    pairs = [*GET[:2], *GET[3:], ("HTTP_ACCEPT", "")]
+    pairs.insert(place, field)
+    assert read(make, request(pairs)).told == [Refused(411)]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("HTTP_X", "HTTP_TRANSFER_ENCODING"),
+        ("HTTP_TRANSFER_ENCODINX", "chunked"),
+        ("XTTP_CONTENT_LENGTH", "5"),
+        ("HTTP_CONTENT_LENGTH", "0"),
+        ("HTTP_TRANSFER_ENCODING", ""),
+        ("HTTP_CONTENT_LENGTHS", "5"),
+    ],
+)
+def test_what_only_looks_like_a_body_is_none(field):
+    assert RequestEnded() in read(make, request([*GET, field])).told
+    assert RequestEnded() in read(make, request([field, *GET])).told
+
+
 @pytest.mark.parametrize("cut", [1, 3, 4, 10])
 def test_the_end_within_a_head_is_an_error(cut):
     assert play(make(), [request(GET)[:cut], EOF]).told == [CLOSED]
