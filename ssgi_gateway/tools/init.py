@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -66,8 +67,25 @@ def main(words: list[str]) -> int:
         print(
             f"\nThe second one needs a certificate first, such as: sudo certbot certonly --standalone -d {site.domain}"
         )
+    for remark in remarks(site):
+        print(f"\n{remark}")
     print(f"\nThen {site.origin}{site.mount}/ is there; if it is not: ssgi-gateway doctor")
     return 0
+
+
+def remarks(site: Site) -> Iterator[str]:
+    """What would keep the web server from the files that it is to serve."""
+    from .doctor.sockets import closed_folders
+
+    web = [user for user in pwd.getpwall() if user.pw_name == site.group]
+    for url, folder in site.static:
+        if not os.path.isdir(folder):
+            yield f"There is no folder {folder} yet; {url} is answered 404 until there is."
+            continue
+        for closed, mode in closed_folders(folder, web):
+            yield (
+                f"{site.group} may not look into {closed} (mode {mode:o}), so {url} is answered 403: chmod o+x {closed}"
+            )
 
 
 def _written(folder: Path, texts: dict[str, str], ask: Ask) -> bool:

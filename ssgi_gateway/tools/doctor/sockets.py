@@ -7,13 +7,13 @@ import os
 import pwd
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.diagnosis import Finding
 from ssgi_gateway.server.address import Address
 
-__all__ = ["WEB_USERS", "examine", "is_served"]
+__all__ = ["WEB_USERS", "closed_folders", "examine", "is_served"]
 
 WEB_USERS = ("www-data", "nginx", "http", "apache", "caddy", "haproxy", "lighttpd")
 """What the users of web servers are called: Debian, Red Hat, Arch, and packages of their own."""
@@ -63,13 +63,11 @@ def examine(address: Address) -> Iterator[Finding]:
             f"{names} may not connect to it, and the web server answers 502",
             f"Start the gateway with --socket-owner :{_group(users[0].pw_gid)}",
         )  # fmt: skip
-    for folder in _parents(address.path):
-        mode = os.stat(folder).st_mode
-        if users and not any(may_enter(os.stat(folder), user) for user in users):
-            yield Finding(
-                "folder-closed", f"{folder} has mode {stat.S_IMODE(mode):o}",
-                "the web server's user may not look into it", f"chmod o+x {folder}, or choose a folder below /run",
-            )  # fmt: skip
+    for folder, mode in closed_folders(os.path.dirname(address.path), users):
+        yield Finding(
+            "folder-closed", f"{folder} has mode {mode:o}",
+            "the web server's user may not look into it", f"chmod o+x {folder}, or choose a folder below /run",
+        )  # fmt: skip
 
 
 def _user(name: str) -> pwd.struct_passwd | None:
@@ -102,8 +100,10 @@ def may_enter(about: os.stat_result, user: pwd.struct_passwd) -> bool:
     return user.pw_uid == 0 or _bits(about, user, stat.S_IXUSR, stat.S_IXGRP, stat.S_IXOTH)
 
 
-def _parents(path: str) -> Iterator[str]:
-    folder = os.path.dirname(path)
-    while folder not in ("", "/"):
-        yield folder
+def closed_folders(folder: str, users: Sequence[pwd.struct_passwd]) -> Iterator[tuple[str, int]]:
+    """``folder`` and those it is in, as far as none of ``users`` may look into them, each with its permissions."""
+    while users and folder not in ("", "/"):
+        about = os.stat(folder)
+        if not any(may_enter(about, user) for user in users):
+            yield folder, stat.S_IMODE(about.st_mode)
         folder = os.path.dirname(folder)

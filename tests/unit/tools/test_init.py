@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import pwd
 
 import pytest
 
@@ -79,6 +81,21 @@ def test_each_web_server_gets_two_commands(folder, capsys, front):
 def test_a_certificate_that_is_not_there_is_said(folder, capsys):
     assert init.main(["shop:app", "--yes", "--front", "nginx", "--domain", "shop.example"]) == 0
     assert "certbot certonly --standalone -d shop.example" in capsys.readouterr().out
+
+
+def test_what_keeps_the_web_server_from_its_files_is_said(folder, capsys, monkeypatch):
+    """A home of mode 700 is what Debian makes, and 403 for each style sheet is what comes of it."""
+    home = folder / "home"
+    (home / "static").mkdir(parents=True)
+    home.chmod(0o700)
+    nobody = pwd.struct_passwd(("www-data", "x", 65534, 65534, "", "/", "/bin/false"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [nobody])
+    monkeypatch.setattr(os, "getgrouplist", lambda name, group: [group])
+    words = ["shop:app", "--yes", "--front", "nginx"]
+    assert init.main([*words, "--static", f"/static={home}/static", "--static", f"/media={home}/media"]) == 0
+    said = capsys.readouterr().out.partition("The next two commands")[2]
+    assert f"www-data may not look into {home} (mode 700), so /static/ is answered 403: chmod o+x {home}\n" in said
+    assert f"There is no folder {home}/media yet; /media/ is answered 404 until there is." in said
 
 
 def test_a_service_of_a_home_can_write_there_and_nowhere_else(folder, monkeypatch):
