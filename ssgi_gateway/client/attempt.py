@@ -9,7 +9,7 @@ from ssgi_gateway.errors import ConnectError, ConnectTimeout, GatewayError
 
 from ..server.system import close as close_fd
 from .connecting import connect
-from .stream import PeerConnection, TlsStream
+from .stream import TlsStream
 from .tunnel import open_tunnel
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Attempt:
                 self.fd = await connect(pool.reactor.loop, host, port, origin.path)
         except TimeoutError:
             raise ConnectTimeout(f"no connection to {origin} within {timeouts.connect} s") from None
-        self.stream = connection = PeerConnection(pool.reactor, self.fd, bool(origin.path))
+        self.stream = connection = pool.connection(origin, self.fd)
         self.fd = -1
         if not origin.secure:
             return None

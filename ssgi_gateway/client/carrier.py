@@ -12,6 +12,8 @@ from ssgi_gateway.errors import ClientError, RemoteProtocolError
 from ..server.system import addresses
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .exchange import Exchange
     from .place import Place
     from .pool import Pool
@@ -59,8 +61,8 @@ class Carrier:
         """Write the head, and the first piece of the body."""
         raise NotImplementedError
 
-    def send(self, exchange: Exchange, data: Any, more: bool) -> Any:
-        """A further piece of the body; returns what to wait for, or ``None``."""
+    def send(self, exchange: Exchange, pieces: Sequence[Any], more: bool) -> Any:
+        """Further pieces of the body; returns what to wait for, or ``None``."""
         raise NotImplementedError
 
     def send_tunnel(self, exchange: Exchange, data: Any, more: bool) -> Any:

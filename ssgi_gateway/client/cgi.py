@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ClientError, RemoteProtocolError
 from ssgi_gateway.wire.client.fastcgi import FastcgiClient
@@ -46,8 +46,6 @@ class ScgiCarrier(_CgiCarrier):
     __slots__ = ()
 
     http_version = "scgi"
-    until_end: ClassVar[bool] = True
-    """The end of the connection is the answer's; see ``PeerConnection.on_readable``."""
 
     def __init__(self, pool: Pool, place: Place, stream: Any) -> None:
         super().__init__(pool, place, stream, ScgiClient())
@@ -57,9 +55,6 @@ class ScgiCarrier(_CgiCarrier):
         length = request.length if request.length >= 0 else len(request.body)
         head = self._codec.begin(request, length)
         return [head, request.body] if request.body else [head]
-
-    def _encode(self, data: Any, more: bool) -> list[Any]:
-        return [data] if data else []
 
     def _enter_tunnel(self, exchange: Exchange) -> None:
         self.connection.deadline = NEVER
@@ -92,10 +87,6 @@ class FastcgiCarrier(_CgiCarrier):
         pieces = [self._codec.begin(request, length), *self._codec.encode(request.body, request.more)]
         # One write(2) of a small request costs less than the writev(2) of its records.
         return pieces if len(request.body or b"") > MAX_JOINED else [b"".join(pieces)]
-
-    def _encode(self, data: Any, more: bool) -> list[Any]:
-        pieces: list[Any] = self._codec.encode(data, more)
-        return pieces
 
     def _enter_tunnel(self, exchange: Exchange) -> None:
         self._fail(RemoteProtocolError("101 over FastCGI, which has no tunnels"))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ssgi_gateway.errors import ClientError, ConfigurationError, LocalProtocolError
 from ssgi_gateway.wire.client.events import AnswerReceived, InformationalReceived
 from ssgi_gateway.wire.client.http1_parsers import parser_factory
-from ssgi_gateway.wire.client.http2_compression import is_available
+from ssgi_gateway.wire.client.http2_compression import is_available, load
 from ssgi_gateway.wire.client.request import Request, Url
 
 from ..server.address import Address
@@ -27,9 +26,13 @@ from .reactor import ClientReactor
 from .response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 
 __all__ = ["Call", "Client"]
+
+LARGE: Final = 65536
+TOGETHER: Final = 1 << 20
+"""Bytes of an iterable's large pieces that leave with one write."""
 
 
 @dataclass(slots=True)
@@ -85,6 +88,8 @@ class Client:
             if http2 == "prior-knowledge":
                 raise ConfigurationError("HTTP/2 needs header compression: pip install 'ssgi-gateway[client]'")
             http2 = False
+        if http2 == "prior-knowledge":
+            load()  # it will be needed, and nobody waits yet
         self._http2 = http2
         self._retries = retries
         self._proxy = _parse_proxy(proxy) if proxy else None
@@ -151,7 +156,7 @@ class Client:
             reactor = ClientReactor(asyncio.get_running_loop())
             pool = Pool(reactor, self.limits, self.timeouts, self.tls, self._parser, self._http2)
             self._pool = pool
-        elif pool.pid != os.getpid():
+        elif pool.reactor.forked:
             raise RuntimeError("this client was made before a fork; make one in each process")
         elif pool.reactor.loop.asyncio is not asyncio.get_running_loop():
             raise RuntimeError("this client belongs to another event loop; make one for each loop")
@@ -311,14 +316,33 @@ async def _upload(exchange: Exchange, body: Any) -> None:
                 if exchange.over:
                     return
         else:
-            for piece in body:
-                if len(_checked(piece)):
-                    await exchange.send(piece, True)
+            for pieces in _together(body):
+                await exchange.send_many(pieces, True)
                 if exchange.over:
                     return
         await exchange.send(b"", False)
     except Exception as error:
         exchange.abort_response(error)
+
+
+def _together(body: Iterable[Any]) -> Iterator[list[Any]]:
+    """The pieces of an iterable; large ones together, because much of a write costs the same whatever its size."""
+    pieces: list[Any] = []
+    size = 0
+    for piece in body:
+        length = len(_checked(piece))
+        if type(piece) is not bytes and pieces:
+            yield pieces
+            pieces, size = [], 0
+        if length:
+            pieces.append(piece)
+            size += length
+        # A small one is not to wait for the next; what is no bytes may be a buffer that the iterable uses again.
+        if pieces and (length < LARGE or size >= TOGETHER or type(piece) is not bytes):
+            yield pieces
+            pieces, size = [], 0
+    if pieces:
+        yield pieces
 
 
 def _checked(piece: Any) -> Any:

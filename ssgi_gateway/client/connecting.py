@@ -45,7 +45,7 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
         if found is None:
             return None
         family, address = found
-    opened = linux.nonblocking(family)
+    opened = linux.bare_nonblocking(family)
     try:
         code = opened.connect_ex(address)
         if code == errno.EINPROGRESS:
@@ -67,7 +67,7 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
     raise _refused(host, port, path, OSError(code, os.strerror(code)))
 
 
-def _prepare(opened: socket.socket) -> None:
+def _prepare(opened: socket.SocketType) -> None:
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

@@ -16,7 +16,7 @@ from ssgi_gateway.errors import ClientError, GoAway, LocalProtocolError, ReadTim
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived, InformationalReceived
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Sequence
 
     from ssgi_gateway.wire.client.request import Request
 
@@ -165,8 +165,12 @@ class Exchange:
         """Whether ``next`` would return at once."""
         return bool(self._events)
 
-    async def send(self, data: Any, more: bool) -> None:
-        """A further piece of the request's body; returns when it was taken under flow control.
+    def send(self, data: Any, more: bool) -> Coroutine[Any, Any, None]:
+        """As ``send_many``, one piece, which may be empty."""
+        return self.send_many((data,) if len(data) else (), more)
+
+    async def send_many(self, pieces: Sequence[Any], more: bool) -> None:
+        """Further pieces of the request's body, none of them empty; returns when they were taken under flow control.
 
         Raises:
             LocalProtocolError: the body was complete, or is not as long as the request said.
@@ -176,19 +180,19 @@ class Exchange:
         if self.uploaded:
             raise LocalProtocolError("the request's body is complete already")
         declared = self.request.length
-        sent = self._sent + len(data)
+        sent = self._sent + sum(map(len, pieces))
         if declared >= 0 and (sent > declared or (not more and sent < declared)):
             raise LocalProtocolError(f"content-length says {declared}, the body has {sent} bytes")
         self._sent = sent
         if self._collected is not None:
-            await self._collect(data, more)
+            await self._collect(pieces, more)
             return
         if self.state == WAITING:
             await self.started()
         if self._carrier is None or self.state == OVER:
             return
         self.uploaded = not more
-        room = self._carrier.send(self, data, more)
+        room = self._carrier.send(self, pieces, more)
         if room is not None:
             self._room = room
             try:
@@ -196,7 +200,7 @@ class Exchange:
             finally:
                 self._room = None
 
-    async def _collect(self, data: Any, more: bool) -> None:
+    async def _collect(self, pieces: Sequence[Any], more: bool) -> None:
         most = self._pool.limits.max_collected_body
         if self._sent > most:
             error = LocalProtocolError(
@@ -205,7 +209,8 @@ class Exchange:
             self.abort_response(error)
             raise error
         file = self._collected
-        file.write(data)
+        for piece in pieces:
+            file.write(piece)
         if more:
             return
         request = self.request

@@ -11,6 +11,8 @@ from ssgi_gateway.wire.client.http1_parsers import parser_factory
 from .one_at_a_time import OneAtATime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .exchange import Exchange
     from .place import Place
     from .pool import Pool
@@ -30,7 +32,7 @@ class Http1Carrier(OneAtATime):
 
     def __init__(self, pool: Pool, place: Place, stream: Any) -> None:
         super().__init__(pool, place, stream, Http1Client(parser_factory(pool.parser)))
-        self._held: list[tuple[Any, bool]] | None = None  # the body, while it waits for a 100
+        self._held: list[tuple[Sequence[Any], bool]] | None = None  # the body, while it waits for a 100
         self._continue: Any = None
         self._timer: Any = None
 
@@ -39,29 +41,25 @@ class Http1Carrier(OneAtATime):
         target, further = self.place.origin.request_target(request)
         head = self._codec.begin(request, target, further)
         if request.expect and request.has_body:
-            self._held = [(request.body, request.more)]
+            self._held = [((request.body,) if request.body else (), request.more)]
             self._continue = self.pool.reactor.loop.create_future()
             self._timer = self.pool.reactor.loop.call_later(CONTINUE_WAIT, self._go_on)
             return [head]
         return [head, *self._codec.encode(request.body, request.more)]
 
-    def _encode(self, data: Any, more: bool) -> list[Any]:
-        pieces: list[Any] = self._codec.encode(data, more)
-        return pieces
-
-    def send(self, exchange: Exchange, data: Any, more: bool) -> Any:
+    def send(self, exchange: Exchange, pieces: Sequence[Any], more: bool) -> Any:
         if self._held is not None and self._exchange is exchange:
-            self._held.append((data, more))
+            self._held.append((pieces, more))
             return self._continue
-        return super().send(exchange, data, more)
+        return super().send(exchange, pieces, more)
 
     def _go_on(self) -> None:
         """A 100 came, or did not for a second: send the body."""
         held, exchange = self._held, self._exchange
         self._stop_waiting()
         if held is not None and exchange is not None:
-            for data, more in held:
-                super().send(exchange, data, more)
+            for pieces, more in held:
+                super().send(exchange, pieces, more)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:

@@ -18,6 +18,7 @@ from .carrier import Carrier
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from ssgi_gateway.wire.client.http2_stream import Http2Stream
 
@@ -29,6 +30,8 @@ __all__ = ["Http2Carrier"]
 
 PING_AFTER: Final = 20.0
 PING_WAIT: Final = 10.0
+AT_ONCE: Final = 65536
+"""So many bytes of a body do not wait for what others write in this turn of the loop."""
 
 
 class _Lane:
@@ -58,6 +61,7 @@ class Http2Carrier(Carrier):
         self._flushing = False
         self._heard = self.born
         self._pinged = 0.0
+        self.connection.copies = False
         self._flush()
         stream.start_reading()
         self.connection.deadline = 0.0  # every sweep
@@ -95,25 +99,33 @@ class Http2Carrier(Carrier):
         self._later()
         exchange.begun(self, stream.number, reused)
 
-    def send(self, exchange: Exchange, data: Any, more: bool) -> Any:
+    def send(self, exchange: Exchange, pieces: Sequence[Any], more: bool) -> Any:
         lane: _Lane = exchange.stream
-        if self.closed or self._lanes.get(lane.stream.number) is not lane:
+        stream = lane.stream
+        if self.closed or self._lanes.get(stream.number) is not lane:
             return None
-        # The piece is kept until windows allow it, and belongs to the application.
-        self._codec.send(lane.stream, data if type(data) is bytes else bytes(data), more)
-        self._later()
-        if lane.stream.queued <= self.pool.reactor.high_water:
+        for piece in pieces:
+            # It is kept until windows allow it, and belongs to the application.
+            self._codec.send(stream, piece if type(piece) is bytes else bytes(piece), True)
+        if not more:
+            self._codec.send(stream, b"", False)
+        if stream.queued < AT_ONCE:
+            self._later()
+        else:
+            self._flush()
+        if stream.queued <= self.pool.reactor.high_water or stream.number not in self._lanes:
             return None
         lane.room = self.pool.reactor.loop.create_future()
         return lane.room
 
     def send_tunnel(self, exchange: Exchange, data: Any, more: bool) -> Any:
-        return self.send(exchange, data, more)
+        return self.send(exchange, (data,) if data else (), more)
 
     def taken(self, exchange: Exchange, size: int) -> None:
         if not self.closed:
             self._codec.taken(exchange.stream.stream, size)
-            self._later()
+            if self._codec.pending:
+                self._later()
 
     def abandon(self, exchange: Exchange) -> None:
         lane: _Lane = exchange.stream
@@ -171,7 +183,7 @@ class Http2Carrier(Carrier):
 
     # -- what the connection says ----------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         """Frames."""
         now = self._heard = self.pool.reactor.loop.time()
         ready = self._codec.ready
@@ -190,7 +202,8 @@ class Http2Carrier(Carrier):
                 continue
             lane.since = now
             self._deliver(lane, event)
-        self._later()
+        if self._codec.pending:
+            self._later()
         if self._codec.going or not ready or events:
             self._settled()
 

@@ -11,6 +11,8 @@ from ..server.connection import NEVER
 from .carrier import Carrier
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .exchange import Exchange
     from .place import Place
     from .pool import Pool
@@ -53,17 +55,17 @@ class OneAtATime(Carrier):
     def _stream_id(self) -> int | None:
         return None
 
-    def _encode(self, data: Any, more: bool) -> list[Any]:
-        raise NotImplementedError
-
-    def send(self, exchange: Exchange, data: Any, more: bool) -> Any:
+    def send(self, exchange: Exchange, pieces: Sequence[Any], more: bool) -> Any:
         if self._exchange is not exchange or self.closed:
             return None
-        buffers = self._encode(data, more)
-        if len(buffers) == 1:
-            welcome = self.stream.write(buffers[0])
+        encode = self._codec.encode
+        if len(pieces) == 1:
+            buffers = encode(pieces[0], more)
         else:
-            welcome = not buffers or self.stream.write_many(buffers)
+            buffers = [buffer for piece in pieces for buffer in encode(piece, True)]
+            if not more:
+                buffers += encode(b"", False)
+        welcome = not buffers or self.stream.write_many(buffers)
         self._await(exchange)
         return None if welcome else self.stream.when_writable()
 

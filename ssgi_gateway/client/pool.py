@@ -8,13 +8,13 @@ find it taken; whatever waits, each step is O(1). Everything here is called and 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ClientError, ConnectError, GatewayError, PoolTimeout
 
 from .attempt import Attempt
+from .brief import BriefConnection
 from .carrier import Carrier
 from .cgi import FastcgiCarrier, ScgiCarrier
 from .connecting import connect_at_once
@@ -69,7 +69,6 @@ class Pool:
         self._context: Any = None
         self._closing = False
         self._trimmer: Any = None
-        self.pid = os.getpid()
         self.opener: Callable[[ClientReactor, str], Any] | None = None
 
     # -- accounting ------------------------------------------------------------------------------------------------
@@ -168,7 +167,12 @@ class Pool:
         fd = connect_at_once(host, port, origin.path)
         if fd is None:
             return None
-        return self._carrier(place, PeerConnection(self.reactor, fd, bool(origin.path)), None)
+        return self._carrier(place, self.connection(origin, fd), None)
+
+    def connection(self, origin: Origin, fd: int) -> PeerConnection:
+        """What reads and writes a descriptor that is connected with the origin."""
+        kind = BriefConnection if origin.kind == "scgi" else PeerConnection
+        return kind(self.reactor, fd, bool(origin.path))
 
     def _has_room(self, place: Place) -> bool:
         """Whether the client may open one more; the oldest idle one makes way."""

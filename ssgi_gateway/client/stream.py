@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway.errors import ClientError, ConnectError, ConnectionReset, RemoteProtocolError
 
 from ..server.connection import OPEN, Connection
-from ..server.system import receive, shutdown_write
+from ..server.system import receive, receive_view, shutdown_write
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,37 +36,37 @@ class PeerConnection(Connection):
 
     Attributes:
         error: why it ended.
+        copies: whether its protocol gets bytes; otherwise a view that it must not keep.
     """
 
-    __slots__ = ("_deaf", "_narrow", "error")
+    __slots__ = ("_deaf", "_narrow", "copies", "error")
 
     def __init__(self, reactor: Any, fd: int, local: bool = False) -> None:
         super().__init__(reactor, fd)
         self.error: ClientError | None = None
+        self.copies = True
         self._deaf = False
         self._narrow = local
         reactor.wake()
 
-    def on_readable(self) -> None:
-        """As ``Connection.on_readable``; an end that is due with the answer is mostly there with it."""
-        if self._read() and self._reading and self.state == OPEN and getattr(self.protocol, "until_end", False):
-            self._read()
-
     def _read(self) -> bool:
         """Read once and pass it on; returns whether there was anything."""
+        return self.read_once() is not None
+
+    def read_once(self) -> bytes | memoryview | None:
+        """Read, and pass it on; ``None`` where there was nothing, empty at the end."""
         self.was_read = True
         try:
-            data = receive(self.fd)
+            data = receive(self.fd) if self.copies else receive_view(self.fd)
         except OSError as error:
             self.error = ConnectionReset(f"the peer reset the connection ({error})")
             super().lost()
-            return True
-        if data is None:
-            return False
-        self.pass_on(data)
-        return True
+            return b""
+        if data is not None:
+            self.pass_on(data)
+        return data
 
-    def pass_on(self, data: bytes) -> None:
+    def pass_on(self, data: bytes | memoryview) -> None:
         """Give what was read to the protocol."""
         protocol: Any = self.protocol
         try:
@@ -156,6 +156,7 @@ class TlsStream:
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._handshake: asyncio.Future[None] = connection.reactor.loop.create_future()
         connection.protocol = self  # type: ignore[assignment]
+        connection.copies = False
 
     async def handshake(self) -> str | None:
         """Agree; returns what ALPN chose.
@@ -259,7 +260,7 @@ class TlsStream:
             self._handshake.set_exception(error)
         self.connection.close()
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         """Bytes of TLS."""
         self._incoming.write(data)
         if not self._handshake.done():

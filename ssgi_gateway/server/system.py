@@ -91,6 +91,19 @@ def receive(fd: int) -> bytes | None:
     return bytes(_incoming.view[:size])
 
 
+def receive_view(fd: int) -> memoryview | None:
+    """As ``receive``, without a copy: what it gives holds until this thread reads again, and is not to be kept.
+
+    Raises:
+        OSError: the connection is broken.
+    """
+    try:
+        size = os.readv(fd, _incoming.buffers)
+    except BlockingIOError:
+        return None
+    return _incoming.view[:size]
+
+
 def send(fd: int, data: Any) -> int:
     """Write; returns how many bytes the kernel took, 0 when it takes none now.
 

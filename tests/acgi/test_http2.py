@@ -105,6 +105,37 @@ def test_a_request_and_its_answer_however_it_is_cut():
         assert not peer.codec.streams
 
 
+def test_downloads_of_two_streams_however_they_are_cut():
+    """Frames that follow each other are taken together; they must not be when something else lies between them."""
+    pieces = [(1, b"a" * 300), (1, b"b" * 200), (3, b"x" * 100), (1, b"c"), (1, b"d"), (3, b"y"), (3, b"z" * 50)]
+    frames = b"".join(
+        frame.serialize()
+        for frame in (
+            *(
+                headers(number, [(":status", "200"), ("content-length", str(size))])
+                for number, size in ((1, 502), (3, 151))
+            ),
+            *(data(number, content) for number, content in pieces),
+            hf.DataFrame(1, data=b"", flags=["END_STREAM"]),
+            hf.DataFrame(3, data=b"", flags=["END_STREAM"]),
+        )
+    )
+    for size in (1, 8, 9, 10, 100, 317, len(frames)):
+        peer = Peer()
+        peer.request()
+        peer.request()
+        got = {1: b"", 3: b""}
+        for start in range(0, len(frames), size):
+            view = memoryview(bytearray(frames[start : start + size]))
+            for number, event in peer.codec.receive(view, 0):
+                if type(event) is BodyArrived:
+                    got[number] += event.data
+                    peer.codec.taken(peer.codec.streams.get(number), len(event.data))
+            view.obj[:] = bytes(len(view))  # a view is the next read's: nothing of it may be kept
+        assert got == {number: b"".join(piece for other, piece in pieces if other == number) for number in (1, 3)}
+        assert not peer.codec.streams
+
+
 def test_the_preface_says_what_we_take():
     peer = Peer()
     first = peer.frames[0]
@@ -276,6 +307,15 @@ def test_a_body_that_does_not_fit_its_length(sent):
     peer.send(headers(1, [*OK, ("content-length", "4")]))
     events = peer.send(data(1, b"d" * sent, end=True))
     assert kinds(events) == [(1, RemoteProtocolError)]
+
+
+def test_a_run_of_frames_ends_where_the_length_does():
+    peer = Peer()
+    peer.request()
+    peer.send(headers(1, [(":status", "200"), ("content-length", "5")]))
+    body, end = peer.send(data(1, b"abc"), data(1, b"de"), data(1, b"f"))
+    assert body[1].data == b"abcde"
+    assert type(end[1]) is RemoteProtocolError
 
 
 def test_a_length_without_a_body():

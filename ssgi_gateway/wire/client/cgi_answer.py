@@ -131,7 +131,7 @@ class CgiAnswer:
         return [] if self._quiet else [AnswerEnded()]
 
     def _head(self, head: bytes, events: list[Any]) -> None:
-        status, fields = (_read_again if len(head) <= 1024 else _read_head)(head)
+        status, fields, length = (_read_again if len(head) <= 1024 else _read_head)(head)
         headers = list(fields)
         self.had_status = status > 0
         if not status:
@@ -142,11 +142,9 @@ class CgiAnswer:
                 raise RemoteProtocolError(f"more than {MAX_INFORMATIONAL} informational answers")
             events.append(InformationalReceived(status, headers))
             return
-        lengths = {value for name, value in headers if name == b"content-length"}
-        if lengths:
-            self._left = parse_length(lengths.pop().decode("latin-1"))
-            if lengths or self._left < 0:
-                raise RemoteProtocolError("content lengths that differ, or are none")
+        if length < -1:
+            raise RemoteProtocolError("content lengths that differ, or are none")
+        self._left = length
         self.started = True
         self.tunnel = status == 101
         # RFC 9110 6.4.1: answers that have no body, whatever their length says
@@ -166,8 +164,8 @@ class CgiAnswer:
             events.append(BodyArrived(data))
 
 
-def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
-    """The status, 0 where the head names none, and the headers."""
+def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...], int]:
+    """The status, 0 where the head names none; the headers; the Content-Length, -1 without, -2 where it is none."""
     if head.count(b"\n") > MAX_FIELDS:
         raise RemoteProtocolError(f"a head of more than {MAX_FIELDS} fields")
     status = 0
@@ -191,7 +189,13 @@ def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
             status = int(match[1])
         else:
             headers.append((name, value))
-    return status, tuple(headers)
+    lengths = {value for name, value in headers if name == b"content-length"}
+    length = -1
+    if lengths:
+        length = parse_length(lengths.pop().decode("latin-1"))
+        if lengths or length < 0:
+            length = -2
+    return status, tuple(headers), length
 
 
 _read_again = lru_cache(maxsize=64)(_read_head)

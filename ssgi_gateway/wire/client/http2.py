@@ -82,7 +82,7 @@ class Http2Client:
         self._stray_heads = 0  # likewise, heads and trailers
         self._acks = self._empty = self._reset_count = self._pings = 0
         self._reset_second = -1.0
-        self._pieces: list[tuple[BodyArrived, list[bytes]]] = []
+        self._pieces: list[tuple[BodyArrived, list[Any]]] = []
         self.streams: dict[int, Http2Stream] = {}
         self.max_streams = 100  # RFC 9113 6.5.2 recommends no less; until the peer says so
         self.ready = self.going = False
@@ -109,6 +109,11 @@ class Http2Client:
     def take_output(self) -> list[Any]:
         """The buffers to write."""
         return self._sending.take()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be output to take."""
+        return self._sending.pending
 
     def output_written(self) -> None:
         """All that was taken has left: the peer reads what we answer."""
@@ -165,38 +170,93 @@ class Http2Client:
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes, now: float) -> list[tuple[int, Any]]:
+    def receive(self, data: bytes | memoryview, now: float) -> list[tuple[int, Any]]:
         """Take bytes; gives what they mean for each stream.
 
         Args:
-            data: from the peer.
+            data: from the peer; nothing of it is kept.
             now: seconds, for what is bounded by the second.
 
         Raises:
             RemoteProtocolError: the connection is to be closed, once ``take_output`` has been sent (a GOAWAY).
         """
         events: list[tuple[int, Any]] = []
-        if self._buffer:
-            data = self._buffer + data
-        start, size = 0, len(data)
+        view = memoryview(data)
         try:
-            while size - start >= 9:
-                head = int.from_bytes(data[start : start + 9], "big")
-                length = head >> 48
-                if length > OUR_FRAME:
-                    raise Fault(frames.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
-                end = start + 9 + length
-                if end > size:
-                    break
-                self._frame(head >> 40 & 0xFF, head >> 32 & 0xFF, head & 0x7FFFFFFF, data[start + 9 : end], events, now)
-                start = end
+            start = self._complete(view, events, now) if self._buffer else 0
+            start = self._frames(view, start, events, now)
         except Fault as fault:
             self.going = True
+            self._pieces.clear()
             self._sending.frames.append(frames.encode_goaway(0, fault.code, str(fault)))
             raise
-        self._buffer = data[start:]
+        if start < len(view):
+            self._buffer = bytes(view[start:])
         self._join()
         return events
+
+    def _complete(self, view: memoryview, events: list[tuple[int, Any]], now: float) -> int:
+        """Read on in the frame that was cut; gives where the next one begins."""
+        start = max(0, frames.HEADER_SIZE - len(self._buffer))
+        buffer = self._buffer + view[:start]
+        if len(buffer) >= frames.HEADER_SIZE:
+            missing = frames.HEADER_SIZE + int.from_bytes(buffer[:3], "big") - len(buffer)
+            buffer += view[start : start + missing]
+            start += missing
+        self._buffer = buffer
+        if self._frames(memoryview(buffer), 0, events, now):
+            self._buffer = b""
+        return min(start, len(view))
+
+    def _frames(self, view: memoryview, start: int, events: list[tuple[int, Any]], now: float) -> int:
+        """Take the frames that are whole; gives where the first one lies that is not."""
+        size = len(view)
+        while size - start >= 9:
+            high, low, kind, number = frames.HEADER.unpack_from(view, start)
+            length = high << 8 | low
+            if length > OUR_FRAME:
+                raise Fault(frames.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            end = start + 9 + length
+            if end > size:
+                break
+            if not kind:
+                after = self._run(view, start, number, events)
+                if after > start:
+                    start = after
+                    continue
+            payload = bytes(view[start + 9 : end])
+            self._frame(kind >> 8, kind & 0xFF, number & 0x7FFFFFFF, payload, events, now)
+            start = end
+        return start
+
+    def _run(self, view: memoryview, start: int, number: int, events: list[tuple[int, Any]]) -> int:
+        """DATA frames of one stream that follow each other, without padding or end: what a download consists of.
+
+        Gives where the first frame lies that is anything else, or breaks a rule: ``_frame`` judges it.
+        """
+        stream = self.streams.get(number)
+        if stream is None or not stream.answered or stream.ended or self._blocks.stream:
+            return start
+        first = left = min(self._receive_window, stream.body_room)
+        size = len(view)
+        pieces = []
+        unpack = frames.HEADER.unpack_from
+        while size - start >= 9:
+            high, low, kind, other = unpack(view, start)
+            length = high << 8 | low
+            end = start + 9 + length
+            if kind or other != number or not 0 < length <= OUR_FRAME or length > left or end > size:
+                break
+            left -= length
+            pieces.append(view[start + 9 : end])
+            start = end
+        if pieces:
+            self._receive_window -= first - left
+            stream.receive_window -= first - left
+            stream.body(first - left, end=False)
+            self._empty = 0
+            self._body(number, pieces, events)
+        return start
 
     def _frame(
         self, kind: int, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]], now: float
@@ -268,24 +328,23 @@ class Http2Client:
         if whole > len(payload):
             self.taken(stream, whole - len(payload))  # padding is taken by no application
         if payload:
-            self._body(number, payload, events)
+            self._body(number, [payload], events)
         if end:
             self._over(stream)
             events.append((number, AnswerEnded()))
 
-    def _body(self, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:
+    def _body(self, number: int, pieces: list[Any], events: list[tuple[int, Any]]) -> None:
         """What comes for a stream with one read is one event: a turn of the application costs more than a copy."""
         if events and events[-1][0] == number and type(events[-1][1]) is BodyArrived:
-            self._pieces[-1][1].append(payload)
+            self._pieces[-1][1].extend(pieces)
         else:
-            body = BodyArrived(payload)
-            self._pieces.append((body, [payload]))
+            body = BodyArrived(b"")
+            self._pieces.append((body, pieces))
             events.append((number, body))
 
     def _join(self) -> None:
         for body, pieces in self._pieces:
-            if len(pieces) > 1:
-                body.data = b"".join(pieces)
+            body.data = b"".join(pieces)
         self._pieces.clear()
 
     def _on_headers(self, flags: int, number: int, payload: bytes, events: list[tuple[int, Any]]) -> None:

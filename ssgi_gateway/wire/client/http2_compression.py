@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from . import http2_frames as frames
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from .events import Headers
     from .request import Request
 
-__all__ = ["MAX_HEAD", "BlockReader", "field_section", "is_available", "make_coders"]
+__all__ = ["MAX_HEAD", "BlockReader", "field_section", "is_available", "load", "make_coders"]
 
 MAX_HEAD: Final = 65536
 MAX_CONTINUATIONS: Final = 16
@@ -26,12 +27,19 @@ def is_available() -> bool:
     return any(importlib.util.find_spec(name) is not None for name in ("jh2", "hpack"))
 
 
-def make_coders() -> tuple[Any, Any]:
-    """An encoder and a decoder for one connection, whose tables belong to it."""
+@cache
+def load() -> tuple[Any, Any]:
+    """The classes of encoders and decoders; to import them takes milliseconds."""
     try:
         from jh2.hpack import Decoder, Encoder
     except ImportError:
         from hpack import Decoder, Encoder
+    return Encoder, Decoder
+
+
+def make_coders() -> tuple[Any, Any]:
+    """An encoder and a decoder for one connection, whose tables belong to it."""
+    Encoder, Decoder = load()  # noqa: N806 - classes
     decoder = Decoder()
     decoder.max_header_list_size = MAX_HEAD
     decoder.max_allowed_table_size = 4096

@@ -19,6 +19,7 @@ __all__ = [
     "END_HEADERS",
     "END_STREAM",
     "GOAWAY",
+    "HEADER",
     "HEADERS",
     "HEADER_SIZE",
     "PADDED",
@@ -44,6 +45,8 @@ __all__ = [
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_SIZE: Final = 9
+HEADER: Final = struct.Struct(">HBHI")
+"""Length in two parts, type and flags in one, the stream's id with its reserved bit (4.1)."""
 
 DATA: Final = 0
 HEADERS: Final = 1

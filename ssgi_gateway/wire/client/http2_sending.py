@@ -13,6 +13,8 @@ __all__ = ["DEFAULT_WINDOW", "Sending"]
 DEFAULT_WINDOW: Final = 65535
 MAX_SENT: Final = 65536
 """Bytes of a frame of ours at most, whatever the peer takes: streams go round."""
+MAX_BUFFERS: Final = 64
+"""Of one ``take``: what one writev(2) writes."""
 
 
 class Sending:
@@ -52,47 +54,66 @@ class Sending:
         for stream in self.streams.values():
             stream.send_window += change
 
+    @property
+    def pending(self) -> bool:
+        """Whether there may be something to ``take``."""
+        return bool(self.frames or self._sending)
+
     def take(self) -> list[Any]:
-        """The buffers to write."""
-        self._pump()
+        """The buffers to write next; there may be more after them."""
+        if self._sending:
+            self._pump()
         out, self.frames = self.frames, []
         return out
 
     def _pump(self) -> None:
-        """Round robin: a frame of each stream that has something, within both windows."""
+        """Round robin: a frame of each stream that has something, within both windows; one alone need not go round."""
         sending = self._sending
         size = min(self.max_frame, MAX_SENT)
         blocked: list[Http2Stream] = []
-        while sending:
+        while sending and len(self.frames) < MAX_BUFFERS:
             stream = sending.popleft()
             if stream.number not in self.streams or not (stream.queue or stream.finishing):
                 continue
             if not stream.queue:
                 self._end(stream)
                 continue
-            most = min(size, stream.send_window, self.window)
+            most = min(stream.send_window, self.window)
             if most <= 0:
                 blocked.append(stream)
                 if self.window <= 0:
                     break
                 continue
-            self._data(stream, most)
+            count = 1 if sending else max(1, (MAX_BUFFERS - len(self.frames)) // 2)
+            self._data(stream, min(most, size * count), size)
             if stream.queue:
                 sending.append(stream)
         sending.extendleft(reversed(blocked))
 
-    def _data(self, stream: Http2Stream, most: int) -> None:
-        piece = stream.queue.pop(0)
+    def _data(self, stream: Http2Stream, most: int, size: int) -> None:
+        """Of the stream's first piece ``most`` bytes, in frames of ``size``."""
+        piece = stream.queue[0]
+        number = stream.number
         if len(piece) > most:
-            stream.queue.insert(0, piece[most:])
+            stream.queue[0] = piece[most:]
             piece = piece[:most]
-        size = len(piece)
-        stream.queued -= size
-        stream.send_window -= size
-        self.window -= size
+        else:
+            del stream.queue[0]
+        whole = len(piece)
+        stream.queued -= whole
+        stream.send_window -= whole
+        self.window -= whole
         end = stream.finishing and not stream.queue
-        self.frames.append(frames.frame_header(size, frames.DATA, frames.END_STREAM if end else 0, stream.number))
-        self.frames.append(piece)
+        out = self.frames
+        last = 0
+        if whole > size:
+            last = (whole - 1) // size * size
+            header = frames.frame_header(size, frames.DATA, 0, number)
+            for start in range(0, last, size):
+                out.append(header)
+                out.append(piece[start : start + size])
+        out.append(frames.frame_header(whole - last, frames.DATA, frames.END_STREAM if end else 0, number))
+        out.append(piece[last:])
         if end:
             self._ended(stream)
 

@@ -110,6 +110,11 @@ class Http2Stream:
         self.body(0, end=True)
         return headers
 
+    @property
+    def body_room(self) -> int:
+        """Bytes of the body that may still come: what the window and the Content-Length allow."""
+        return self.receive_window if self._left < 0 else min(self.receive_window, self._left)
+
     def body(self, size: int, end: bool) -> None:
         """A piece of the body arrived.
 

@@ -6,7 +6,7 @@ https://python.ca/scgi/protocol.txt. No sockets, no clock.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .cgi_answer import CgiAnswer
 from .cgi_request import cgi_variables, key_of, usual_variables
@@ -28,13 +28,17 @@ def _usual(*key: Any) -> bytes:
     return _netstring(usual_variables(*key))
 
 
+_NONE: Final = CgiAnswer("")
+"""The answer before there is a request."""
+
+
 class ScgiClient:
     """One connection, which is one request."""
 
     __slots__ = ("_answer", "_used")
 
     def __init__(self) -> None:
-        self._answer = CgiAnswer("")
+        self._answer = _NONE
         self._used = False
 
     @property
@@ -55,6 +59,10 @@ class ScgiClient:
         if pairs is None and not request.cgi:
             return _usual(*key_of(request, length, True))
         return _netstring(cgi_variables(request, length, scgi=True) if pairs is None else pairs)
+
+    def encode(self, data: Any, more: bool) -> list[Any]:
+        """A piece of the body; its end is where CONTENT_LENGTH says."""
+        return [data] if data else []
 
     def receive(self, data: bytes) -> list[Any]:
         """Take bytes, ``b""`` for the end of the stream; gives the events they make.
