@@ -70,6 +70,15 @@ def test_a_websocket_over_tls(secure: Running, certificate: Path) -> None:
         assert client.receive() == "over TLS"
 
 
+def test_the_mount_without_its_slash_is_redirected(secure: Running, certificate: Path) -> None:
+    context = ssl.create_default_context(cafile=certificate / "cert.pem")
+    host = f"localhost:{secure.site.listen}"
+    for target, wanted in (("/shop?a=b", "/shop/?a=b"), ("/shop", "/shop/")):
+        answer = request(secure.address, "GET", target, tls=context, host=host)
+        location = answer.header("location").removeprefix(f"https://{host}").removesuffix("?")
+        assert (answer.status, location) == (308, wanted)
+
+
 def test_other_paths_are_not_the_applications(secure: Running, certificate: Path) -> None:
     context = ssl.create_default_context(cafile=certificate / "cert.pem")
     answer = request(secure.address, "GET", "/shopping", tls=context)

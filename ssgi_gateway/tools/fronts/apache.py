@@ -143,7 +143,10 @@ ProxyPass "{path}" "{target}" enablereuse=on flushpackets=on retry=0 timeout=300
         target = backend("scgi", site.address, path)
         proxy = f"""# HTTP over SCGI. Chunked uploads are answered 411 by Apache here; FastCGI takes them.
 ProxyPass "{path}" "{target}" retry=0 timeout=300"""
-    return f"""{proxy}
+    slash = (
+        f'# Without its slash the mount is no path of the application.\nRedirectMatch 308 "^{site.mount}$" "{path}"\n\n'
+    )
+    return f"""{slash if site.mount else ""}{proxy}
 <Location "{path}">
     # Authorization reaches the application.
     CGIPassAuth On

@@ -91,7 +91,8 @@ def _application(site: Site) -> str:
         if site.version >= (2, 7)
         else ""
     )
-    return f"""handle {f"{site.mount}/*" if site.mount else ""} {{
+    slash = f"@slash path {site.mount}\nredir @slash {site.mount}/?{{query}} 308\n\n" if site.mount else ""
+    return f"""{slash}handle {f"{site.mount}/*" if site.mount else ""} {{
 	reverse_proxy {upstream(site.address)} {{
 		transport fastcgi
 		# Events and long answers pass as they come.

@@ -98,7 +98,15 @@ def _frontend(site: Site) -> str:
         place = "" if site.websockets == "same-path" else f" {{ path_beg {site.websocket_path} }}"
         lines.append(f"    use_backend websockets if {{ hdr(Upgrade) -i websocket }}{place}")
     if site.mount:
-        lines += [f"    use_backend application if {{ path_beg {site.mount}/ }}"]
+        slash, ours = f"{{ path {site.mount} }}", f"{{ path_beg {site.mount}/ }}"
+        ours += f" or {{ path_beg {site.websocket_path} }}" if site.has_direct else ""
+        lines += [
+            f"    http-request redirect code 308 location {site.mount}/?%[query] if {slash} {{ query -m found }}",
+            f"    http-request redirect code 308 location {site.mount}/ if {slash}",
+            "    # Other paths are nobody's here.",
+            f"    http-request return status 404 unless {ours}",
+            "    default_backend application",
+        ]
     else:
         lines.append("    default_backend application")
     return "\n".join(lines)

@@ -43,7 +43,7 @@ def _server(site: Site) -> str:
     modules += ["mod_openssl"] if site.tls else []
     modules += ["mod_proxy"] if site.has_direct else []
     modules += ["mod_alias"] if site.static else []
-    modules += ["mod_redirect"] if _redirects(site) else []
+    modules += ["mod_redirect"] if _redirects(site) or site.mount else []
     listed = ", ".join(f'"{name}"' for name in modules)
     root = site.static[0].folder if site.static else "/var/www"
     lines = [
@@ -66,6 +66,7 @@ def _server(site: Site) -> str:
 
 
 def _redirects(site: Site) -> bool:
+    """Whether a port of its own leads to the one with TLS."""
     return bool(site.tls) and not site.port
 
 
@@ -131,6 +132,8 @@ def _routes(site: Site) -> str:
         branches.append((f'$HTTP["url"] =~ "^{site.websocket_path}"', _direct(site)))
     application = _application(site)
     if site.mount:
+        slash = f'url.redirect = ( "" => "{site.origin}{site.mount}/${{qsa}}" )\nurl.redirect-code = 308'
+        branches.append((f'$HTTP["url"] == "{site.mount}"', slash))
         branches.append((f'$HTTP["url"] =~ "^{site.mount}/"', application))
         return _chain(branches)
     return _chain(branches) + (f" else {{\n{indent(application)}\n}}" if branches else f"{application}")
