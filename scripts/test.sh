@@ -18,6 +18,7 @@ need curl curl
 need wrk wrk
 need systemd-analyze systemd
 need uwsgi uwsgi-core
+need spawn-fcgi spawn-fcgi
 need_compiler
 # Both builds are to be tested: one that does not compile is an error here, and no reason to skip half of the tests.
 SSGI_GATEWAY_COMPILED=1 need_venv test

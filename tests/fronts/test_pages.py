@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,9 +25,10 @@ from ssgi_gateway.tools.doctor import trial
 from tests.harness.client import request
 from tests.harness.gateway import ROOT, Gateway
 from tests.harness.nginx import Nginx, stock_file
+from tests.harness.process import DEADLINE, Process
 from tests.harness.websocket import WebSocketClient
 
-from .test_shared_hosting import PYTHON, SITE_PACKAGES, apache, needs_others
+from .test_shared_hosting import PYTHON, SITE_PACKAGES, apache, lighttpd, needs_others
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
@@ -113,7 +117,7 @@ def test_nginx_recipes(folder: Path) -> None:
 @needs_others
 def test_a_shared_host(folder: Path) -> None:
     """``.htaccess`` and ``app.fcgi`` of docs/shared-hosting.md, in folders as its first block lays them."""
-    rules, script = blocks("shared-hosting.md", "text")
+    rules, script, _ = blocks("shared-hosting.md", "text")
     served, app, venv = (folder / name for name in ("public_html", "app", "venv"))
     for place in (served, app / "mysite", venv / "bin"):
         place.mkdir(parents=True)
@@ -132,6 +136,44 @@ def test_a_shared_host(folder: Path) -> None:
     with apache(folder, [f'DocumentRoot "{served}"', directory]) as address:
         assert request(address, "GET", "/a/b?c=d").body == b"|/a/b"
         assert request(address, "GET", "/style.css").body == b"body {}"
+
+
+def script_of(folder: Path) -> Path:
+    """A script as a user writes one, for an application beside it."""
+    (folder / "site_app.py").write_text(APPLICATION)
+    path = folder / "app.fcgi"
+    environ = f"PYTHONPATH={ROOT}:{SITE_PACKAGES}"
+    path.write_text(
+        f"#!/bin/sh\ncd {folder} || exit 1\n{environ} exec {PYTHON} -m ssgi_gateway serve site_app:application\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+@needs_others
+def test_lighttpd_starts_it(folder: Path) -> None:
+    [_, _, lines] = blocks("shared-hosting.md", "text")
+    lines = lines.replace("/srv/mysite/app.fcgi", str(script_of(folder))).replace("/run/lighttpd/", f"{folder}/")
+    with lighttpd(folder, f'server.modules = ( "mod_fastcgi" )\n{lines}') as address:
+        assert request(address, "GET", "/a/b").body == b"|/a/b"
+
+
+@needs_others
+def test_spawn_fcgi_starts_it(folder: Path) -> None:
+    [line] = blocks("shared-hosting.md", "sh", "spawn-fcgi")
+    words = shlex.split(line.replace("/srv/mysite/app.fcgi", str(script_of(folder))).replace("/run/", f"{folder}/"))
+    if shutil.which(words[0]) is None:
+        if os.environ.get("SSGI_REQUIRE_SERVERS"):
+            pytest.fail("spawn-fcgi is not installed, and scripts/test.sh should have")
+        pytest.skip("spawn-fcgi is not installed")
+    process = Process(words, folder / "output.log")
+    try:
+        process.wait_for(lambda: (folder / "mysite.sock").exists(), "the socket")
+        asked = [sys.executable, "-m", "ssgi_gateway", "call", "--fastcgi", f"unix:{folder}/mysite.sock", "/a/b"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=DEADLINE, cwd=ROOT, check=False)
+        assert done.stdout == "|/a/b", done.stderr
+    finally:
+        process.stop()
 
 
 @pytest.mark.parametrize("changed", [True, False], ids=["one-import", "unchanged"])
