@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,17 +85,17 @@ def gateway_settings(path: str) -> Settings:
     return read_settings({"config": path} if path else {})
 
 
-def front_named(name: str) -> Front:
-    """The web server, or what else there is, of that name.
+def front_named(name: str, kinds: Mapping[str, Front] = KINDS) -> Front:
+    """The web server, or what else there is, of that name among ``kinds``.
 
     Raises:
         ConfigurationError: there is none; the message says which there are.
     """
-    if name not in KINDS:
+    if name not in kinds:
         raise ConfigurationError(
-            f"no web server {name!r} is known{did_you_mean(name, list(KINDS))}; there is {', '.join(KINDS)}"
+            f"no web server {name!r} is known, but {', '.join(kinds)}{did_you_mean(name, list(kinds))}"
         )
-    return KINDS[name]
+    return kinds[name]
 
 
 def add_options(made: argparse.ArgumentParser) -> None:
@@ -270,7 +270,7 @@ def write_all(folder: Path, texts: dict[str, str]) -> None:
     """
     if not folder.is_dir():
         raise ConfigurationError(
-            f"--output: several files are written, and {folder} is not a folder to write them into"
+            f"several files are to be written into {folder}, and it is not a folder; make it first"
         )
     for name, text in texts.items():
         write(folder / name, text)

@@ -138,11 +138,15 @@ def _answer(given: argparse.Namespace, ask: Ask) -> None:
     """Fill in what no option has said."""
     # mod_fcgid gives a process one request at a time: WSGI is called for it without an event loop.
     kinds = ("wsgi", "asgi") if given.front == "htaccess" else ("asgi", "wsgi")
-    given.app = given.app or ask("The application, module:attribute", guess_application(Path.cwd(), kinds))
+    if not given.app:
+        found = guess_application(Path.cwd(), kinds)
+        if given.yes and not found:
+            raise ConfigurationError("no application was found here; name it: ssgi-gateway init module:attribute --yes")
+        given.app = ask("The application, module:attribute", found or "main:app")
     if not re.fullmatch(r"[\w.]+:[\w.]+(\(.*\))?", given.app):
         raise ConfigurationError(f"{given.app!r} is not module:attribute")
     given.front = given.front or ask(f"The web server ({', '.join(FRONTS)})", installed())
-    front_named(given.front)
+    front_named(given.front, FRONTS)
     if given.front == "htaccess":
         return  # names, certificates and files are the host's
     if given.domain == "example.org":
@@ -157,7 +161,7 @@ def _answer(given: argparse.Namespace, ask: Ask) -> None:
 
 
 def guess_application(folder: Path, kinds: Sequence[str] = ("asgi", "wsgi")) -> str:
-    """What is probably the application of a folder: Django's, or an ``app`` in one of the usual files.
+    """What is probably the application of a folder: Django's, or an ``app`` in one of the usual files; empty for none.
 
     Args:
         folder: where to look.
@@ -175,7 +179,7 @@ def guess_application(folder: Path, kinds: Sequence[str] = ("asgi", "wsgi")) -> 
             if found:
                 module = file.parent.name if file.stem == "__init__" else f"{file.parent.name}.{file.stem}"
                 return f"{module if inside else file.stem}:{found}"
-    return "main:app"
+    return ""
 
 
 def _application_in(text: str) -> str:

@@ -133,6 +133,10 @@ class Site(NamedTuple):
             raise ConfigurationError(f"--domain: {self.domain!r} is not a host name, such as example.org")
         if self.mount and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", self.mount):
             raise ConfigurationError(f"--mount: {self.mount!r} is not a path such as /shop, without a slash at its end")
+        if not 0 <= self.port <= 65535:
+            raise ConfigurationError(f"--port: {self.port} is no port; there are 1 to 65535")
+        if self.upload < 0:
+            raise ConfigurationError(f"--upload-size: {self.upload} is no size; write MiB, or 0 for no limit")
         for name, text in self._written():
             if not SAFE.fullmatch(text):
                 raise ConfigurationError(

@@ -66,6 +66,8 @@ def test_lighttpd_gets_in_band_websockets_where_it_can_tunnel_them(capsys, tmp_p
         (["nginx", "--websocket-path", "/ws/", "--websockets", "off"], "contradicts"),
         (["nginx", "--websocket-path", "ws"], "is not a path such as /ws/"),
         (["nginx", "--upload", "x"], "upload"),
+        (["nginx", "--upload-size", "-1"], "is no size"),
+        (["nginx", "--port", "70000"], "is no port"),
         (["systemd", "--user", "a b"], "give a meaning to"),
         (["systemd", "--output", "none"], "not a folder"),
     ],

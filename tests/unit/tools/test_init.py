@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [
-        ({}, "main:app"),
+        ({}, ""),
         ({"app.py": "from flask import Flask\napp = Flask(__name__)\n"}, "app:app"),
         ({"main.py": "async def app(scope, receive, send): ...\n"}, "main:app"),
         ({"wsgi.py": "application = object()\n"}, "wsgi:application"),
@@ -32,10 +32,10 @@ def folder(tmp_path, monkeypatch):
         ({"manage.py": "", "mysite/wsgi.py": ""}, "mysite.wsgi:application"),
         ({"main.py": "x = 1\n", "app.py": "app = 1\n"}, "app:app"),
         ({"app.py": "def create_app(config=None, *args):\n    pass\n"}, "app:create_app()"),
-        ({"app.py": "def create_app(config):\n    pass\n"}, "main:app"),
+        ({"app.py": "def create_app(config):\n    pass\n"}, ""),
         ({"app/main.py": "app = FastAPI()\n", "app/__init__.py": ""}, "app.main:app"),
         ({"shop/__init__.py": "def create_app():\n    pass\n"}, "shop:create_app()"),
-        ({"tests/test_app.py": "app = 1\n", "main.py": "app.run()\n"}, "main:app"),
+        ({"tests/test_app.py": "app = 1\n", "main.py": "app.run()\n"}, ""),
     ],
 )
 def test_the_application_is_guessed(folder, files, wanted):
@@ -123,6 +123,18 @@ def test_questions_are_answered_by_lines_and_enter_takes_what_is_usual(folder, m
     answer(monkeypatch, "shop:app", "caddy", "shop.example", "", "-", "yes")
     assert init.main([]) == 0
     assert "shop.example {" in (folder / "Caddyfile").read_text()
+
+
+def test_without_questions_and_an_application_nothing_is_made_up(folder):
+    with pytest.raises(ConfigurationError, match="no application was found here; name it"):
+        init.main(["--yes", "--front", "nginx"])
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("front", ["systemd", "ngin"])
+def test_what_is_no_web_server_is_refused(front):
+    with pytest.raises(ConfigurationError, match=f"no web server '{front}' is known, but nginx, apache"):
+        init.main(["shop:app", "--yes", "--front", front])
 
 
 def test_no_writes_nothing(folder, monkeypatch, capsys):
