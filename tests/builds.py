@@ -78,6 +78,7 @@ class Twin(ModuleType):
     def __init__(self, portable: ModuleType, compiled: dict[str, ModuleType]) -> None:
         super().__init__(compiled[portable.__name__].__name__, portable.__doc__)
         self.__dict__["_compiled"] = own = compiled[portable.__name__]
+        self.__dict__["_replaced"] = {}
         for name, value in vars(portable).items():
             if not hasattr(own, name):
                 origin = compiled.get(getattr(value, "__module__", None) or "")
@@ -90,7 +91,13 @@ class Twin(ModuleType):
         return getattr(self._compiled, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._replaced:
+            self._replaced[name] = getattr(self._compiled, name)
         setattr(self._compiled, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """What monkeypatch does in the end: here it has found nothing to put back."""
+        setattr(self._compiled, name, self._replaced.pop(name))
 
 
 _helpers: dict[str, ModuleType] = {}  # tests.* as imported over the compiled build

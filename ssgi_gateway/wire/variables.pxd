@@ -44,5 +44,4 @@ cdef class Variables:
     cdef object drop_user(self, int index, bint believed)
 
 
-cpdef Variables variables_of_packet(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most)
 cdef bint known_host(const char *value, Py_ssize_t size) except -1

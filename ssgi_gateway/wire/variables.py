@@ -31,7 +31,7 @@ from .addresses import fallback_host, is_host
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Variables", "header_name", "merge_repeated", "variable_name", "variables_of_packet"]
+__all__ = ["Variables", "header_name", "merge_repeated", "variable_name"]
 
 DROPPED: Final = ("HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING")
 
@@ -133,18 +133,6 @@ def take_redirected(pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     renamed = {name: own for name, own in REDIRECTED.items() if name in values and not values.get(own)}
     replaced = set(renamed.values())
     return [(renamed.get(name, name), value) for name, value in pairs if name not in replaced]
-
-
-def variables_of_packet(data: bytes, start: int, end: int, most: int) -> Variables:
-    """The variables in a uwsgi packet, which lie in ``data`` from ``start`` to ``end``.
-
-    Raises:
-        RemoteProtocolError: one of them would end elsewhere, or has no name.
-        RequestRejected: 431, there are more than ``most``; or as ``Variables``.
-    """
-    from ssgi_gateway.wire.uwsgi.packet import read_pairs
-
-    return Variables(read_pairs(data, start, end, most))
 
 
 class Variables:

@@ -15,7 +15,7 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
+from ssgi_gateway.errors import RequestRejected
 from ssgi_gateway.wire.variables import BODILESS, merge_repeated, take_redirected
 
 from .addresses import fallback_host, is_host
@@ -97,37 +97,6 @@ cdef inline bint is_forbidden(const char *name, Py_ssize_t size) noexcept:
             return found != 0
         if i > size - 8:
             i = size - 8  # the last word overlaps
-
-
-cpdef Variables variables_of_packet(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t most):
-    """The variables in a uwsgi packet; see the portable function, and ``wire.uwsgi.packet``."""
-    cdef const uint8_t *bytes_ = <const uint8_t *>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t at = start
-    cdef Py_ssize_t count = 0
-    cdef Py_ssize_t name_at, value_size_at, value_at
-    cdef int seen = 0
-    cdef Variables variables = Variables.__new__(Variables)
-    variables.hold(data)
-    while at < end:
-        name_at = at + 2
-        if name_at > end:
-            raise RemoteProtocolError("a variable of the head has no size")
-        value_size_at = name_at + (bytes_[at] | bytes_[at + 1] << 8)
-        value_at = value_size_at + 2
-        if value_at > end:
-            raise RemoteProtocolError("a variable's name ends behind the head")
-        if value_size_at == name_at:
-            raise RemoteProtocolError("a variable of the head has no name")
-        at = value_at + (bytes_[value_size_at] | bytes_[value_size_at + 1] << 8)
-        if at > end:
-            raise RemoteProtocolError("a variable's value ends behind the head")
-        count += 1
-        if count <= most:
-            seen |= variables.add(name_at, value_size_at - name_at, value_at, at - value_at)
-    if count > most:
-        raise RequestRejected(431, f"there are more than {most} request variables")
-    variables.clean(seen)
-    return variables
 
 
 cdef bint known_host(const char *value, Py_ssize_t size) except -1:

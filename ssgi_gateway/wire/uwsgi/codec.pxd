@@ -3,8 +3,8 @@ cimport cython
 from ..codec cimport Codec
 from ..events cimport BodyReceived, HeadReceived, RequestAborted, RequestEnded
 from ..response_head cimport ResponseHead
-from ..variables cimport Variables, variables_of_packet
-from .packet cimport head_end, speaks_of_body
+from ..variables cimport Variables
+from .packet cimport head_end, speaks_of_body, variables_of_packet
 
 cdef int IDLE, HEAD, BODY, COMPLETE, CLOSED
 cdef int NOTHING_SENT, HEAD_SENT, ALL_SENT

@@ -30,9 +30,8 @@ from ssgi_gateway.wire.hints import hint
 from ..cgi import read_content_length
 from ..codec import Codec
 from ..events import BodyReceived, Event, HeadReceived, RequestAborted, RequestEnded
-from ..variables import variables_of_packet
 from . import packet
-from .packet import head_end, speaks_of_body
+from .packet import head_end, speaks_of_body, variables_of_packet
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import WireLimits

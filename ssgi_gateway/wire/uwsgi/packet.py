@@ -1,4 +1,4 @@
-"""The head of a uwsgi packet, byte by byte. The compiled build reads the variables in place (``wire.variables``)."""
+"""The head of a uwsgi packet, byte by byte. The compiled build has a twin, which reads the variables in place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Final
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
 from ssgi_gateway.wire.hints import hint
 
-__all__ = ["HEADER_SIZE", "head_end", "read_pairs", "refuse_modifier", "speaks_of_body"]
+from ..variables import Variables
+
+__all__ = ["HEADER_SIZE", "head_end", "read_pairs", "refuse_modifier", "speaks_of_body", "variables_of_packet"]
 
 HEADER_SIZE: Final = 4
 """modifier1, the size of the variables in two bytes, modifier2."""
@@ -68,3 +70,13 @@ def read_pairs(data: bytes, start: int, end: int, limit: int) -> list[tuple[byte
     if len(pairs) > limit:
         raise RequestRejected(431, f"there are more than {limit} request variables")
     return pairs
+
+
+def variables_of_packet(data: bytes, start: int, end: int, most: int) -> Variables:
+    """The variables in a uwsgi packet, which lie in ``data`` from ``start`` to ``end``.
+
+    Raises:
+        RemoteProtocolError: one of them would end elsewhere, or has no name.
+        RequestRejected: 431, there are more than ``most``; or as ``Variables``.
+    """
+    return Variables(read_pairs(data, start, end, most))

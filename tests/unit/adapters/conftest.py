@@ -14,7 +14,7 @@ __all__ = ["pytest_collect_file", "pytest_collection_modifyitems", "pytest_confi
 
 
 def pytest_collect_file(file_path, parent):
-    if any(file_path.match(f"test_{interface}*.py") for interface in ("asgi", "rsgi", "wsgi")):
+    if file_path.parent.name in ("asgi", "rsgi", "wsgi"):
         return builds.pytest_collect_file(file_path, parent)
     return None
 

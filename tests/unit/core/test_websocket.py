@@ -534,7 +534,7 @@ async def test_messages_before_a_handler_are_bounded_in_bytes_as_well():
 
 async def test_any_number_of_messages_meets_an_async_handler_that_ends_at_once():
     """No call inside the other for each message: a queue of 15,000 took the C stack, and one of 200 Python's."""
-    count, told = 50_000, []
+    count, told = 20_000, []
     ws, _ = accepted(limit=count + 1)
 
     async def handler(ws, message):

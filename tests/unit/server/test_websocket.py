@@ -622,7 +622,7 @@ async def test_no_interval_is_no_ping():
     served = Served()
     with bench(None, served.app, websockets={"ping_interval": 0.0}) as b:
         _, peer = await opened(b)
-        await b.wait(100_000)
+        await b.wait(10_000)
         assert peer.take() == b""
         assert served.closes == []
 
