@@ -31,7 +31,7 @@ NOT_OURS = {
 }
 TWINS = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.pyx"))
 
-MAX_TWICE = 260
+MAX_TWICE = 292
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
