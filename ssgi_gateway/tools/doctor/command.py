@@ -75,7 +75,7 @@ def _through_the_web_server(
             )  # fmt: skip
         except Unreachable as error:
             found.append(
-                Finding("unreachable", str(error), "nobody answers at the site's address", "Start the web server")
+                Finding("unreachable", str(error), "no server answers at the site's address", "Start the web server")
             )
     return found
 
@@ -117,7 +117,7 @@ def _from_here(address: Address) -> Iterator[Finding]:
     yield from sockets.examine(address)
     if (address.kind != "unix" or os.path.exists(address.path)) and not sockets.is_served(address):
         yield Finding(
-            "nobody-listens", f"nobody listens on {address}", "the web server answers 502",
+            "no-listener", f"no server listens on {address}", "the web server answers 502",
             "Start the gateway, and compare this address with the web server's",
         )  # fmt: skip
 

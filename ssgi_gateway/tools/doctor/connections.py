@@ -132,7 +132,7 @@ def leaving(examination: Examination) -> Iterator[Finding]:
     if examination.front in (NGINX, HAPROXY):  # the others cannot be configured to
         yield examination.finding(
             "disconnects-unseen", "a client disconnected while it waited, and the gateway was not told within 2 s",
-            "the application works on for nobody until it answers",
+            "the application goes on working for a client that has disconnected, until it answers",
             {HAPROXY: "option abortonclose", NGINX: f"{examination.protocol}_ignore_client_abort off;"},
         )  # fmt: skip
 

@@ -38,7 +38,7 @@ def authorization(examination: Examination) -> Iterator[Finding]:
     if environ.get("REMOTE_USER") == "doctor":
         yield examination.finding(
             "user-unchecked", "any password made the user 'doctor' of a request",
-            "whoever asks can be any user, once the gateway is told --trust-remote-user",
+            "any client can claim to be any user, once the gateway runs with --trust-remote-user",
             {
                 NGINX: f'{examination.protocol}_param REMOTE_USER "";',
                 HAPROXY: "set-param REMOTE_USER %[var(txn.user)] and set-param AUTH_TYPE %[var(txn.auth_type)]",

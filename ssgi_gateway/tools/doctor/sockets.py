@@ -23,7 +23,7 @@ def is_served(address: Address) -> bool:
     """Whether a server accepts connections there.
 
     Raises:
-        ConfigurationError: this user may not connect, so nobody can tell.
+        ConfigurationError: this user may not connect, so it cannot be seen.
     """
     family = socket.AF_UNIX if address.kind == "unix" else socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family) as probe:

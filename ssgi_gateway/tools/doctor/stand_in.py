@@ -148,5 +148,5 @@ def _folders(addresses: Sequence[tuple[str, Address]]) -> Iterator[None]:
         yield
     finally:
         for folder in made:
-            with suppress(OSError):  # somebody else has put something there
+            with suppress(OSError):  # another program has put something there
                 os.rmdir(folder)

@@ -63,7 +63,7 @@ fcgi-app gateway
     # HAProxy wants one; nothing is read from it.
     docroot /var/empty
     # A connection for each request. HAProxy says nothing when the client of a kept one disconnects, and gives the
-    # connection to somebody else while the first request is still being served.
+    # connection to another client while the first request is still being served.
     no option keep-conn
     # Left out unless asked for.
     pass-header authorization
@@ -71,8 +71,8 @@ fcgi-app gateway
     set-param DOCUMENT_URI %[path,url_dec]
     # HAProxy's own has the Host header's port in it.
     set-param SERVER_NAME %[req.hdr(host),host_only]
-    # HAProxy makes REMOTE_USER and AUTH_TYPE of any Authorization header, unchecked. With these two lines nobody is a
-    # user unless this file says so: http-request set-var(txn.user) http_auth_user if { http_auth(users) }
+    # HAProxy makes REMOTE_USER and AUTH_TYPE of any Authorization header, unchecked. With these two lines there
+    # is a user only where this file says so: http-request set-var(txn.user) http_auth_user if { http_auth(users) }
     set-param REMOTE_USER %[var(txn.user)]
     set-param AUTH_TYPE %[var(txn.auth_type)]
     log-stderr global"""
@@ -103,7 +103,7 @@ def _frontend(site: Site) -> str:
         lines += [
             f"    http-request redirect code 308 location {site.mount}/?%[query] if {slash} {{ query -m found }}",
             f"    http-request redirect code 308 location {site.mount}/ if {slash}",
-            "    # Other paths are nobody's here.",
+            "    # Nothing else is served here.",
             f"    http-request return status 404 unless {ours}",
             "    default_backend application",
         ]
