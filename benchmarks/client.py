@@ -1,5 +1,8 @@
 """The client beside aiohttp, httpx and niquests: CPU of the client a request, against one nginx and this gateway.
 
+``bare`` is a program of ``socket`` and ``epoll`` alone, which checks nothing: what the kernel takes, and a Python that
+does no more than to call it.
+
 ``make clients``, or ``python -m benchmarks.client``. Each figure comes from a process of its own, in interleaved
 rounds; a ratio is taken within a round, and the median of the rounds' ratios counts. ``results/client.md`` is written.
 """
@@ -10,6 +13,9 @@ import argparse
 import asyncio
 import json
 import os
+import resource
+import select
+import socket
 import statistics
 import subprocess
 import sys
@@ -43,6 +49,7 @@ WORKS = {
     "many": ("HTTP/1.1 kept, 32 at once", 6400, 32),
     "h2": ("HTTP/2, 32 streams on one connection", 6400, 32),
     "scgi": ("SCGI, against this gateway", 3000, 1),
+    "scgi-tcp": ("SCGI over TCP, against this gateway", 3000, 1),
     "fastcgi": ("FastCGI kept, against this gateway", 3000, 1),
     "down": ("100 MB down", 1, 1),
     "up": ("100 MB up", 1, 1),
@@ -59,6 +66,7 @@ CLIENTS = {
     "aiohttp": ("one", "many", "down", "up"),
     "httpx": ("one", "many", "h2"),
     "niquests": ("one", "many", "h2"),
+    "bare": ("one", "scgi", "scgi-tcp"),
 }
 GOALS = [
     ("one", "ours", "one", "aiohttp", 0.75),
@@ -70,29 +78,43 @@ GOALS = [
     ("h2", "ours", "h2", "httpx", 0.2),
     ("h2", "ours", "h2", "niquests", 0.35),
     ("scgi", "ours", "one", "ours", 1.3),
+    ("scgi", "bare", "one", "bare", None),
+    ("scgi-tcp", "ours", "one", "ours", None),
+    ("scgi-tcp", "bare", "one", "bare", None),
     ("fastcgi", "ours", "one", "ours", 1.0),
     *[(work, "ours", work.rpartition("-")[2], "aiohttp", 1.0) for work in WORKS if work.endswith(("down", "up"))],
     ("one", "portable", "one", "httpx", 0.5),
     ("many", "portable", "many", "httpx", 0.5),
     ("h2", "portable", "h2", "httpx", 0.5),
 ]
-"""A row: a work of a client, against a work of another, at most so much."""
+"""A row: a work of a client, against a work of another, at most so much (``None``: to compare)."""
 
 
 # -- one measurement, in a process of its own --------------------------------------------------------------------------
 
 
+def cpu():
+    """This process's CPU seconds, user and system; the sum is exact, the parts are the scheduler's ticks."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime, used.ru_stime
+
+
+def since(began, works=1):
+    """CPU seconds of one of so many works."""
+    return [(now - before) / works for now, before in zip(cpu(), began, strict=True)]
+
+
 async def asked(one, requests, at_once):
-    """CPU seconds of so many requests, after some to warm up."""
+    """CPU seconds of a request, after some to warm up."""
 
     async def some(count):
         for _ in range(count):
             await one()
 
     await asyncio.gather(*[some(20) for _ in range(at_once)])
-    began = time.process_time()
+    began = cpu()
     await asyncio.gather(*[some(requests // at_once) for _ in range(at_once)])
-    return (time.process_time() - began) / requests
+    return since(began, requests // at_once * at_once)
 
 
 def upload():
@@ -109,16 +131,16 @@ async def ours(work, url, portable=False):
     options = {"http2": "prior-knowledge"} if work.startswith("h2") else {}
     async with client.Client(**options, parser="h11" if portable else "auto") as c:
         if work.endswith("down"):
-            began = time.process_time()
+            began = cpu()
             async with c.stream("GET", url) as response:
                 size = sum([len(piece) async for piece in response])
             assert size == LARGE
-            return time.process_time() - began
+            return since(began)
         if work.endswith("up"):
-            began = time.process_time()
+            began = cpu()
             response = await c.request("POST", url, body=upload(), headers={"content-length": str(LARGE)})
             await response.read()
-            return time.process_time() - began
+            return since(began)
 
         async def one():
             response = await c.request("GET", url)
@@ -135,16 +157,16 @@ async def aiohttp(work, url):
             yield piece
 
     async with aiohttp.ClientSession() as session:
-        began = time.process_time()
+        began = cpu()
         if work == "down":
             async with session.get(url) as response:
                 size = sum([len(piece) async for piece in response.content.iter_any()])
             assert size == LARGE
-            return time.process_time() - began
+            return since(began)
         if work == "up":
             async with session.post(url, data=body(), headers={"content-length": str(LARGE)}) as response:
                 await response.read()
-            return time.process_time() - began
+            return since(began)
 
         async def one():
             async with session.get(url) as response:
@@ -176,8 +198,70 @@ async def niquests(work, url):
         return await asked(one, WORKS[work][1] // 4, WORKS[work][2])
 
 
+def bare(work, url):
+    """The same requests by hand: one way to ask, one kind of answer, and no look at what comes."""
+    where = url.partition("://")[2].removeprefix("unix:").rstrip(":/")
+    if where.startswith("/"):
+        family, address = socket.AF_UNIX, where
+    else:
+        host, _, port = where.partition(":")
+        family, address = socket.AF_INET, (host, int(port))
+    poller = select.epoll()
+
+    def connect():
+        opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        opened.connect_ex(address)  # to this machine it is there at once, whatever it says
+        return opened
+
+    kept = connect() if work == "one" else None
+    if kept is not None:
+        poller.register(kept, select.EPOLLIN)
+        asking = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    else:
+        variables = {
+            "CONTENT_LENGTH": "0", "SCGI": "1", "REQUEST_METHOD": "GET", "REQUEST_URI": "/", "QUERY_STRING": "",
+            "SCRIPT_NAME": "", "PATH_INFO": "/", "SERVER_PROTOCOL": "HTTP/1.1", "GATEWAY_INTERFACE": "CGI/1.1",
+            "REQUEST_SCHEME": "http", "REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": "0", "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80", "HTTP_HOST": "localhost",
+        }  # fmt: skip
+        block = "".join(f"{name}\0{value}\0" for name, value in variables.items())
+        asking = f"{len(block)}:{block},".encode()
+
+    def over_kept():
+        kept.send(asking)
+        poller.poll()
+        assert kept.recv(65536).endswith(b"hello, world\n")
+
+    def over_new():
+        opened = connect()
+        opened.send(asking)
+        poller.register(opened, select.EPOLLIN)
+        answer = b""
+        while True:
+            poller.poll()
+            try:
+                while data := opened.recv(65536):
+                    answer += data
+                break
+            except BlockingIOError:
+                pass
+        opened.close()
+        assert answer.endswith(b"hello, world\n")
+
+    one = over_kept if kept is not None else over_new
+    for _ in range(100):
+        one()
+    began = cpu()
+    for _ in range(WORKS[work][1]):
+        one()
+    return since(began, WORKS[work][1])
+
+
 def measure(client, work, url):
-    """In the child: print the CPU seconds."""
+    """In the child: print the CPU seconds, user and system."""
+    if client == "bare":
+        print(*bare(work, url))
+        return
     import uvloop
 
     if client == "portable":
@@ -186,15 +270,13 @@ def measure(client, work, url):
     else:
         coroutine = {"ours": ours, "aiohttp": aiohttp, "httpx": httpx, "niquests": niquests}[client](work, url)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(runner.run(coroutine))
+        print(*runner.run(coroutine))
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------
 
 
 def free_port():
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -211,17 +293,17 @@ def started(stack, command, folder, ready, env=None):
 
 
 def listens(port):
-    import socket
-
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def urls(folder, plain, h2):
+def urls(folder, plain, h2, tcp):
     found = {}
     for work in WORKS:
         path = "/large" if work.endswith("down") else "/up" if work.endswith("up") else "/"
-        if work.startswith("scgi"):
+        if work == "scgi-tcp":
+            found[work] = f"scgi://127.0.0.1:{tcp}/"
+        elif work.startswith("scgi"):
             found[work] = f"scgi://unix:{folder}/scgi.sock:{path}"
         elif work.startswith("fastcgi"):
             found[work] = f"fcgi://unix:{folder}/fastcgi.sock:{path}"
@@ -256,16 +338,17 @@ def run(rounds, only, tree):
         (folder / "large").write_bytes(bytes(LARGE))
         (folder / "large").chmod(0o644)
         (folder / "served.py").write_text(APPLICATION)
-        plain, h2 = free_port(), free_port()
+        plain, h2, tcp = free_port(), free_port(), free_port()
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, plain=plain, h2=h2))
         started(
             stack, ["nginx", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"], folder, lambda: listens(plain)
         )
         command = [sys.executable, "-m", "ssgi_gateway", "serve", "served:app", "--scgi", f"unix:{folder}/scgi.sock",
-                   "--fastcgi", f"unix:{folder}/fastcgi.sock", "--workers", "0"]  # fmt: skip
+                   "--scgi", f"127.0.0.1:{tcp}", "--fastcgi", f"unix:{folder}/fastcgi.sock",
+                   "--workers", "0"]  # fmt: skip
         env = {**os.environ, **({"PYTHONPATH": str(ROOT)} if tree else {})}
         started(stack, command, folder, (folder / "fastcgi.sock").exists, env)
-        where = urls(folder, plain, h2)
+        where = urls(folder, plain, h2, tcp)
         for number in range(rounds):
             for work in WORKS:
                 for client, works in CLIENTS.items():
@@ -276,9 +359,9 @@ def run(rounds, only, tree):
                     if done.returncode:
                         print(f"{client} {work}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                         continue
-                    seconds = float(done.stdout)
-                    samples.setdefault(f"{client} {work}", []).append(seconds)
-                    print(f"round {number + 1}: {client:9} {work:13} {seconds * 1e6:12.1f} us", flush=True)
+                    parts = [float(part) for part in done.stdout.split()]
+                    samples.setdefault(f"{client} {work}", []).append(parts)
+                    print(f"round {number + 1}: {client:9} {work:13} {sum(parts) * 1e6:12.1f} us", flush=True)
     return samples
 
 
@@ -290,18 +373,19 @@ def report(samples):
         mine, theirs = samples.get(f"{client} {work}"), samples.get(f"{other} {other_work}")
         if not mine or not theirs:
             continue
-        ratios = [one / two for one, two in zip(mine, theirs, strict=False)]
+        ratios = [sum(one) / sum(two) for one, two in zip(mine, theirs, strict=False)]
         ratio = statistics.median(ratios)
-        verdict = "reached" if ratio <= most else "**missed**"
+        verdict = "" if most is None else "reached" if ratio <= most else "**missed**"
         against = other if work == other_work else f"{other}, {WORKS[other_work][0]}"
         spread = f"{min(ratios):.2f}, {max(ratios):.2f}"
-        lines.append(f"| {WORKS[work][0]} | {client} | {against} | {ratio:.2f} | {spread} | {most} | {verdict} |")
-    lines += ["", "| work | client | CPU |", "|---|---|---|"]
+        lines.append(f"| {WORKS[work][0]} | {client} | {against} | {ratio:.2f} | {spread} | {most or ''} | {verdict} |")
+    lines += ["", "| work | client | CPU | user, system |", "|---|---|---|---|"]
     for key, values in samples.items():
         client, work = key.split()
-        seconds = statistics.median(values)
-        shown = f"{seconds * 1000:.0f} ms" if WORKS[work][1] == 1 else f"{seconds * 1e6:.1f} us a request"
-        lines.append(f"| {WORKS[work][0]} | {client} | {shown} |")
+        whole, unit = (1e3, "ms") if WORKS[work][1] == 1 else (1e6, "us a request")
+        user, system = (statistics.median(part) * whole for part in zip(*values, strict=True))
+        seconds = statistics.median(map(sum, values)) * whole
+        lines.append(f"| {WORKS[work][0]} | {client} | {seconds:.1f} {unit} | {user:.1f}, {system:.1f} |")
     return "\n".join(lines) + "\n"
 
 

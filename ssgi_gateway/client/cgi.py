@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import ClientError, RemoteProtocolError
-from ssgi_gateway.wire.client.fastcgi import FastcgiClient
+from ssgi_gateway.wire.client.fastcgi import NO_BODY, FastcgiClient
 from ssgi_gateway.wire.client.scgi import ScgiClient
 
 from ..server.connection import NEVER
@@ -84,7 +84,10 @@ class FastcgiCarrier(_CgiCarrier):
     def _open(self, exchange: Exchange) -> list[Any]:
         request = exchange.request
         length = request.length if request.length >= 0 else -1 if request.more else len(request.body)
-        pieces = [self._codec.begin(request, length), *self._codec.encode(request.body, request.more)]
+        head = self._codec.begin(request, length)
+        if not request.has_body:
+            return [head + NO_BODY]
+        pieces = [head, *self._codec.encode(request.body, request.more)]
         # One write(2) of a small request costs less than the writev(2) of its records.
         return pieces if len(request.body or b"") > MAX_JOINED else [b"".join(pieces)]
 
@@ -113,9 +116,9 @@ class FastcgiCarrier(_CgiCarrier):
             self._aborting = True
             self.connection.deadline = self.pool.reactor.loop.time() + ABORT_WAIT
 
-    def data_received(self, data: bytes) -> None:
+    def _unasked(self, data: bytes) -> None:
         if not self._aborting:
-            super().data_received(data)
+            self.close()
             return
         try:
             self._codec.receive(data)

@@ -94,26 +94,33 @@ class OneAtATime(Carrier):
     # -- what the connection says ----------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the answer; on an idle connection there must be none."""
+        """Bytes of the answer."""
         exchange = self._exchange
         if exchange is None:
-            self.close()
+            self._unasked(data)
             return
         self._heard = True
         if exchange.tunnel:
             exchange.deliver(BodyArrived(data))
         else:
-            self._await(exchange)
             try:
                 events = self._codec.receive(data)
             except ClientError as error:
                 self._fail(error)
                 return
             self._deliver(exchange, events)
-        if exchange is self._exchange and exchange.buffered > self.pool.reactor.high_water:
+        if exchange is not self._exchange:
+            return
+        if exchange.buffered > self.pool.reactor.high_water:
             self._paused = True
             self.connection.deadline = NEVER
             self.stream.stop_reading()
+        elif not exchange.tunnel:
+            self._await(exchange)
+
+    def _unasked(self, data: bytes) -> None:
+        """Bytes on an idle connection, where there must be none."""
+        self.close()
 
     def eof_received(self) -> None:
         """The peer sends nothing more."""
@@ -129,7 +136,8 @@ class OneAtATime(Carrier):
                 self._fail(error, stale=self._is_stale())
                 return
             self._deliver(exchange, events)
-            self.close()
+            if not self.closed:
+                self.close()
 
     def connection_lost(self) -> None:
         """The connection broke."""

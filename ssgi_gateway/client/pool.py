@@ -304,8 +304,10 @@ class Pool:
         if isinstance(carrier, Http2Carrier):
             place.roomy.pop(carrier, None)
         if not self._closing:
-            self._grow(place)
-            self._room_for_others()
+            if place.waiting:
+                self._grow(place)
+            if self._blocked:
+                self._room_for_others()
         self._tidy(place)
 
     def _room_for_others(self) -> None:
@@ -318,7 +320,7 @@ class Pool:
 
     def _tidy(self, place: Place) -> None:
         """A place without anything is forgotten, beyond a few: SCGI comes to the same one with each request."""
-        if not place.is_empty:
+        if not (self._blocked or len(self.places) > KEPT_PLACES) or not place.is_empty:
             return
         self._blocked.pop(place, None)
         if len(self.places) > KEPT_PLACES and self.places.get(place.origin) is place:

@@ -42,11 +42,14 @@ if TYPE_CHECKING:
 
     from .request import Request
 
-__all__ = ["FastcgiClient"]
+__all__ = ["NO_BODY", "FastcgiClient"]
 
 REQUEST_ID: Final = 1
 MAX_STDERR: Final = 65536
 """Bytes of STDERR that are kept; what is more is dropped."""
+
+NO_BODY: Final = encode_record(STDIN, REQUEST_ID)
+"""The end of STDIN."""
 
 _STATUS: Final = struct.Struct(">IB3x")
 _BEGIN: Final = encode_record(BEGIN_REQUEST, REQUEST_ID, BEGIN_BODY.pack(RESPONDER, KEEP_CONN))
@@ -132,7 +135,7 @@ class FastcgiClient:
         """STDIN records; the empty one ends the body."""
         pieces: list[Any] = encode_stream(STDIN, REQUEST_ID, b"", data) if data else []
         if not more:
-            pieces.append(encode_record(STDIN, REQUEST_ID))
+            pieces.append(NO_BODY)
         return pieces
 
     def abort(self) -> bytes:
@@ -176,7 +179,8 @@ class FastcgiClient:
             start = end + padding
             if self.trace is not None:
                 self.trace("<", kind, content)
-            self._record(kind, request_id, content, events)
+            if kind != STDOUT or content or not self._busy:  # an empty one ends the stream, which END_REQUEST does, too
+                self._record(kind, request_id, content, events)
         self._buffer = view[start:]
         return events
 
@@ -197,7 +201,7 @@ class FastcgiClient:
         elif not self._busy:
             self.surplus = self.surplus or kind in (STDOUT, STDERR, END_REQUEST)
         elif kind == STDOUT:
-            if content and not self._aborted:
+            if not self._aborted:
                 self._stdout(content, events)
         elif kind == STDERR:
             self.stderr += content[: MAX_STDERR - len(self.stderr)]
