@@ -218,4 +218,5 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
         return []
 
 
-setup(ext_modules=[Extension(LIBRARY, [])], cmdclass={"build_ext": build_mirror})
+if __name__ == "__main__":  # Cython's helpers import this file once more where processes are not forked (Python 3.14)
+    setup(ext_modules=[Extension(LIBRARY, [])], cmdclass={"build_ext": build_mirror})

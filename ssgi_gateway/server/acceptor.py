@@ -41,8 +41,9 @@ MAX_REFUSED: Final = 128
 """Connections above ``max_connections`` that may still say what they want, so that their answer is 503."""
 
 REFUSAL_TIME: Final = 1.0
-"""Seconds that each of those has for it. A web server sends its request a moment after it has connected, and one that
-is refused before would be told of a connection that was reset."""
+"""Seconds that each of those has, for its request and for taking the answer: then its place is another's. A web server
+sends its request a moment after it has connected, and one that is refused before would see a connection that was reset.
+"""
 
 RETRY: Final = 0.5
 """Seconds without accepting after the system ran out of something (accept(2): EMFILE, ENFILE, ENOBUFS, ENOMEM ...); a
@@ -62,11 +63,10 @@ def admit(gateway: Gateway, fd: int, codec: Any) -> None:
     if gateway.is_full(connection):
         protocol.overloaded()
         connection.begin()
-        if connection.state == OPEN:  # its request is still to come
-            if len(gateway.connections) > gateway.max_connections + MAX_REFUSED:
-                connection.finish(False)
-            else:
-                connection.deadline = gateway.now + REFUSAL_TIME
+        if connection.state == OPEN and len(gateway.connections) > gateway.max_connections + MAX_REFUSED:
+            connection.finish(False)
+        else:  # its request is still to come, or it has not closed yet
+            connection.deadline = min(connection.deadline, gateway.now + REFUSAL_TIME)
         return
     connection.begin()
 

@@ -111,13 +111,11 @@ class HttpProtocol(AnsweringChannel):
             self._end_late()
         elif self._exchange is None:
             if self._phase == HEAD:
-                self._log_peer_error(
-                    "slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s"
-                )
-            self.connection.finish(False)
+                self._time_out("slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s")
+            else:
+                self.connection.finish(False)  # nothing has begun that could be answered
         elif self._body is not None and self._body.wanted:
-            self._log_peer_error("slow body", f"nothing of a request's body came for {gateway.body_timeout:.0f} s")
-            self.connection.lost()
+            self._time_out("slow body", f"nothing of a request's body came for {gateway.body_timeout:.0f} s")
 
     def shut_down(self) -> None:
         if self.gateway.adoption is None:
@@ -137,9 +135,15 @@ class HttpProtocol(AnsweringChannel):
 
     def movable(self) -> str:
         codec = self.codec
-        begun = self._exchange is not None or self._head is not None or codec.busy or codec.incomplete()
-        begun = begun or self._refusal is not None  # it is one too many: closing it makes no room
-        return "" if begun or self.connection.fd < 0 else str(codec.protocol)
+        still = (
+            self._exchange is None
+            and self._head is None
+            and not codec.busy
+            and not codec.incomplete()
+            and self._refusal is None  # otherwise it is one too many: closing it makes no room
+            and self.connection.fd >= 0
+        )
+        return str(codec.protocol) if still else ""
 
     def overloaded(self) -> None:
         """There are too many connections: answer 503 unless there is room when the request arrives."""
@@ -346,13 +350,31 @@ class HttpProtocol(AnsweringChannel):
             connection.start_reading()
 
     def _refuse(self, refusal: RequestRejected) -> None:
-        """Answer for the application: the request cannot be served and never reached it, or grew too long."""
+        """The request cannot be served and never reached the application, or grew too long."""
         self._log_peer_error("refused request", f"{refusal.status}: {refusal.message}")
         if self._allowance:
             self._end_late()  # it was answered already
             return
         if refusal.status < 500 and self.gateway.observer is not None:
             self.gateway.observer.protocol_error(self.codec.protocol)
+        self._answer(refusal)
+
+    def _time_out(self, kind: str, message: str) -> None:
+        """The request takes too long to come.
+
+        A client learns so (RFC 9110 15.5.9: 408, and the connection is closed); a web server has words of its own for
+        its client when the connection ends.
+        """
+        self._log_peer_error(kind, message)
+        if self.codec.kept_by_clients:
+            self._answer(RequestRejected(408, message))
+        elif self._exchange is None:
+            self.connection.finish(False)
+        else:
+            self.connection.lost()
+
+    def _answer(self, refusal: RequestRejected) -> None:
+        """Answer in the application's place, unless its own answer has begun: then that is cut off."""
         self._head = None
         exchange = self._release(refusal.status)
         head = ResponseHead()
@@ -369,7 +391,9 @@ class HttpProtocol(AnsweringChannel):
         self.connection.write_many(self.codec.encode(head, text, True))
         if self._refusal is not None:
             self.codec.finish()
+            until = self.connection.deadline
             self.connection.finish(self._phase != WHOLE or self.codec.may_send_trailing)
+            self.connection.deadline = min(self.connection.deadline, until)  # others wait for its place
         else:
             # A kept FastCGI connection stays: nginx may send its next request there before it sees a close.
             self._end()

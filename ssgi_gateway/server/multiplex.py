@@ -402,7 +402,8 @@ class Multiplexer(Protocol):
 
     def _new_stream(self, request_id: int) -> Stream | None:
         gateway = self.gateway
-        if len(self._streams) >= self._codec.max_requests or len(gateway.connections) >= gateway.max_connections:
+        # Of the connection itself and its requests only these count.
+        if len(self._streams) >= self._codec.max_requests or gateway.is_full(self.connection):
             self._codec.drain(request_id)
             self.connection.write(encode_end_request(request_id, OVERLOADED))
             gateway.log_peer_error(

@@ -65,7 +65,7 @@ class LocalApplication:
         gateway.wake()
         limits = self.settings.limits
         codec = ScgiCodec(limits) if kind == "scgi" else FastcgiCodec(limits, self.settings.max_connections)
-        HttpProtocol(far, gateway, codec)  # type: ignore[arg-type]  # it has what Connection has
+        HttpProtocol(far, gateway, codec)
         far.start_reading()
         reactor.wake()
         return near

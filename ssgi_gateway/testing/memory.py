@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.core.waiters import Waiters, settled
 from ssgi_gateway.wire.file_slice import FileSlice
 
-from ..server.connection import CLOSED, NEVER, OPEN
+from ..server.connection import CLOSED, NEVER, OPEN, Connection
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,35 +30,24 @@ def pair(one: Any, other: Any) -> tuple[MemoryConnection, MemoryConnection]:
     return first, second
 
 
-class MemoryConnection:
+class MemoryConnection(Connection):
     """One end; see ``Connection`` for what the methods mean."""
 
+    peer: MemoryConnection
+    _drained: Waiters
+
     def __init__(self, reactor: Any) -> None:
-        self.reactor = reactor
-        self.peer: MemoryConnection
-        self.protocol: Any = None
-        self.fd = -1
-        self.state = OPEN
-        self.deadline = NEVER
-        self.write_deadline = NEVER
+        self.init(reactor, -1)
         self.error: Any = None
-        self.moved = 0.0
-        self.paused = self.was_read = False  # the sweep need not ask the kernel about this end
         self._inbox: deque[bytes] = deque()
-        self._waiting = 0  # bytes in the inbox
+        self._waiting = 0  # bytes in the inbox, which are the peer's ``out_size``
         self._ended = False  # the peer writes nothing more
-        self._reading = False
-        self._resting = False
         self._scheduled = False
         self._drained = Waiters()
 
-    def opened(self, wire_protocol: str) -> None:
-        """Nobody looks."""
-
     @property
-    def out_size(self) -> int:
-        """Bytes that the peer has not read."""
-        return self.peer._waiting if self.peer.state != CLOSED else 0
+    def paused(self) -> bool:
+        return False  # the sweep need not ask the kernel about this end
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -71,16 +60,9 @@ class MemoryConnection:
         self._reading = False
         self.register()
 
-    def rest(self) -> None:
-        self._resting = True
-
     def resume(self) -> None:
-        self._resting = False
+        super().resume()
         self._schedule()
-
-    def register(self) -> None:
-        if self.state != CLOSED:
-            self.reactor.register(self)
 
     def _schedule(self) -> None:
         if self._reading and not self._scheduled and (self._inbox or self._ended):
@@ -96,8 +78,8 @@ class MemoryConnection:
         try:
             if self._inbox:
                 data = self._inbox.popleft()
-                self._waiting -= len(data)
-                self.peer._on_read(self._waiting)
+                self._count(-len(data))
+                self.peer._on_read()
                 protocol.data_received(data)
             elif self._ended:
                 self._reading = False
@@ -107,8 +89,13 @@ class MemoryConnection:
             self.lost()
         self._schedule()
 
-    def _on_read(self, left: int) -> None:
-        if left <= self.reactor.low_water:
+    def _count(self, size: int) -> None:
+        """So many bytes more, or less, wait in the inbox."""
+        self._waiting += size
+        self.peer.out_size = self._waiting
+
+    def _on_read(self) -> None:
+        if self.out_size <= self.reactor.low_water:
             self._drained.wake(True)
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -120,8 +107,7 @@ class MemoryConnection:
         peer = self.peer
         if self.state == OPEN and peer.state == OPEN:
             peer._take(b"".join(buffers))
-        most: int = self.reactor.high_water
-        return self.out_size <= most
+        return self.out_size <= self.reactor.high_water
 
     def write_files(self, pieces: list[Any]) -> bool:
         return self.write_many(
@@ -134,7 +120,7 @@ class MemoryConnection:
     def _take(self, data: bytes) -> None:
         if data:
             self._inbox.append(data)
-            self._waiting += len(data)
+            self._count(len(data))
             self._schedule()
 
     def when_writable(self) -> asyncio.Future[bool]:
@@ -161,47 +147,25 @@ class MemoryConnection:
     def finish(self, unread: bool) -> None:
         self.close()
 
-    def next_request(self, idle: float) -> None:
-        self.deadline = self.reactor.now + idle
-        self.start_reading()
-
-    def break_off(self, sign: bytes, unread: bool) -> None:
-        if sign:
-            self.write(sign)
-        self.finish(unread)
-
-    def break_down(self) -> None:
-        self.lost()
-
-    def lost(self) -> None:
-        if self.state != CLOSED:
-            protocol = self.protocol
-            self.close()
-            protocol.connection_lost()
-
     def close(self) -> None:
         if self.state == CLOSED:
             return
         self.state = CLOSED
-        self.protocol = None
-        self._reading = False
+        self.protocol = None  # type: ignore[assignment]  # as Connection
+        self._reading = self._registered = False
         self._inbox.clear()
-        self._waiting = 0
+        self._count(-self._waiting)
         self._drained.wake(False)
         self.reactor.unregister(self)
         peer = self.peer
         if peer.state != CLOSED:
             peer._end()
-            peer._on_read(0)
+            peer._on_read()
             if not peer._reading and peer.protocol is not None:
                 peer.reactor.loop.call_soon(peer.lost)
 
     def peer_label(self) -> str:
         return " in this process"
-
-    def delay(self, seconds: float) -> None:
-        self.deadline += seconds
-        self.write_deadline += seconds
 
     def tick(self, now: float) -> None:
         if self.state == OPEN and self.protocol is not None:

@@ -19,6 +19,7 @@ from ssgi_gateway.server.gateway import Gateway
 from ssgi_gateway.server.reactor import SWEEP
 from ssgi_gateway.settings import Deadlines, FlowControl, Settings, WebSocketSettings, WireLimits
 from ssgi_gateway.wire.fastcgi.codec import FastcgiCodec
+from ssgi_gateway.wire.http.codec import HttpCodec
 from ssgi_gateway.wire.http1 import UpgradeCodec
 from ssgi_gateway.wire.scgi.codec import ScgiCodec
 from tests.loops import advance, settle
@@ -164,6 +165,7 @@ class Bench:
         codec: Any = {
             "scgi": lambda: ScgiCodec(limits),
             "fastcgi": lambda: FastcgiCodec(limits),
+            "http": lambda: HttpCodec(limits, ("127.0.0.1", 8080), ("127.0.0.1", 50007)),
             "websocket": lambda: UpgradeCodec(limits, ("127.0.0.1", 8080), ("127.0.0.1", 50007), ()),
         }[protocol]()
         admit(self.gateway, fd, codec)

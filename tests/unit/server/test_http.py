@@ -589,6 +589,64 @@ async def test_a_body_that_does_not_come_is_an_abort_at_the_body_deadline(caplog
         assert caplog.messages == ["scgi: nothing of a request's body came for 60 s"]
 
 
+@pytest.mark.parametrize("start", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n"])
+async def test_a_client_whose_head_takes_too_long_is_answered_408(start, caplog):
+    """RFC 9110 15.5.9; what it still sends is no request."""
+    with bench(hello, deadlines={"head": 10.0}) as b:
+        _, peer = b.connect("http", start)
+        await b.wait(9)
+        assert peer.take() == b""
+        await b.wait(2)
+        peer.send(b"\r\n\r\n")
+        peer.shutdown()
+        status, headers, body = split_answer(await peer.read_all())
+        assert (status, headers["connection"]) == ("HTTP/1.1 408 Request Timeout", "close")
+        assert body == b"408 Request Timeout\na request's head was not complete after 10 s\n"
+        assert caplog.messages == ["http: a request's head was not complete after 10 s"]
+        await until(lambda: b.idle)
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["nothing of the answer", "a part of the answer"])
+async def test_a_client_whose_body_takes_too_long_is_answered_408_unless_its_answer_has_begun(begun, caplog):
+    aborted = []
+
+    async def app(*args):
+        res = args[-1]
+        res.on_aborted(aborted.append, True)
+        if begun:
+            res.send("part", True)
+        with pytest.raises(ConnectionAbortedError):
+            await res.get_data()
+
+    with bench(app, deadlines={"body": 10.0}) as b:
+        _, peer = b.connect("http", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        await settle()
+        await b.wait(11)
+        peer.shutdown()
+        answer = await peer.read_all()
+        if begun:
+            assert b"part" in answer
+            assert not answer.endswith(b"0\r\n\r\n")
+        else:
+            status, headers, body = split_answer(answer)
+            assert (status, headers["connection"]) == ("HTTP/1.1 408 Request Timeout", "close")
+            assert body == b"408 Request Timeout\nnothing of a request's body came for 10 s\n"
+        assert aborted == [True]
+        assert caplog.messages == ["http: nothing of a request's body came for 10 s"]
+        await until(lambda: b.idle)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
+async def test_a_client_that_asks_nothing_is_closed_without_a_word(kept, caplog):
+    with bench(hello, deadlines={"idle": 120.0, "keep_alive": 75.0}) as b:
+        _, peer = b.connect("http", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" if kept else b"")
+        await settle()
+        assert peer.take().endswith(b"hello" if kept else b"")
+        await b.wait(121)
+        assert await peer.read_all() == b""
+        assert caplog.messages == []
+
+
 async def test_a_body_that_nobody_waits_for_has_no_deadline():
     app = App()
     with bench(app, deadlines={"body": 60.0, "head": 10.0, "idle": 120.0}) as b:
@@ -671,6 +729,25 @@ async def test_a_connection_too_many_has_little_time_for_its_request(data):
         assert not peer.is_closed()
         await b.wait(2 * SWEEP)
         assert await peer.read_all() == b""
+        assert len(b.gateway.connections) == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "later"])
+async def test_a_connection_too_many_that_does_not_close_loses_its_place(at_once):
+    """A client that sends on and on was heard for as long as after any early answer, and kept others from theirs."""
+    app = App()
+    wire = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+    with bench(app, max_connections=1) as b:
+        b.connect("scgi", request())
+        await app.called()
+        _, peer = b.connect("http", wire if at_once else b"")
+        if not at_once:
+            await settle()
+            peer.send(wire)
+            await settle()
+        refused("http", await peer.read_all())
+        assert len(b.gateway.connections) == 2
+        await b.wait(REFUSAL_TIME + SWEEP)
         assert len(b.gateway.connections) == 1
 
 

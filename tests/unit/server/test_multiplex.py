@@ -342,3 +342,26 @@ async def test_a_drain_lets_all_of_them_end():
         app.gates["/2"].set()
         await answers.ended(1, 2)
         await until(lambda: (answers.records(), peer.ended)[1])
+
+
+async def test_above_max_connections_an_idle_connection_makes_room_for_a_request_as_for_a_connection(caplog):
+    app = Held()
+    with bench(app, max_connections=2) as server:
+        _, idle = server.connect("fastcgi")
+        await settle()
+        _, peer = server.connect("fastcgi", get("/one", 1))
+        answers = Answers(peer)
+        await app.called("/one")
+        peer.send(get("/two", 3))
+        await app.called("/two")
+        assert await idle.read_all() == b""
+        peer.send(get("/three", 5))
+        await answers.ended(5)
+        assert [data[4] for kind, number, data in answers.records() if (kind, number) == (END_REQUEST, 5)] == [
+            OVERLOADED
+        ]
+        assert "max_connections" in caplog.text
+        for gate in app.gates.values():
+            gate.set()
+        await answers.ended(1, 3, 5)
+        peer.close()
