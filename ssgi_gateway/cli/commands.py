@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.settings.values import did_you_mean
 
 __all__ = ["COMMANDS", "Command", "Function", "find"]
 
@@ -69,6 +68,8 @@ def find(name: str) -> Function:
 def _unknown(name: str) -> str:
     if ":" in name:
         return f"{name!r} is not a command; to serve this application write: ssgi-gateway serve {name}"
+    from ssgi_gateway.settings.values import did_you_mean  # only a start that fails needs it
+
     hint = did_you_mean(name, list(COMMANDS)) or f"; there is {listed(COMMANDS)}"
     return f"there is no command {name!r}{hint}"
 

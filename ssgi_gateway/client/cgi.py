@@ -76,7 +76,7 @@ class FastcgiCarrier(_CgiCarrier):
 
     @property
     def room(self) -> int:
-        return 0 if self._aborting else super().room
+        return 0 if self._aborting or self._exchange is not None or self.closed else 1
 
     def _stream_id(self) -> int:
         return 1
@@ -94,11 +94,11 @@ class FastcgiCarrier(_CgiCarrier):
     def _enter_tunnel(self, exchange: Exchange) -> None:
         self._fail(RemoteProtocolError("101 over FastCGI, which has no tunnels"))
 
-    def _deliver(self, exchange: Exchange, events: list[Any]) -> None:
-        if self._codec.done and self._codec.stderr:
+    def _release(self, exchange: Exchange) -> None:
+        if self._codec.stderr:
             words = self._codec.stderr.decode("utf-8", "replace").rstrip()
             logger.warning("STDERR of %s: %s", self.place.origin, words)
-        super()._deliver(exchange, events)
+        super()._release(exchange)
 
     def _is_reusable(self, exchange: Exchange) -> bool:
         codec = self._codec

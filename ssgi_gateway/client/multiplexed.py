@@ -171,7 +171,7 @@ class Http2Carrier(Carrier):
         self._wake_senders()
 
     def _on_room(self, _: Any) -> None:
-        self._later()
+        self._flush()
 
     def _wake_senders(self) -> None:
         for lane in self._lanes.values():

@@ -71,7 +71,7 @@ def _keep_memory() -> None:
     and freed (mallopt(3), M_MMAP_THRESHOLD). Pieces are of 256 KiB, and to get their pages anew took a third of the CPU
     of a download. This block is never written to, so it costs nothing.
     """
-    bytearray(KEPT_FREE)
+    bytes(KEPT_FREE)
 
 
 def _after_in_child() -> None:

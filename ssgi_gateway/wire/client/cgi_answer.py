@@ -75,7 +75,8 @@ class CgiAnswer:
         if not buffer:
             data = self._whole_head(data, events)
             if self.started:
-                self._behind_head(data, events)
+                if data:
+                    self._behind_head(data, events)
                 return events
         buffer += data
         while not self.started and buffer:
@@ -101,17 +102,22 @@ class CgiAnswer:
 
     def _whole_head(self, data: bytes, events: list[Any]) -> bytes:
         """Mostly the head comes at once, and then nothing of it has to be kept; gives what is behind it."""
-        match = _END.search(data, 0, MAX_HEAD)
-        if match is None or data.startswith((b"\n", b"\r\n")):
+        # As _END finds it; two searches for bytes are less work than one for a pattern.
+        crlf = data.find(b"\n\r\n", 0, MAX_HEAD)
+        lf = data.find(b"\n\n", 0, MAX_HEAD if crlf < 0 else crlf + 1)
+        end, start = (crlf, crlf + 3) if lf < 0 else (lf, lf + 2)
+        if end < 0 or data.startswith((b"\n", b"\r\n")):
             return data
-        self.head_size = match.end()
-        self._head(data[: match.start()], events)
-        return data[match.end() :]
+        if data[end - 1] == 13:
+            end -= 1
+        self.head_size = start
+        self._head(data[:end], events)
+        return data[start:]
 
     def _behind_head(self, data: bytes, events: list[Any]) -> None:
-        if data and not self.tunnel:
+        if not self.tunnel:
             self._body(data, events)
-        elif data:
+        else:
             events.append(BodyArrived(data))
 
     def end(self) -> list[Any]:

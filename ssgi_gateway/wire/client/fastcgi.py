@@ -76,6 +76,7 @@ class FastcgiClient:
     """One connection.
 
     Attributes:
+        answer: the answer so far.
         stderr: what the application wrote to STDERR in this request.
         surplus: an answer came that was not asked for; the next request would be taken for its.
         trace: called for each record with its direction, type and content, for those who want to watch.
@@ -83,13 +84,13 @@ class FastcgiClient:
 
     __slots__ = (
         "_aborted",
-        "_answer",
         "_buffer",
         "_busy",
         "_ended_by_peer",
         "_held",
         "_left",
         "_values",
+        "answer",
         "stderr",
         "surplus",
         "trace",
@@ -97,7 +98,7 @@ class FastcgiClient:
 
     def __init__(self, trace: Callable[[str, int, bytes], None] | None = None) -> None:
         self._buffer = b""
-        self._answer = CgiAnswer("")
+        self.answer = CgiAnswer("")
         self._busy = False
         self._aborted = False
         self._held: AnswerReceived | None = None
@@ -106,11 +107,6 @@ class FastcgiClient:
         self.stderr = b""
         self.surplus = False
         self.trace = trace
-
-    @property
-    def answer(self) -> CgiAnswer:
-        """The answer so far."""
-        return self._answer
 
     @property
     def done(self) -> bool:
@@ -122,7 +118,7 @@ class FastcgiClient:
 
         ``pairs`` are variables in place of those that follow from the request.
         """
-        self._answer = CgiAnswer(request.method)
+        self.answer = CgiAnswer(request.method)
         self._busy = True
         self._aborted = False
         self._held = None
@@ -179,7 +175,10 @@ class FastcgiClient:
             start = end + padding
             if self.trace is not None:
                 self.trace("<", kind, content)
-            if kind != STDOUT or content or not self._busy:  # an empty one ends the stream, which END_REQUEST does, too
+            if kind == STDOUT and request_id == REQUEST_ID and self._busy:
+                if content and not self._aborted:  # an empty one ends the stream, which END_REQUEST does, too
+                    self._stdout(content, events)
+            else:
                 self._record(kind, request_id, content, events)
         self._buffer = view[start:]
         return events
@@ -200,16 +199,13 @@ class FastcgiClient:
             return
         elif not self._busy:
             self.surplus = self.surplus or kind in (STDOUT, STDERR, END_REQUEST)
-        elif kind == STDOUT:
-            if not self._aborted:
-                self._stdout(content, events)
         elif kind == STDERR:
             self.stderr += content[: MAX_STDERR - len(self.stderr)]
         elif kind == END_REQUEST:
             self._end(content, events)
 
     def _stdout(self, content: bytes, events: list[Any]) -> None:
-        for event in self._answer.receive(content):
+        for event in self.answer.receive(content):
             # An answer without a body is reported with END_REQUEST: it may have STDERR, or a status of its own.
             if type(event) is AnswerReceived and not event.more:
                 self._held = event
@@ -228,7 +224,7 @@ class FastcgiClient:
         if protocol_status:
             why = _REFUSALS.get(protocol_status, f"protocol status {protocol_status}")
             raise RemoteProtocolError(f"the FastCGI application refused the request: {why}")
-        ended = self._answer.end()
+        ended = self.answer.end()
         head = self._held
         if head is not None:
             head.more = bool(self.stderr or app_status)

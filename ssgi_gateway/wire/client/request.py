@@ -32,6 +32,7 @@ EXPECT_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
 HOP_BY_HOP: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 """What concerns one HTTP/1.1 connection only (RFC 9110 7.6.1, RFC 9113 8.2.2)."""
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_VALUE: Final = re.compile(rb"[\r\n\0]")
 _BAD_TARGET: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~-]+)?")
@@ -66,7 +67,7 @@ def parse_url(text: str) -> Url:
     scheme = scheme.lower()
     if not mark or scheme not in PORTS:
         raise LocalProtocolError(f"{text!r} is no url for this client: write http://, https://, scgi:// or fcgi://")
-    if re.search(r"[\x00-\x1f\x7f]", text):
+    if _CONTROL.search(text):
         raise LocalProtocolError(f"{text!r} holds a control character")
     if rest.startswith("unix:"):
         path, _, target = rest[5:].partition(":")

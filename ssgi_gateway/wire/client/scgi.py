@@ -33,18 +33,16 @@ _NONE: Final = CgiAnswer("")
 
 
 class ScgiClient:
-    """One connection, which is one request."""
+    """One connection, which is one request.
 
-    __slots__ = ("_answer", "_used")
+    Attributes:
+        answer: the answer so far.
+    """
+
+    __slots__ = ("answer",)
 
     def __init__(self) -> None:
-        self._answer = _NONE
-        self._used = False
-
-    @property
-    def answer(self) -> CgiAnswer:
-        """The answer so far."""
-        return self._answer
+        self.answer = _NONE
 
     def begin(self, request: Request, length: int, pairs: list[tuple[bytes, bytes]] | None = None) -> bytes:
         """The head.
@@ -54,8 +52,7 @@ class ScgiClient:
             length: of the body, in bytes; SCGI has no other way to say where it ends.
             pairs: variables in place of those that follow from the request.
         """
-        self._answer = CgiAnswer(request.method)
-        self._used = True
+        self.answer = CgiAnswer(request.method)
         if pairs is None and not request.cgi:
             return _usual(*key_of(request, length, True))
         return _netstring(cgi_variables(request, length, scgi=True) if pairs is None else pairs)
@@ -70,4 +67,4 @@ class ScgiClient:
         Raises:
             RemoteProtocolError: it is no answer, or not a whole one.
         """
-        return self._answer.receive(data) if data else self._answer.end()
+        return self.answer.receive(data) if data else self.answer.end()
