@@ -404,8 +404,8 @@ def test_it_loads_neither_asyncio_nor_ssl(tmp_path):
     with gateway("tests.acgi.test_call:app", tmp_path, "scgi") as address:
         code = (
             "import sys; from ssgi_gateway.cli.main import main; main(['call', '--scgi', sys.argv[1], '/', '-s']);"
-            "print(sorted({'asyncio', 'ssl', 'h2', 'hpack', 'h11', 'httptools', 'wsproto', 'tempfile', 'json', 'ssgi_gateway.settings'}"
-            " & set(sys.modules)))"
+            "print(sorted({'asyncio', 'ssl', 'h2', 'hpack', 'h11', 'httptools', 'wsproto', 'tempfile', 'json',"
+            " 'ssgi_gateway.settings'} & set(sys.modules)))"
         )
         done = subprocess.run([sys.executable, "-c", code, address], capture_output=True, check=True)
         assert done.stdout.endswith(b"}[]\n")
