@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -156,18 +158,27 @@ class Manager:
         return True
 
 
+@contextlib.contextmanager
+def notified(folder: Path, *options: str) -> Iterator[tuple[Manager, Process]]:
+    """A server that serves ``site_app.py`` of this folder and reports to a service manager."""
+    manager = Manager(folder)
+    server = Process(
+        [sys.executable, "-m", "ssgi_gateway", "serve", "site_app:app", "--scgi", f"unix:{folder}/s", *options],
+        folder / "log",
+        env={"PYTHONPATH": f"{ROOT}:{folder}", "NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"},
+        cwd=ROOT,
+    )
+    try:
+        yield manager, server
+    finally:
+        server.kill()
+        manager.socket.close()
+
+
 def test_what_a_service_manager_is_told(tmp_path):
-    manager = Manager(tmp_path)
     application = tmp_path / "site_app.py"
     application.write_text("from tests.deploy.test_systemd import environment as app\n")
-    server = Process(
-        [sys.executable, "-m", "ssgi_gateway", "serve", "site_app:app", "--scgi", f"unix:{tmp_path}/s",
-         "--workers", "2", "--stop-delay", "0.2"],
-        tmp_path / "log",
-        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"},
-        cwd=ROOT,
-    )  # fmt: skip
-    try:
+    with notified(tmp_path, "--workers", "2", "--stop-delay", "0.2") as (manager, server):
         said = manager.wait_for("READY=1")
         assert "STATUS=1 of 2 workers, generation 1, serving" in said
         assert ask(tmp_path / "s").endswith(b"[]")
@@ -182,9 +193,6 @@ def test_what_a_service_manager_is_told(tmp_path):
         server.send_signal(signal.SIGTERM)
         manager.wait_for("STOPPING=1")
         assert server.wait() == 0
-    finally:
-        server.kill()
-        manager.socket.close()
 
 
 WAITING_APP = """
@@ -203,16 +211,8 @@ def app(kind, server, remote, method, path, query_string, get_header, res):
 
 
 def test_a_service_manager_hears_ready_from_a_worker_and_signs_of_life_while_workers_live(tmp_path):
-    manager = Manager(tmp_path)
     (tmp_path / "site_app.py").write_text(WAITING_APP)
-    server = Process(
-        [sys.executable, "-m", "ssgi_gateway", "serve", "site_app:app", "--scgi", f"unix:{tmp_path}/s",
-         "--workers", "1"],
-        tmp_path / "log",
-        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"},
-        cwd=ROOT,
-    )  # fmt: skip
-    try:
+    with notified(tmp_path, "--workers", "1") as (manager, server):
         wait_until((tmp_path / "importing").exists, "the import")
         # Its own signs of life say that the supervisor is there, and nothing else.
         manager.wait_for("WATCHDOG=1")
@@ -234,9 +234,6 @@ def test_a_service_manager_hears_ready_from_a_worker_and_signs_of_life_while_wor
         server.send_signal(signal.SIGTERM)
         manager.wait_for("STOPPING=1")
         assert server.wait() == 0
-    finally:
-        server.kill()
-        manager.socket.close()
 
 
 def test_the_reload_command_says_how_it_went(tmp_path):
