@@ -2,7 +2,7 @@
 
 A web server uses few of its kept connections at a time, the same ones again and again, and a worker that came later, or
 in the place of another, has none of them. Where each request is short nobody is ever seen waiting; so workers compare
-how many they have answered, and one with clearly more than its share passes a connection on at each tick.
+how many they have answered, and at each tick one with clearly more than its share passes a part of those in use on.
 """
 
 from __future__ import annotations
@@ -26,15 +26,19 @@ class Balance:
         self._mine = 0
         self._others: dict[int, int] = {}
 
-    def has_surplus(self, mine: int, others: Mapping[int, int]) -> bool:
-        """Whether this worker has answered clearly more than its share since the last tick.
+    def surplus(self, mine: int, others: Mapping[int, int]) -> float:
+        """The part of what this worker has answered since the last tick that was more than its share.
 
         Args:
             mine: requests it has begun so far.
             others: the same of each other worker that serves, by its number.
+
+        Returns:
+            0 where it is not clearly more, or does not matter.
         """
         done = mine - self._mine
         # Somebody who has sat down since then began to count anew.
         rest = [max(0, count - self._others.get(number, count)) for number, count in others.items()]
         self._mine, self._others = mine, dict(others)
-        return bool(rest) and done >= BUSY and done > MORE * (done + sum(rest)) / (1 + len(rest))
+        share = (done + sum(rest)) / (1 + len(rest))
+        return 1 - share / done if rest and done >= BUSY and done > MORE * share else 0.0

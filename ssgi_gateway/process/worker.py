@@ -49,6 +49,9 @@ READY: Final = STATES.index("ready")
 GOLDEN: Final = 0.6180339887
 """Multiples of it are as far from each other, modulo 1, as they can be."""
 
+AT_ONCE: Final = 0.75
+"""The part of a worker's surplus that it gives away at one tick: not all connections have as much to do."""
+
 MEMORY_TICKS: Final = 4
 """Ticks, of half a second, between two looks at the memory."""
 
@@ -276,8 +279,9 @@ class Care:
         if mover is None or gateway is None or gateway.draining or self._control.seat is None:
             return
         others = {it.number: it.words[CALL_NUMBER] for it in self._others() if it.words[STATE] == READY}
-        if self._compared.has_surplus(self.duty.requests, others):
-            mover.give_away()
+        surplus = self._compared.surplus(self.duty.requests, others)
+        if surplus:
+            mover.give_away(surplus * AT_ONCE)
 
     def _others(self) -> list[Seat]:
         """The seats beside this worker's, as many as there are workers."""

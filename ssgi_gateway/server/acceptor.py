@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.server import connection_states
@@ -160,6 +161,10 @@ class Acceptor:
         self._taken = 0
         if self._exclusive is not None:
             self._exclusive.queue_up()
+            # A web server may open all its kept connections at once. They wake everybody, but where CPUs are few the
+            # first one to run would have taken all of them before the next one runs. Short ones are in no such list.
+            if self.turn == 1 and self.gateway.connections:
+                os.sched_yield()
 
     def serve(self, fd: int) -> None:
         """Serve the connection ``fd``, which was accepted."""

@@ -17,10 +17,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.linux import NO_SIGNAL
-from ssgi_gateway.server.connection_states import OPEN
+from ssgi_gateway.server.connection_states import NEVER, OPEN
 from ssgi_gateway.server.exclusive import Exclusive
 
 from .acceptor import admit
+from .reactor import SWEEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 PAUSE: Final = 0.1
 """Seconds in which whoever has given a connection away takes none."""
+
+SPACING: Final = 0.005
+"""Seconds between two connections that are given away: whoever is woken by one is to take that one alone."""
+
+LATELY: Final = 2 * SWEEP
+"""Seconds within which a connection has had a request that is said to be in use. A web server may keep many that it
+does not need: those it has used last it uses next."""
 
 MAX_LOOKED_AT: Final = 256
 """Connections that are asked whether a request waits, after a long call."""
@@ -60,6 +68,7 @@ class Adoption:
         self._codecs = codecs
         self._reading = False
         self._exclusive: Exclusive | None = None
+        self._later: Any = None  # the timer of what is given away
         self._waiting: deque[Connection] = deque()  # the sockets' buffer is full
 
     # -- taking --------------------------------------------------------------------------------------------------
@@ -88,6 +97,7 @@ class Adoption:
         """At least one connection is there, unless another worker was faster; the next one is for another."""
         if self._take() and self._exclusive is not None:
             self._exclusive.queue_up()
+            os.sched_yield()  # as in the acceptor
 
     def _take(self) -> bool:
         try:
@@ -124,17 +134,31 @@ class Adoption:
             self._waiting.append(connection)
             self.gateway.loop.add_writer(self._outgoing.fileno(), self._on_writable)
 
-    def give_away(self) -> None:
-        """Pass one connection on, on which a request waits, and do not take it back: it is for somebody else."""
-        moved = self.moved
-        self.share(1, None)
-        if self.moved > moved and self._reading:
+    def give_away(self, part: float) -> None:
+        """Pass on this part of the connections that are in use, one by one, and take none of them back."""
+        if self._later is None and self._reading and (used := len(self._used())):
             self.stop()
-            self.gateway.loop.call_later(PAUSE, self._resume)
+            self._give(max(1, int(part * used)))
 
-    def _resume(self) -> None:
-        if not self.gateway.draining:
+    def _give(self, left: int) -> None:
+        self._later = None
+        if self.gateway.draining:
+            return
+        if not left:
             self.start()
+            return
+        used = self._used()
+        if used:
+            self.pass_on(used[0])
+        self._later = self.gateway.loop.call_later(SPACING if left > 1 else PAUSE, self._give, left - 1)
+
+    def _used(self) -> list[Connection]:
+        """Connections between two requests that are in use, those first on which one waits."""
+        idle = self._idle(None)
+        latest = max((it.deadline for it in idle.values() if it.deadline < NEVER), default=0.0)
+        waiting = _readable(idle)
+        lately = (it for fd, it in idle.items() if fd not in waiting and latest - LATELY < it.deadline < NEVER)
+        return [*(idle[fd] for fd in waiting), *lately]
 
     def share(self, most: int, present: Connection | None) -> None:
         """Pass on connections on which requests wait: this process was busy, and others are not.
@@ -143,20 +167,20 @@ class Adoption:
             most: how many.
             present: one that is being worked on.
         """
-        idle = {}
+        idle = self._idle(present)
+        for fd in _readable(idle)[:most]:
+            self.pass_on(idle[fd])
+
+    def _idle(self, present: Connection | None) -> dict[int, Connection]:
+        """Connections between two requests, by their descriptors; some, where there are many."""
+        idle: dict[int, Connection] = {}
         for connection in self.gateway.connections:
             protocol = connection.protocol
             if connection is not present and not connection.out_size and protocol is not None and protocol.movable():
                 idle[connection.fd] = connection
                 if len(idle) == MAX_LOOKED_AT:
                     break
-        if not idle:
-            return
-        poll = select.poll()
-        for fd in idle:
-            poll.register(fd, select.POLLIN)
-        for fd, _ in poll.poll(0)[:most]:
-            self.pass_on(idle[fd])
+        return idle
 
     def _send(self, connection: Connection) -> bool:
         """``False``: not now."""
@@ -198,5 +222,18 @@ class Adoption:
     def close(self) -> None:
         """The end; the sockets are their owner's."""
         self.stop()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         self.gateway.loop.remove_writer(self._outgoing.fileno())
         self._waiting.clear()
+
+
+def _readable(idle: Mapping[int, Connection]) -> list[int]:
+    """The descriptors on which a request waits."""
+    if not idle:
+        return []
+    poll = select.poll()
+    for fd in idle:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(0)]

@@ -16,6 +16,7 @@ from tests.harness.process import wait_until
 from tests.process.load import SPAN
 
 LOCATION = """
+include ssgi/tuning.conf;
 location / {{
     include ssgi/{name}.conf;
     {name}_pass {name}_upstream;

@@ -22,11 +22,12 @@ def answer(*args):
 def two(app=answer, **settings) -> Iterator[tuple]:
     """Two servers, each with its part of one adoption; the second one takes."""
     incoming, outgoing = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    with incoming, outgoing, bench(app, **settings) as one, bench(app, **settings) as other:
+    again = incoming.dup()  # they read in one event loop, which knows a descriptor once
+    with incoming, again, outgoing, bench(app, **settings) as one, bench(app, **settings) as other:
         parts = []
-        for b in (one, other):
+        for b, end in ((one, again), (other, incoming)):
             codecs = {name: codec_factory(name, b.gateway) for name in ("fastcgi", "scgi")}
-            parts.append(Adoption(b.gateway, incoming, outgoing, codecs))
+            parts.append(Adoption(b.gateway, end, outgoing, codecs))
         parts[1].start()
         try:
             yield one, other, *parts
@@ -123,6 +124,43 @@ async def test_requests_that_wait_are_shared_and_idle_ones_are_not():
         for _, peer in connections[:3]:
             assert (await fastcgi_answer(peer)).endswith(b"hello")
         assert len(one.gateway.connections) == 2
+
+
+async def test_a_part_of_those_in_use_is_given_away_one_by_one():
+    """Whether or not a request waits on them at this moment; what the web server keeps and does not use stays."""
+    with two() as (one, _other, giving, taking):
+        giving.start()
+        used = [one.connect("fastcgi") for _ in range(4)]
+        unused = [one.connect("fastcgi") for _ in range(4)]
+        await settle()
+        for connection, _ in unused:
+            connection.deadline -= 60  # their last request was a minute ago
+        for _, peer in used:
+            peer.send(fastcgi())
+            assert (await fastcgi_answer(peer)).endswith(b"hello")
+        giving.give_away(0.5)
+        giving.give_away(0.5)  # it is at it already
+        await until(lambda: taking.adopted == 2)
+        await until(lambda: giving._reading)  # it takes others again, and has given no more
+        assert (giving.moved, giving.adopted) == (2, 0)
+        assert all(connection in one.gateway.connections for connection, _ in unused)
+        for _, peer in (*used, *unused):
+            peer.send(fastcgi())
+            assert (await fastcgi_answer(peer)).endswith(b"hello")
+
+
+async def test_who_drains_gives_nothing_more_away():
+    with two() as (one, _other, giving, _taking):
+        giving.start()
+        for _ in range(4):
+            _connection, peer = one.connect("fastcgi")
+            peer.send(fastcgi())
+            assert (await fastcgi_answer(peer)).endswith(b"hello")
+        giving.give_away(1.0)
+        one.gateway.draining = True
+        await until(lambda: giving._later is None)
+        assert giving.moved == 1
+        assert not giving._reading
 
 
 async def test_when_nobody_is_left_to_take_them_idle_ones_are_closed():
