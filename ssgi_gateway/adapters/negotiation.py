@@ -219,7 +219,7 @@ def resolve(app: Any, interface: str = "auto", settings: Settings | None = None)
     if name not in INTERFACES:
         raise ConfigurationError(
             f"the {shape.describe(app)} looks like {name.upper()}, which this version does not serve; it serves "
-            f"{_listed(INTERFACES)}. If it is one of these after all, say so with --interface"
+            f"{_listed(INTERFACES)}. If it is one of these after all, set --interface"
         )
     settings = settings or Settings()
     adapted = INTERFACES[name].adapt(app, settings)
@@ -360,7 +360,7 @@ def _recognise(app: Any) -> str:
             "add () to call it, as in module:factory()"
         )
     raise ConfigurationError(
-        f"the interface of the {shape.describe(app)} cannot be told from its arguments; say it with --interface: "
+        f"the interface of the {shape.describe(app)} is not recognised by its arguments; choose it with --interface: "
         f"{_listed(INTERFACES)}"
     )
 

@@ -71,7 +71,9 @@ def explain(words: list[str]) -> int:
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="store_true", help="Say the version, the codecs and the event loop in use.")
+    parser.add_argument(
+        "--version", action="store_true", help="Show the version, the codecs and the event loop in use."
+    )
     read(parser, words)
     parser.error("no command was given")
 

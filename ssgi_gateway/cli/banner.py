@@ -60,7 +60,7 @@ def listening(listeners: Sequence[Listener], http: bool, websocket: bool) -> lis
 def nginx_line(protocol: str, address: Address) -> str:
     """The directive that sends requests to ``address``; a listener on every address is reached over loopback."""
     if address.kind == "fd":
-        return "(whoever opened the socket knows its address)"
+        return "(the process that opened the socket knows its address)"
     if address.kind == "unix":
         place = f"unix:{address.path}"
     else:

@@ -38,13 +38,15 @@ COMMANDS: Final[dict[str, Command]] = {
     "dev": Command("tools.dev:dev", "Serve an application while it is being written, over HTTP; reloads on change."),
     "check": Command("cli.check:check", "See whether an application and its settings could be served."),
     "reload": Command("cli.reload:reload", "Reload a running server, and wait until it has."),
-    "status": Command("tools.top:status", "Say how a running server is."),
+    "status": Command("tools.top:status", "Show the state of a running server."),
     "top": Command("tools.top:top", "Watch a running server in a terminal."),
     "stacks": Command("tools.top:stacks", "Show what a running server's threads and tasks are doing."),
     "config": Command("tools.config:main", "Print a configuration for nginx, Apache, lighttpd, Caddy, HAProxy ..."),
     "init": Command("tools.init:main", "Ask, and write settings, web server and service for a site."),
-    "doctor": Command("tools.doctor.command:main", "Say what is wrong between the web server and the gateway."),
-    "call": Command("tools.call.command:call", "Ask a gateway or a web server: curl for SCGI and FastCGI."),
+    "doctor": Command("tools.doctor.command:main", "Find what is wrong between the web server and the gateway."),
+    "call": Command(
+        "tools.call.command:call", "Send a request to a gateway or a web server: curl for SCGI and FastCGI."
+    ),
     "rpc": Command("cli.rpc:rpc", "Write a typed client of a Swill application, in TypeScript or Python."),
     "import": Command("tools.importers.command:main", "Turn uwsgi.ini, gunicorn.conf.py, unit.json ... into settings."),
 }

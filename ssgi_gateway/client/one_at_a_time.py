@@ -156,7 +156,7 @@ class OneAtATime(Carrier):
         elif not exchange.uploaded or exchange.tunnel:
             self._await(exchange)  # it is this side's turn
         else:
-            self._fail(ReadTimeout(f"the peer said nothing for {exchange.timeouts.read} s (Timeouts.read)"))
+            self._fail(ReadTimeout(f"the peer sent nothing for {exchange.timeouts.read} s (Timeouts.read)"))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

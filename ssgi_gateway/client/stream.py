@@ -243,7 +243,7 @@ class TlsStream:
         except ssl.SSLCertVerificationError as error:
             words = f"TLS: the certificate is not trusted: {error.verify_message}"
             if error.verify_code not in OTHER_NAMES:
-                words += "; tls=TLS(ca=FILE) trusts whoever signed it"
+                words += "; tls=TLS(ca=FILE) trusts its issuer"
             self._refuse(ConnectError(words, "certificate"))
         except (ssl.SSLError, OSError) as error:
             plain = getattr(error, "reason", "") in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")

@@ -113,7 +113,7 @@ FIXES: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "upgrade-in-band": (
         "this web server cannot make a tunnel of an answer that comes over SCGI, so a WebSocket hangs after its 101",
         {
-            APACHE: "lead WebSockets to the direct port, and say RequestHeader unset Upgrade elsewhere",
+            APACHE: "lead WebSockets to the direct port, and write RequestHeader unset Upgrade elsewhere",
             LIGHTTPD: "lead WebSockets to the direct port; from lighttpd 1.4.74 on \"upgrade\" => \"enable\" will do",
             "": "lead WebSockets to the gateway's direct port (--websocket)",
         },

@@ -206,7 +206,7 @@ class Development:
         if said == b"ready":
             self._say(f"ready in {time.monotonic() - self._began:.2f} s")
         elif said == b"failed":
-            self._say("the browser shows why, until a change mends it")
+            self._say("the browser shows why, until a change fixes it")
         if said:
             self.opened()
             self.opened = lambda: None

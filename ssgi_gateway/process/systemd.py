@@ -48,7 +48,7 @@ def inherited(environ: Mapping[str, str], protocols: Sequence[str], named: Seque
         name = names[place] if place < len(names) else ""
         if name not in protocols:
             raise ConfigurationError(
-                f"systemd passed a socket named {name!r}; say what to speak there: FileDescriptorName= in its .socket "
+                f"systemd passed a socket named {name!r}; name the protocol there: FileDescriptorName= in its .socket "
                 f"file, one of {', '.join(protocols)}, or give fd:{fd} as an address"
             )
         found.append((name, Address("fd", fd=fd)))

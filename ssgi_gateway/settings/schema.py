@@ -520,7 +520,7 @@ class Settings(Group):
     )
     trusted_peers: tuple[str, ...] = setting(
         ("127.0.0.1", "::1", "unix"),
-        "Who may say X-Forwarded-* and Forwarded on the direct port: addresses, networks, 'unix'. Repeatable.",
+        "Whose X-Forwarded-* and Forwarded are believed on the direct port: addresses, networks, 'unix'. Repeatable.",
         metavar="PEER",
     )
     worker: WorkerSettings = group(WorkerSettings, PROCESSES, prefix="worker")

@@ -70,7 +70,7 @@ def top(words: list[str]) -> int:
 
 def status(words: list[str]) -> int:
     """``ssgi-gateway status``: 0 when it is ready, 1 when it is not."""
-    parser = _parser("status", "Say how a running server is.")
+    parser = _parser("status", "Show the state of a running server.")
     parser.add_argument("--json", action="store_true", help="As --status ADDR serves it at /status.")
     given = arguments.read(parser, words)
     with _server(given) as reader:
@@ -240,7 +240,7 @@ def _workers(now: Snapshot, before: Snapshot | None, seconds: float, columns: in
 
 def _last_line(text: str) -> str:
     """Of a traceback that is what was raised; the text may be empty, and cut."""
-    return (text.rstrip().splitlines() or ["it did not say why"])[-1]
+    return (text.rstrip().splitlines() or ["it gave no reason"])[-1]
 
 
 def printable(text: str) -> str:

@@ -26,7 +26,7 @@ def test_the_interface_is_said_where_shape_does_not_tell(
     gateway = start("--interface", interface, app=app, websocket=websocket)
     answer = Answer(exchange(gateway.address("scgi", "unix"), scgi({"REQUEST_URI": "/a"})))
     assert b'"interface": "%b"' % interface.encode() in answer.body
-    with pytest.raises(ProcessError, match="say it with --interface: ssgi, asgi, rsgi, wsgi"):
+    with pytest.raises(ProcessError, match="choose it with --interface: ssgi, asgi, rsgi, wsgi"):
         start(app=app)
 
 

@@ -117,7 +117,7 @@ def test_a_page_of_a_failure_mends_itself(browser, tmp_path: Path):
             cwd=folder, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        wait_until(lambda: "until a change mends it" in output.read_text(), "the page")
+        wait_until(lambda: "until a change fixes it" in output.read_text(), "the page")
         url = next(word for word in output.read_text().split() if word.startswith("http://"))
         errors: list[str] = []
         page = page_of(browser, url, "light", errors)

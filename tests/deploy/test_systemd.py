@@ -126,7 +126,7 @@ def test_a_socket_whose_name_says_nothing_is_refused(tmp_path):
         with socket.socket(socket.AF_UNIX) as client:
             wait_until(lambda: not client.connect_ex(str(tmp_path / "s")), "the socket")
             assert server.wait() == 2
-        assert "systemd passed a socket named 'ftp'; say what to speak there: FileDescriptorName=" in server.text()
+        assert "systemd passed a socket named 'ftp'; name the protocol there: FileDescriptorName=" in server.text()
     finally:
         server.kill()
 

@@ -145,7 +145,7 @@ MISTAKES: list[tuple[tuple[str, str, str], Change, str, str]] = [
     (IN_BAND, replaced("$request_uri;", "/doctor/first;"), "uri-decoded", "$request_uri"),
     (IN_BAND, added("return 301 https://www.example.org$request_uri"), "redirected", "https://www.example.org/"),
     (KEPT, replaced("$content_length;", "1000;"), "upload-cut", "$content_length"),
-    (KEPT, added("fastcgi_param CONTENT_LENGTH 1000"), "upload-refused", "complains"),
+    (KEPT, added("fastcgi_param CONTENT_LENGTH 1000"), "upload-refused", "reports"),
     (
         IN_BAND,
         both(

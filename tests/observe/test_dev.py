@@ -132,7 +132,7 @@ def test_mistakes_are_a_page_until_they_are_mended(dev):
     page = dev.get(accept="text/html")
     assert "this is no Python" in page
     assert "loading.py" not in page
-    wait_until(lambda: "the browser shows why, until a change mends it" in dev.text(), "the words")
+    wait_until(lambda: "the browser shows why, until a change fixes it" in dev.text(), "the words")
     path.write_text("import a_module_that_is_not_there\n" + APP)
     dev.shows("a_module_that_is_not_there", accept="text/html")
     assert dev.get().startswith("500 site_app was found")

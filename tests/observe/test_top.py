@@ -82,7 +82,7 @@ def test_a_server_of_another_version_is_refused_in_words(command):
         other.communicate("")
 
 
-@pytest.mark.parametrize(("words", "shown"), [("", "it did not say why"), ("Traceback\nKeyError: 1\n", "KeyError: 1")])
+@pytest.mark.parametrize(("words", "shown"), [("", "it gave no reason"), ("Traceback\nKeyError: 1\n", "KeyError: 1")])
 def test_a_reload_that_failed_is_shown(words, shown):
     fd = create(1)
     table = Table(fd)

@@ -60,7 +60,7 @@ class Lifespan:
             self._explain_silence()
         elif self._failure is not None:
             await self._dismiss()
-            raise ConfigurationError(f"the application failed to start: {self._failure or 'it did not say why'}")
+            raise ConfigurationError(f"the application failed to start: {self._failure or 'it gave no reason'}")
 
     async def shutdown(self) -> None:
         """Tell the application to stop, and wait until it has."""
@@ -73,7 +73,7 @@ class Lifespan:
             self._log_end()
             return
         if self._failure is not None:
-            logger.error("the application failed to shut down: %s", self._failure or "it did not say why")
+            logger.error("the application failed to shut down: %s", self._failure or "it gave no reason")
         await self._dismiss()
 
     # -- inside --------------------------------------------------------------------------------------------------

@@ -282,5 +282,5 @@ def _explained(error: OSError, target: Target) -> str:
     if isinstance(error, PermissionError):
         return f"{words}: this user may not write to {target.path}; see --socket-mode, --socket-owner"
     if isinstance(error, ConnectionRefusedError) and target.path:
-        return f"{words}: the socket is there and nobody listens; the gateway has ended"
+        return f"{words}: the socket exists and no process listens on it; the gateway has ended"
     return words

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ssgi-gateway call",
         usage="ssgi-gateway call (--scgi ADDR | --fastcgi ADDR | --websocket ADDR) [PATH] [options]\n"
         "       ssgi-gateway call URL [options]",
-        description="Ask a gateway or a web server. The letters and exit statuses are curl's.",
+        description="Send a request to a gateway or a web server. The letters and exit statuses are curl's.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,7 +77,7 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     add("-b", "--cookie", metavar="DATA", help="the Cookie header")
     add("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication")
     add("-L", "--location", action="store_true", help="follow redirects")
-    add("--compressed", action="store_true", help="ask for a compressed answer and decompress it")
+    add("--compressed", action="store_true", help="request a compressed answer and decompress it")
     add("-k", "--insecure", action="store_true", help="TLS: trust anybody")
     add("--cacert", metavar="FILE", help="TLS: trust these")
 
@@ -87,10 +87,15 @@ def _gateway_options(parser: argparse.ArgumentParser) -> None:
     add("--param", action="append", default=[], metavar="NAME=VALUE", help="a variable; NAME= empty, -NAME removes it")
     add("--script-filename", metavar="FILE", help="SCRIPT_FILENAME, for php-fpm")
     add("--front", choices=sorted(FRONTS), help="send exactly the variables that this web server sends by default")
-    add("--https", action="store_true", help="say that the client came by https")
-    add("--remote", metavar="ADDR", default="127.0.0.1", help="say where the client comes from")
-    add("--probe", action="store_true", help="FastCGI: ask FCGI_GET_VALUES")
-    add("--keep", type=int, metavar="N", help="ask N times, on kept connections where there are any; print latencies")
+    add("--https", action="store_true", help="report that the client came by https")
+    add("--remote", metavar="ADDR", default="127.0.0.1", help="report where the client comes from")
+    add("--probe", action="store_true", help="FastCGI: send FCGI_GET_VALUES")
+    add(
+        "--keep",
+        type=int,
+        metavar="N",
+        help="send N requests, on kept connections where there are any; print latencies",
+    )
     add("--dry-run", action="store_true", help="print the bytes in place of sending them")
     add("--ws", action="store_true", help="open a WebSocket; lines of standard input are messages")
     add("--rpc", nargs="+", metavar=("NAME", "JSON"), help="call a Swill procedure over a WebSocket")
@@ -101,8 +106,8 @@ def _output_options(parser: argparse.ArgumentParser) -> None:
     add("-i", "--include", action="store_true", help="print the head, too")
     add("-o", "--output", metavar="FILE", help="write the body there")
     add("-O", "--remote-name", action="store_true", help="write the body to a file of the path's last name")
-    add("-s", "--silent", action="store_true", help="say nothing of errors")
-    add("-S", "--show-error", action="store_true", help="with -s: say them after all")
+    add("-s", "--silent", action="store_true", help="show no errors")
+    add("-S", "--show-error", action="store_true", help="with -s: show them nevertheless")
     add("-v", "--verbose", action="store_true", help="show variables, records, heads, timings")
     add("-f", "--fail", action="store_true", help="exit with 22 for a status of 400 or more")
     add("-m", "--max-time", type=float, metavar="SECONDS", help="for everything")
@@ -130,7 +135,7 @@ def parse(words: list[str]) -> Any:
         if given.protocol not in FRONTS[given.front]:
             raise ConfigurationError(f"call: {given.front} does not speak {given.protocol}; use --fastcgi")
     if given.probe and given.protocol != "fastcgi":
-        raise ConfigurationError("call: --probe asks FCGI_GET_VALUES, so it needs --fastcgi")
+        raise ConfigurationError("call: --probe sends FCGI_GET_VALUES, so it needs --fastcgi")
     if given.ws and given.protocol == "fastcgi":
         raise ConfigurationError("call: FastCGI has no WebSockets; use --scgi, or --websocket for the direct port")
     if given.keep is not None and given.keep < 1:

@@ -38,7 +38,7 @@ def probe(conversation: Conversation, clock: Clock, report: Report) -> int:
     said = dict(values)
     for name in NAMES:
         value = said.get(name)
-        sys.stdout.write(f"{name.decode()}={'(not told)' if value is None else value.decode('latin-1')}\n")
+        sys.stdout.write(f"{name.decode()}={'(not given)' if value is None else value.decode('latin-1')}\n")
     sys.stdout.flush()
     report.note("probed")
     return 0

@@ -82,7 +82,9 @@ def _through_the_web_server(
 
 def parser_of_options() -> ArgumentParser:
     """The options."""
-    made = parser("ssgi-gateway doctor", "Say what is wrong between the web server and the gateway, and what mends it.")
+    made = parser(
+        "ssgi-gateway doctor", "Find what is wrong between the web server and the gateway, and how to fix it."
+    )
     made.epilog = USAGE
     add = made.add_argument
     add("url", metavar="URL", nargs="?", default="", help="The site's public address.")
@@ -105,7 +107,7 @@ def _addresses(given: Namespace, settings: Settings) -> list[tuple[str, Address]
         found += [(protocol, Address.parse(text)) for text in texts]
     if not found:
         raise ConfigurationError(
-            "where does the gateway listen? say --config FILE, or --scgi, --fastcgi, --websocket as it is started with"
+            "where does the gateway listen? Pass --config FILE, or --scgi, --fastcgi, --websocket as it is started with"
         )
     return found
 

@@ -108,7 +108,7 @@ def websocket(examination: Examination) -> Iterator[Finding]:
             {
                 NGINX: "scgi_pass carries them; with fastcgi_pass lead upgrades to the direct port, with "
                 "proxy_http_version 1.1 and the Upgrade and Connection headers (ssgi-gateway config nginx)",
-                "": "lead WebSockets to the gateway's direct port, or say --no-websocket where the site has none",
+                "": "lead WebSockets to the gateway's direct port, or use --no-websocket where the site has none",
             },
         )  # fmt: skip
 
@@ -131,7 +131,7 @@ def leaving(examination: Examination) -> Iterator[Finding]:
         time.sleep(0.1)
     if examination.front in (NGINX, HAPROXY):  # the others cannot be configured to
         yield examination.finding(
-            "disconnects-unseen", "a client disconnected while it waited, and the gateway was not told within 2 s",
+            "disconnects-unseen", "a client disconnected while it waited, and the gateway did not notice within 2 s",
             "the application goes on working for a client that has disconnected, until it answers",
             {HAPROXY: "option abortonclose", NGINX: f"{examination.protocol}_ignore_client_abort off;"},
         )  # fmt: skip

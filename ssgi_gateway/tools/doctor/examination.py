@@ -84,13 +84,13 @@ class Examination:
         wanted = "https" if self.target.secure else "http"
         if facts["scheme"] != wanted and not any("scheme" in kind for kind in _kinds(environ, self.protocol)):
             yield self.finding(
-                "scheme-wrong", f"the site was asked over {wanted}, and the application is told {facts['scheme']}",
+                "scheme-wrong", f"the site was asked over {wanted}, and the application receives {facts['scheme']}",
                 "cookies lose Secure, links have the wrong scheme",
                 {NGINX: "add HTTPS $https if_not_empty", "": "pass HTTPS=on, or REQUEST_SCHEME"},
             )  # fmt: skip
         if facts["root_path"] not in ("", self.target.path):
             yield self.finding(
-                "root-path-wrong", f"the application is told that it is mounted at {facts['root_path']}",
+                "root-path-wrong", f"the application receives a mount point, {facts['root_path']}",
                 "links have that twice, and paths are not found",
                 {
                     LIGHTTPD: '"fix-root-scriptname" => "enable"',
@@ -112,7 +112,7 @@ class Examination:
         complaints = self.stand_in.complaints() if self.stand_in is not None else []
         if complaints:
             return self.finding(
-                "not-understood", f"{seen}; the gateway said: {'; '.join(complaints)}",
+                "not-understood", f"{seen}; the gateway's message: {'; '.join(complaints)}",
                 "the web server speaks something else on this socket, or leaves out what the protocol needs",
                 {
                     NGINX: "scgi_pass for --scgi, fastcgi_pass for --fastcgi, proxy_pass for --websocket; a location "

@@ -105,7 +105,7 @@ def _small_body(examination: Examination) -> Iterator[Finding]:
         yield examination.finding(
             "body-lost", f"an upload of 1,000 bytes {seen}", "forms and uploads do not reach the application",
             {
-                NGINX: f"{examination.protocol}_pass_request_body on; where it has to be off, say "
+                NGINX: f"{examination.protocol}_pass_request_body on; where it has to be off, write "
                 f'{examination.protocol}_param CONTENT_LENGTH ""; beside it',
                 "": "let the web server pass bodies on",
             },
@@ -127,7 +127,7 @@ def uploads(examination: Examination) -> Iterator[Finding]:
         yield examination.finding(
             "upload-refused", f"an upload of {megabytes} MiB was answered {answer.status}: {answer.refusal}",
             "the gateway refuses what the web server makes of it",
-            {"": "mend what the gateway complains of, or raise its own limit (--max-body-size)"},
+            {"": "fix what the gateway reports, or raise its own limit (--max-body-size)"},
         )  # fmt: skip
     elif answer.facts is None:
         yield examination.finding(

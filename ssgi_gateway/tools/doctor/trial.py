@@ -98,14 +98,14 @@ def _judge(answer: int | str, said: IO[bytes]) -> list[Finding]:
         return [Finding("script-answer", seen, WHY, "Let it serve FastCGI on descriptor 0, and print nothing else")]
     if answer >= 500:
         seen = f"it answers GET / with {answer}{_end_of(said)}"
-        return [Finding("script-error", seen, "so it does for visitors", "Mend the application")]
+        return [Finding("script-error", seen, "so it does for visitors", "Fix the application")]
     return []
 
 
 def _ends(path: Path, status: int, said: IO[bytes]) -> Finding:
     how = f"is killed by signal {-status}" if status < 0 else f"ends with status {status}"
     seen = f"started with nothing but PATH in its environment, {path} {how}{_end_of(said)}"
-    return Finding("script-ends", seen, WHY, "Mend what it says; without a word: is its last command the server?")
+    return Finding("script-ends", seen, WHY, "Fix what it reports; if that is nothing: is its last command the server?")
 
 
 def _silent(path: Path, patience: float, said: IO[bytes]) -> Finding:

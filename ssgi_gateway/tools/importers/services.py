@@ -93,7 +93,7 @@ def read_supervisor(text: str, application: str = "") -> Imported:
         raise ConfigurationError(
             f"one program is taken whose command is one of {', '.join(gunicorn.SERVERS)}, uwsgi, and there are "
             f"{len(servers)}: {', '.join(servers) or 'none'}"
-            + ("; say which with --application NAME" if len(servers) > 1 else "")
+            + ("; choose one with --application NAME" if len(servers) > 1 else "")
         )
     [(chosen, lines)] = wanted.items()
     imported = _command(lines["command"], "command=")

@@ -57,7 +57,7 @@ def read(content: dict[str, Any], application: str = "") -> Imported:
         names = ", ".join(python) or "none"
         raise ConfigurationError(
             f"one gateway serves one application, and there are {len(python)} of Python: {names}"
-            + ("; say which with --application NAME" if len(python) > 1 else "")
+            + ("; choose one with --application NAME" if len(python) > 1 else "")
         )
     [(name, app)] = wanted.items()
     imported = Imported()

@@ -96,7 +96,7 @@ def require_connection(variables: Variables) -> None:
     """
     connection = variables.header("connection")
     if connection is None or "upgrade" not in list_members(connection):
-        raise RequestRejected(400, "a WebSocket handshake says Connection: Upgrade")
+        raise RequestRejected(400, "a WebSocket handshake has Connection: Upgrade")
 
 
 def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None, shows_connection: bool = False) -> Upgrade:

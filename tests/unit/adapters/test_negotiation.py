@@ -166,7 +166,7 @@ def test_the_interface_setting_decides_where_shape_does_not(more_interfaces):
     async def hidden(*arguments): ...
 
     assert resolve(hidden, "asgi").http() is hidden
-    assert "say it with --interface: ssgi, asgi, wsgi" in refused(hidden)
+    assert "choose it with --interface: ssgi, asgi, wsgi" in refused(hidden)
 
 
 def test_the_interface_setting_narrows_the_offer(more_interfaces):
@@ -211,7 +211,7 @@ def five(a, b, c, d, e): ...
     [
         (create_app, "auto", "so it is a factory and no application; add () to call it"),
         (Application2, "auto", "Application2 is a class; name an instance of it, or add () to make one"),
-        (five, "auto", "the interface of the function five(a, b, c, d, e) cannot be told"),
+        (five, "auto", "the interface of the function five(a, b, c, d, e) is not recognised"),
         ({"a": 1}, "auto", "{'a': 1} (dict) is no application"),
         (object(), "auto", "(object) is no application"),
         (ssgi_app, "sgi", "the interface 'sgi' is not implemented; there is ssgi"),

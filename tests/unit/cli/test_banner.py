@@ -36,7 +36,7 @@ def test_the_line_for_nginx(protocol, address, line):
 
 
 def test_a_descriptor_without_a_name_has_no_line():
-    assert "whoever opened the socket" in nginx_line("scgi", Address.parse("fd:3"))
+    assert "the process that opened the socket" in nginx_line("scgi", Address.parse("fd:3"))
 
 
 @pytest.mark.nginx

@@ -34,7 +34,7 @@ def test_none_for_us(environ):
 
 
 def test_a_name_that_says_nothing():
-    with pytest.raises(ConfigurationError, match=r"named 'app\.socket'; say what to speak there: FileDescriptorName="):
+    with pytest.raises(ConfigurationError, match=r"named 'app\.socket'; name the protocol there: FileDescriptorName="):
         systemd.inherited(passed(1, "app.socket"), NAMES, [])
 
 

@@ -50,7 +50,7 @@ async def test_the_whole_conversation():
 
 @pytest.mark.parametrize(
     ("message", "said"),
-    [({"message": "no database"}, "the application failed to start: no database"), ({}, "it did not say why")],
+    [({"message": "no database"}, "the application failed to start: no database"), ({}, "it gave no reason")],
 )
 @pytest.mark.parametrize("then", ["returns", "raises", "waits"])
 @in_loop

@@ -215,7 +215,7 @@ def test_a_procfile(tmp_path, line, wanted):
         (
             "supervisord.conf",
             "[program:a]\ncommand=gunicorn a:app\n[program:b]\ncommand=uvicorn b:app\n",
-            "there are 2: a, b; say which with --application NAME",
+            "there are 2: a, b; choose one with --application NAME",
         ),
     ],
 )
@@ -449,7 +449,7 @@ UNIT_ROUTES = """{
 def test_a_configuration_of_unit_with_routes_and_several_applications(tmp_path):
     path = tmp_path / "unit.json"
     path.write_text(UNIT_ROUTES)
-    with pytest.raises(ConfigurationError, match="2 of Python: shop, metrics; say which with --application NAME"):
+    with pytest.raises(ConfigurationError, match="2 of Python: shop, metrics; choose one with --application NAME"):
         import_file(path)
     made = settings_file(import_file(path, "shop"), "unit.json")
     assert tomllib.loads(made) == {

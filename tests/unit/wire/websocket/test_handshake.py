@@ -113,7 +113,7 @@ class TestRequest:
     @pytest.mark.parametrize("connection", ["keep-alive", "close", "", "upgraded", "Upgrade=1"])
     def test_websocket_72_connection_that_does_not_say_upgrade(self, connection):
         error = refusal(HTTP_CONNECTION=connection)
-        assert (error.status, error.message) == (400, "a WebSocket handshake says Connection: Upgrade")
+        assert (error.status, error.message) == (400, "a WebSocket handshake has Connection: Upgrade")
 
     def test_websocket_72_a_client_that_speaks_http_sends_connection(self):
         assert check_upgrade(head(), shows_connection=True).key == KEY
