@@ -25,7 +25,7 @@ from ssgi_gateway.settings import Settings
 
 __all__ = ["Answer", "Client", "Served", "WebSocketClient", "in_loop", "serving", "wait_for"]
 
-DEADLINE = 30.0
+DEADLINE = 90.0
 """Seconds a test may take in all; it only bounds how long a failure takes."""
 
 
