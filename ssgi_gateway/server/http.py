@@ -191,7 +191,7 @@ class HttpProtocol(AnsweringChannel):
             if kind is HeadReceived:
                 self._head_received(event)
             elif kind is BodyReceived:
-                self._body_received(event.data)
+                self._body_received(event)
             elif kind is RequestEnded:
                 self._request_ended()
             elif kind is RequestAborted:
@@ -233,7 +233,8 @@ class HttpProtocol(AnsweringChannel):
         self._head = event
         self._body = None if event.body_length == 0 else RequestBody()
 
-    def _body_received(self, data: bytes) -> None:
+    def _body_received(self, event: BodyReceived) -> None:
+        data = event.data
         body = self._body
         if body is None or (self._exchange is None and self._head is None):
             # Answered early: this will not be read.

@@ -35,6 +35,7 @@ cdef class WebSocketProtocol(WebSocketChannel):
     cdef bint _moved(self, double timeout) except -1
     @cython.locals(left=Py_ssize_t, until=double, high_water=Py_ssize_t)
     cdef object _process_events(self)
+    @cython.locals(received=MessageReceived)
     cdef Py_ssize_t _take(self, Event event) except -1
     cdef object _rest(self)
     cpdef object _go_on(self)

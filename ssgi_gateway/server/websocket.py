@@ -215,14 +215,16 @@ class WebSocketProtocol(WebSocketChannel):
     def _take(self, event: Event) -> int:
         """One event; returns what it counts of a portion."""
         if type(event) is MessageReceived:
+            received: MessageReceived = event
+            message = received.message
             if self.gateway.observer is not None:
-                self.gateway.observer.message_received(self.websocket, event.message)
+                self.gateway.observer.message_received(self.websocket, message)
             self._flush()  # automatic answers go out before the application is called
             # RFC 6455 5.5.1 has the peer answer our Close, and what it sends before that it does not know to be late.
             # A server that restarts still takes it; an application that closes has said that it wants no more.
-            if (self._state == RUNNING or self.websocket.leaving) and not self.websocket.deliver(event.message):
+            if (self._state == RUNNING or self.websocket.leaving) and not self.websocket.deliver(message):
                 self._full = True
-            return 1 + len(event.message) // 16384
+            return 1 + len(message) // 16384
         if type(event) is CloseReceived:
             self._close_received(event.code, event.reason)
         else:
