@@ -308,6 +308,41 @@ class Broken:
             one.close()
 
 
+@pytest.mark.parametrize("protocol", ["scgi", "http"])
+def test_an_answer_that_comes_before_a_large_body_is_read(protocol, tmp_path):
+    """The server reads on only when its answer was taken: who sends without reading meanwhile waits for ever."""
+    size = 20_000_000
+    body = tmp_path / "body"
+    body.write_bytes(bytes(size))
+    first = b"HTTP/1.1 200 OK" if protocol == "http" else b"Status: 200 OK"
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            begun = connection.recv(10, socket.MSG_WAITALL)
+            connection.sendall(first + b"\r\nContent-Length: %d\r\n\r\n" % size)
+            connection.sendall(bytes(size))
+            left = 1 << 40
+            if protocol == "scgi":
+                digits = begun.partition(b":")[0]
+                left = len(digits) + 1 + int(digits) + 1 + size - len(begun)
+            try:
+                while left and (data := connection.recv(min(left, 262144))):
+                    left -= len(data)
+            except ConnectionResetError:
+                pass  # an HTTP client has what it asked for, and leaves
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        where = [f"http://{address}/"] if protocol == "http" else ["--scgi", address, "/"]
+        done = call(*where, "--data-binary", f"@{body}", "-o", tmp_path / "answer", "-w", "%{size_upload}")
+        thread.join(60)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "answer").stat().st_size == size
+
+
 def record(kind, content):
     return bytes((1, kind, 0, 1)) + len(content).to_bytes(2, "big") + b"\0\0" + content
 

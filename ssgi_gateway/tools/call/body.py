@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Body", "make_body"]
 
-PIECE = 65536
+PIECE = 65535
+"""Bytes: what a FastCGI record carries."""
 
 
 class Body(NamedTuple):
@@ -29,10 +30,14 @@ class Body(NamedTuple):
     kind: str = ""
     method: str = ""
 
-    def pieces(self) -> Iterator[tuple[bytes, bool]]:
+    def pieces(self) -> Iterator[tuple[bytes | memoryview, bool]]:
         """Pieces, each with whether more follow."""
         if self.file is None:
-            yield self.data, False
+            view = memoryview(self.data)
+            last = (len(view) - 1) // PIECE * PIECE if view else 0
+            for start in range(0, last, PIECE):
+                yield view[start : start + PIECE], True
+            yield view[last:], False
             return
         piece = _read(self.file)
         while piece:

@@ -314,9 +314,6 @@ class _Call:
         )
         out.write(begun)
         for piece, more in body.pieces():
-            if hasattr(codec, "encode"):
-                for buffer in codec.encode(piece, more):
-                    out.write(buffer)
-            else:
-                out.write(piece)
+            for buffer in codec.encode(piece, more):
+                out.write(buffer)
         out.flush()

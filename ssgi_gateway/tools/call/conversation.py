@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "Conversation", "Target"]
 
 READ = 262144
+RECORD = 16384
+"""Bytes of a TLS record, which is sent as a whole."""
+NOTHING_MORE = memoryview(b"")
 
 
 class Target(NamedTuple):
@@ -193,7 +196,7 @@ class Conversation:
             start += size + padding
 
     def exchange(
-        self, request: Request, length: int, pairs: Any, pieces: Iterator[tuple[bytes, bool]], clock: Clock
+        self, request: Request, length: int, pairs: Any, pieces: Iterator[tuple[bytes | memoryview, bool]], clock: Clock
     ) -> Iterator[Any]:
         """Ask; yields the events of the answer as they come.
 
@@ -228,10 +231,10 @@ class Conversation:
         if not kept or self.target.protocol == "scgi":
             self.close()
 
-    def _talk(self, head: bytes, pieces: Iterator[tuple[bytes, bool]], clock: Clock) -> Iterator[bytes]:
+    def _talk(self, head: bytes, pieces: Iterator[tuple[bytes | memoryview, bool]], clock: Clock) -> Iterator[bytes]:
         """Send, and meanwhile give what comes: an answer need not wait for the end of its request."""
         first, more = next(pieces, (b"", False))
-        waiting = b"".join([head, *map(bytes, self._encode(first, more))])
+        waiting = memoryview(b"".join([head, *self._encode(first, more)]))
         clock.mark("time_pretransfer")
         connection = self._socket
         while True:
@@ -245,32 +248,35 @@ class Conversation:
                 if writable:
                     sent = self._send(waiting)
                     self.sent += max(sent, 0)
-                    waiting = waiting[sent:] if sent >= 0 else b""
+                    waiting = waiting[sent:] if sent >= 0 else NOTHING_MORE
                     more = more and sent >= 0
                 if not readable:
                     continue
             elif more:
                 piece, more = next(pieces, (b"", False))
-                waiting = b"".join(map(bytes, self._encode(piece, more)))
+                waiting = memoryview(b"".join(self._encode(piece, more)))
                 continue
             data = connection.recv(READ)
             yield data
             if not data:
                 return
 
-    def _send(self, data: bytes) -> int:
-        """How many bytes went; -1 when the peer takes no more: it may have answered already."""
+    def _send(self, data: memoryview) -> int:
+        """How many bytes went, without waiting; -1 when the peer takes no more: it may have answered already."""
         try:
-            sent: int = self._socket.send(data)
+            sent: int = (
+                self._socket.send(data[:RECORD]) if self.target.secure else self._socket.send(data, socket.MSG_DONTWAIT)
+            )
+        except BlockingIOError:
+            return 0
         except (BrokenPipeError, ConnectionResetError):
             return -1
         return sent
 
-    def _encode(self, data: bytes, more: bool) -> list[Any]:
-        if self.target.protocol == "scgi":
-            return [data] if data else []
+    def _encode(self, data: bytes | memoryview, more: bool) -> list[Any]:
         pieces: list[Any] = self._codec.encode(data, more)
-        self._show(b"".join(map(bytes, pieces)))
+        if self.target.protocol == "fastcgi":
+            self._show(b"".join(pieces))
         return pieces
 
 

@@ -140,7 +140,9 @@ class Report:
         if conversation.target.protocol == "http":
             return
         answer = conversation.codec.answer
-        if not answer.had_status and status == 200:
+        # php-fpm sends none with a 200 (RFC 3875 6.3.3 allows it), and nobody is to be warned of each page.
+        quiet = conversation.target.protocol == "fastcgi" and not self._given.verbose
+        if not answer.had_status and status == 200 and not quiet:
             self.warn("the answer has no Status line; web servers take it for 200. Send 'Status: 200 OK' to be sure")
         if answer.head_size > PAGE:
             which = conversation.target.protocol
