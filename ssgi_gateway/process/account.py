@@ -25,7 +25,7 @@ from ssgi_gateway.observe.table import (
     Table,
     create,
 )
-from ssgi_gateway.process import states
+from ssgi_gateway.process import states, systemd
 from ssgi_gateway.process.report import Report
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Account:
     """
 
     def __init__(self, app: str, known: Mapping[str, Any] | None = None) -> None:
+        self._told = ""  # the service manager
         if known is None:
             self.table = Table(create(MAX_SEATS))
             self.table.set_text(NAME_TEXT, app)
@@ -115,7 +116,19 @@ class Account:
         self._reloads["last"] = text
         self.table.reload(how, text)
 
-    def line(self, state: states.State) -> str:
+    def notify(self, state: states.State, text: str = "") -> None:
+        """Tell the service manager how things are, where there is anything new in that.
+
+        Args:
+            state: how things are.
+            text: what else to tell it, as ``READY=1``.
+        """
+        line = self._line(state)
+        if text or line != self._told:
+            self._told = line
+            systemd.notify(f"{text}\nSTATUS={line}".lstrip())
+
+    def _line(self, state: states.State) -> str:
         """One line for ``systemctl status``."""
         ready = sum(seat.state == states.READY for seat in state.seats.values())
         text = f"{ready} of {state.wanted} workers, generation {state.goal}, {state.mode}"

@@ -29,7 +29,6 @@ from ssgi_gateway.process import (
     status,
     successor,
     system,
-    systemd,
 )
 from ssgi_gateway.process.account import Account
 from ssgi_gateway.process.children import Children
@@ -194,6 +193,7 @@ class Supervisor:
         for action in todo:
             self._handle(partial(ACTIONS[type(action)], self, action))
         self._handle(partial(self.account.say, self.state, self.listeners))
+        self._handle(partial(self.account.notify, self.state))
 
     def _is_served(self, http: bool, websocket: bool, codecs: str, loop: str) -> None:
         self.account.built(codecs, loop)
@@ -294,7 +294,7 @@ class Supervisor:
         self.listeners.refuse()
 
     def _notify(self, action: actions.Notify) -> None:
-        systemd.notify(f"{action.text}\nSTATUS={self.account.line(self.state)}")
+        self.account.notify(self.state, action.text)
 
     def _record(self, action: actions.Record) -> None:
         if action.text:

@@ -397,7 +397,8 @@ class Settings(Group):
     )
     metrics: bool = setting(
         True,
-        "Count what is served, in memory that ssgi-gateway top, status and --status read. It costs next to nothing.",
+        "Count what is served, in memory that ssgi-gateway top, status and --status read. It costs next to nothing, "
+        "and workers see by it who has less to do: without it kept connections are not evened out.",
         section=LOGS,
     )
     prometheus_multiproc: bool = setting(

@@ -181,6 +181,7 @@ def test_what_a_service_manager_is_told(tmp_path):
     with notified(tmp_path, "--workers", "2", "--stop-delay", "0.2") as (manager, server):
         said = manager.wait_for("READY=1")
         assert "STATUS=1 of 2 workers, generation 1, serving" in said
+        manager.wait_for("STATUS=2 of 2 workers, generation 1, serving")  # as long as it is up it says how it is
         assert ask(tmp_path / "s").endswith(b"[]")
         manager.wait_for("WATCHDOG=1")
         server.send_signal(signal.SIGHUP)
