@@ -84,9 +84,12 @@ class HttpxTransport:
     async def _ask(self, request: Any, body: Any) -> Response:
         if self._client is None:
             self._client = Client(**self._options)
+        url = request.url
+        if url.userinfo:
+            url = url.copy_with(userinfo=b"")  # httpx has made a header of them already
         return await self._client.request(
             request.method,
-            str(request.url),
+            str(url),
             headers=request.headers.raw,
             body=body,
             extensions={key: value for key, value in request.extensions.items() if key == "cgi"},

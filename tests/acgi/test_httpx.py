@@ -76,6 +76,13 @@ def test_redirects_cookies_and_decompression_are_httpxs(transport):
     run(main())
 
 
+def test_a_user_and_a_password_in_the_url_are_httpxs_to_send(transport):
+    with httpx.Client(transport=transport()) as http:
+        said = http.get("http://user:pass%40@example.org/").json()
+        assert said["headers"]["authorization"] == "Basic dXNlcjpwYXNzQA=="
+        assert said["headers"]["host"] == "example.org"
+
+
 def test_bodies_of_every_kind(transport):
     async def pieces():
         yield b"one "
