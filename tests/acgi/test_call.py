@@ -28,7 +28,7 @@ async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.close" if scope["path"] == "/refuse" else "websocket.accept"})
         while (message := await receive())["type"] != "websocket.disconnect":
-            await send({"type": "websocket.send", "text": message["text"].upper()})
+            await send({"type": "websocket.send", "text": (message.get("text") or "binary").upper()})
         return
     body = b""
     while True:
@@ -188,6 +188,14 @@ def test_websockets_over_the_direct_port(tmp_path):
     with gateway("tests.acgi.test_call:app", tmp_path, "websocket") as address:
         done = call("--websocket", address, "/ws", "--ws", stdin=b"one\n")
         assert (done.returncode, done.stdout) == (0, b"ONE\n")
+
+
+def test_a_procedure_where_nobody_speaks_swill(tmp_path):
+    """It is no answer, and none will come."""
+    with gateway("tests.acgi.test_call:app", tmp_path, "scgi") as address:
+        done = call("--scgi", address, "/ws", "--rpc", "add", "[1, 2]")
+        assert done.returncode == 56
+        assert b"no frame of Swill" in done.stderr
 
 
 @pytest.mark.parametrize("protocol", ["scgi", "websocket", "http"])

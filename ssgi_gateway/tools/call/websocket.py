@@ -246,11 +246,25 @@ class _Conversation:
         """Type and data of the frames of an answer, for as long as they are asked for."""
         while True:
             for message in list(self._socket.messages()) or self._socket.read():
-                frame = self._decode(message) if isinstance(message, bytes) else None
-                if isinstance(frame, list) and len(frame) == 5 and frame[0] in (0, seq):
+                frame = self._frame(message)
+                if frame[0] in (0, seq):
                     yield frame[2], frame[1]
             if self._socket.code is not None:
                 raise CallFailed(RECEIVE, f"the WebSocket was closed with {self._socket.code} {self._socket.reason}")
+
+    def _frame(self, message: str | bytes) -> list[Any]:
+        """A message taken apart.
+
+        Raises:
+            CallFailed: it is no frame, and none that follows will be one.
+        """
+        try:
+            frame = self._decode(message) if isinstance(message, bytes) else None
+        except ValueError:
+            frame = None
+        if isinstance(frame, list) and len(frame) == 5:
+            return frame
+        raise CallFailed(RECEIVE, f"{message[:80]!r} is no frame of Swill: is this a path that serves it?")
 
     def shape(self, name: str) -> tuple[bool, bool]:
         """Whether the procedure's request and its answer are streams, which no frame of an answer says.
