@@ -7,6 +7,11 @@
 need_nginx
 need_venv test
 say "twenty reloads and what else may happen to a server, under load; ten thousand connections of Swill"
-export SOAK=1
+summary=$(mktemp)
+trap 'rm -f "$summary"' EXIT
+export SOAK=1 SOAK_SUMMARY=$summary
 # shellcheck disable=SC2086  # several places
-exec "$VENV/bin/python" -m pytest ${SOAK_TESTS:-tests/process tests/swill/test_crowds.py} "$@"
+"$VENV/bin/python" -m pytest ${SOAK_TESTS:-tests/process tests/swill/test_crowds.py} "$@" || status=$?
+[ -s "$summary" ] && cat "$summary"
+[ -z "${status:-}" ] || fail "something was lost, or did not come: pytest says above what"
+say "nothing was lost that need not be"

@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+from ssgi_gateway.observe import table as layout
+from ssgi_gateway.observe.reading import opened, table_of
 from tests.harness.process import wait_until
 from tests.process import sites
 from tests.process.load import SPAN, Load
@@ -54,8 +56,26 @@ def test_everything_that_changes_under_load_on_every_route(tmp_path, fleet):
     for each in seen:
         each.check(counts)
         assert each.total > 1000
+    taken = connections(it.pid, "fastcgi")
+    assert taken * 20 < seen[0].total + seen[1].total, "FastCGI connections are kept, and that is what is tried here"
+    names = ("POST over FastCGI", "GET over FastCGI", "POST over SCGI", "in-band WebSockets", "direct WebSockets")
+    told = ", ".join(f"{each.total} {name}" for each, name in zip(seen, names, strict=True))
+    tell(f"20 reloads, 5 replacements of the supervisor, recycling: {told}: none lost, none executed twice")
     assert "[error]" not in it.nginx.error_log()
     assert "internal error" not in log()
+
+
+def connections(supervisor: int, protocol: str) -> int:
+    """How many connections of a protocol were accepted."""
+    with opened(table_of(supervisor)) as reader:
+        return reader.snapshot().total[layout.ACCEPTED + layout.PROTOCOLS.index(protocol)]
+
+
+def tell(line: str) -> None:
+    """Have ``make soak`` end with this."""
+    if path := os.environ.get("SOAK_SUMMARY"):
+        with open(path, "a") as summary:
+            summary.write(f"{line}\n")
 
 
 def test_workers_killed_time_and_again(fleet):
@@ -70,3 +90,4 @@ def test_workers_killed_time_and_again(fleet):
     finally:
         seen = load.stop()
     seen.check(it.counts.read_bytes(), forgiven=8 * killed)
+    tell(f"{killed} workers killed: {len(seen.lost)} of {seen.total} POSTs lost, all of them in those workers")
