@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
+import time
 
 import pytest
 
@@ -11,6 +14,7 @@ from ssgi_gateway.observe import table as layout
 from ssgi_gateway.observe.reading import opened, table_of
 from tests.harness.process import wait_until
 from tests.process import sites
+from tests.process.conftest import children
 from tests.process.load import SPAN, Load
 
 pytestmark = [pytest.mark.nginx, pytest.mark.slow, pytest.mark.skipif(not os.environ.get("SOAK"), reason="make soak")]
@@ -63,6 +67,51 @@ def test_everything_that_changes_under_load_on_every_route(tmp_path, fleet):
     tell(f"20 reloads, 5 replacements of the supervisor, recycling: {told}: none lost, none executed twice")
     assert "[error]" not in it.nginx.error_log()
     assert "internal error" not in log()
+
+
+def test_anything_at_any_moment(fleet):
+    """Signals in storms, templates killed, workers stopped for a while, recycling; by chance, the same each time."""
+    it = fleet(3, "--worker-max-requests", "700", "--worker-max-age", "4")
+    loads = [
+        Load(it.nginx.address("fastcgi"), "POST", 4, base=0),
+        Load(it.nginx.address("scgi"), "POST", 4, base=8 * SPAN),
+        Load(it.nginx.address("direct"), "websocket", 2, base=14 * SPAN),
+    ]
+    chance = random.Random(7)
+    try:
+        for _ in range(80):
+            act(it, chance)
+            time.sleep(chance.random() * 0.6)
+        it.signal(signal.SIGHUP)
+        wait_until(lambda: len(it.ready()) == len(it.workers()) >= 1, "calm", 60)
+    finally:
+        seen = [load.stop() for load in loads]
+    counts = it.counts.read_bytes()
+    for each in seen:
+        each.check(counts)
+    assert "[error]" not in it.nginx.error_log()
+    assert "internal error" not in it.gateway.process.text()
+    tell(f"80 things at any moment: {sum(each.total for each in seen)} requests and messages: none lost")
+
+
+def act(it, chance: random.Random) -> None:
+    """One thing that may happen to a server."""
+    signals = [getattr(signal, f"SIG{name}") for name in ("HUP", "HUP", "USR1", "USR2", "TTIN", "TTOU")]
+    what = chance.choice([*signals, "storm", "template", "stop"])
+    with contextlib.suppress(ProcessLookupError):
+        if what == "storm":
+            for _ in range(20):
+                it.signal(signal.SIGHUP)
+        elif what == "template":
+            for pid in children(it.pid, "template"):
+                os.kill(pid, signal.SIGKILL)
+        elif what == "stop":
+            for pid in it.workers()[:1]:
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(0.3)
+                os.kill(pid, signal.SIGCONT)
+        else:
+            it.signal(what)
 
 
 def connections(supervisor: int, protocol: str) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +66,35 @@ def test_version_1(many, tmp_path, quota, count):
 def test_affinity_is_the_most(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5})
     assert cpus(tmp_path / "none", tmp_path / "none") == 2
+
+
+@pytest.fixture
+def group():
+    """The folder of a cgroup that the kernel has made for this test."""
+    first = Path("/sys/fs/cgroup/cpu")  # version 1
+    second = Path("/sys/fs/cgroup")
+    hierarchy = first if (first / "cpu.cfs_quota_us").exists() or (first / "cpu.shares").exists() else second
+    folder = hierarchy / f"ssgi-gateway-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"cgroups may not be made here: {error.strerror}")
+    try:
+        if not any((folder / name).exists() for name in ("cpu.max", "cpu.cfs_quota_us")):
+            pytest.skip("the cpu controller is not passed on to cgroups below this one")
+        yield folder
+    finally:
+        folder.rmdir()
+
+
+@pytest.mark.parametrize(("quota", "count"), [("100000", 1), ("30000", 1), ("250000", 2)])
+def test_a_real_quota(group, quota, count):
+    """What the kernel says of a process in a cgroup with a quota, on a machine that may have more CPUs or fewer."""
+    if (group / "cpu.max").exists():
+        (group / "cpu.max").write_text(f"{quota} 100000")
+    else:
+        (group / "cpu.cfs_quota_us").write_text(quota)
+    enter = f'echo $$ >{group}/cgroup.procs && exec {sys.executable} -c "$1"'
+    ask = "from ssgi_gateway.process.wanted import cpus; print(cpus())"
+    done = subprocess.run(["sh", "-c", enter, "sh", ask], capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) == min(count, len(os.sched_getaffinity(0)))
