@@ -59,7 +59,7 @@ class Sink:
         self._size = 0
         self.dropped = 0
         self._reports = reports
-        self._complaints: RateLimitedLog | None = None
+        self._warnings: RateLimitedLog | None = None
         self._refused = False
         self._fd = -1
         self._socket: socket.socket | None = None
@@ -134,14 +134,14 @@ class Sink:
     def _drop(self, count: int, why: str) -> None:
         self.dropped += count
         if self._reports:
-            self._complain("dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost")
+            self._warn("dropped", f"{self._option}: {self._path}: {why}; {self.dropped} lines were lost")
 
-    def _complain(self, kind: str, message: str) -> None:
-        if self._complaints is None:
+    def _warn(self, kind: str, message: str) -> None:
+        if self._warnings is None:
             from ssgi_gateway.observe.logs import RateLimitedLog  # supervisors have sinks and no ``logging``
 
-            self._complaints = RateLimitedLog(__name__)
-        self._complaints.warning(kind, message, time.monotonic())
+            self._warnings = RateLimitedLog(__name__)
+        self._warnings.warning(kind, message, time.monotonic())
 
     def follow(self, fd: int = -1) -> None:
         """After the file was rotated: go on in a new one of the same name.
@@ -156,7 +156,7 @@ class Sink:
                 fd = self._open()
             except ConfigurationError as error:
                 if self._refused:  # at the first time somebody with more rights may be about to pass one on
-                    self._complain("rotation", f"{error}; the old file stays in use")
+                    self._warn("rotation", f"{error}; the old file stays in use")
                 self._refused = True
                 return
         self._refused = False

@@ -1,7 +1,7 @@
 """The application that the conformance suite asks: SSGI 1.0 and the standard library, nothing of this project.
 
 A server under test serves ``ssgi_gateway.testing.conformance_app:app``. A path chooses what it does; what it observed
-of others (aborts, closes, results) is told by ``/records?key=K``.
+of others (aborts, closes, results) is reported by ``/records?key=K``.
 """
 
 from __future__ import annotations

@@ -256,7 +256,7 @@ def is_websocket(variables: Variables) -> bool:
     """Whether a WebSocket is asked for, rightly or wrongly.
 
     Upgrade names websocket. Connection, if the web server passes it on, names Upgrade (RFC 9110 7.8: otherwise Upgrade
-    is to be ignored), or there is a key that nothing but a handshake has: that is one with a mistake, to be told so.
+    is to be ignored), or there is a key that nothing but a handshake has: it is one with a mistake, then.
     """
     if "websocket" not in list_members(variables.get("HTTP_UPGRADE", "")):
         return False
