@@ -122,10 +122,11 @@ in_debian() {
 
 # foreign_packages ARCH SUITE FOLDER PACKAGE...: they and what they need, unpacked below FOLDER; nothing is installed.
 foreign_packages() {
-    local arch=$1 suite=$2 folder=$3
+    local arch=$1 suite=$2 folder=$3 name
     shift 3
     [ ! -e "$folder.made" ] || return 0
-    rm -rf "$folder" "$folder-apt" && mkdir -p "$folder" "$folder-apt"/{lists/partial,archives/partial}
+    rm -rf "$folder" "$folder-apt" && mkdir -p "$folder/usr"/{bin,lib,sbin} "$folder-apt"/{lists/partial,archives/partial}
+    for name in bin lib sbin; do ln -s "usr/$name" "$folder/$name"; done # as base-files has it, which nothing here needs
     echo "deb ${MIRROR:-http://deb.debian.org/debian} $suite main" >"$folder-apt/sources.list"
     touch "$folder-apt/status"
     local apt=(apt-get -q -y --no-install-recommends -o "Dir::State=$folder-apt" -o "Dir::State::status=$folder-apt/status"
@@ -155,8 +156,9 @@ aarch64() {
     cp "$root/usr/lib/python$version"/_sysconfigdata__aarch64-linux-gnu.py "$root-sysconfig/"
     raw=$work/raw-aarch64
     rm -rf "$raw" && mkdir -p "$raw" "$work/tree-aarch64"
-    cp -a --update "$tree/." "$work/tree-aarch64"
-    rm -rf "$work/tree-aarch64"/build/{objects,lib*,temp*,bdist*} "$work"/tree-aarch64/ssgi_gateway/_compiled/*.so
+    find "$work/tree-aarch64" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+    tar -C "$tree" --exclude ./build/objects --exclude './build/lib*' --exclude './build/bdist*' --exclude '*.so' -c . |
+        tar -C "$work/tree-aarch64" -x
     (cd "$work/tree-aarch64" && SSGI_GATEWAY_COMPILED=1 CC=aarch64-linux-gnu-gcc LDSHARED="aarch64-linux-gnu-gcc -shared" \
         CFLAGS="-I$include/python$version -I$include" _PYTHON_HOST_PLATFORM=linux-aarch64 \
         _PYTHON_SYSCONFIGDATA_NAME=_sysconfigdata__aarch64-linux-gnu PYTHONPATH=$root-sysconfig \
