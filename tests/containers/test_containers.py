@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import ssl
 import subprocess
@@ -164,9 +163,10 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(text)
     (tmp_path / "site_app.py").write_text(APP)
     (tmp_path / "requirements.txt").write_text("itsdangerous\n")
-    words = ["--target", "build", "--tag", BUILT, "--file", str(DEPLOY / "Dockerfile"), str(ROOT)]
-    environ = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    subprocess.run(["docker", "build", "--quiet", *words], env=environ, check=True, timeout=MINUTES)
+    stage = {"context": str(ROOT), "dockerfile": str(DEPLOY / "Dockerfile"), "target": "build"}
+    (tmp_path / "built.yaml").write_text(json.dumps({"services": {"built": {"image": BUILT, "build": stage}}}))
+    command = ["docker", "compose", "--file", str(tmp_path / "built.yaml"), "build", "--quiet"]
+    subprocess.run(command, check=True, timeout=MINUTES)
     text = (tmp_path / "Dockerfile").read_text()
     for before, after in (
         ("COPY requirements.txt /src/\n", f"COPY requirements.txt /src/\nCOPY --from={BUILT} /wheels /wheels\n"),
