@@ -189,9 +189,11 @@ def test_broken_chunks_are_no_request(watched):
     assert it.metric("ssgi_protocol_errors_total", protocol="http") == 1
 
 
-def test_slow_heads_and_idle_connections_are_closed(watched):
+def test_slow_heads_are_answered_and_idle_connections_are_closed(watched):
     it = watched("--deadline-head", "0.5", "--deadline-keep-alive", "0.5")
-    assert talk(it, GET[:20]) == b""
+    answer = talk(it, GET[:20])
+    assert answer.split(b" ")[1] == b"408"
+    assert b"Connection: close\r\n" in answer
     began = time.monotonic()
     assert talk(it, GET).endswith(b"hello")
     assert time.monotonic() - began >= 0.4
