@@ -50,7 +50,7 @@ class _Lane:
 class Http2Carrier(Carrier):
     """HTTP/2."""
 
-    __slots__ = ("_codec", "_flushing", "_heard", "_lanes", "_pinged")
+    __slots__ = ("_blocked", "_codec", "_flushing", "_heard", "_lanes", "_pinged")
 
     http_version = "h2"
 
@@ -58,7 +58,7 @@ class Http2Carrier(Carrier):
         super().__init__(pool, place, stream)
         self._codec = Http2Client()
         self._lanes: dict[int, _Lane] = {}
-        self._flushing = False
+        self._flushing = self._blocked = False
         self._heard = self.born
         self._pinged = 0.0
         self.connection.copies = False
@@ -166,11 +166,13 @@ class Http2Carrier(Carrier):
             self.stream.write_many(out)
         if not self.stream.out_size:
             self._codec.output_written()
-        else:
-            self.pool.reactor.loop.when_done(self.stream.when_writable(), self._on_room)
+        elif not self._blocked:
+            self._blocked = True
+            self.pool.reactor.loop.when_done(self.stream.when_flushed(), self._on_room)
         self._wake_senders()
 
     def _on_room(self, _: Any) -> None:
+        self._blocked = False
         self._flush()
 
     def _wake_senders(self) -> None:

@@ -198,6 +198,10 @@ class TlsStream:
         """See ``Connection.when_writable``."""
         return self.connection.when_writable()
 
+    def when_flushed(self) -> Any:
+        """See ``Output.when_flushed``."""
+        return self.connection.when_flushed()
+
     def start_reading(self) -> None:
         """See ``Connection.start_reading``."""
         self.connection.start_reading()

@@ -461,3 +461,47 @@ def test_a_stream_that_nobody_reads_stops_only_itself():
             assert len(connections) == 1
 
     run(main())
+
+
+def test_a_peer_that_takes_nothing_keeps_nobody_busy(monkeypatch):
+    """A little of a body waits for the kernel: the client is woken when that takes it, and not in every turn."""
+    flushes = 0
+    flush = multiplexed.Http2Carrier._flush
+
+    def counted(carrier):
+        nonlocal flushes
+        flushes += 1
+        flush(carrier)
+
+    monkeypatch.setattr(multiplexed.Http2Carrier, "_flush", counted)
+
+    async def main():
+        stalled, over = asyncio.Event(), asyncio.Event()
+
+        async def deaf(peer):
+            await peer.start(INITIAL_WINDOW_SIZE=(1 << 31) - 1)
+            peer.send(hf.WindowUpdateFrame(0, window_increment=(1 << 31) - 65536))
+            await peer.until(hf.HeadersFrame)
+            await over.wait()
+
+        async with conversing(deaf) as (url, _), asking() as c:
+
+            async def body():
+                while not any(carrier.connection.out_size for carrier in c.pool.busy):
+                    yield bytes(32768)
+                    await asyncio.sleep(0)
+                stalled.set()
+                await over.wait()
+
+            asked = asyncio.create_task(c.request("POST", url, body=body()))
+            await stalled.wait()
+            before = flushes
+            for _ in range(200):
+                await asyncio.sleep(0)
+            turns = flushes - before
+            over.set()
+            asked.cancel()
+            await asyncio.wait([asked])
+            assert turns < 10
+
+    run(main())
