@@ -69,6 +69,9 @@ test_with() {
     cd "$WORK/tree"
     export PYTHONPATH=$WORK/tree PYTHONDONTWRITEBYTECODE=1
     SSGI_GATEWAY_COMPILED=1 SSGI_GATEWAY_OPTIMIZE=-O0 logged "$RUN/pythons-$1.log" "$python" setup.py build_ext --inplace
+    # Without it the tests of the compiled build would be skipped. A warning is an error: a free-threaded Python gives one
+    # where it turns its lock on.
+    "$python" -W error -c 'from ssgi_gateway import engine; engine.load("compiled")'
     say "pytest with Python $1"
     # The sanitizers have a Python of their own to build for: that of .venv.
     SSGI_REQUIRE_COMPILED=1 "$python" -m pytest -q -p no:cacheprovider -n "${TEST_WORKERS:-2}" \
