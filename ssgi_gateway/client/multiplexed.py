@@ -274,7 +274,7 @@ class Http2Carrier(Carrier):
                 self._codec.ping()
                 self._flush()
             elif now - self._pinged > PING_WAIT:
-                self._fail(ReadTimeout(f"the peer did not answer a PING for {PING_WAIT:.0f} s"))
+                self._fail(ReadTimeout(f"the peer did not answer a PING for {PING_WAIT:g} s"))
 
     def _look_at(self, lane: _Lane, now: float) -> None:
         exchange, stream = lane.exchange, lane.stream

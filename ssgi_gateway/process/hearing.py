@@ -56,8 +56,8 @@ YOUNG = 10.0
 """A worker that served for less than these seconds died young: the next one is not forked at once."""
 HURRY = 2.0
 """Seconds between "now" and SIGKILL."""
-GOOD = "exit status 0"
-"""How a worker ends when nothing went wrong."""
+EXPECTED = ("exit status 0", "killed by SIGTERM")
+"""How a worker that was told to stop may end: by the signal itself, if it was still starting."""
 
 
 class Hearing(Settling):
@@ -75,7 +75,7 @@ class Hearing(Settling):
         for generation in [it for it in self.generations.values() if it.due <= self.now and it.state == LOADING]:
             self.act(KillTemplate(generation.number))
             self._template_failed(
-                TemplateFailed(generation.number, f"it was not loaded after {self.state.limits.start:.0f} s")
+                TemplateFailed(generation.number, f"it was not loaded after {self.state.limits.start:g} s")
             )
         if self.state.due <= self.now:
             if self.state.mode == DELAYED:
@@ -88,7 +88,7 @@ class Hearing(Settling):
     def _late(self, seat: Seat) -> None:
         if seat.state == STARTING:
             self.kill(seat)
-            self._start_failed(seat, f"a worker was not ready after {self.state.limits.start:.0f} s", 2)
+            self._start_failed(seat, f"a worker was not ready after {self.state.limits.start:g} s", 2)
         elif seat.state == RETIRING:
             self.act(Log("warning", f"worker {seat.number} did not end in time; it is killed"))
             self.kill(seat)
@@ -165,7 +165,7 @@ class Hearing(Settling):
             self._back_off(seat)
         elif seat.state == STARTING:
             self._start_failed(seat, f"a worker ended before it was ready: {event.how}", 2)
-        elif seat.state == RETIRING and event.how != GOOD and seat.pid and seat.worn != "failed":
+        elif seat.state == RETIRING and event.how not in EXPECTED and seat.pid and seat.worn != "failed":
             self.act(Log("warning", f"worker {seat.number} (process {seat.pid}) ended: {event.how}"))
 
     def _back_off(self, seat: Seat) -> None:

@@ -297,7 +297,7 @@ class Connection(Output):
             return
         if self.write_deadline <= now:
             self.reactor.log_peer_error(
-                "slow reader", f"a peer took nothing of its answer for {self.reactor.write_timeout:.0f} s; closed"
+                "slow reader", f"a peer took nothing of its answer for {self.reactor.write_timeout:g} s; closed"
             )
             self.lost()
         elif self.state != OPEN:

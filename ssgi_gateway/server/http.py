@@ -111,11 +111,11 @@ class HttpProtocol(AnsweringChannel):
             self._end_late()
         elif self._exchange is None:
             if self._phase == HEAD:
-                self._time_out("slow request", f"a request's head was not complete after {gateway.head_timeout:.0f} s")
+                self._time_out("slow request", f"a request's head was not complete after {gateway.head_timeout:g} s")
             else:
                 self.connection.finish(False)  # nothing has begun that could be answered
         elif self._body is not None and self._body.wanted:
-            self._time_out("slow body", f"nothing of a request's body came for {gateway.body_timeout:.0f} s")
+            self._time_out("slow body", f"nothing of a request's body came for {gateway.body_timeout:g} s")
 
     def shut_down(self) -> None:
         if self.gateway.adoption is None:

@@ -345,7 +345,7 @@ async def drain(gateway: Gateway, deadlines: Deadlines, until: float, spread: fl
                 await asyncio.wait(tuple(gateway.scope.tasks))
     except TimeoutError:
         logger.warning(
-            "%d connections and %d tasks were still busy after %.0f s; they were cut off",
+            "%d connections and %d tasks were still busy after %g s; they were cut off",
             len(gateway.connections), len(gateway.scope.tasks), deadlines.drain,
         )  # fmt: skip
     finally:

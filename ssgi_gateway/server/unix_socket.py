@@ -160,9 +160,7 @@ def _locked(path: str, patience: float) -> Iterator[None]:
     deadline = time.monotonic() + patience
     while (descriptor := _take(lock)) < 0:
         if time.monotonic() >= deadline:
-            raise ConfigurationError(
-                f"another process has held the lock {lock} for {patience:.0f} s; see with: lslocks"
-            )
+            raise ConfigurationError(f"another process has held the lock {lock} for {patience:g} s; see with: lslocks")
         time.sleep(0.01)
     try:
         yield

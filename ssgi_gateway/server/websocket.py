@@ -146,7 +146,7 @@ class WebSocketProtocol(WebSocketChannel):
         elif not self._moved(settings.ping_timeout):
             self.gateway.log_peer_error(
                 "silent WebSocket",
-                f"websocket{self.connection.peer_label()}: no answer to a ping for {settings.ping_timeout:.0f} s",
+                f"websocket{self.connection.peer_label()}: no answer to a ping for {settings.ping_timeout:g} s",
             )
             # One that is gone never sees it; one that is there and answers no pings learns why.
             self.connection.write(self.codec.encode_close(INTERNAL_ERROR, "no answer to a ping"))

@@ -374,6 +374,17 @@ def test_more_and_fewer(world):
     assert world.state.wanted == MAX_WORKERS
 
 
+@pytest.mark.parametrize(("how", "lines"), [("killed by SIGTERM", 0), ("exit status 0", 0), ("killed by SIGSEGV", 1)])
+def test_a_worker_that_is_told_to_stop_while_it_starts_may_end_by_the_signal(world, how, lines):
+    world.hear(Ttin())
+    world.hear(WorkerStarted(3, world.alive[3]))
+    world.hear(Term())
+    assert Kill(3, False) in world.done
+    world.end(3, how)
+    world.tell_ends()
+    assert len([action for action in world.done if type(action) is Log and action.level != "info"]) == lines
+
+
 def test_one_more_that_the_application_refuses_is_no_more_wanted(world):
     """What keeps things in memory cannot have a second worker: it is asked once, and the others go on."""
     world.hear(Ttin())
