@@ -73,6 +73,8 @@ test_with() {
     # where it turns its lock on.
     "$python" -W error -c 'from ssgi_gateway import engine; engine.load("compiled")'
     say "pytest with Python $1"
+    # The tests load all there is, and the compiled adapter of WSGI would turn the lock on for them.
+    [[ $1 != *t ]] || export PYTHON_GIL=0
     # The sanitizers have a Python of their own to build for: that of .venv.
     SSGI_REQUIRE_COMPILED=1 "$python" -m pytest -q -p no:cacheprovider -n "${TEST_WORKERS:-2}" \
         "${FOLDERS[@]}" --ignore tests/equivalence/test_sanitizers.py -k "core or compiled or equivalence" -m "not nginx"
