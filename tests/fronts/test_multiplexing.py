@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,8 @@ def haproxy(change: Callable[[str], str], codec: str) -> Iterator[tuple[tuple[st
             options=("--socket-mode", "666", "--codec", codec),
         ) as gateway,
     ):
+        for each in (folder, gateway.folder):
+            os.chmod(each, 0o755)  # HAProxy is another user by then
         address = Address("unix", path=str(gateway.address("fastcgi", "unix")))
         site = Site(
             app="tests.apps.behaviour:app", domain="localhost", tls=None, protocol="fastcgi", address=address,
