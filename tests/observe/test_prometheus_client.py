@@ -44,7 +44,10 @@ def test_sums_over_the_lives_of_workers(watched, tmp_path, preload):
     count, last = 0, 0.0
 
     def sold() -> float:
-        return float(re.search(r'^sold_total\{kind="/thing"\} (\S+)$', it.get("/metrics")[1], re.MULTILINE)[1])
+        """prometheus_client fails on a file that another worker has just made, still empty, and is asked again."""
+        answers: list[tuple[int, str]] = []
+        wait_until(lambda: answers.append(it.get("/metrics")) or answers[-1][0] != 500, "the files")
+        return float(re.search(r'^sold_total\{kind="/thing"\} (\S+)$', answers[-1][1], re.MULTILINE)[1])
 
     def look() -> None:
         nonlocal count, last
