@@ -84,11 +84,8 @@ def receive(fd: int) -> bytes | None:
     Raises:
         OSError: the connection is broken.
     """
-    try:
-        size = os.readv(fd, _incoming.buffers)
-    except BlockingIOError:
-        return None
-    return bytes(_incoming.view[:size])
+    found = receive_view(fd)
+    return None if found is None else bytes(found)
 
 
 def receive_view(fd: int) -> memoryview | None:
