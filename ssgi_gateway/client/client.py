@@ -135,10 +135,10 @@ class Client:
 
     async def _start_application(self) -> None:
         if self._local is None:
-            from ..testing.local import LocalApplication
+            from ..server.in_process import InProcessServer  # whoever asks other servers loads none
 
             app = self._app
-            self._local = local = app if isinstance(app, LocalApplication) else LocalApplication(app)
+            self._local = local = app if isinstance(app, InProcessServer) else InProcessServer(app)
             await local.start()
             self.pool.opener = local.open
 

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from ssgi_gateway.client import Client
 from ssgi_gateway.client.websocket import ClientWebSocket, open_websocket
 
-from .local import LocalApplication
+from ..server.in_process import InProcessServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
@@ -87,7 +87,7 @@ class AsyncTestClient:
         settings: Settings | None = None,
         base_url: str = "http://testserver",
     ) -> None:
-        self._local = LocalApplication(app, interface, settings)
+        self._local = InProcessServer(app, interface, settings)
         self._base = base_url.rstrip("/")
         self.client = Client(app=self._local)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.core.waiters import Waiters, settled
 from ssgi_gateway.wire.file_slice import FileSlice
 
-from ..server.connection import CLOSED, NEVER, OPEN, Connection
+from .connection import CLOSED, NEVER, OPEN, Connection
 
 if TYPE_CHECKING:
     import asyncio

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ssgi_gateway import server
-from ssgi_gateway.testing.memory import MemoryConnection
+from ssgi_gateway.server.memory_connection import MemoryConnection
 
 SERVER = Path(server.__path__[0])
 

@@ -1,4 +1,4 @@
-"""An application in this process, behind everything the gateway does with a request, and without a socket.
+"""A server without sockets: an application in this process, behind everything the gateway does with a request.
 
 Requests travel as FastCGI, which streams bodies both ways; an upgrade travels as SCGI, which has WebSockets in-band.
 """
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.adapters.negotiation import resolve
 from ssgi_gateway.settings import Settings
 
-from ..server.gateway import Gateway
-from ..server.http import HttpProtocol
 from ..wire.fastcgi.codec import FastcgiCodec
 from ..wire.scgi.codec import ScgiCodec
-from .memory import MemoryConnection, pair
+from .gateway import Gateway
+from .http import HttpProtocol
+from .memory_connection import MemoryConnection, pair
 
 if TYPE_CHECKING:
-    from ssgi_gateway.client.reactor import ClientReactor
+    from .reactor import Reactor
 
-__all__ = ["LocalApplication"]
+__all__ = ["InProcessServer"]
 
 
-class LocalApplication:
+class InProcessServer:
     """One application, started and stopped.
 
     Args:
@@ -52,7 +52,7 @@ class LocalApplication:
             gateway.stop()
             raise
 
-    def open(self, reactor: ClientReactor, kind: str) -> MemoryConnection:
+    def open(self, reactor: Reactor, kind: str) -> MemoryConnection:
         """The client's end of a new connection.
 
         Args:
