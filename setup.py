@@ -97,6 +97,9 @@ HOT = (
     "server.acceptor",
     "server.adoption",
     "server.duty",
+    "server.codecs",
+    "server.draining",
+    "server.observing",
     "server.serve",
 )
 """The modules on the way of a request; each exists once as Python, and the codecs once more as Cython."""

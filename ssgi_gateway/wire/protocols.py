@@ -1,6 +1,6 @@
 """The wire protocols there are, once: what the command, the banner, the listeners, the counters and the probes go by.
 
-Each is a setting of the same name. How its codec is made is in ``server.serve.CODECS``; a test says
+Each is a setting of the same name. How its codec is made is in ``server.codecs.CODECS``; a test says
 that none is missing.
 """
 

@@ -21,6 +21,7 @@ EXCEPTIONS = {
     ("adapters/asgi/lifespan.py", "create_task"): "gives a context",
     ("adapters/to_asgi/adapter.py", "ensure_future"): "in the task of the ASGI server's request",
     ("server/serve.py", "create_task"): "before any request",
+    ("server/draining.py", "create_task"): "after the last request",
     ("server/adoption.py", "add_done_callback"): "outside of any request",
 }
 

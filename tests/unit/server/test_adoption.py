@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 from ssgi_gateway.server.adoption import Adoption
-from ssgi_gateway.server.serve import codec_factory
+from ssgi_gateway.server.codecs import codec_factory
 from tests.loops import settle, until
 from tests.unit.server.peer import bench
 from tests.unit.server.requests import fastcgi, fastcgi_answer

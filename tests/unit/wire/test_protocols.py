@@ -7,7 +7,7 @@ import pytest
 from ssgi_gateway.cli.banner import nginx_line
 from ssgi_gateway.observe import table
 from ssgi_gateway.server.address import Address
-from ssgi_gateway.server.serve import CODECS
+from ssgi_gateway.server.codecs import CODECS
 from ssgi_gateway.settings.schema import Settings
 from ssgi_gateway.wire.protocols import PROTOCOLS, options
 
