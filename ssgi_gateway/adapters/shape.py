@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import inspect
 
-__all__ = ["accepts", "describe", "is_async", "recognise"]
+__all__ = ["accepts", "describe", "is_async", "recognise", "shown"]
 
 _NAMES: Final = {
     ("scope", "receive", "send"): "asgi",
@@ -139,3 +139,9 @@ def _signature(app: Any) -> inspect.Signature | None:
         return inspect.signature(app)
     except (TypeError, ValueError):
         return None
+
+
+def shown(value: Any) -> str:
+    """A value in a message: its type, and itself where that is short."""
+    text = repr(value)
+    return f"{text} ({type(value).__name__})" if len(text) <= 60 else f"an object of type {type(value).__name__}"

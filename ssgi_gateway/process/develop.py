@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway import engine, linux
 from ssgi_gateway.adapters import loading, negotiation
-from ssgi_gateway.adapters.negotiation import Application
+from ssgi_gateway.adapters.application import Application
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.failure_page import failure_page, wants_page, without_own_frames

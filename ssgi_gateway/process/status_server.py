@@ -33,7 +33,7 @@ PERIOD: Final = 1.0
 def main() -> int:
     """Serve until the parent has ended; returns the exit status."""
     from ssgi_gateway import engine
-    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.adapters.application import Application
     from ssgi_gateway.observe import log_setup
     from ssgi_gateway.observe.reading import Reader
     from ssgi_gateway.server.control import Control

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.adapters.application import Application
     from ssgi_gateway.observe.table import Table
     from ssgi_gateway.process.messages import Channel
     from ssgi_gateway.server.listeners import Listener

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway import engine, linux
 from ssgi_gateway.adapters import loading, negotiation
+from ssgi_gateway.adapters.application import Application
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.table import CALL_NUMBER, CALL_SINCE, H_WANTED, STATE, STATES, Seat
@@ -59,7 +60,7 @@ LAST_SECONDS: Final = 5
 """Seconds for what runs at the exit (atexit); then SIGALRM ends the process."""
 
 
-def application_of(settings: Settings) -> negotiation.Application:
+def application_of(settings: Settings) -> Application:
     """Load the application that ``settings`` name.
 
     Raises:
@@ -150,7 +151,7 @@ class WorkerControl(Control):
         self,
         channel: Channel,
         adoption: tuple[socket.socket, socket.socket],
-        application: negotiation.Application,
+        application: Application,
         names: tuple[str, str],
     ) -> None:
         super().__init__()

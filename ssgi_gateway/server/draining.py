@@ -11,7 +11,7 @@ from . import system
 from .websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
-    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.adapters.application import Application
     from ssgi_gateway.settings import Deadlines
 
     from ..core.channel import Protocol

@@ -20,7 +20,7 @@ from ..observe.request_lines import RequestLines
 from .reactor import SWEEP
 
 if TYPE_CHECKING:
-    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.adapters.application import Application
     from ssgi_gateway.server.control import Control
     from ssgi_gateway.settings import Settings
 

@@ -27,7 +27,7 @@ from .gateway import Gateway
 from .observing import describe, load_hooks, observer_of, own_seat
 
 if TYPE_CHECKING:
-    from ssgi_gateway.adapters.negotiation import Application
+    from ssgi_gateway.adapters.application import Application
     from ssgi_gateway.observe.table import Seat
     from ssgi_gateway.settings import Settings
 

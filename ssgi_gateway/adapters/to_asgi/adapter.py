@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ssgi_gateway.errors import RequestRejected
 
 if TYPE_CHECKING:
-    from ssgi_gateway.adapters.negotiation import SSGICallable
+    from ssgi_gateway.adapters.application import SSGICallable
     from ssgi_gateway.adapters.to_asgi.channel import BridgeChannel
 
 __all__ = ["AsgiBridge", "as_asgi"]

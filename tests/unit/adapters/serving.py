@@ -16,7 +16,7 @@ from typing import Any
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Message, TextMessage
 
-from ssgi_gateway.adapters.negotiation import Application
+from ssgi_gateway.adapters.application import Application
 from ssgi_gateway.server.address import Address
 from ssgi_gateway.server.control import Control
 from ssgi_gateway.server.listeners import Listener

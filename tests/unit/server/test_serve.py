@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ssgi_gateway.adapters.negotiation import Application
+from ssgi_gateway.adapters.application import Application
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.server.control import Control
 from ssgi_gateway.server.listeners import Address, Listener
@@ -355,7 +355,7 @@ def test_the_loop_is_uvloop_where_it_is_installed():
 
 RUN = """
 import os, signal, socket
-from ssgi_gateway.adapters.negotiation import Application
+from ssgi_gateway.adapters.application import Application
 from ssgi_gateway.server.listeners import Address, Listener
 from ssgi_gateway.settings import Settings
 from {module} import run
