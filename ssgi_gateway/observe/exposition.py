@@ -14,7 +14,7 @@ from typing import Final
 
 from ssgi_gateway import __version__
 from ssgi_gateway.observe import table as layout
-from ssgi_gateway.observe.reading import Snapshot
+from ssgi_gateway.observe.snapshot import Snapshot
 from ssgi_gateway.observe.table import BOUNDS, CLASSES, LAG_BOUNDS, LOGS, PROTOCOLS
 
 __all__ = ["CONTENT_TYPE", "exposition"]

@@ -167,7 +167,7 @@ class StatusApplication:
     # -- answers -------------------------------------------------------------------------------------------------
 
     def _json(self) -> str:
-        from ssgi_gateway.observe.reading import as_json
+        from ssgi_gateway.observe.snapshot import as_json
 
         return json.dumps(as_json(self._reader.snapshot()))
 

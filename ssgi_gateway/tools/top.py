@@ -21,8 +21,9 @@ from ssgi_gateway.cli import arguments
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import stacks as stacks_module
 from ssgi_gateway.observe import table as layout
-from ssgi_gateway.observe.reading import Reader, Snapshot, as_json, find, opened, table_of
+from ssgi_gateway.observe.reading import Reader, find, opened, table_of
 from ssgi_gateway.observe.request_lines import duration, has_colours
+from ssgi_gateway.observe.snapshot import Snapshot, as_json
 
 if TYPE_CHECKING:
     from argparse import Namespace

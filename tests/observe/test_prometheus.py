@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ssgi_gateway.observe.exposition import exposition
-from ssgi_gateway.observe.reading import Snapshot
+from ssgi_gateway.observe.snapshot import Snapshot
 from ssgi_gateway.observe.table import PAGE, Table, create
 from tests.harness.gateway import ROOT
 from tests.harness.process import wait_until

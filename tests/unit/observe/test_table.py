@@ -10,9 +10,10 @@ import pytest
 
 from ssgi_gateway.observe import table as layout
 from ssgi_gateway.observe.exposition import exposition
-from ssgi_gateway.observe.reading import Reader, Snapshot, as_json, find, opened, table_of
+from ssgi_gateway.observe.reading import Reader, find, opened, table_of
 from ssgi_gateway.observe.recorder import Recorder, bucket
 from ssgi_gateway.observe.samples import ProcessSampler, threads
+from ssgi_gateway.observe.snapshot import Snapshot, as_json
 from ssgi_gateway.observe.table import Table, create
 from tests.unit.server.peer import bench, request
 from tests.unit.server.test_observing import UPGRADE
