@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.settings.schema import Group, Settings
+from ssgi_gateway.settings.fields import Group
+from ssgi_gateway.settings.schema import Settings
 from ssgi_gateway.settings.values import convert, did_you_mean, show
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ POSITIONAL: Final = "app"
 
 
 class Option:
-    """One setting as people meet it. No named tuple: see ``settings.schema.Group``.
+    """One setting as people meet it. No named tuple: see ``settings.fields.Group``.
 
     Args:
         path: the fields that lead to it: ``("websockets", "ping_interval")``.
@@ -63,7 +64,7 @@ class Option:
         kind: the type of the field.
         default: the first value.
         section: the heading it belongs under.
-        metadata: what ``settings.schema.setting`` was given.
+        metadata: what ``settings.fields.setting`` was given.
     """
 
     __slots__ = ("default", "kind", "metadata", "name", "path", "section")
