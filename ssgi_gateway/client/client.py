@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING, Any, Self
 
 from ssgi_gateway.errors import ClientError, ConfigurationError, LocalProtocolError
 from ssgi_gateway.wire.client.events import AnswerReceived, InformationalReceived
@@ -15,24 +13,20 @@ from ssgi_gateway.wire.client.http1_parsers import parser_factory
 from ssgi_gateway.wire.client.http2_compression import is_available, load
 from ssgi_gateway.wire.client.request import Request, Url
 
-from ..server.address import Address
 from .channel import Channel
 from .exchange import Connected, Exchange, Failed
 from .options import TLS, Limits, Timeouts
-from .origin import Origin, Proxy
+from .origin import Origin, gateway_origin, parse_proxy, proxy_of_environment
 from .place import Place
 from .pool import Pool
 from .reactor import ClientReactor
 from .response import Response
+from .upload import send_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 __all__ = ["Call", "Client"]
-
-LARGE: Final = 65536
-TOGETHER: Final = 1 << 20
-"""Bytes of an iterable's large pieces that leave with one write."""
 
 
 @dataclass(slots=True)
@@ -92,12 +86,12 @@ class Client:
             load()  # it will be needed, and nobody waits yet
         self._http2 = http2
         self._retries = retries
-        self._proxy = _parse_proxy(proxy) if proxy else None
+        self._proxy = parse_proxy(proxy) if proxy else None
         self._trust_env = trust_env
         given = [name for name, value in (("scgi", scgi), ("fastcgi", fastcgi), ("app", app)) if value is not None]
         if len(given) > 1:
             raise ConfigurationError(f"{' and '.join(given)}: all requests of a client go to one of them")
-        self._gateway = _gateway_origin(scgi, fastcgi, app)
+        self._gateway = gateway_origin(scgi, fastcgi, app)
         self._app = app
         self._parser = parser
         self._pool: Pool | None = None
@@ -217,7 +211,7 @@ class Client:
             return Origin(url.scheme, url.host, url.port, url.path)
         proxy = self._proxy
         if proxy is None and self._trust_env:
-            proxy = _proxy_of_environment(url)
+            proxy = proxy_of_environment(url)
         if proxy is not None and not url.path:
             # One connection to the proxy carries what goes to any host, but for TLS.
             return Origin("http", url.host if secure else "", url.port if secure else 0, "", secure, proxy)
@@ -263,10 +257,10 @@ class Client:
 
     def _start_upload(self, exchange: Exchange, body: Any) -> asyncio.Task[None]:
         """Send an iterable beside the answer: who reads only when all is sent may wait for ever, and so may we."""
-        upload: asyncio.Task[None] = self.loop.create_task(_upload(exchange, body))
-        self._uploads.add(upload)
-        self.pool.reactor.loop.when_done(upload, self._uploads.discard)
-        return upload
+        task: asyncio.Task[None] = self.loop.create_task(send_pieces(exchange, body))
+        self._uploads.add(task)
+        self.pool.reactor.loop.when_done(task, self._uploads.discard)
+        return task
 
     async def _request(self, call: Call) -> Response:
         if self._app is not None and self._local is None:
@@ -306,51 +300,6 @@ class Client:
             raise
 
 
-async def _upload(exchange: Exchange, body: Any) -> None:
-    """Send the pieces of an iterable."""
-    try:
-        if hasattr(body, "__aiter__"):
-            async for piece in body:
-                if len(_checked(piece)):
-                    await exchange.send(piece, True)
-                if exchange.over:
-                    return
-        else:
-            for pieces in _together(body):
-                await exchange.send_many(pieces, True)
-                if exchange.over:
-                    return
-        await exchange.send(b"", False)
-    except Exception as error:
-        exchange.abort_response(error)
-
-
-def _together(body: Iterable[Any]) -> Iterator[list[Any]]:
-    """The pieces of an iterable; large ones together, because much of a write costs the same whatever its size."""
-    pieces: list[Any] = []
-    size = 0
-    for piece in body:
-        length = len(_checked(piece))
-        if type(piece) is not bytes and pieces:
-            yield pieces
-            pieces, size = [], 0
-        if length:
-            pieces.append(piece)
-            size += length
-        # A small one is not to wait for the next; what is no bytes may be a buffer that the iterable uses again.
-        if pieces and (length < LARGE or size >= TOGETHER or type(piece) is not bytes):
-            yield pieces
-            pieces, size = [], 0
-    if pieces:
-        yield pieces
-
-
-def _checked(piece: Any) -> Any:
-    if isinstance(piece, bytes | bytearray | memoryview):
-        return piece
-    raise LocalProtocolError(f"pieces of a body are bytes, not {type(piece).__name__}: encode them")
-
-
 def _wrap(layer: Any, call_next: Any) -> Any:
     async def send(call: Call) -> Response:
         response: Response = await layer(call, call_next)
@@ -373,30 +322,3 @@ def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
         ]
     except (AttributeError, UnicodeEncodeError, TypeError, ValueError) as error:
         raise LocalProtocolError(f"headers are pairs of str (latin-1) or bytes: {error}") from None
-
-
-def _parse_proxy(text: str) -> Proxy:
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.scheme != "http" or not parts.hostname:
-        raise ConfigurationError(f"{text!r} is no proxy for this client; write http://user:password@host:port")
-    user = None if parts.username is None else unquote(parts.username)
-    return Proxy.of(parts.hostname, parts.port or 80, user, unquote(parts.password or ""))
-
-
-def _proxy_of_environment(url: Url) -> Proxy | None:
-    found = getproxies().get(url.scheme)
-    if not found or proxy_bypass(url.host):
-        return None
-    return _parse_proxy(found)
-
-
-def _gateway_origin(scgi: str | None, fastcgi: str | None, app: Any) -> Origin | None:
-    if app is not None:
-        return Origin("fcgi", "application", 0)
-    if scgi is None and fastcgi is None:
-        return None
-    address = Address.parse(scgi or fastcgi or "")
-    if address.kind == "fd":
-        raise ConfigurationError(f"{address}: a client connects to unix:/path or host:port")
-    kind = "scgi" if scgi else "fcgi"
-    return Origin(kind, address.host or "127.0.0.1", address.port, address.path)

@@ -1,14 +1,20 @@
-"""What connections can be shared for: the origin of a request, and the proxy before it."""
+"""What connections can be shared for: the origin of a request, and the proxy or the gateway in its place."""
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ssgi_gateway.errors import ConfigurationError
+
+from ..server.address import Address
 
 if TYPE_CHECKING:
-    from ssgi_gateway.wire.client.request import Request
+    from ssgi_gateway.wire.client.request import Request, Url
 
-__all__ = ["Origin", "Proxy"]
+__all__ = ["Origin", "Proxy", "gateway_origin", "parse_proxy", "proxy_of_environment"]
 
 
 class Proxy(NamedTuple):
@@ -53,3 +59,41 @@ class Origin(NamedTuple):
             return request.target, b""
         url = request.url
         return f"{url.scheme}://{url.authority}{request.target}", self.proxy.fields
+
+
+def parse_proxy(text: str) -> Proxy:
+    """A proxy as people write it.
+
+    Raises:
+        ConfigurationError: it is none that this client can use.
+    """
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ConfigurationError(f"{text!r} is no proxy for this client; write http://user:password@host:port")
+    user = None if parts.username is None else unquote(parts.username)
+    return Proxy.of(parts.hostname, parts.port or 80, user, unquote(parts.password or ""))
+
+
+def proxy_of_environment(url: Url) -> Proxy | None:
+    """The proxy that ``http_proxy`` and the like name for a URL, unless ``no_proxy`` excludes it."""
+    found = getproxies().get(url.scheme)
+    if not found or proxy_bypass(url.host):
+        return None
+    return parse_proxy(found)
+
+
+def gateway_origin(scgi: str | None, fastcgi: str | None, app: Any) -> Origin | None:
+    """Where all requests go, whatever their URL: to a gateway, or an application in this process; ``None`` for neither.
+
+    Raises:
+        ConfigurationError: the gateway's address is none that a client can connect to.
+    """
+    if app is not None:
+        return Origin("fcgi", "application", 0)
+    if scgi is None and fastcgi is None:
+        return None
+    address = Address.parse(scgi or fastcgi or "")
+    if address.kind == "fd":
+        raise ConfigurationError(f"{address}: a client connects to unix:/path or host:port")
+    kind = "scgi" if scgi else "fcgi"
+    return Origin(kind, address.host or "127.0.0.1", address.port, address.path)
