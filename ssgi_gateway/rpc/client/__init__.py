@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .calls import Call, Item, Stream, Subscription
+from .calls import Call, Stream
 from .client import Client
+from .subscription import Item, Subscription
 
 __all__ = ["Call", "Client", "Item", "Stream", "Subscription"]

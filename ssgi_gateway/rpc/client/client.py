@@ -30,8 +30,9 @@ from ssgi_gateway import __version__
 from ..current import current_request
 from ..errors import DisconnectedError, RpcError
 from ..frames import MESSAGE
-from .calls import NOTHING, Call, Stream, Subscription
+from .calls import NOTHING, Call, Stream
 from .link import Link
+from .subscription import Subscription
 from .transport import RefusedError, connect
 
 __all__ = ["Client"]
