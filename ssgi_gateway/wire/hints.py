@@ -7,7 +7,7 @@ before anybody asked here. Shared by every codec, so that all of them say the sa
 
 from __future__ import annotations
 
-__all__ = ["hint", "looks_like"]
+__all__ = ["answer_hint", "hint", "looks_like"]
 
 _PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
 _MAX_METHOD = 24
@@ -63,3 +63,32 @@ def hint(data: bytes, protocol: str) -> str:
     """
     name = looks_like(data)
     return f"; this looks like {name}, and this address speaks {protocol}" if name and name != protocol else ""
+
+
+_ANSWERS = (
+    (b"HTTP/1", "HTTP", "HTTP: write http://"),
+    (b"\x15\x03", "TLS", "TLS: write https://"),  # an alert, RFC 8446 6
+    (b"status:", "SCGI", "SCGI or FastCGI: write scgi:// or fcgi://"),
+    (b"\1\6", "FastCGI", "FastCGI: write fcgi://"),  # STDOUT
+    (b"\1\7", "FastCGI", "FastCGI: write fcgi://"),  # STDERR
+    (b"\1\3", "FastCGI", "FastCGI: write fcgi://"),  # END_REQUEST
+    (b"SSH-", "SSH", "SSH; is it another port?"),
+)
+
+
+def answer_hint(data: bytes, spoken: str) -> str:
+    """The end of an error message: what a server seems to speak that did not answer as ``spoken`` wants it.
+
+    Args:
+        data: how its answer begins; nine bytes are enough.
+        spoken: ``"HTTP"``, ``"SCGI"`` or ``"FastCGI"``.
+
+    Returns:
+        ``"; it speaks TLS: write https://"``, or ``""``.
+    """
+    if data[3:4] == b"\4" and data[5:9] == bytes(4):  # SETTINGS of stream 0, RFC 9113 3.4
+        return "; it speaks HTTP/2: Client(http2='prior-knowledge')"
+    for begin, name, words in _ANSWERS:
+        if name != spoken and begin.lower() == bytes(data[: len(begin)]).lower():
+            return f"; it speaks {words}"
+    return ""

@@ -87,8 +87,8 @@ def test_what_is_asked_there(status, method, wanted, tmp_path):
     (tmp_path / "body").write_bytes(b"b" * 100_000)
     sent = ["-T", tmp_path / "body"] if method == "PUT" else ["-d", "a=1"] if method == "POST" else []
     how = ["-I"] if method == "HEAD" else ["-X", method]
-    with Server({"/": (status, "/there")}) as asked:
-        assert call("-L", f"{asked.url}/", *how, *sent, "-m", "30").returncode == 0
+    with Server({"/a": (status, "/there")}) as asked:
+        assert call("-L", f"{asked.url}/a", *how, *sent, "-m", "30").returncode == 0
     (first, _, _, body), (second, _, headers, again) = asked.requests
     assert (first, second) == (method, wanted)
     assert again == (body if wanted == method else b"")

@@ -21,7 +21,8 @@ PARSERS = [H11Parser, HttptoolsParser]
 def told(parser, pieces, method="GET", end=True):
     """What the codec says of these bytes, bodies joined; an error by its class."""
     codec = Http1Client(parser)
-    codec.begin(Request(method, "http://h/"), "/")
+    upgrade = [(b"upgrade", b"x")] if b"".join(pieces).startswith(b"HTTP/1.1 101") else []
+    codec.begin(Request(method, "http://h/", upgrade), "/")
     said = []
     body = b""
     try:

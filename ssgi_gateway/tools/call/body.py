@@ -12,7 +12,7 @@ from .failure import READ, REWIND, CallFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Body", "make_body"]
+__all__ = ["Body", "joined_data", "make_body"]
 
 PIECE = 65535
 """Bytes: what a FastCGI record carries."""
@@ -79,7 +79,7 @@ def make_body(given: Any) -> Body:
         return _upload(given.upload_file)
     if given.form:
         return _multipart(given.form)
-    if given.data:
+    if given.data and not given.get:
         return _form(given.data)
     return Body()
 
@@ -108,14 +108,30 @@ def _content(text: str, strip: bool) -> bytes:
     return data.translate(None, b"\r\n\0") if strip else data
 
 
-def _form(given: list[tuple[str, str]]) -> Body:
+def joined_data(given: list[tuple[str, str]]) -> bytes:
+    """What ``-d`` and its likes say, as one."""
     pieces = []
     for how, text in given:
         pieces.append(text.encode() if how == "raw" else _content(text, strip=how == "data"))
+    return (b"" if any(how == "json" for how, _ in given) else b"&").join(pieces)
+
+
+def _form(given: list[tuple[str, str]]) -> Body:
+    data = joined_data(given)
     is_json = any(how == "json" for how, _ in given)
-    data = (b"" if is_json else b"&").join(pieces)
     kind = "application/json" if is_json else "application/x-www-form-urlencoded"
     return Body(data, length=len(data), kind=kind, method="POST")
+
+
+def _quoted(name: str) -> str:
+    """As RFC 7578 2 has names: percent-encoded where a quotation mark or a line's end would break the head."""
+    return quote(name, safe=" !#$&()*+,-./:;<=>?@[]^_`{|}~")
+
+
+def _type_of(path: str) -> str:
+    import mimetypes
+
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
 def _multipart(fields: list[str]) -> Body:
@@ -126,10 +142,12 @@ def _multipart(fields: list[str]) -> Body:
         name, equals, value = field.partition("=")
         if not equals:
             raise CallFailed(READ, f"-F {field}: write NAME=VALUE, NAME=@FILE or NAME=<FILE")
-        head = f'Content-Disposition: form-data; name="{quote(name, safe=" !#$&()*+,-./:;<=>?@[]^_`{|}~")}"'
+        head = f'Content-Disposition: form-data; name="{_quoted(name)}"'
         if value.startswith("@"):
-            path, _, kind = value[1:].partition(";type=")
-            head += f'; filename="{os.path.basename(path)}"\r\nContent-Type: {kind or "application/octet-stream"}'
+            path, *options = value[1:].split(";")
+            said = dict(one.strip().partition("=")[::2] for one in options)
+            name = said.get("filename") or os.path.basename(path)
+            head += f'; filename="{_quoted(name)}"\r\nContent-Type: {said.get("type") or _type_of(path)}'
             with _open(path) as file:
                 content = file.read()
         elif value.startswith("<"):

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from binascii import b2a_base64
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from ssgi_gateway import __version__
 from ssgi_gateway.errors import ConfigurationError, LocalProtocolError
 from ssgi_gateway.server.address import Address
-from ssgi_gateway.wire.client.cgi_request import cgi_variables
-from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived
-from ssgi_gateway.wire.client.request import Request, parse_url
+from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived, InformationalReceived
+from ssgi_gateway.wire.client.request import parse_url
 
-from .body import Body, make_body
-from .conversation import Clock, Conversation, Target
-from .failure import NOTHING, REDIRECTS, STATUS, URL, CallFailed
-from .fronts import front_variables
+from .asking import given_host, make_pairs, make_request
+from .body import Body, joined_data, make_body
+from .connecting import Clock, Target
+from .conversation import Conversation
+from .failure import NOTHING, REDIRECTS, STATUS, URL, WRITE, CallFailed
 from .options import parse
 from .redirects import (
     MAX_REDIRECTS,
-    NOT_ELSEWHERE,
     is_of_gateway,
-    is_same_origin,
     joined,
     location_of,
     next_request,
@@ -33,9 +30,9 @@ from .redirects import (
 from .report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from ssgi_gateway.wire.client.request import Url
+    from ssgi_gateway.wire.client.request import Request, Url
 
 __all__ = ["call"]
 
@@ -50,22 +47,27 @@ def call(argv: list[str]) -> int:
     """
     given = parse(argv)
     report = Report(given)
+    status = report.facts["exitcode"] = _outcome(lambda: _Call(given, report).run(), report)
+    report.close()
+    if status != URL and given.keep is None:
+        status = _outcome(report.write_out, report) or status
+    return status
+
+
+def _outcome(step: Callable[[], int | None], report: Report) -> int:
+    """The exit status of a step; why it failed is shown."""
     try:
-        status = _Call(given, report).run()
+        return step() or 0
     except CallFailed as error:
         report.error(str(error))
         report.facts["errormsg"] = str(error)
-        status = error.status
+        return error.status
     except LocalProtocolError as error:
         report.error(str(error))
-        status = URL
+        return URL
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 23
-    report.facts["exitcode"] = status
-    if status != URL and given.keep is None:
-        report.write_out()
-    return status
+        return WRITE
 
 
 def target_of(given: Any, url: Url) -> Target:
@@ -91,7 +93,7 @@ class _Call:
     def __init__(self, given: Any, report: Report) -> None:
         self._given = given
         self._report = report
-        self._url = self._first_url()
+        self._url = self._completed(self._first_url())
         self._target = target_of(given, parse_url(self._url))
         self._stack = ExitStack()
 
@@ -108,6 +110,20 @@ class _Call:
         scheme = "https" if given.https else "http"
         return f"{scheme}://localhost/{path.removeprefix('/')}"
 
+    def _completed(self, url: str) -> str:
+        """With the data of ``-G``; with the file's name where ``-T`` puts into a folder, as curl does."""
+        given = self._given
+        name = given.upload_file
+        if name not in (None, "-") and "?" not in url:
+            if "/" not in url.partition("://")[2]:
+                url += "/"
+            if url.endswith("/"):
+                url += quote(os.path.basename(name))
+        if given.get and given.data:
+            data = joined_data(given.data).decode("utf-8", "surrogateescape")
+            url += f"{'&' if '?' in url else '?'}{data}"
+        return url
+
     def run(self) -> int:
         """Do what the options say; returns the exit status."""
         given = self._given
@@ -119,8 +135,14 @@ class _Call:
             if given.ws or given.rpc:
                 from .websocket import converse
 
-                request = self._request("GET", Body(), self._url)
-                return converse(self._conversation(), request, self._pairs(request, 0), given, self._report)
+                request = make_request(given, "GET", Body(), self._url, self._url)
+                return converse(
+                    self._conversation(),
+                    request,
+                    make_pairs(given, self._target.protocol, request, 0),
+                    given,
+                    self._report,
+                )
             if given.keep is not None:
                 from .repeat import repeat
 
@@ -132,73 +154,12 @@ class _Call:
         self._stack.callback(conversation.close)
         return conversation
 
-    # -- requests --------------------------------------------------------------------------------------------------
-
-    def _request(self, method: str, body: Body, url: str) -> Request:
-        given = self._given
-        headers: list[tuple[bytes, bytes]] = []
-        removed = set()
-        for line in given.header:
-            name, colon, value = line.partition(":")
-            if not colon and not line.endswith(";"):
-                raise CallFailed(URL, f"-H {line!r}: write 'Name: value'")
-            if colon and not value.strip():
-                removed.add(name.strip().lower().encode("latin-1"))
-            else:
-                headers.append((name.strip(" ;").encode("latin-1"), value.strip().encode("utf-8")))
-        names = {name.lower() for name, _ in headers} | removed
-        headers += [(name, value.encode()) for name, value in self._usual_headers(body) if name not in names and value]
-        if given.protocol is None and not is_same_origin(url, self._url):
-            headers = [(name, value) for name, value in headers if name.lower() not in NOT_ELSEWHERE]
-        if b"content-length" not in names and body.length > 0:
-            headers.append((b"content-length", b"%d" % body.length))
-        cgi = {"HTTPS": "on"} if given.https else {}
-        return Request(method, url, headers, b"", bool(body.length), {"cgi": cgi})
-
-    def _given_host(self) -> str | None:
-        """The Host header of ``-H``."""
-        lines = (line.partition(":") for line in self._given.header)
-        return next((value.strip() for name, _, value in lines if name.strip().lower() == "host"), None)
-
-    def _usual_headers(self, body: Body) -> list[tuple[bytes, str]]:
-        given = self._given
-        is_json = any(how == "json" for how, _ in given.data or ())
-        user = b2a_base64(given.user.encode(), newline=False).decode() if given.user else ""
-        return [
-            (b"user-agent", given.user_agent or f"ssgi-gateway/{__version__}"),
-            (b"accept", "application/json" if is_json else "*/*"),
-            (b"content-type", body.kind),
-            (b"cookie", given.cookie or ""),
-            (b"authorization", f"Basic {user}" if user else ""),
-            (b"accept-encoding", "gzip, deflate" if given.compressed else ""),
-        ]
-
-    def _pairs(self, request: Request, length: int) -> list[tuple[bytes, bytes]] | None:
-        """The variables; ``None`` over HTTP."""
-        given, protocol = self._given, self._target.protocol
-        if protocol == "http":
-            return None
-        if given.front:
-            pairs = front_variables(given.front, protocol, request, length, given.https, given.remote)
-        else:
-            pairs = cgi_variables(request, length, scgi=protocol == "scgi")
-            changed = {b"REMOTE_ADDR": given.remote.encode()}
-            pairs = [(name, changed.get(name, value)) for name, value in pairs]
-        if given.script_filename:
-            pairs.append((b"SCRIPT_FILENAME", os.fsencode(given.script_filename)))
-        for text in given.param:
-            name, equals, value = text.partition("=")
-            bare = name.removeprefix("-").encode()
-            places = [index for index, (known, _) in enumerate(pairs) if known == bare]
-            if not equals and name.startswith("-"):
-                pairs = [pair for pair in pairs if pair[0] != bare]
-            elif not equals:
-                raise CallFailed(URL, f"--param {text}: write NAME=VALUE, or -NAME to remove one")
-            elif places:
-                pairs[places[0]] = (bare, os.fsencode(value))
-            else:
-                pairs.append((bare, os.fsencode(value)))
-        return pairs
+    def _body(self) -> Body:
+        """The body; what is open for it is closed at the end."""
+        body = make_body(self._given)
+        if body.file not in (None, sys.stdin.buffer):
+            self._stack.enter_context(body.file)
+        return self._collected(body)
 
     def _collected(self, body: Body) -> Body:
         """SCGI says first how long the body is: what comes from a pipe is read to its end."""
@@ -219,7 +180,7 @@ class _Call:
     def _follow(self) -> int:
         """Ask, and follow redirects if that is wanted."""
         given, report = self._given, self._report
-        body = self._collected(make_body(given))
+        body = self._body()
         method = given.request or ("HEAD" if given.head else body.method or "GET")
         url = self._url
         clock = Clock(given.max_time)
@@ -227,7 +188,9 @@ class _Call:
         for _ in range(MAX_REDIRECTS + 1):
             status, location = self._exchange(conversation, method, body, url, clock)
             if location is None or not given.location:
-                return STATUS if given.fail and status >= 400 else 0
+                if given.fail and status >= 400:
+                    raise CallFailed(STATUS, f"the answer is an error: {status} (-f)")
+                return 0
             report.facts["num_redirects"] += 1
             url = next_url(url, location)
             report.note(f"Redirected to {url}")
@@ -238,7 +201,7 @@ class _Call:
                     conversation.close()
                     self._target = target
                     conversation = self._conversation()
-            elif not is_of_gateway(url, self._url, self._given_host()):
+            elif not is_of_gateway(url, self._url, given_host(given)):
                 raise CallFailed(REDIRECTS, f"the redirect leads away from this gateway: {url}")
         raise CallFailed(REDIRECTS, f"more than {MAX_REDIRECTS} redirects")
 
@@ -247,8 +210,8 @@ class _Call:
     ) -> tuple[int, str | None]:
         """One request and its answer; gives the status, and where a redirect leads."""
         report, given = self._report, self._given
-        request = self._request(method, body, url)
-        pairs = self._pairs(request, body.length)
+        request = make_request(given, method, body, url, self._url)
+        pairs = make_pairs(given, self._target.protocol, request, body.length)
         if given.dry_run:
             self._print_bytes(conversation, request, body, pairs)
             return 0, None
@@ -257,7 +220,9 @@ class _Call:
         status, location, complete = 0, None, False
         try:
             for event in conversation.exchange(request, body.length, pairs, body.pieces(), clock):
-                if isinstance(event, AnswerReceived):
+                if isinstance(event, InformationalReceived):
+                    report.interim(event)
+                elif isinstance(event, AnswerReceived):
                     status = event.status
                     location = location_of(event)
                     report.facts["redirect_url"] = joined(url, location or "")
@@ -269,13 +234,15 @@ class _Call:
                     report.flush()
                 elif isinstance(event, AnswerEnded):
                     complete = True
+                    report.trailers(event.trailers or [])
                     report.show_stderr(event.stderr)
                     if event.app_status:
                         report.warn(f"the FastCGI application ended with status {event.app_status}")
         finally:
             clock.mark("time_total")
-            report.facts.update(clock.marks, num_connects=conversation.connects, size_upload=conversation.sent)
-            report.facts.update(url_effective=url, method=method, scheme=self._target.protocol)
+            report.facts.update(clock.marks, num_connects=conversation.connects)
+            report.facts.update(conversation.facts())
+            report.facts.update(url=self._url, url_effective=url, method=method, scheme=self._target.protocol)
         if not complete:
             raise CallFailed(NOTHING, "no answer")
         report.ended()
@@ -285,13 +252,13 @@ class _Call:
 
     def _once_quietly(self) -> Iterator[tuple[int, float]]:
         """Ask again and again on one connection, where it is kept; yields statuses and seconds."""
-        body = self._collected(make_body(self._given))
+        body = self._body()
         if body.file is not None:
             body = body._replace(file=None, data=body.file.read(), length=0)
             body = body._replace(length=len(body.data))
         method = self._given.request or ("HEAD" if self._given.head else body.method or "GET")
-        request = self._request(method, body, self._url)
-        pairs = self._pairs(request, body.length)
+        request = make_request(self._given, method, body, self._url, self._url)
+        pairs = make_pairs(self._given, self._target.protocol, request, body.length)
         conversation = self._conversation()
         while True:
             clock = Clock(self._given.max_time)

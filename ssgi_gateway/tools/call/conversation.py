@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import select
 import socket
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.errors import RemoteProtocolError
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived
 
-from .failure import CONNECT, NAME, CallFailed, failed
+from .connecting import open_socket, secured
+from .failure import TIME, CallFailed, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ssgi_gateway.wire.client.request import Request
 
-__all__ = ["Clock", "Conversation", "Target"]
+    from .connecting import Clock, Target
+
+__all__ = ["Conversation"]
 
 READ = 262144
 RECORD = 16384
@@ -25,56 +27,12 @@ RECORD = 16384
 NOTHING_MORE = memoryview(b"")
 
 
-class Target(NamedTuple):
-    """Where to connect, and how to speak there.
-
-    ``protocol`` is ``scgi``, ``fastcgi`` or ``http``; ``path`` is a unix socket's.
-    """
-
-    protocol: str
-    host: str
-    port: int
-    path: str = ""
-    secure: bool = False
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else f"{self.host} port {self.port}"
-
-
-class Clock:
-    """Seconds since the call began, and what is left of it."""
-
-    def __init__(self, most: float | None) -> None:
-        self.began = time.perf_counter()
-        self._most = most
-        self.marks: dict[str, float] = {}
-
-    def mark(self, name: str) -> float:
-        """Remember when something happened; gives the seconds."""
-        seconds = self.marks[name] = time.perf_counter() - self.began
-        return seconds
-
-    def left(self, at_most: float | None = None) -> float | None:
-        """Seconds for the next step.
-
-        Raises:
-            TimeoutError: there are none.
-        """
-        bounds = [] if at_most is None else [at_most]
-        if self._most is not None:
-            left = self._most - (time.perf_counter() - self.began)
-            if left <= 0:
-                raise TimeoutError(f"nothing more within {self._most:g} s")
-            bounds.append(left)
-        return min(bounds) if bounds else None
-
-
 class Conversation:
     """A connection.
 
     Attributes:
         connects: how many connections were made.
-        sent: bytes.
+        begin: how the answer begins, nine bytes at most.
     """
 
     def __init__(self, target: Target, given: Any, note: Callable[[str], None], trace: Any) -> None:
@@ -85,7 +43,9 @@ class Conversation:
         self._socket: Any = None
         self._codec: Any = None
         self.connects = 0
-        self.sent = 0
+        self._sent = self._head_size = 0
+        self._remote: Any = ""
+        self.begin = b""
 
     # -- the connection --------------------------------------------------------------------------------------------
 
@@ -99,44 +59,18 @@ class Conversation:
             return
         target = self.target
         self._note(f"Trying {target} ...")
-        limit = self._given.connect_timeout
         try:
-            if target.path:
-                connected = socket.socket(socket.AF_UNIX)
-                connected.settimeout(clock.left(limit))
-                connected.connect(target.path)
-            else:
-                connected = socket.create_connection((target.host, target.port), clock.left(limit))
-                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            clock.mark("time_connect")
+            self._socket = connected = open_socket(target, self._given.connect_timeout, clock)
+            self._remote = connected.getpeername()
             if target.secure:
-                connected = self._secure(connected)
-                clock.mark("time_appconnect")
-        except socket.gaierror as error:
-            raise CallFailed(NAME, f"no address for {target.host}: {error.strerror}") from None
-        except TimeoutError:
-            raise CallFailed(28, f"no connection to {target} within {limit:g} s") from None
-        except OSError as error:
-            if type(error).__name__.startswith("SSL"):
-                raise failed(error, answered=False, started=False) from None
-            raise CallFailed(CONNECT, f"cannot connect to {target}: {_explained(error, target)}") from None
-        self._socket = connected
+                self._socket = secured(connected, target, self._given, clock)
+                cipher = self._socket.cipher()
+                self._note(f"TLS: {self._socket.version()}, {cipher[0] if cipher else 'no cipher'}")
+        except TimeoutError as error:
+            raise CallFailed(TIME, f"no connection to {target}: {error}") from None
         self.connects += 1
         self._codec = self.make_codec()
         self._note(f"Connected to {target} ({clock.marks.get('time_connect', 0) * 1000:.1f} ms)")
-
-    def _secure(self, connected: socket.socket) -> Any:
-        import ssl
-
-        context = ssl.create_default_context(cafile=self._given.cacert)
-        if self._given.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        context.set_alpn_protocols(["http/1.1"])
-        secured = context.wrap_socket(connected, server_hostname=self.target.host)
-        cipher = secured.cipher()
-        self._note(f"TLS: {secured.version()}, {cipher[0] if cipher else 'no cipher'}")
-        return secured
 
     def make_codec(self) -> Any:
         """The codec that a new connection gets."""
@@ -158,6 +92,12 @@ class Conversation:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def facts(self) -> dict[str, Any]:
+        """For ``-w``: what was sent in the last exchange, and where it went."""
+        body = max(0, self._sent - self._head_size)
+        ip, port = ("", "") if self.target.path else self._remote[:2]
+        return {"size_request": self._sent - body, "size_upload": body, "remote_ip": ip, "remote_port": port}
 
     @property
     def codec(self) -> Any:
@@ -204,10 +144,12 @@ class Conversation:
             CallFailed: there was no whole answer.
         """
         answered = started = False
+        self.begin = b""
         try:
             for data in self._talk(self.head(request, length, pairs), pieces, clock):
                 if data and not started:
                     started = True
+                    self.begin = data[:9]
                     clock.mark("time_starttransfer")
                 for event in self._codec.receive(data):
                     answered = answered or isinstance(event, AnswerReceived)
@@ -219,6 +161,9 @@ class Conversation:
                     raise RemoteProtocolError("the peer closed the connection")
         except GeneratorExit:
             raise
+        except TimeoutError:
+            self.close()
+            raise CallFailed(TIME, f"no {'complete ' if started else ''}answer {clock.words}") from None
         except Exception as error:
             self.close()
             raise failed(error, answered, started) from None
@@ -234,20 +179,20 @@ class Conversation:
     def _talk(self, head: bytes, pieces: Iterator[tuple[bytes | memoryview, bool]], clock: Clock) -> Iterator[bytes]:
         """Send, and meanwhile give what comes: an answer need not wait for the end of its request."""
         first, more = next(pieces, (b"", False))
+        self._sent, self._head_size = 0, len(head)
         waiting = memoryview(b"".join([head, *self._encode(first, more)]))
         clock.mark("time_pretransfer")
         connection = self._socket
         while True:
             left = clock.left()
-            if isinstance(left, float):
-                connection.settimeout(left)
+            connection.settimeout(left)
             if waiting:
                 readable, writable, _ = select.select([connection], [connection], [], left)
                 if not readable and not writable:
                     continue
                 if writable:
                     sent = self._send(waiting)
-                    self.sent += max(sent, 0)
+                    self._sent += max(sent, 0)
                     waiting = waiting[sent:] if sent >= 0 else NOTHING_MORE
                     more = more and sent >= 0
                 if not readable:
@@ -278,15 +223,3 @@ class Conversation:
         if self.target.protocol == "fastcgi":
             self._show(b"".join(pieces))
         return pieces
-
-
-def _explained(error: OSError, target: Target) -> str:
-    """The system's words, and what is behind them where a socket file is."""
-    words = error.strerror or str(error)
-    if isinstance(error, FileNotFoundError):
-        return f"{words}: there is no such socket; is the gateway running?"
-    if isinstance(error, PermissionError):
-        return f"{words}: this user may not write to {target.path}; see --socket-mode, --socket-owner"
-    if isinstance(error, ConnectionRefusedError) and target.path:
-        return f"{words}: the socket exists and no process listens on it; the gateway has ended"
-    return words

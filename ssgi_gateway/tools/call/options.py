@@ -33,13 +33,38 @@ DATA: Final = (
 )
 
 
+ELSEWHERE: Final = (
+    (("-c", "--cookie-jar"), "there are no cookie files; -b 'NAME=VALUE' sends cookies"),
+    (("-x", "--proxy"), "there are no proxies here"),
+    (("--http2", "--http2-prior-knowledge"), "HTTP/1.1 only; from Python ssgi_gateway.client speaks HTTP/2"),
+    (("--retry",), "a loop of the shell's tries again"),
+    (("--resolve", "--connect-to"), "--unix-socket PATH, or -H 'Host: NAME' and the address in the URL"),
+    (("--data-urlencode",), "-G -d and -d send what they get; encode it before"),
+)
+"""Letters of curl's that are no letters of ours, and what there is in their place."""
+
+
 def _data(how: str, text: str) -> tuple[str, str]:
     return how, text
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"call: {message}; see ssgi-gateway call --help")
+        raise ConfigurationError(f"call: {message}{self._suggestion(message)}; see ssgi-gateway call --help")
+
+    def _suggestion(self, message: str) -> str:
+        """What was meant by an option that there is not, and curl's that are not here."""
+        _, unknown, words = message.partition("unrecognized arguments: ")
+        word = next((one for one in words.split() if one.startswith("-")), "")
+        if not unknown or not word:
+            return ""
+        name = word.partition("=")[0]
+        for names, advice in ELSEWHERE:
+            if name in names:
+                return f"; {advice}"
+        from ssgi_gateway.settings.values import did_you_mean  # only a mistake needs it
+
+        return did_you_mean(name, [known for known in self._option_string_actions if known.startswith("--")])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,9 +97,11 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
         add(*letters, action="append", type=partial(_data, how), dest="data", metavar="DATA", help=words)
     add("-T", "--upload-file", metavar="FILE", help="PUT a file; - streams standard input")
     add("-F", "--form", action="append", default=[], metavar="NAME=VALUE", help="multipart/form-data; @FILE uploads")
+    add("-G", "--get", action="store_true", help="put the data of -d into the query")
     add("-I", "--head", action="store_true", help="HEAD")
     add("-A", "--user-agent", metavar="NAME", help="the User-Agent")
     add("-b", "--cookie", metavar="DATA", help="the Cookie header")
+    add("-e", "--referer", metavar="URL", help="the Referer")
     add("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication")
     add("-L", "--location", action="store_true", help="follow redirects")
     add("--compressed", action="store_true", help="request a compressed answer and decompress it")
@@ -106,6 +133,7 @@ def _output_options(parser: argparse.ArgumentParser) -> None:
     add("-i", "--include", action="store_true", help="print the head, too")
     add("-o", "--output", metavar="FILE", help="write the body there")
     add("-O", "--remote-name", action="store_true", help="write the body to a file of the path's last name")
+    add("-N", "--no-buffer", action="store_true", help="write what comes at once, which is always done")
     add("-s", "--silent", action="store_true", help="show no errors")
     add("-S", "--show-error", action="store_true", help="with -s: show them nevertheless")
     add("-v", "--verbose", action="store_true", help="show variables, records, heads, timings")
@@ -138,6 +166,12 @@ def parse(words: list[str]) -> Any:
         raise ConfigurationError("call: --probe sends FCGI_GET_VALUES, so it needs --fastcgi")
     if given.ws and given.protocol == "fastcgi":
         raise ConfigurationError("call: FastCGI has no WebSockets; use --scgi, or --websocket for the direct port")
+    if given.cookie is not None and "=" not in given.cookie:
+        raise ConfigurationError("call: -b wants 'NAME=VALUE; ...'; files of cookies are not read")
+    if given.head and not given.get and (given.data or given.form):
+        raise ConfigurationError("call: -I asks for a head and -d, -F send a body; -X says which method is meant")
+    if given.head and given.upload_file is not None:
+        raise ConfigurationError("call: -I asks for a head and -T sends a body; -X says which method is meant")
     if given.keep is not None and given.keep < 1:
         raise ConfigurationError("call: --keep wants a number of requests")
     return given

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from .failure import RECEIVE, CallFailed, failed
 
 if TYPE_CHECKING:
-    from .conversation import Clock, Conversation
+    from .connecting import Clock
+    from .conversation import Conversation
     from .report import Report
 
 __all__ = ["probe"]

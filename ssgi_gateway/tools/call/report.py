@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .failure import ENCODING, WRITE, CallFailed
+from .write_out import print_facts
 
 if TYPE_CHECKING:
-    from ssgi_gateway.wire.client.events import AnswerReceived
+    from ssgi_gateway.wire.client.events import AnswerReceived, Headers, InformationalReceived
     from ssgi_gateway.wire.client.request import Request
 
     from .conversation import Conversation
@@ -21,6 +23,10 @@ RECORDS = {
 }  # fmt: skip
 PAGE = 4096
 PIECE = 262144
+
+
+def _lines(headers: Headers) -> list[str]:
+    return [f"{name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in headers]
 
 
 class Report:
@@ -86,14 +92,19 @@ class Report:
 
     # -- the answer ------------------------------------------------------------------------------------------------
 
-    def head(self, event: AnswerReceived, final: bool) -> None:
-        """The head of the answer."""
-        lines = [f"HTTP/{event.version} {event.status}"]
-        lines += [f"{name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in event.headers]
-        self.facts["http_code"] = event.status
-        self.facts["http_version"] = event.version
-        headers = dict(event.headers)
-        self.facts["content_type"] = headers.get(b"content-type", b"").decode("latin-1")
+    def interim(self, event: InformationalReceived) -> None:
+        """A 1xx answer, which comes before the final one."""
+        self._show_head([f"HTTP/1.1 {event.status}", *_lines(event.headers)])
+
+    def trailers(self, fields: Headers) -> None:
+        """What came behind the body."""
+        if self._given.verbose:
+            for line in _lines(fields):
+                self._say(f"< {line}")
+        if self._given.include and fields:
+            self._write("".join(f"{line}\r\n" for line in _lines(fields)).encode("latin-1"))
+
+    def _show_head(self, lines: list[str]) -> None:
         self.facts["size_header"] += sum(len(line) + 2 for line in lines) + 2
         if self._given.verbose:
             for line in lines:
@@ -101,6 +112,14 @@ class Report:
             self._say("<")
         if self._given.include or self._given.head:
             self._write("".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1"))
+
+    def head(self, event: AnswerReceived, final: bool) -> None:
+        """The head of the answer."""
+        self.facts["http_code"] = event.status
+        self.facts["http_version"] = event.version
+        headers = dict(event.headers)
+        self.facts["content_type"] = headers.get(b"content-type", b"").decode("latin-1")
+        self._show_head([f"HTTP/{event.version} {event.status}", *_lines(event.headers)])
         self._hidden = self._given.head or not final or (self._given.fail and event.status >= 400)
         if self._given.compressed and headers.get(b"content-encoding", b"").lower() in (b"gzip", b"deflate"):
             import zlib
@@ -139,6 +158,8 @@ class Report:
         """Name what a browser would not get as it stands."""
         if conversation.target.protocol == "http":
             return
+        if conversation.begin.startswith(b"HTTP/"):
+            self.warn("the answer begins as HTTP does. If this is a web server's port, ask it by http://")
         answer = conversation.codec.answer
         # php-fpm sends none with a 200 (RFC 3875 6.3.3 allows it), and nobody is to be warned of each page.
         quiet = conversation.target.protocol == "fastcgi" and not self._given.verbose
@@ -185,27 +206,16 @@ class Report:
             except OSError as error:
                 raise CallFailed(WRITE, f"cannot write the answer: {error.strerror or error}") from None
 
+    def close(self) -> None:
+        """Nothing more will be written."""
+        if self._file not in (None, sys.stdout.buffer):
+            with suppress(OSError):  # what could not be written was said before
+                self._file.close()
+
     def write_out(self) -> None:
         """``-w``."""
         form = self._given.write_out
         if form is None:
             return
-        facts = self.facts
-        facts["response_code"] = facts["http_code"]
-        total = facts.get("time_total") or 1e-9
-        facts["speed_download"] = int(facts["size_download"] / total)
-        if "%{json}" in form:
-            import json
-
-            facts["json"] = json.dumps({key: value for key, value in facts.items() if key != "json"})
-        for key, value in facts.items():
-            shown = f"{value:03d}" if key in ("http_code", "response_code") else value
-            form = form.replace(f"%{{{key}}}", f"{value:.6f}" if isinstance(value, float) else str(shown))
-        for escape, character in (("\\n", "\n"), ("\\t", "\t"), ("\\r", "\r"), ("%%", "%")):
-            form = form.replace(escape, character)
         sys.stdout.flush()
-        self._write_text(form)
-
-    def _write_text(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        print_facts(form, self.facts, self.warn)

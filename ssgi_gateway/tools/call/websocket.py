@@ -21,7 +21,8 @@ from wsproto.utilities import generate_accept_token
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.wire.client.events import AnswerReceived, BodyArrived
 
-from .conversation import Clock, Conversation
+from .connecting import Clock
+from .conversation import Conversation
 from .failure import RECEIVE, STATUS, URL, CallFailed, failed
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class _Socket:
         if subprotocol:
             wanted.append((b"sec-websocket-protocol", subprotocol.encode()))
         request.headers += wanted
+        request.upgrade = True
         if pairs is not None:
             pairs += [(b"HTTP_" + name.upper().replace(b"-", b"_"), value) for name, value in wanted]
         self._conversation.connect(self._clock)

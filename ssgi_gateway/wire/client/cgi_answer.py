@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError
 from ssgi_gateway.wire.grammar import is_token, parse_length
+from ssgi_gateway.wire.hints import answer_hint
 
 from .events import AnswerEnded, AnswerReceived, BodyArrived, Headers, InformationalReceived
 
@@ -30,6 +31,10 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/[0-9.]+[ \t]+([1-9][0-9]{2})(?:[ \t]|$)
 class CgiAnswer:
     """One answer.
 
+    Args:
+        method: of the request.
+        upgrade: whether the request asked for another protocol.
+
     Attributes:
         started: the head was complete.
         tunnel: the answer was a 101, and what follows is not HTTP's.
@@ -45,6 +50,7 @@ class CgiAnswer:
         "_method",
         "_quiet",
         "_searched",
+        "_upgrade",
         "had_status",
         "head_size",
         "started",
@@ -52,8 +58,9 @@ class CgiAnswer:
         "tunnel",
     )
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, upgrade: bool = True) -> None:
         self._method = method
+        self._upgrade = upgrade
         self._buffer = bytearray()
         self._searched = self._informational = 0
         self._left = -1
@@ -128,7 +135,8 @@ class CgiAnswer:
         """
         if not self.started:
             raise RemoteProtocolError(
-                "the server ended the exchange within the head of its answer"
+                "the server ended the exchange within the head of its answer: "
+                f"{bytes(self._buffer[:40])!r}{answer_hint(bytes(self._buffer[:9]), 'SCGI')}"
                 if self._buffer
                 else "the server ended the exchange without an answer"
             )
@@ -148,6 +156,8 @@ class CgiAnswer:
                 raise RemoteProtocolError(f"more than {MAX_INFORMATIONAL} informational answers")
             events.append(InformationalReceived(status, headers))
             return
+        if status == 101 and not self._upgrade:
+            raise RemoteProtocolError("101 without a request to upgrade")  # RFC 9110 15.2.2
         if length < -1:
             raise RemoteProtocolError("content lengths that differ, or are none")
         self._left = length
@@ -187,7 +197,7 @@ def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...], int]:
         name, colon, value = line.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
         if not colon or not is_token(name.decode("latin-1")) or b"\r" in value or b"\0" in value:
-            raise RemoteProtocolError(f"{line[:80]!r} is no header line")
+            raise RemoteProtocolError(f"{line[:80]!r} is no header line{answer_hint(line[:9], 'SCGI')}")
         if name == b"status":
             match = _STATUS.match(value)
             if match is None:

@@ -32,6 +32,7 @@ from ssgi_gateway.wire.fastcgi.records import (
     encode_record,
     encode_stream,
 )
+from ssgi_gateway.wire.hints import answer_hint
 
 from .cgi_answer import CgiAnswer
 from .cgi_request import cgi_variables, key_of, usual_variables
@@ -156,14 +157,16 @@ class FastcgiClient:
             Overloaded: the application takes no more requests.
         """
         if not data:
-            raise RemoteProtocolError("the application closed the connection without END_REQUEST")
+            hint = answer_hint(bytes(self._buffer[:9]), "FastCGI")
+            raise RemoteProtocolError(f"the application closed the connection without END_REQUEST{hint}")
         events: list[Any] = []
         view = self._buffer + data if self._buffer else data
         start = self._go_on(view, events) if self._left else 0
         while len(view) - start >= HEADER_SIZE:
             version, kind, request_id, size, padding = HEADER.unpack_from(view, start)
             if version != VERSION:
-                raise RemoteProtocolError(f"a FastCGI record of version {version}")
+                begin = bytes(view[start : start + 9])
+                raise RemoteProtocolError(f"a FastCGI record of version {version}{answer_hint(begin, 'FastCGI')}")
             end = start + HEADER_SIZE + size
             if end + padding > len(view):
                 if kind == STDOUT and request_id == REQUEST_ID and self._busy and not padding and self.trace is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError
 from ssgi_gateway.wire.grammar import parse_length
+from ssgi_gateway.wire.hints import answer_hint
 
 from .events import AnswerEnded, AnswerReceived, BodyArrived, Headers, InformationalReceived
 from .request import EXPECT_BODY
@@ -63,6 +64,7 @@ class Http1Client:
         "_overhead",
         "_parser",
         "_state",
+        "_upgrade",
         "keep",
     )
 
@@ -75,6 +77,7 @@ class Http1Client:
         self._informational = 0
         self._overhead = 0
         self._method = ""
+        self._upgrade = False
         self._parser: Parser | None = None
         self.keep = True
 
@@ -104,6 +107,7 @@ class Http1Client:
         self._state = HEAD
         self._informational = 0
         self._method = request.method
+        self._upgrade = request.upgrade
         self._chunked = request.chunked
         lines = [f"{request.method} {target} HTTP/1.1\r\n".encode()]
         for name, value in request.headers:
@@ -186,10 +190,13 @@ class Http1Client:
         """Read one head if it is complete."""
         buffer = self._buffer
         if not buffer.startswith(_START[: len(buffer)]):
-            raise RemoteProtocolError(f"this is no HTTP/1 answer: {bytes(buffer[:40])!r}{_hint(bytes(buffer[:9]))}")
+            hint = answer_hint(bytes(buffer[:9]), "HTTP")
+            raise RemoteProtocolError(f"this is no HTTP/1 answer: {bytes(buffer[:40])!r}{hint}")
         end = buffer.find(b"\r\n\r\n") + 4
         if end < 4:
-            if len(buffer) > MAX_HEAD or b"\n\n" in buffer:
+            if b"\n\n" in buffer or b"\n\r\n" in buffer:
+                raise RemoteProtocolError("a head whose lines end in LF alone, and not in CR LF")
+            if len(buffer) > MAX_HEAD:
                 raise RemoteProtocolError(f"a head without an end within {MAX_HEAD} bytes")
             return False
         if end > MAX_HEAD:
@@ -215,6 +222,8 @@ class Http1Client:
 
     def _frame(self, status: int, length: int, chunked: bool) -> tuple[bool, bool]:
         """How the body is delimited, RFC 9112 6.3 in its order; whether one follows, whether a tunnel does."""
+        if status == 101 and not self._upgrade:
+            raise RemoteProtocolError("101 without a request to upgrade")  # RFC 9110 15.2.2
         if status == 101 or (self._method == "CONNECT" and status < 300):
             self._state = TUNNEL
             self.keep = False
@@ -259,17 +268,6 @@ class Http1Client:
             raise RemoteProtocolError("the peer closed the connection before the last chunk")
         elif self._state == HEAD:
             raise RemoteProtocolError("the peer closed the connection before its answer was complete")
-
-
-def _hint(data: bytes) -> str:
-    """What a peer seems to speak in place of HTTP/1, and how to ask it."""
-    if data[:2] == b"\x15\x03":
-        return "; it speaks TLS: write https://"
-    if data[3:4] == b"\4" and data[5:9] == bytes(4):
-        return "; it speaks HTTP/2: Client(http2='prior-knowledge')"
-    if data[:2] == b"\1\6" or data[:7].lower() == b"status:":
-        return "; it speaks SCGI or FastCGI: write scgi:// or fcgi://"
-    return ""
 
 
 _Judged = tuple[int, str, bool, tuple[tuple[bytes, bytes], ...], int, bool, bytes]

@@ -52,7 +52,7 @@ class ScgiClient:
             length: of the body, in bytes; SCGI has no other way to say where it ends.
             pairs: variables in place of those that follow from the request.
         """
-        self.answer = CgiAnswer(request.method)
+        self.answer = CgiAnswer(request.method, request.upgrade)
         if pairs is None and not request.cgi:
             return _usual(*key_of(request, length, True))
         return _netstring(cgi_variables(request, length, scgi=True) if pairs is None else pairs)

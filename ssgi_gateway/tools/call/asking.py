@@ -1,0 +1,115 @@
+"""What is asked, from the options: the request with its headers, and the variables that a web server would send."""
+
+from __future__ import annotations
+
+import os
+from binascii import b2a_base64
+from typing import TYPE_CHECKING, Any
+
+from ssgi_gateway import __version__
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.wire.client.cgi_request import cgi_variables
+from ssgi_gateway.wire.client.request import Request
+
+from .failure import URL, CallFailed
+from .fronts import front_variables
+from .redirects import NOT_ELSEWHERE, is_same_origin
+
+if TYPE_CHECKING:
+    from .body import Body
+
+__all__ = ["given_host", "make_pairs", "make_request"]
+
+Pairs = list[tuple[bytes, bytes]]
+
+
+def make_request(given: Any, method: str, body: Body, url: str, first: str) -> Request:
+    """The request.
+
+    Args:
+        given: the options.
+        method: of the request.
+        body: what is sent.
+        url: what is asked.
+        first: the url that was asked first; to another origin go neither passwords nor cookies.
+
+    Raises:
+        CallFailed: a header is none.
+    """
+    headers: Pairs = []
+    removed = set()
+    for line in given.header:
+        name, colon, value = line.partition(":")
+        if not colon and not line.endswith(";"):
+            raise CallFailed(URL, f"-H {line!r}: write 'Name: value'")
+        if colon and not value.strip():
+            removed.add(name.strip().lower().encode("latin-1"))
+        else:
+            headers.append((name.strip(" ;").encode("latin-1"), value.strip().encode("utf-8")))
+    names = {name.lower() for name, _ in headers} | removed
+    headers += [(name, value.encode()) for name, value in _usual_headers(given, body) if name not in names and value]
+    if given.protocol is None and not is_same_origin(url, first):
+        headers = [(name, value) for name, value in headers if name.lower() not in NOT_ELSEWHERE]
+    if b"content-length" not in names and body.length > 0:
+        headers.append((b"content-length", b"%d" % body.length))
+    cgi = {"HTTPS": "on"} if given.https else {}
+    return Request(method, url, headers, b"", bool(body.length), {"cgi": cgi})
+
+
+def given_host(given: Any) -> str | None:
+    """The Host header of ``-H``."""
+    lines = (line.partition(":") for line in given.header)
+    return next((value.strip() for name, _, value in lines if name.strip().lower() == "host"), None)
+
+
+def _usual_headers(given: Any, body: Body) -> list[tuple[bytes, str]]:
+    is_json = any(how == "json" for how, _ in given.data or ()) and not given.get
+    user = b2a_base64(os.fsencode(given.user), newline=False).decode() if given.user else ""
+    return [
+        (b"user-agent", given.user_agent or f"ssgi-gateway/{__version__}"),
+        (b"accept", "application/json" if is_json else "*/*"),
+        (b"content-type", body.kind),
+        (b"cookie", given.cookie or ""),
+        (b"referer", given.referer or ""),
+        (b"authorization", f"Basic {user}" if user else ""),
+        (b"accept-encoding", "gzip, deflate" if given.compressed else ""),
+    ]
+
+
+def make_pairs(given: Any, protocol: str, request: Request, length: int) -> Pairs | None:
+    """The variables; ``None`` over HTTP, which has none.
+
+    Raises:
+        CallFailed: ``--param`` is none.
+        ConfigurationError: there are variables to send, and none can be sent.
+    """
+    if protocol == "http":
+        if given.param or given.script_filename:
+            words = "--param and --script-filename set variables of SCGI and FastCGI; over HTTP -H sends headers"
+            raise ConfigurationError(f"call: {words}")
+        return None
+    if given.front:
+        pairs = front_variables(given.front, protocol, request, length, given.https, given.remote)
+    else:
+        pairs = cgi_variables(request, length, scgi=protocol == "scgi")
+        changed = {b"REMOTE_ADDR": given.remote.encode()}
+        pairs = [(name, changed.get(name, value)) for name, value in pairs]
+    if given.script_filename:
+        pairs = _with(pairs, b"SCRIPT_FILENAME", given.script_filename)
+    for text in given.param:
+        name, equals, value = text.partition("=")
+        if equals:
+            pairs = _with(pairs, os.fsencode(name), value)
+        elif name.startswith("-"):
+            pairs = [pair for pair in pairs if pair[0] != os.fsencode(name[1:])]
+        else:
+            raise CallFailed(URL, f"--param {text}: write NAME=VALUE, or -NAME to remove one")
+    return pairs
+
+
+def _with(pairs: Pairs, name: bytes, value: str) -> Pairs:
+    """With this value in the variable's place, or at the end if there is none of that name."""
+    made = (name, os.fsencode(value))
+    if any(known == name for known, _ in pairs):
+        return [made if pair[0] == name else pair for pair in pairs]
+    return [*pairs, made]

@@ -1,0 +1,170 @@
+"""curl's letters mean what they mean in curl: what arrives, what is written, against curl itself where it is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.tools.call.command import call
+
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+ANSWERS = {
+    "/early": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + PAGE + b"hello",
+    "/chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n",
+    "/404": b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nConnection: close\r\n\r\nerror",
+    "/204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "/205": b"HTTP/1.1 205 Reset\r\nContent-Length: 0\r\n\r\n",
+    "/304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+    "/twice": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    "/until-the-end": b"HTTP/1.1 200 OK\r\n\r\nhello",
+    "/1.0": b"HTTP/1.0 200 OK\r\n\r\nhello",
+    "/more": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more",
+    "/short": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",
+    "/no-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    "/no-reason": b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello",
+    "/nothing": b"",
+}
+
+
+class Server:
+    """Answers by path, and keeps what it was asked."""
+
+    def __init__(self):
+        self.requests = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as lines:
+                head = [line.strip() for line in iter(lines.readline, b"\r\n")]
+                headers = dict(line.lower().split(b":", 1) for line in head[1:])
+                if b"expect" in headers:
+                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                body = lines.read(int(headers.get(b"content-length", 0)))
+                self.requests.append((head[0], headers, body))
+                path = head[0].split()[1].decode()
+                said = ANSWERS.get(path, PAGE + b"hello")
+                connection.sendall(PAGE if head[0].startswith(b"HEAD") else said)
+
+    def last(self):
+        """The last request, without what differs by who asks."""
+        line, headers, body = self.requests.pop()
+        left = {
+            name: re.sub(rb"-{20,}\w+", b"--boundary", value).strip()
+            for name, value in headers.items()
+            if name not in (b"user-agent", b"expect")
+        }
+        return line, left, re.sub(rb"-{20,}\w+", b"--boundary", body)
+
+
+@pytest.fixture(scope="module")
+def server():
+    running = Server()
+    yield running
+    running.listener.shutdown(socket.SHUT_RDWR)
+    running.listener.close()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "f.txt").write_bytes(b"line1\r\nline2\n")
+    (tmp_path / "form").write_bytes(b"%{http_code} of @")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["/"],
+        ["/", "-X", "DELETE"],
+        ["/", "-d", "a=1", "-d", "b=2"],
+        ["/", "-d", ""],
+        ["/", "-d", "@f.txt"],
+        ["/", "--data-binary", "@f.txt"],
+        ["/", "--data-raw", "@f.txt"],
+        ["/", "--json", '{"a":1}'],
+        ["/", "-G", "-d", "a=1", "-d", "b=2"],
+        ["/?c=3", "-G", "-d", "a=1"],
+        ["/", "-T", "f.txt"],
+        ["/folder/", "-T", "f.txt"],
+        ["", "-T", "f.txt"],
+        ["/name", "-T", "f.txt"],
+        ["/", "-F", "a=b", "-F", "f=@f.txt"],
+        ["/", "-F", "f=@f.txt;type=text/x;filename=other"],
+        ["/", "-F", "a=<f.txt"],
+        ["/", "-H", "X-A: 1", "-H", "Accept:", "-H", "Host: other", "-H", "X-Empty;"],
+        ["/", "-A", "me", "-b", "a=b; c=d", "-e", "http://from/", "-u", "user:pass"],
+        ["/404", "-f"],
+        ["/404", "-fs"],
+        ["/", "-N"],
+        ["/", "-w", "%{http_code} %{size_download} %{method} %{exitcode} %{nonsense}|%%\\t\\n"],
+        ["/", "-w", "%{size_upload} %{num_connects} %{content_type} %{remote_ip}", "-d", "abc"],
+        ["/404", "-w", "%{stderr}%{http_code}%{stdout}%{response_code}"],
+        *[[path] for path in ANSWERS],
+    ],
+    ids=" ".join,
+)
+def test_as_curl_does(server, folder, capfd, words):
+    """The same request, the same output, the same exit status."""
+    words = [f"{server.url}{words[0]}", *words[1:]]
+    done = subprocess.run(["curl", "--no-progress-meter", *words], capture_output=True, timeout=60)
+    asked = server.last()
+    status = call(words)
+    out = capfd.readouterr().out
+    assert (status, out.encode()) == (done.returncode, done.stdout)
+    assert server.last() == asked
+
+
+def test_interim_answers_and_trailers_are_shown(server, capfd):
+    assert call([f"{server.url}/early", "-i"]) == 0
+    out = capfd.readouterr().out
+    assert out.startswith("HTTP/1.1 103\r\nlink: </a>\r\n\r\nHTTP/1.1 200\r\n")
+    assert call([f"{server.url}/chunked", "-iv"]) == 0
+    out, shown = capfd.readouterr()
+    assert out.endswith("\r\n\r\nhellox-trailer: 1\r\n")
+    assert "< x-trailer: 1" in shown.splitlines()
+
+
+def test_an_error_status_is_named(server, capfd):
+    assert call([f"{server.url}/404", "-f"]) == 22
+    assert "the answer is an error: 404" in capfd.readouterr().err
+
+
+def test_what_is_written_out(server, folder, capfd):
+    assert call([f"{server.url}/", "-w", "@form"]) == 0
+    assert capfd.readouterr().out == "hello200 of @"
+    assert call([f"{server.url}/", "-w", "%{http_cod}"]) == 0
+    assert "there is no %{http_cod}; did you mean http_code?" in capfd.readouterr().err
+    assert call([f"{server.url}/", "-w", "@none"]) == 26
+    assert "-w: cannot read 'none'" in capfd.readouterr().err
+    assert call(["http://127.0.0.1:1/", "-w", "%{http_code} %{time_total} %{exitcode} %{errormsg}"]) == 7
+    assert capfd.readouterr().out.startswith("000 0.000000 7 cannot connect to 127.0.0.1 port 1")
+
+
+@pytest.mark.parametrize("option", [["--param", "A=b"], ["--script-filename", "/a.php"]])
+def test_variables_are_not_lost_silently(option):
+    with pytest.raises(ConfigurationError, match="over HTTP -H sends headers"):
+        call(["http://127.0.0.1:1/", *option])
+
+
+@pytest.mark.parametrize("front", ["apache", "caddy", "haproxy"])
+def test_a_variable_that_a_front_sends_is_replaced(front, capfd):
+    """And not sent twice: whose value would it be?"""
+    assert call(["--fastcgi", ":1", "/", "--front", front, "--script-filename", "/mine.php", "--dry-run"]) == 0
+    out = capfd.readouterr().out
+    assert out.count("SCRIPT_FILENAME") == 1
+    assert "SCRIPT_FILENAME/mine.php" in out

@@ -1,0 +1,240 @@
+"""`call` where something is wrong: curl's exit status, and a sentence that says what to do.
+
+It runs in this process, which is twenty times faster; that the command does is in `test_call`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from ssgi_gateway.errors import ConfigurationError
+from ssgi_gateway.tools.call.command import call
+from tests.acgi.test_messages import record
+
+ENDED = record(3, bytes(8))
+
+
+class Peer:
+    """Takes connections, reads a little, says this and closes; or resets, or stays silent."""
+
+    def __init__(self, said, end="close"):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.said, self.end = said, end
+        self.held = []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            connection.recv(65536)
+            connection.sendall(self.said)
+            if self.end == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if self.end == "silence":
+                self.held.append(connection)
+            else:
+                connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        for one in (self.listener, *self.held):
+            one.close()
+
+
+@pytest.fixture
+def run(capfd):
+    """Call; gives the status, standard output and standard error."""
+
+    def run(*words):
+        status = call([str(word) for word in words])
+        return status, *capfd.readouterr()
+
+    return run
+
+
+def where(protocol, address):
+    """The words for a peer, and what is asked of it."""
+    return [f"{protocol}://{address}/"] if protocol.startswith("http") else [f"--{protocol}", address, "/"]
+
+
+NOTHING = b""
+PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
+CGI = b"Status: 200 OK\r\n\r\nhello"
+RECORDS = record(6, CGI) + ENDED
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said", "status", "words"),
+    [
+        ("scgi", NOTHING, 52, "without an answer; the server's log may say why"),
+        ("fastcgi", NOTHING, 52, "without END_REQUEST; the server's log may say why"),
+        ("http", NOTHING, 52, "before its answer was complete; the server's log"),
+        ("https", NOTHING, 35, "closed the connection during the handshake; does it speak TLS here?"),
+        ("scgi", PLAIN, 0, "warning: the answer begins as HTTP does. If"),
+        ("fastcgi", PLAIN, 56, "it speaks HTTP: write http://"),
+        ("https", PLAIN, 35, "it http:// and not https://?"),
+        ("scgi", ALERT, 56, "it speaks TLS: write https://"),
+        ("fastcgi", ALERT, 56, "it speaks TLS: write https://"),
+        ("http", ALERT, 56, "it speaks TLS: write https://"),
+        ("fastcgi", CGI, 56, "it speaks SCGI or FastCGI: write scgi://"),
+        ("http", CGI, 56, "it speaks SCGI or FastCGI: write scgi://"),
+        ("scgi", RECORDS, 56, "it speaks FastCGI: write fcgi://"),
+        ("http", RECORDS, 56, "it speaks FastCGI: write fcgi://"),
+        ("scgi", b"SSH-2.0-x\r\n", 56, "it speaks SSH; is it another port?"),
+        ("scgi", b"\0\1 garbage\n\n", 56, "is no header line"),
+        ("http", b"\0\1 garbage\n\n", 56, "this is no HTTP/1 answer"),
+        ("scgi", CGI[:8], 56, "within the head of its answer: b'Status: '"),
+        ("http", b"HTTP/1.1 200 OK\r\nContent-Le", 56, "before its answer was complete"),
+        ("http", b"HTTP/1.1 200 OK\nA: b\n\nhello", 56, "end in LF alone"),
+        ("http", b"HTTP/1.1 200 OK\nA: b\n\r\nhello", 56, "end in LF alone"),
+        ("fastcgi", record(6, CGI)[:12], 56, "without END_REQUEST"),
+        ("fastcgi", record(6, CGI), 18, "without END_REQUEST"),
+        ("fastcgi", record(6, CGI) + ENDED[:9], 18, "without END_REQUEST"),
+        ("scgi", b"Content-Length: 9\r\n\r\nhello", 18, "4 bytes shorter than its Content-Length"),
+        ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", 18, "4 bytes before the body's end"),
+        ("http", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 18, "before the last chunk"),
+        ("http", b"HTTP/1.1 101 Other\r\nUpgrade: x\r\n\r\n", 56, "101 without"),
+    ],
+)
+def test_what_a_peer_may_say(run, protocol, said, status, words):
+    with Peer(said) as peer:
+        ended, _, shown = run(*where(protocol, peer.address))
+    assert (ended, words in shown) == (status, True), shown
+
+
+@pytest.mark.parametrize(("protocol", "status"), [("scgi", 56), ("fastcgi", 56), ("http", 56), ("https", 35)])
+def test_a_peer_that_resets(run, protocol, status):
+    with Peer(b"", "reset") as peer:
+        ended, _, shown = run(*where(protocol, peer.address))
+    assert ended == status
+    assert "closed the connection" in shown
+
+
+@pytest.mark.parametrize("protocol", ["scgi", "fastcgi", "http", "https"])
+def test_a_peer_that_says_nothing(run, protocol):
+    with Peer(b"", "silence") as peer:
+        ended, _, shown = run(*where(protocol, peer.address), "-m", "0.2")
+    assert (ended, "within 0.2 s (-m)" in shown) == (28, True), shown
+
+
+def test_the_time_to_connect_is_not_the_time_to_answer(run):
+    """Without `-m` an answer may take as long as it takes."""
+
+    def serve():
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        slow.wait(0.3)
+        connection.sendall(CGI)
+        connection.close()
+
+    slow = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        ended, out, shown = run(*where("scgi", f"127.0.0.1:{listener.getsockname()[1]}"), "--connect-timeout", "0.1")
+        thread.join()
+    assert (ended, out) == (0, "hello"), shown
+
+
+# -- nobody ------------------------------------------------------------------------------------------------------------
+
+
+def test_paths_where_nobody_listens(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # short paths for sockets
+    (tmp_path / "file").write_text("")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind("./dead")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind("./datagrams")
+        for path, words in (
+            ("none", "there is no such socket; is the gateway running?"),
+            ("dead", "no process listens on it; the gateway has ended"),
+            ("file", "file is no socket; write the path that the gateway was given"),
+            (".", "is no socket"),
+            ("file/socket", "/file/socket is no socket"),
+            ("datagrams", "Protocol wrong type for socket"),
+        ):
+            ended, _, shown = run("--scgi", f"unix:./{path}", "/")
+            assert (ended, words in shown) == (7, True), shown
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_socket_that_may_not_be_used(run, monkeypatch):
+    """By another user: root may write to everything."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = Path(folder) / "s"
+        listener.bind(str(path))
+        listener.listen()
+        path.parent.chmod(0o755)
+        path.chmod(0o600)
+        run("--scgi", f"unix:{path}-none", "/")  # loads what it needs; the other user cannot read it
+        os.seteuid(65534)
+        try:
+            ended, _, shown = run("--scgi", f"unix:{path}", "/")
+        finally:
+            os.seteuid(0)
+    assert ended == 7
+    assert f"this user may not write to {path}; see --socket-mode, --socket-owner" in shown
+
+
+def test_a_port_where_nobody_listens(run):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        ended, _, shown = run("--fastcgi", f"127.0.0.1:{bound.getsockname()[1]}", "/")
+    assert ended == 7
+    assert "nothing listens there; is the server running, and on this port?" in shown
+
+
+def test_a_name_that_there_is_not(run):
+    ended, _, shown = run("http://no-such-host.invalid/")
+    assert ended == 6
+    assert "no address for no-such-host.invalid" in shown
+
+
+def test_certificates_that_cannot_be_read(run, tmp_path):
+    with Peer(b"") as peer:
+        ended, _, shown = run(f"https://{peer.address}/", "--cacert", tmp_path / "none")
+    assert ended == 77
+    assert "cannot use --cacert" in shown
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["--conect-timeout", "1"], "did you mean --connect-timeout?"),
+        (["--parm", "A=b"], "did you mean --param?"),
+        (["--headers", "A: b"], "did you mean --header"),
+        (["-c", "jar"], "-b 'NAME=VALUE' sends cookies"),
+        (["--cookie-jar=jar"], "-b 'NAME=VALUE' sends cookies"),
+        (["-b", "file"], "files of cookies are not read"),
+        (["-x", "proxy:1"], "there are no proxies here"),
+        (["--http2"], "speaks HTTP/2"),
+        (["--resolve", "a:1:b"], "--unix-socket"),
+        (["-I", "-d", "x"], "-I asks for a head and -d, -F send a body"),
+        (["-I", "-T", "-"], "-I asks for a head and -T sends a body"),
+        (["/second"], "unrecognized arguments: /second"),
+    ],
+)
+def test_options_that_cannot_be_used(words, advice):
+    with pytest.raises(ConfigurationError) as raised:
+        call(["--scgi", ":1", "/", *words])
+    assert advice in str(raised.value)
+    assert "--help" in str(raised.value) or words[0] in ("-I", "-b")
