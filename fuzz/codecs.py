@@ -28,8 +28,7 @@ HEADERS: Final = (
 VARIABLES: Final = ("REQUEST_METHOD", "NONE", "", "\xe9", "\u20ac")
 
 HEAD: Final = (
-    "method", "path", "raw_path", "query_string", "root_path", "scheme", "http_version", "server_address",
-    "remote_address", "is_upgrade",
+    "method", "path", "raw_path", "query_string", "server_address", "remote_address", "is_upgrade",
 )  # fmt: skip
 
 MAX_EVENTS: Final = 100_000
@@ -57,7 +56,8 @@ def see_head(build: str, variables: Any) -> tuple[Any, ...]:
 
     def see(root_path: str | None) -> list[Any]:
         head = parse(variables, root_path)
-        return [getattr(head, name) for name in HEAD]
+        values = [getattr(head, name) for name in HEAD]
+        return [*values, head.root_path(), head.scheme(), head.http_version(), head.client()]
 
     return outcome(see, None), outcome(see, "/app/")
 

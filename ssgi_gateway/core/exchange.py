@@ -5,7 +5,7 @@ started with ``run_async`` is. One that is not alive and not answered is answere
 
 Applications have the members of SSGI. Adapters have these besides, and need no other: ``request``, ``channel``,
 ``supervise``, ``hold`` and ``release``, ``fail``, ``label``; of a response ``body``, ``new_head``, ``set_head``,
-``fits`` and ``when_aborted``.
+``fits`` and ``watch``.
 """
 
 from __future__ import annotations

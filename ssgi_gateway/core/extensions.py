@@ -32,14 +32,14 @@ def build_extensions(request: RequestHead, connection: dict[str, Any]) -> dict[s
     """The mapping for one request; ``connection`` is what the channel adds."""
     variables = request.variables
     extensions: dict[str, Any] = {
-        "scheme": request.scheme,
-        "http_version": request.http_version,
-        "root_path": request.root_path,
+        "scheme": request.scheme(),
+        "http_version": request.http_version(),
+        "root_path": request.root_path(),
         "raw_path": request.raw_path,
         "headers": variables.header_pairs(),
         "environ": dict(variables.items()),
     }
     extensions.update(connection)
     if "subprotocols" in connection:
-        extensions["scheme"] = "wss" if request.scheme == "https" else "ws"
+        extensions["scheme"] = "wss" if request.scheme() == "https" else "ws"
     return extensions

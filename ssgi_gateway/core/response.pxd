@@ -12,6 +12,10 @@ cdef Py_ssize_t UNKNOWN
 cdef Ready TRUE, FALSE, CLIENT_LEFT
 
 
+cdef class Watcher:
+    cpdef object client_left(self)
+
+
 cdef class HttpResponse(Exchange):
     cdef public bint aborted
     cdef int _state
@@ -22,9 +26,10 @@ cdef class HttpResponse(Exchange):
     cdef Py_ssize_t _remaining
     cdef Py_ssize_t _total
     cdef bint _suppressed
+    cdef Watcher _watcher
 
     cpdef object init(self, HttpChannel channel, RequestHead request, RequestBody body)
-    cpdef object when_aborted(self, object handler, tuple args, object context)
+    cpdef object watch(self, Watcher watcher)
     cpdef object send_status(self, object status_code=*)
     cpdef object send_headers(self, object headers)
     cpdef object send(self, object payload=*, bint has_more=*)
@@ -39,5 +44,6 @@ cdef class HttpResponse(Exchange):
     cdef object _fix_total(self, Py_ssize_t total, Py_ssize_t size)
     @cython.locals(channel=HttpChannel)
     cdef bint _write(self, ResponseHead head, object data, Py_ssize_t size, bint end) except -1
+    cdef object _end(self)
     cdef object _refuse(self, str member)
     cdef object _break(self, str problem)

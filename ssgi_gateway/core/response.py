@@ -24,7 +24,6 @@ from .exchange import Exchange, flat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
-    from contextvars import Context
 
     from ..wire.cgi import RequestHead
     from .body import RequestBody
@@ -46,10 +45,34 @@ FILE_STEP: Final = 1048576
 """Bytes of a file queued at once; what waits is a name and two numbers, but an abort should be seen in between."""
 
 
+class Watcher:
+    """What an adapter has for a request, to learn from its response that the client disconnected.
+
+    A class and not a callback: it is needed for nearly every request, and called for hardly any.
+    """
+
+    __slots__ = ()
+
+    def client_left(self) -> None:
+        """The client disconnected before the response had ended. Must not raise."""
+        raise NotImplementedError
+
+
 class HttpResponse(Exchange):
     """One response. The rules of each member are those of SSGI 1.0 (``ssgi_gateway.ssgi.SSGIHttpResponse``)."""
 
-    __slots__ = ("_data", "_head", "_pieces", "_remaining", "_state", "_suppressed", "_total", "aborted", "body")
+    __slots__ = (
+        "_data",
+        "_head",
+        "_pieces",
+        "_remaining",
+        "_state",
+        "_suppressed",
+        "_total",
+        "_watcher",
+        "aborted",
+        "body",
+    )
 
     channel: HttpChannel
 
@@ -67,6 +90,7 @@ class HttpResponse(Exchange):
         self._data: bytes | None = None  # and all of it
         self._remaining = UNKNOWN  # bytes still owed under the declared length
         self._total = UNKNOWN  # what send_chunk's first call fixed
+        self._watcher: Watcher | None = None
         self._suppressed = False  # HEAD, 204 and 304 have no body whatever the application sends
 
     # -- the head ------------------------------------------------------------------------------------------------
@@ -191,8 +215,7 @@ class HttpResponse(Exchange):
             step = min(left, FILE_STEP)
             end = step == left
             if end:
-                self._state = ENDED
-                self._handlers = None
+                self._end()
             self.sent += step
             more = self.channel.write_file(head, opened.slice(offset, step), end)
             if end:
@@ -211,8 +234,7 @@ class HttpResponse(Exchange):
             return False
         head = self._response_head()
         head.offload(header[0], header[1])
-        self._state = ENDED
-        self._handlers = None
+        self._end()
         self.channel.write(head, None, True)
         return True
 
@@ -261,14 +283,18 @@ class HttpResponse(Exchange):
 
         It runs in a copy of the context in which this is called, as asyncio's callbacks do.
         """
-        self.when_aborted(handler, args, copy_context())
-
-    def when_aborted(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:
-        """``on_aborted`` for adapters, which call it for every request, without a context."""
+        context = copy_context()
         if self.aborted:
             self.notify(handler, args, context)
         elif self._state < ENDED:
             self._handlers = [*(self._handlers or ()), (handler, args, context)]
+
+    def watch(self, watcher: Watcher) -> None:
+        """``on_aborted`` for an adapter: call ``watcher.client_left()``, first of all."""
+        if self.aborted:
+            watcher.client_left()
+        elif self._state < ENDED:
+            self._watcher = watcher
 
     def abort(self) -> None:
         """The peer has left or the answer cannot be finished. Only the server calls this."""
@@ -279,12 +305,15 @@ class HttpResponse(Exchange):
         if self.body is not None:
             self.body.abort()
         handlers, self._handlers = self._handlers, None
-        if handlers is None:
-            # No handler is registered: then the tasks are cancelled, which is how asyncio ends one.
-            self.cancel()
-        else:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.client_left()
+        if handlers is not None:
             for handler, args, context in handlers:
                 self.notify(handler, args, context)
+        elif watcher is None:
+            # Nobody wants to be notified: then the tasks are cancelled, which is how asyncio ends one.
+            self.cancel()
 
     def hurry(self, waiting: bool) -> None:
         """End an event stream, and with ``waiting`` a request of which nothing was answered yet (a long poll).
@@ -414,14 +443,19 @@ class HttpResponse(Exchange):
     def _write(self, head: ResponseHead | None, data: Any, size: int, end: bool) -> bool:
         self.sent += size
         if end:
-            self._state = ENDED
-            self._handlers = None
+            self._end()
             if self.body is not None:
                 self.body.abort()  # what has not arrived will not be kept; readers that wait for it get an error
         if self._suppressed:
             data = None
         channel = self.channel
         return channel.write(head, data, end)
+
+    def _end(self) -> None:
+        """The last piece is on its way: nobody is notified any more."""
+        self._state = ENDED
+        self._handlers = None
+        self._watcher = None
 
     def _refuse(self, member: str) -> None:
         """After an abort a call has no effect; after the end, or too late for the head, it is a mistake."""

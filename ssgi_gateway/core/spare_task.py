@@ -52,8 +52,7 @@ class _CurrentTasks:
     def __setitem__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         _enter_task(loop, task)
 
-    def pop(self, loop: asyncio.AbstractEventLoop, default: None) -> None:
-        """As of a dict."""
+    def __delitem__(self, loop: asyncio.AbstractEventLoop) -> None:
         task = current_task(loop)
         if task is not None:
             _leave_task(loop, task)
@@ -289,7 +288,8 @@ class SpareTask:
         except (SystemExit, KeyboardInterrupt) as error:
             raise RuntimeError(EXITED) from error
         finally:
-            CURRENT.pop(self._loop, None)
+            if self._loop in CURRENT:
+                del CURRENT[self._loop]
         if type(pending) is Ended:
             relay.result_ = pending.result
             return None

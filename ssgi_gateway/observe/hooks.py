@@ -58,10 +58,10 @@ class HookRequest:
         self.method = request.method
         self.path = request.raw_path
         self.query = request.query_string
-        self.scheme = request.scheme
+        self.scheme = request.scheme()
         self.server = request.server_address
         self.remote = request.remote_address
-        self.http_version = request.http_version
+        self.http_version = request.http_version()
         self.protocol = exchange.protocol
         self.request_id = exchange.request_id()
         self.data: dict[str, Any] = {}

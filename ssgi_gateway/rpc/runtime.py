@@ -44,7 +44,7 @@ def request_facts(res: Any) -> tuple[str, str]:
     be kept as long as the WebSocket.
     """
     if is_ours(res):
-        return res.request.scheme, res.request.root_path
+        return res.request.scheme(), res.request.root_path()
     extensions = res.extensions
     scheme = extensions.get("scheme", "http")
     return HTTP_SCHEMES.get(scheme, scheme), extensions.get("root_path", "")

@@ -15,6 +15,9 @@ cdef class RequestHead:
     cdef public Variables variables
 
     cpdef tuple client(self)
+    cpdef str http_version(self)
+    cpdef str root_path(self)
+    cpdef str scheme(self)
     cdef object read(self, Variables variables, object root_path, bint started_by_front)
 
 cpdef RequestHead parse_head(Variables variables, object root_path=*, bint started_by_front=*)

@@ -116,19 +116,16 @@ class RequestHead:
         """The client's host and port, as ``addresses.split_address`` says."""
         return split_address(self.remote_address)
 
-    @property
     def root_path(self) -> str:
         """Where the application is mounted, without a slash at its end: ``""`` at the root."""
         if self._root_path is not None:
             return self._root_path.rstrip("/")
         return find_root_path(self.variables, self.path, self._started_by_front)
 
-    @property
     def scheme(self) -> str:
         """``"http"`` or ``"https"``."""
         return scheme(self.variables)
 
-    @property
     def http_version(self) -> str:
         """Of the client's request: ``"1.0"``, ``"1.1"``, ``"2"``, ``"3"``."""
         return http_version(self.variables)

@@ -213,8 +213,7 @@ cdef class RequestHead:
             end -= 1
         return (address[:end], self._client_port)
 
-    @property
-    def root_path(self):
+    cpdef str root_path(self):
         """Where the application is mounted, without a slash at its end."""
         cdef Py_ssize_t size
         if self._root_path is not None:
@@ -224,8 +223,7 @@ cdef class RequestHead:
             value_of(self.variables, b"PATH_INFO", 9, &size)
         return find_root_path(self.variables, self.path, self._started_by_front) if size else ""
 
-    @property
-    def scheme(self):
+    cpdef str scheme(self):
         """``"http"`` or ``"https"``."""
         cdef Py_ssize_t size
         cdef const char *value
@@ -236,8 +234,7 @@ cdef class RequestHead:
                 return "http"
         return scheme(self.variables)
 
-    @property
-    def http_version(self):
+    cpdef str http_version(self):
         """Of the client's request."""
         cdef Py_ssize_t size
         cdef const char *value = value_of(self.variables, b"SERVER_PROTOCOL", 15, &size)

@@ -28,6 +28,9 @@ cdef extern from "Python.h":
 DEF MAX_HEADER_NAME = 256
 """Longer header names are looked up the slow way; no registered one has half of it."""
 
+DEF MAX_KEPT = 128  # header names that are remembered; a power of two
+DEF MAX_KEPT_SIZE = 64
+
 DEF REPEATED = 1
 DEF FORBIDDEN_NAME = 2
 DEF REDIRECT = 4
@@ -113,6 +116,46 @@ cdef bint known_host(const char *value, Py_ssize_t size) except -1:
     with cython.critical_section(guard):
         last_host = last
     return True
+
+
+@cython.final
+cdef class HeaderName:
+    """A header's name beside that of its variable: clients send the same ones again and again."""
+
+    cdef bytes variable
+    cdef bytes lowered
+
+
+cdef list header_names = [HeaderName.__new__(HeaderName) for _ in range(MAX_KEPT)]
+for kept in header_names:
+    (<HeaderName>kept).variable = b""
+
+
+cdef bytes header_name(const char *variable, Py_ssize_t size, uint32_t hashed):
+    """What ``HTTP_USER_AGENT`` is called as a header, ``b"user-agent"``; ``None`` if no header can have made it."""
+    cdef HeaderName known
+    cdef bytes lowered
+    cdef char *to
+    cdef uint8_t c
+    cdef Py_ssize_t i
+    with cython.critical_section(guard):
+        known = <HeaderName>header_names[hashed & (MAX_KEPT - 1)]
+    if PyBytes_GET_SIZE(known.variable) == size and not memcmp(PyBytes_AS_STRING(known.variable), variable, size):
+        return known.lowered
+    lowered = PyBytes_FromStringAndSize(NULL, size - 5)
+    to = PyBytes_AS_STRING(lowered)
+    for i in range(5, size):
+        c = LOWERED[<uint8_t>variable[i]]
+        if not c:
+            return None
+        to[i - 5] = c
+    if size <= MAX_KEPT_SIZE:
+        known = HeaderName.__new__(HeaderName)
+        known.variable = PyBytes_FromStringAndSize(variable, size)
+        known.lowered = lowered
+        with cython.critical_section(guard):
+            header_names[hashed & (MAX_KEPT - 1)] = known
+    return lowered
 
 
 cdef str show(bytes value):
@@ -391,37 +434,31 @@ cdef class Variables:
     cdef bytes content_header(self, int index):
         """Content-Type or Content-Length, if the client sent it and not the web server for it."""
         cdef Entry *entry = &self._entries[index]
-        cdef bytes value
+        cdef const char *value = self.value(index)
+        cdef Py_ssize_t zeros = 0
         if not entry.value_size:
             return None
-        value = PyBytes_FromStringAndSize(PyBytes_AS_STRING(self._block) + entry.value, entry.value_size)
-        if entry.name_size == 14 and not value.strip(b"0") and self.get("REQUEST_METHOD") in BODILESS:
-            return None
-        return value
+        if entry.name_size == 14:
+            while zeros < entry.value_size and value[zeros] == c"0":
+                zeros += 1
+            if zeros == entry.value_size and self.get("REQUEST_METHOD") in BODILESS:
+                return None
+        return PyBytes_FromStringAndSize(value, entry.value_size)
 
     cpdef list header_pairs(self):
         """Every header once, lower-case names, as bytes."""
         cdef const char *data = PyBytes_AS_STRING(self._block)
         cdef Entry *entry
         cdef bytes name, value
-        cdef char *lowered
-        cdef uint8_t c
-        cdef Py_ssize_t j
         cdef int i
         cdef bint host = False
         cdef list found = []
         for i in range(self._used):
             entry = &self._entries[i]
             if entry.name_size > 5 and not memcmp(data + entry.name, b"HTTP_", 5):
-                name = PyBytes_FromStringAndSize(NULL, entry.name_size - 5)
-                lowered = PyBytes_AS_STRING(name)
-                for j in range(entry.name_size - 5):
-                    c = LOWERED[<uint8_t>data[entry.name + 5 + j]]
-                    if not c:
-                        break
-                    lowered[j] = c
-                else:
-                    host |= entry.name_size == 9 and not memcmp(lowered, b"host", 4)
+                name = header_name(data + entry.name, entry.name_size, entry.hash)
+                if name is not None:
+                    host |= entry.name_size == 9 and not memcmp(PyBytes_AS_STRING(name), b"host", 4)
                     found.append((name, PyBytes_FromStringAndSize(data + entry.value, entry.value_size)))
             elif (entry.name_size == 12 and not memcmp(data + entry.name, b"CONTENT_TYPE", 12)) or (
                 entry.name_size == 14 and not memcmp(data + entry.name, b"CONTENT_LENGTH", 14)

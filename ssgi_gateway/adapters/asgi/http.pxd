@@ -1,7 +1,7 @@
 from ...core.awaitables cimport Ready
 from ...core.body cimport RequestBody
 from ...core.exchange cimport Exchange
-from ...core.response cimport HttpResponse
+from ...core.response cimport HttpResponse, Watcher
 from ...core.waiters cimport Waiters
 
 cdef int NOTHING, STARTED, STREAMING, ENDED
@@ -12,7 +12,7 @@ cdef class CompletedAwaitable:
     pass
 
 
-cdef class HttpCall:
+cdef class HttpCall(Watcher):
     cdef RequestBody _body
     cdef double _grace
     cdef bint _files
@@ -23,6 +23,5 @@ cdef class HttpCall:
     cdef Waiters _waiters
 
     cpdef object init(self, HttpResponse res, double grace, bint files)
-    cpdef object _aborted(self)
     cdef object _send_in_vain(self, object kind, int stage, dict message)
     cdef object _ended(self)

@@ -17,6 +17,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.awaitables import TRUE
+from ...core.response import Watcher
 from ...core.waiters import Waiters
 from ..files import open_path, send_file, send_open
 
@@ -72,7 +73,7 @@ class CompletedAwaitable:
 COMPLETED: Final = CompletedAwaitable()
 
 
-class HttpCall:
+class HttpCall(Watcher):
     """What an application gets as ``receive`` and ``send``.
 
     Args:
@@ -97,7 +98,7 @@ class HttpCall:
         self._body: RequestBody | None = res.body
         self._request_done = False  # the whole request was handed out
         self._waiters: Waiters | None = None
-        res.when_aborted(self._aborted, (), None)
+        res.watch(self)
 
     # -- what the application receives ---------------------------------------------------------------------------
 
@@ -221,7 +222,7 @@ class HttpCall:
 
     # -- the client ----------------------------------------------------------------------------------------------
 
-    def _aborted(self) -> None:
+    def client_left(self) -> None:
         """The client left: ``receive`` says so, and ``send`` raises or is quiet.
 
         An application that has not begun to answer is left to finish its work, as by other servers. One in the middle

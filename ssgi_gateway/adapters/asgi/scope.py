@@ -49,12 +49,12 @@ PORTS: Final = {"http": 80, "https": 443}
 def http_scope(exchange: Exchange, state: dict[str, Any], files: bool) -> dict[str, Any]:
     """The scope of one HTTP request; ``files`` offers the extensions that send them."""
     request = exchange.request
-    scheme = request.scheme
+    scheme = request.scheme()
     method = request.method
     if method not in METHODS:
         method = method.upper()
     path = request.path
-    root_path = request.root_path
+    root_path = request.root_path()
     if not path.isascii():
         path = encodable(path)
         root_path = encodable(root_path)
@@ -63,7 +63,7 @@ def http_scope(exchange: Exchange, state: dict[str, Any], files: bool) -> dict[s
         _add_tls(extensions, request)
     scope = HTTP_SCOPE.copy()
     scope["asgi"] = ASGI.copy()
-    scope["http_version"] = request.http_version
+    scope["http_version"] = request.http_version()
     scope["method"] = method
     scope["scheme"] = scheme
     scope["path"] = path

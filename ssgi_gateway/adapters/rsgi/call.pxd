@@ -1,7 +1,8 @@
 from ...core.exchange cimport Exchange
+from ...core.response cimport Watcher
 
 
-cdef class RsgiCall:
+cdef class RsgiCall(Watcher):
     cdef Exchange _exchange
     cdef double _grace
     cdef bint _over

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.adapters.rsgi.errors import RSGIProtocolClosed
 
+from ...core.response import Watcher
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable
@@ -23,7 +25,7 @@ __all__ = ["RsgiCall"]
 logger = logging.getLogger("ssgi_gateway.app")
 
 
-class RsgiCall:
+class RsgiCall(Watcher):
     """What the ``protocol`` of a request and that of a WebSocket have in common."""
 
     __slots__ = ("_exchange", "_grace", "_over", "_timer")

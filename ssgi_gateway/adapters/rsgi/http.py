@@ -144,7 +144,7 @@ class RsgiHttpProtocol(RsgiCall):
 
     def started(self) -> None:
         """The application has to wait: from now on its client may leave before it has ended."""
-        self._res.when_aborted(self._aborted, (), None)
+        self._res.watch(self)
 
     def gone(self) -> bool:
         """Whether the client has left."""
@@ -212,7 +212,7 @@ class RsgiHttpProtocol(RsgiCall):
         res.send_headers(headers)
         await send_open(res, opened, content, length >= 0)
 
-    def _aborted(self) -> None:
+    def client_left(self) -> None:
         """The client has left."""
         if self._watchers is not None:
             self._watchers.wake(None)

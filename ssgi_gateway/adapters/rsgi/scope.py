@@ -94,7 +94,7 @@ class Scope:
     @property
     def http_version(self) -> str:
         """``"1"``, ``"1.1"``, ``"2"`` or ``"3"``: the client's."""
-        version = self._request.http_version
+        version = self._request.http_version()
         return "1" if version == "1.0" else version
 
     @property
@@ -110,7 +110,7 @@ class Scope:
     @property
     def scheme(self) -> str:
         """``"http"`` or ``"https"``, also of a WebSocket."""
-        scheme = self._request.scheme
+        scheme = self._request.scheme()
         return HTTP_SCHEMES.get(scheme, scheme)
 
     @property
@@ -131,7 +131,7 @@ class Scope:
     @property
     def authority(self) -> str | None:
         """The pseudo-header ``:authority``; there is none before HTTP/2."""
-        if self._request.http_version[:1] == "1":
+        if self._request.http_version()[:1] == "1":
             return None
         return self._request.variables.header("host")
 

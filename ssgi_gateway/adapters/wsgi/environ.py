@@ -51,9 +51,9 @@ def build_environ(request: RequestHead, base: dict[str, Any], stream: Any) -> di
     # PEP 3333 has these names for the server's own; what a web server calls so would be taken for it.
     environ: dict[str, Any] = {name: value for name, value in request.variables.items() if not name.startswith("wsgi.")}
     environ.update(base)
-    scheme = request.scheme
+    scheme = request.scheme()
     path = request.path
-    root_path = request.root_path
+    root_path = request.root_path()
     if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
         path = path[len(root_path) :]
     environ["wsgi.input"] = stream
@@ -67,7 +67,7 @@ def build_environ(request: RequestHead, base: dict[str, Any], stream: Any) -> di
     if not environ.get("SERVER_PORT"):
         environ["SERVER_PORT"] = name_and_port(request.server_address)[1] or DEFAULT_PORTS[scheme]
     if not environ.get("SERVER_PROTOCOL"):
-        environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version}"
+        environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version()}"
     return environ
 
 

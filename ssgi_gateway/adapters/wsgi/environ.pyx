@@ -131,7 +131,7 @@ cpdef dict build_environ(RequestHead request, dict base, object stream):
     cdef Model model = last  # another thread may put another one in its place
     cdef dict environ = model.copy_for(request.variables) if model.base is base else None
     cdef str path = request.path
-    cdef str root_path = request.root_path
+    cdef str root_path = request.root_path()
     cdef object said
     if environ is None:
         last = model = learn(request.variables, base)
@@ -149,5 +149,5 @@ cpdef dict build_environ(RequestHead request, dict base, object stream):
     if not environ.get("SERVER_PORT"):
         environ["SERVER_PORT"] = name_and_port(request.server_address)[1] or DEFAULT_PORTS[environ["wsgi.url_scheme"]]
     if not environ.get("SERVER_PROTOCOL"):
-        environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version}"
+        environ["SERVER_PROTOCOL"] = f"HTTP/{request.http_version()}"
     return environ

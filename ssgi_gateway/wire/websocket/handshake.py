@@ -116,7 +116,7 @@ def check_upgrade(head: RequestHead, origins: tuple[str, ...] | None = None, sho
     require_upgrade(variables)
     _check_front(variables.get("SERVER_SOFTWARE", ""))
     # RFC 9113 8.6: HTTP/2 has no 101, and nginx (1.22) makes a tunnel of the whole connection if it is given one.
-    if head.http_version != "1.1":
+    if head.http_version() != "1.1":
         raise RequestRejected(400, "a WebSocket handshake needs HTTP/1.1")
     if shows_connection or variables.header("connection") is not None:
         require_connection(variables)
@@ -166,7 +166,7 @@ def _check_origin(head: RequestHead, origins: tuple[str, ...]) -> None:
 def _own_origin(head: RequestHead) -> str | None:
     """The Origin a page of the request's own host has; ``None``, which equals no Origin, when the host is unknown."""
     host = head.variables.header("host")
-    return normal_origin(f"{head.scheme}://{host}") if host else None
+    return normal_origin(f"{head.scheme()}://{host}") if host else None
 
 
 def normal_origin(origin: str) -> str:

@@ -151,12 +151,12 @@ class TestForwarded:
 
     def test_a_trusted_peer_is_believed(self):
         head = parse_head(head_of(request(*self.SAID), client=NEAR))
-        assert (head.remote_address, head.scheme, head.server_address) == ("198.51.100.7", "https", "e.org:443")
+        assert (head.remote_address, head.scheme(), head.server_address) == ("198.51.100.7", "https", "e.org:443")
         assert head.variables.header("host") == "e.org"
 
     def test_others_are_not(self):
         head = parse_head(head_of(request(*self.SAID), client=FAR))
-        assert (head.remote_address, head.scheme) == ("203.0.113.9:40000", "http")
+        assert (head.remote_address, head.scheme()) == ("203.0.113.9:40000", "http")
         assert head.variables.header("host") == "server.example.com"
 
     def test_a_trusted_peer_that_says_nothing(self):

@@ -111,4 +111,4 @@ def test_where_the_application_is_mounted(case):
     path, sent, started, root_path = CASES[case]
     variables = {"REQUEST_METHOD": "GET", "REQUEST_URI": quote(path), **sent}
     head = parse_head(Variables((k.encode(), v.encode("latin-1")) for k, v in variables.items()), None, started)
-    assert (head.path, head.root_path) == (path, root_path)
+    assert (head.path, head.root_path()) == (path, root_path)

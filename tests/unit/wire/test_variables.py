@@ -131,6 +131,13 @@ def test_names_are_remembered_within_bounds():
     assert max(map(len, module._known)) <= 64
 
 
+def test_names_that_differ_at_the_beginning_alone_are_not_taken_for_each_other():
+    for i in range(300):
+        name = f"HTTP_{i:03}_ALL_THE_SAME"
+        seen = variables((name, "1"), ("HTTP_999_ALL_THE_SAME", "2"))
+        assert seen.headers() == [(f"{i:03}-all-the-same", "1"), ("999-all-the-same", "2")]
+
+
 def test_a_name_that_is_too_long_to_be_remembered_is_read_all_the_same():
     seen = variables(("HTTP_" + "X" * 300, "long"))
     assert seen.headers() == [("x" * 300, "long")]

@@ -176,7 +176,7 @@ async def test_an_unknown_scope_is_an_error():
 )
 def test_the_path(changes, path, raw_path):
     head = parse_scope(scope_of(**changes))
-    assert (head.path, head.raw_path, head.root_path) == (path, raw_path, changes.get("root_path", ""))
+    assert (head.path, head.raw_path, head.root_path()) == (path, raw_path, changes.get("root_path", ""))
 
 
 def test_the_rest_of_the_request():
@@ -194,7 +194,7 @@ def test_the_rest_of_the_request():
         method="POST", scheme="https", http_version="2", query_string=b"x=%20", headers=headers, server=("::1", 443)
     )
     head = parse_scope(scope)
-    assert (head.method, head.scheme, head.http_version, head.query_string) == ("POST", "https", "2", "x=%20")
+    assert (head.method, head.scheme(), head.http_version(), head.query_string) == ("POST", "https", "2", "x=%20")
     assert (head.remote_address, head.server_address) == ("192.0.2.7:50007", "[::1]:443")
     assert dict(head.variables.headers()) == {
         "host": "a.example",
