@@ -17,7 +17,7 @@
         └── Overloaded              FastCGI: the application takes no more requests
 
 Applications of the server never meet these: what an application does wrong is a ``ValueError`` or a ``RuntimeError``
-(SSGI 1.0), and a peer that left is a ``ConnectionAbortedError``. Users of the client meet those below
+(SSGI 1.0), and a peer that disconnected is a ``ConnectionAbortedError``. Users of the client meet those below
 ``ClientError``, and ``LocalProtocolError``.
 """
 

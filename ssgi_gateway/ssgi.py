@@ -12,7 +12,7 @@ This module imports nothing but the standard library and knows no server: annota
 it. ``isinstance`` with a protocol of this module checks that the members exist, not what they do.
 
 What an application does wrong is a ``ValueError`` (what it said) or a ``RuntimeError`` (when it said it), raised
-where it was done. A peer that has left is no mistake: writing then has no effect and says so in its result, and
+where it was done. A peer that has disconnected is no mistake: writing then has no effect and says so in its result, and
 only reading a body that will never come raises, ``ConnectionAbortedError``.
 """
 
@@ -142,7 +142,7 @@ class SSGIHttpResponse(Protocol):
 
     @property
     def aborted(self) -> bool:
-        """Whether the peer has left before the answer was complete."""
+        """Whether the peer has disconnected before the answer was complete."""
         ...
 
     @property
@@ -236,7 +236,8 @@ class SSGIHttpResponse(Protocol):
     def on_aborted(self, handler: Handler, *args: Any) -> None:
         """Call ``handler(*args)``, sync or async, if the client disconnects before the answer is complete.
 
-        Several may be registered and each runs once; at once if the peer has left already; never after a normal end.
+        Several may be registered and each runs once; at once if the peer has disconnected already; never after a normal
+        end.
         """
         ...
 

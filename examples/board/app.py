@@ -149,13 +149,13 @@ async def upload(request: Request, res: SSGIHttpResponse) -> None:
                 return
             digest.update(piece)
     except ConnectionAbortedError:
-        return  # the client has left; there is nobody to answer
+        return  # the client has disconnected; there is nobody to answer
     seconds, protocol = round(time.monotonic() - started, 3), res.extensions.get("protocol")
     send_json(res, {"sha256": digest.hexdigest(), "size": size, "seconds": seconds, "protocol": protocol})
 
 
 async def clock(request: Request, res: SSGIHttpResponse) -> None:
-    """Tell the time at each full second, until the client leaves."""
+    """Tell the time at each full second, until the client disconnects."""
     res.send_headers([*COMMON_HEADERS, ("content-type", "text/event-stream")])
     protocol = res.extensions.get("protocol")
     gone = asyncio.Event()

@@ -47,7 +47,7 @@ async def send_open(res: HttpResponse, file: OpenFile, content: bytes | None = N
         has_length: whether these headers declare its size; otherwise that is done here.
 
     Raises:
-        OSError: the file cannot be read; ``ConnectionAbortedError`` if it is the client who left.
+        OSError: the file cannot be read; ``ConnectionAbortedError`` if it is the client that disconnected.
     """
     try:
         if not has_length:
@@ -71,14 +71,14 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
         more: whether the response goes on after this.
 
     Raises:
-        OSError: the file cannot be read; ``ConnectionAbortedError`` if it is the client who left.
+        OSError: the file cannot be read; ``ConnectionAbortedError`` if it is the client that disconnected.
     """
     begin = at = os.lseek(fd, 0, os.SEEK_CUR) if offset is None else offset
     end = max(begin, os.fstat(fd).st_size) if count is None else begin + count
     if not more and 0 <= begin <= end <= os.fstat(fd).st_size and res.fits(end - begin):
         # The common case has one way down: the web server sends the file, or sendfile(2) does.
         if not await res.send_file(fd, begin, end - begin):
-            raise ConnectionAbortedError("the client left in the middle of a file")
+            raise ConnectionAbortedError("the client disconnected in the middle of a file")
         if offset is None:
             os.lseek(fd, end, os.SEEK_SET)
         return
@@ -92,7 +92,7 @@ async def send_file(res: HttpResponse, fd: int, offset: int | None, count: int |
         last = not data or at == end
         waiting = res.send(data, more or not last)
         if not last and not await waiting:
-            raise ConnectionAbortedError("the client left in the middle of a file")
+            raise ConnectionAbortedError("the client disconnected in the middle of a file")
     if offset is None:
         os.lseek(fd, at, os.SEEK_SET)
     if not more and not res.finished():

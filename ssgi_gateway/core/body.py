@@ -72,7 +72,7 @@ class RequestBody:
             ConnectionAbortedError: the body was cut off.
         """
         if self.aborted:
-            raise ConnectionAbortedError("the client left before the request's body had arrived")
+            raise ConnectionAbortedError("the client disconnected before the request's body had arrived")
         if not self._chunks:
             return b""
         if len(self._chunks) > 1 and self.size <= TOGETHER:

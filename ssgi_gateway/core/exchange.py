@@ -89,7 +89,7 @@ class Exchange:
         self.protocol = ""
         self.began = 0.0
         self.hint = ""  # what an adapter knows of why nothing was answered
-        self._deadline: asyncio.TimerHandle | None = None  # when the tasks of a client that left are cancelled
+        self._deadline: asyncio.TimerHandle | None = None  # when the tasks of a client that disconnected are cancelled
 
     @property
     def extensions(self) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class Exchange:
         return not task.done()
 
     def hold(self, holder: Any) -> None:
-        """Keep the exchange alive until ``release(holder)``; ``holder.cancel()`` is called when the client leaves."""
+        """Keep the exchange alive until ``release(holder)``; a disconnect calls ``holder.cancel()``."""
         if self._holders is None:
             self._holders = set()
         self._holders.add(holder)
@@ -267,7 +267,7 @@ class Exchange:
         raise NotImplementedError
 
     def abort(self) -> None:
-        """The peer left, or the answer cannot be finished."""
+        """The peer disconnected, or the answer cannot be finished."""
         raise NotImplementedError
 
     def hurry(self, waiting: bool) -> None:
@@ -378,7 +378,7 @@ def flat(payload: Any) -> Any:
 
 
 def is_departure(exc: BaseException | None) -> bool:
-    """Whether it was the client's leaving that an application, or a framework in its own words, let pass."""
+    """Whether it was the client's disconnection that an application, or a framework in its own words, let pass."""
     while exc is not None:
         if isinstance(exc, ConnectionAbortedError):
             return True

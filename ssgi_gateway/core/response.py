@@ -244,7 +244,7 @@ class HttpResponse(Exchange):
         Calling again gives the same data, also while or after an earlier call waits or was cancelled.
 
         Raises:
-            ConnectionAbortedError: the client left before it had arrived.
+            ConnectionAbortedError: the client disconnected before it had arrived.
         """
         if self._data is None:
             if self._pieces is None:
@@ -260,7 +260,7 @@ class HttpResponse(Exchange):
         """The next piece of the body, ``None`` at the end. Reading is what lets the peer send more.
 
         Raises:
-            ConnectionAbortedError: the client left before it had arrived.
+            ConnectionAbortedError: the client disconnected before it had arrived.
         """
         body = self.body
         if body is None:
@@ -297,7 +297,7 @@ class HttpResponse(Exchange):
             self._watcher = watcher
 
     def abort(self) -> None:
-        """The peer has left or the answer cannot be finished. Only the server calls this."""
+        """The peer has disconnected or the answer cannot be finished. Only the server calls this."""
         if self._state >= ENDED:
             return
         self._state = ABORTED

@@ -194,10 +194,10 @@ class WebSocket(Exchange):
             What has arrived behind the request.
 
         Raises:
-            ConnectionAbortedError: the client has left.
+            ConnectionAbortedError: the client has disconnected.
         """
         if self.status is not PENDING:
-            raise ConnectionAbortedError("the client left before its WebSocket was accepted")
+            raise ConnectionAbortedError("the client disconnected before its WebSocket was accepted")
         self.channel, trailing = self.channel.take_over(self, theirs, lock)
         self.status = ACCEPTED
         return bytes(trailing)
@@ -355,7 +355,7 @@ class WebSocket(Exchange):
                 self.notify(handler, (self, code, reason, *args), context)
 
     def abort(self) -> None:
-        """The peer left before the upgrade was decided."""
+        """The peer disconnected before the upgrade was decided."""
         self.ended(BROKEN, "")
 
     def hurry(self, waiting: bool) -> None:

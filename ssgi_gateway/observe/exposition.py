@@ -123,7 +123,7 @@ _add(
 _gauge("last_reload_success", "1 unless the last reload failed.", lambda it: int(it.reload_state != "failed"))
 _counters(
     "requests_total",
-    "Requests that were answered, by class of status; 499: the client left.",
+    "Requests that were answered, by class of status; 499: the client disconnected.",
     layout.REQUESTS,
     [_labels(protocol=protocol, status=class_) for protocol in PROTOCOLS for class_ in CLASSES],
 )

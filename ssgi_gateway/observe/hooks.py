@@ -4,7 +4,7 @@
 ``start()``, ``stop()``                 when a worker begins and ends, behind the fork: connect, start threads there
 ``around(application)``                 gives what is called in the application's place: an SSGI callable like it
 ``request_started(request)``            before the application is called
-``request_ended(request, status, s)``   the request is over; 499 for a client that left; 101 for a WebSocket
+``request_ended(request, status, s)``   the request is over; 499 for a client that disconnected; 101 for a WebSocket
 ``websocket_closed(request, code)``     a WebSocket is over
 ``message_received(request, message)``  of a WebSocket
 ``message_sent(request)``               likewise

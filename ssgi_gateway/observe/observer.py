@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..core.exchange import Exchange
 
 CLIENT_GONE = 499
-"""nginx's code for a client that left before there was an answer."""
+"""nginx's code for a client that disconnected before there was an answer."""
 
 
 class Observer:
@@ -61,7 +61,7 @@ class Observer:
 
         Args:
             exchange: the response, or the WebSocket that was accepted or rejected.
-            status: as sent; 101 for an accepted WebSocket, ``CLIENT_GONE`` when the client left before there was any.
+            status: as sent; 101 for an accepted WebSocket, ``CLIENT_GONE`` when the client disconnected before.
             seconds: since ``request_started``.
         """
 

@@ -53,7 +53,7 @@ WORDS: Final = PAGE // 8
 
 PROTOCOLS: Final = tuple(protocols.PROTOCOLS)
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "499")
-"""Of statuses; 499 is a client that left before there was an answer, and no 4xx."""
+"""Of statuses; 499 is a client that disconnected before there was an answer, and no 4xx."""
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Of the histogram of requests' durations, in seconds; what is longer is in one bucket more."""
 LAG_BOUNDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0)

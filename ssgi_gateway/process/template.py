@@ -154,17 +154,11 @@ def _load(channel: Channel) -> Loaded | None:
     privileges.raise_oom_score()
     from ssgi_gateway import engine
 
-    serving = engine.module("server.serve", settings.codec)
-    # What a worker needs is loaded once; diagnosis is for its first requests.
-    from ssgi_gateway.observe import diagnosis, log_setup, table  # noqa: F401
+    _import_server(settings, {protocol for protocol, *_ in start["listeners"]})
+    from ssgi_gateway.observe import log_setup, table
     from ssgi_gateway.process import prometheus, worker
     from ssgi_gateway.process.system import show_crashes
 
-    protocols = {protocol for protocol, *_ in start["listeners"]}
-    if "scgi" in protocols:
-        serving.ScgiCodec(settings.limits)  # the portable one loads a library when it is first made
-    for protocol in protocols & LATE.keys():
-        engine.module(LATE[protocol], settings.codec)
     privileges.drop(settings)  # before anything of the application's
     enter(settings.chdir)
     show_crashes()
@@ -192,6 +186,19 @@ def _load(channel: Channel) -> Loaded | None:
         names,
         watched=start.get("watched", False),  # a supervisor of an older version does not say it
     )
+
+
+def _import_server(settings: Settings, protocols: set[str]) -> None:
+    """Load what every worker needs, once."""
+    from ssgi_gateway import engine
+
+    engine.module("server.serve", settings.codec)
+    from ssgi_gateway.observe import diagnosis  # noqa: F401 - for a worker's first requests
+
+    if "scgi" in protocols:  # the portable one loads a library when it is first made
+        engine.module("wire.scgi.codec", settings.codec).ScgiCodec(settings.limits)
+    for protocol in protocols & LATE.keys():
+        engine.module(LATE[protocol], settings.codec)
 
 
 def _listeners(described: list[list[Any]], descriptors: list[int]) -> list[Listener]:

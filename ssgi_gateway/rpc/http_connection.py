@@ -73,7 +73,7 @@ class HttpConnection(Connection):
         return self.runtime.ready
 
     def lost(self) -> None:
-        """The client has left."""
+        """The client has disconnected."""
         for request in tuple(self.requests.values()):
             self.stop(request, DISCONNECTED)
         if not self._done.done():

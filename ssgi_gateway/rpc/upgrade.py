@@ -114,7 +114,7 @@ def _accept(connection: Connection, wait: bool = False) -> bool:
     else:
         ws.accept(data.subprotocol)
     if int(ws.status) != 3:
-        return False  # the client has left
+        return False  # the client has disconnected
     connection.accepted = True
     app.connections[connection.id] = connection
     if connection.has_session and not app.sessions.count(connection):

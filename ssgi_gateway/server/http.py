@@ -7,7 +7,7 @@ request has come; whether it is being answered, the exchange says::
     WHOLE --the last piece of the answer was written--> IDLE --a byte--> HEAD
 
 Everything that has arrived is decoded before the application is called, so that a small body is there when it
-asks. While an exchange runs the connection is read for one of two reasons: the body, or the peer's leaving.
+asks. While an exchange runs the connection is read for one of two reasons: the body, or the peer's disconnection.
 
 How it is answered, and what follows the end of an answer, is in ``server.answering``.
 
@@ -258,7 +258,7 @@ class HttpProtocol(AnsweringChannel):
             self._end_late()
 
     def _request_aborted(self) -> None:
-        """The client left. The codec knows whether the web server still wants an end mark."""
+        """The client disconnected. The codec knows whether the web server still wants an end mark."""
         self._head = None
         self._allowance = 0
         exchange = self._release(0)

@@ -1,9 +1,9 @@
 """A FastCGI connection with several requests in progress: each is served as if it had a connection for itself.
 
 Web servers send one request after the other over a connection, and then nothing here is used. HAProxy does not (with
-``option mpxs-conns``, and without when it reuses a connection whose client has left without a word). When a second id
-begins, a ``Multiplexer`` takes the place of the connection's protocol, and every id gets a ``Stream``: a connection in
-all that ``HttpProtocol`` asks of one, with a codec, a body, an abort and flow control of its own.
+``option mpxs-conns``, and without when it reuses a connection whose client has disconnected without a word). When a
+second id begins, a ``Multiplexer`` takes the place of the connection's protocol, and every id gets a ``Stream``: a
+connection in all that ``HttpProtocol`` asks of one, with a codec, a body, an abort and flow control of its own.
 
 * What arrives for a stream that wants none is kept up to the high-water mark; then the whole connection is not read,
   because FastCGI has no other way to make one request wait.

@@ -165,7 +165,7 @@ class Reactor:
             self._find_gone(asked)
 
     def _find_gone(self, asked: dict[int, Connection]) -> None:
-        """Ask the kernel for peers that have left where the loop does not say so.
+        """Ask the kernel for peers that have disconnected where the loop does not say so.
 
         That is where no reader is registered because the peer has to wait; and where a reader was called since the last
         sweep, because it may have been called for an error, and uvloop says nothing afterwards (``read_on``).

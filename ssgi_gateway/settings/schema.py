@@ -118,8 +118,8 @@ class Deadlines(Group):
     )
     client_left: float = setting(
         10.0,
-        "ASGI, RSGI: after its client has left, an application in the middle of its answer, or a WebSocket's, has this "
-        "long to notice; then it is cancelled. 0 for never.",
+        "ASGI, RSGI: after its client has disconnected, an application in the middle of its answer, or a WebSocket's, "
+        "has this long to notice; then it is cancelled. 0 for never.",
         unit="seconds",
     )
     drain: float = setting(
@@ -259,7 +259,7 @@ class Settings(Group):
     half_close: bool = setting(
         False,
         "Take a half-closed request connection for a client that still reads (lighttpd may half-close). "
-        "Off, it means that the client has left.",
+        "Off, it means that the client has disconnected.",
     )
     access_log: str = setting(
         "",

@@ -294,11 +294,11 @@ def test_a_body_whose_length_nobody_knows(ssgi_url: str) -> None:
     _run(ssgi_url, test)
 
 
-# -- clients that leave ------------------------------------------------------------------------------------------------
+# -- clients that disconnect -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["before the answer", "within it"])
-def test_a_client_that_leaves(ssgi_url: str, stream: bool) -> None:
+def test_a_client_that_disconnects(ssgi_url: str, stream: bool) -> None:
     """``on_aborted`` once, with its arguments, or at once if it is late; ``aborted`` is true; sends do nothing."""
 
     async def test(server: _Server) -> None:

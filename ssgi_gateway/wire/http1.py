@@ -104,7 +104,7 @@ class UpgradeCodec(Codec):
             self._trailing += data
 
     def next_event(self) -> Event | None:
-        """``HeadReceived`` and ``RequestEnded`` for an upgrade; ``RequestAborted`` where its client left too soon.
+        """``HeadReceived`` and ``RequestEnded`` for an upgrade; ``RequestAborted`` after an early disconnect.
 
         Raises:
             RequestRejected: anything else has arrived: 400, 405, 426 or 431.

@@ -1,8 +1,8 @@
 """The client in nginx's place: an HTTP/1.1 server that passes everything on by ``ssgi_gateway.client``.
 
 ``python -m tests.acgi.front (scgi|fastcgi) ADDRESS`` prints the port it listens on. The behaviour suite then asks the
-gateway through it, as it does through nginx: bodies stream both ways, upgrades become tunnels, a client that leaves
-ends its exchange, a broken answer is a 502 or a connection that is cut.
+gateway through it, as it does through nginx: bodies stream both ways, upgrades become tunnels, a client that
+disconnects ends its exchange, a broken answer is a 502 or a connection that is cut.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Front:
             if exchange.tunnel:
                 await asyncio.wait([answer])  # it reads itself
             elif upload.done() and upload.exception() is None:
-                # The request is complete: what comes now is the next one, or the client that leaves.
+                # The request is complete: what comes now is the next one, or the client that disconnects.
                 left = self.watching[exchange] = asyncio.ensure_future(watch(connection, reader))
                 try:
                     await asyncio.wait([left, answer], return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +112,7 @@ class Front:
                     await exchange.send(b"", False)
                 return
             else:
-                raise ConnectionResetError("the client left")
+                raise ConnectionResetError("the client disconnected")
 
     async def answer(self, connection, reader, writer, exchange, head):
         """Pass the answer on; gives whether the connection may be kept."""
@@ -192,7 +192,7 @@ def reason(status):
 
 
 async def watch(connection, reader):
-    """Ends when the client leaves; what it sends meanwhile is kept for the next request."""
+    """Ends when the client disconnects; what it sends meanwhile is kept for the next request."""
     while data := await reader.read(READ):
         connection.receive_data(data)
 

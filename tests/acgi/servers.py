@@ -59,7 +59,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n"
 
 
 async def handlers_ended():
-    """Every handler sees that its client has left. One that was cancelled before it began would close nothing."""
+    """Every handler sees that its client disconnected. One that was cancelled before it began would close nothing."""
 
     def is_handler(task):
         return any(word in task.get_coro().__qualname__ for word in ("handle", "_accept_connection"))
@@ -82,10 +82,10 @@ async def raw_server(behaviour):
                 writer.transport.abort()
                 return
             if behaviour == "silence":
-                await reader.read()  # until the client leaves
+                await reader.read()  # until the client disconnects
             elif behaviour == "garbage":
                 writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
-                await reader.read()  # until the client leaves
+                await reader.read()  # until the client disconnects
             elif behaviour == "short":
                 writer.write(HEAD + b"hello")
         except (asyncio.CancelledError, ConnectionError, EOFError):

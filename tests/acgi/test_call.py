@@ -414,7 +414,7 @@ def test_time_is_up():
     assert done.returncode == 28
 
 
-def test_a_reader_that_leaves(target):
+def test_a_reader_that_stops(target):
     command = f"{sys.executable} -m ssgi_gateway call {' '.join(target)} / | head -c 1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=True)
     assert done.stdout == b"{"

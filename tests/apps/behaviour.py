@@ -260,7 +260,7 @@ async def do_hang_untold(res: SSGIHttpResponse, query: Query) -> None:
 
 
 async def do_body(res: SSGIHttpResponse, query: Query) -> None:
-    """Reads chunk by chunk: ``length``, ``sha256``, ``chunks``, ``largest``; notes ``broken`` if the peer leaves.
+    """Reads chunk by chunk: ``length``, ``sha256``, ``chunks``, ``largest``; notes ``broken`` if the peer disconnects.
 
     With ``delay`` it sleeps so many seconds before each chunk, with ``limit`` it answers 413 after that many bytes.
     """
@@ -332,7 +332,7 @@ def pieces(query: Query) -> list[tuple[int, int]]:
 async def do_stream(res: SSGIHttpResponse, query: Query) -> None:
     """``pattern(size)`` in awaited sends of ``chunk``, ``delay`` seconds before each; ``length=1`` declares the length.
 
-    Notes ``sent`` with the bytes that ``send`` took before it said that the peer had left.
+    Notes ``sent`` with the bytes that ``send`` took before it said that the peer had disconnected.
     """
     note_abort(res, query)
     if text(query, "length"):

@@ -87,7 +87,7 @@ async def ws_raise_late(ws: SSGIWebSocket, query: Query, facts: Any) -> None:
 
 
 async def ws_hang(ws: SSGIWebSocket, query: Query, facts: Any) -> None:
-    """Never answers the handshake; notes ``started``, and ends when the client leaves."""
+    """Never answers the handshake; notes ``started``, and ends when the client disconnects."""
     gone = asyncio.Event()
     ws.on_close(lambda *_: gone.set())
     record(text(query, "key"), "started")

@@ -3,7 +3,8 @@
 Each answers with what the variable was when the request began: a request of somebody else must not be found in it. The
 path says how: ``/at-once``, ``/waits``, ``/streams`` (in pieces, the last after a pause), ``/large`` (a body that the
 connection has to wait for), ``/body`` (reads the whole request body first), ``/run-async``, ``/aborted`` (sets it in a
-handler, once the client has left). WebSockets answer each message with what the variable was when the handler began.
+handler, once the client has disconnected). WebSockets answer each message with what the variable was when the handler
+began.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A thousand clients that leave in the middle, over SCGI and over FastCGI: no task, thread, descriptor or connection to
-a database is left of them, of applications as people write them.
+"""A thousand clients that disconnect in the middle, over SCGI and over FastCGI: no task, thread, descriptor or
+connection to a database is left of them, of applications as people write them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def started(http: Endpoint, key: str) -> int:
     return sum(event == "started" for _, event, _ in http.site.records(key))
 
 
-def test_a_thousand_that_leave_leave_nothing_behind(http: Endpoint, case: str, key: str) -> None:
+def test_a_thousand_that_disconnect_leave_nothing_behind(http: Endpoint, case: str, key: str) -> None:
     kinds = [how for how in CASES[case][1] if how != "read" or http.route.streams_uploads]
 
     def look() -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A client that leaves in the middle: the application knows within a second, whatever it is doing, on every route."""
+"""A client disconnects in the middle: the application knows within a second, whatever it is doing, on every route."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_without_nginx_while_it_waits_streams_and_reads(
     assert complaints(gateway) == []
 
 
-def test_a_half_close_is_a_client_that_left_unless_it_is_to_be_tolerated(start: Callable[..., Gateway]) -> None:
+def test_a_half_close_is_a_client_that_disconnected_unless_it_is_to_be_tolerated(start: Callable[..., Gateway]) -> None:
     data = scgi({"REQUEST_URI": "/do/async?delay=0.3&key=half"})
     strict, tolerant = start(), start("--half-close")
     for kind in ("unix", "tcp"):

@@ -133,7 +133,7 @@ def test_many_requests_on_one_connection(http: Endpoint) -> None:
             assert connection.read_response().json()["n"] == n
 
 
-def test_a_client_that_leaves_ends_a_stream(http: Endpoint, framework: str, key: str) -> None:
+def test_a_client_that_disconnects_ends_a_stream(http: Endpoint, framework: str, key: str) -> None:
     if framework in LEFT_OPEN:
         pytest.skip(f"{framework} leaves it to the garbage collector")
     with http.connection() as connection:

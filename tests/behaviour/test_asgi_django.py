@@ -1,4 +1,4 @@
-"""Django over ASGI, on every route: the admin with its login and CSRF, files, clients that leave."""
+"""Django over ASGI, on every route: the admin with its login and CSRF, files, clients that disconnect."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_file_is_sent(http: Endpoint) -> None:
     assert (answer.header("content-disposition") or "").startswith("attachment")
 
 
-def test_a_view_is_cancelled_when_its_client_leaves(http: Endpoint, key: str) -> None:
+def test_a_view_is_cancelled_when_its_client_disconnects(http: Endpoint, key: str) -> None:
     with http.connection() as connection:
         connection.send_head("GET", f"/wait?key={key}")
         http.wait_for_record(key, "started")

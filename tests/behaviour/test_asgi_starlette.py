@@ -116,7 +116,7 @@ def test_a_body_is_read_while_it_arrives(http: Endpoint, key: str) -> None:
         assert connection.read_response().json() == {"length": 200000}
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body(http: Endpoint, key: str) -> None:
+def test_a_client_that_disconnects_in_the_middle_of_its_body(http: Endpoint, key: str) -> None:
     if not http.route.streams_uploads:
         pytest.skip("nginx collects the body first on this route")
     with http.connection() as connection:
@@ -183,7 +183,7 @@ def test_work_after_the_response_behind_middleware(http: Endpoint, key: str) -> 
     http.wait_for_record(key, "later")
 
 
-def test_a_client_that_leaves_behind_middleware(http: Endpoint, key: str) -> None:
+def test_a_client_that_disconnects_behind_middleware(http: Endpoint, key: str) -> None:
     before = http.get("/do/process").json()["tasks"]
     with http.connection() as connection:
         connection.send_head("GET", f"/wrapped/forever?key={key}")
@@ -216,7 +216,7 @@ def test_a_websocket_that_is_not_there(ws: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])
-def test_json_until_the_client_leaves(ws: Endpoint, key: str, how: str) -> None:
+def test_json_until_the_client_disconnects(ws: Endpoint, key: str, how: str) -> None:
     with ws.websocket(f"/ws/json?key={key}") as client:
         client.send('{"count": 41}')
         assert client.receive() == '{"count":42}'

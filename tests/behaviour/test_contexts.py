@@ -60,7 +60,7 @@ def leave(http: Endpoint) -> None:
         connection.send_head("GET", "/aborted?user=alice")
         wait_until(lambda: noted(http)[0] > begun, "the request")
         connection.abort()
-    wait_until(lambda: noted(http)[1] > gone, "the handler of the client that left")
+    wait_until(lambda: noted(http)[1] > gone, "the handler of the client that disconnected")
 
 
 def noted(http: Endpoint) -> list[int]:

@@ -54,7 +54,7 @@ def test_uploads_that_are_given_up_behind_nginx(site_with: Callable[..., Site], 
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_a_peer_that_leaves_with_an_answer_unread(start: Callable[..., Gateway], key: str, kind: str) -> None:
+def test_a_peer_that_disconnects_with_an_answer_unread(start: Callable[..., Gateway], key: str, kind: str) -> None:
     gateway = start()
     assert Answer(exchange(gateway.address("scgi", "unix"), scgi({"REQUEST_URI": "/do/hello"}))).status == 200
     held = gateway.process.descriptors()

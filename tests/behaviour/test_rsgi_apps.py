@@ -116,11 +116,11 @@ def test_an_exception_is_a_500(http: Endpoint) -> None:
     assert b"raised by the application" not in answer.body
 
 
-# -- clients that leave ----------------------------------------------------------------------------------------------
+# -- clients that disconnect -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("target", "error"), [("/forever", "RSGIProtocolClosed"), ("/watch", None)])
-def test_a_client_that_leaves_a_stream(http: Endpoint, key: str, target: str, error: str | None) -> None:
+def test_a_client_that_disconnects_during_a_stream(http: Endpoint, key: str, target: str, error: str | None) -> None:
     with http.connection() as connection:
         connection.send_head("GET", f"{target}?key={key}")
         connection.read_head()
@@ -131,7 +131,7 @@ def test_a_client_that_leaves_a_stream(http: Endpoint, key: str, target: str, er
     assert told == error
 
 
-def test_a_client_that_leaves_its_upload(http: Endpoint, key: str) -> None:
+def test_a_client_that_disconnects_during_its_upload(http: Endpoint, key: str) -> None:
     if not http.route.streams_uploads:
         pytest.skip("nginx collects the body first")
     with http.connection() as connection:
@@ -205,7 +205,7 @@ def test_a_websocket_that_nobody_is_there_for_is_refused(ws: Endpoint) -> None:
         ws.websocket("/ws/nothing")
 
 
-def test_an_application_that_floods_learns_that_its_client_left(site: Site, ws: Endpoint, key: str) -> None:
+def test_an_application_that_floods_learns_that_its_client_disconnected(site: Site, ws: Endpoint, key: str) -> None:
     client = ws.websocket(f"/ws/flood?key={key}", receive_buffer=4096)
     assert client.receive() == bytes(65536)
     client.abort()

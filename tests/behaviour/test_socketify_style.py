@@ -51,7 +51,7 @@ def test_handlers_that_answer_later(http: Endpoint) -> None:
     assert answer.body == pattern(3_000_000)
 
 
-def test_a_client_that_leaves(http: Endpoint, key: str) -> None:
+def test_a_client_that_disconnects(http: Endpoint, key: str) -> None:
     with http.connection() as connection:
         connection.send_head("GET", f"/hang?key={key}")
         http.wait_for_record(key, "started")

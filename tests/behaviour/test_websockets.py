@@ -193,7 +193,7 @@ def test_a_connection_that_breaks_is_1006_within_a_second(ws: Endpoint, key: str
             assert ws.wait_for_record(name, "close")[2] == [1006, ""]
 
 
-def test_a_client_that_leaves_before_the_handshake_is_answered(ws: Endpoint, key: str) -> None:
+def test_a_client_that_disconnects_before_the_handshake_is_answered(ws: Endpoint, key: str) -> None:
     with ws.connection() as connection:
         connection.send_head("GET", f"/ws/hang?key={key}", HANDSHAKE)
         ws.wait_for_record(key, "started")
@@ -354,7 +354,7 @@ def test_a_slow_reader_makes_send_wait_in_bounded_memory(ws: Endpoint, key: str)
 
 
 def test_an_application_that_is_slow_makes_the_client_wait(site_with: Callable[..., Site]) -> None:
-    # Over TCP a client's leaving waits behind what it sent and nobody reads; what finds it then is the next ping.
+    # Over TCP a client's disconnection waits behind what it sent and nobody reads; what finds it then is the next ping.
     site = site_with("--websocket-ping-interval", "0.5", "--websocket-ping-timeout", "60", "--deadline-drain", "0.1")
     for ws in through_all(site):
         key, process = ws.route.name, site.gateway.process

@@ -148,7 +148,7 @@ def test_many_requests_on_one_connection(http: Endpoint) -> None:
             assert connection.read_response().json()["n"] == n
 
 
-def test_a_client_that_leaves_ends_a_stream(http: Endpoint, key: str) -> None:
+def test_a_client_that_disconnects_ends_a_stream(http: Endpoint, key: str) -> None:
     with http.connection() as connection:
         connection.send_head("GET", f"/forever?key={key}")
         connection.read_head()

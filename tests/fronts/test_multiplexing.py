@@ -1,4 +1,4 @@
-"""HAProxy sends several FastCGI requests over one connection, and reuses one whose client has left: nobody is hurt."""
+"""HAProxy sends several FastCGI requests over one connection, and reuses one whose client has disconnected."""
 
 from __future__ import annotations
 

@@ -24,15 +24,15 @@ a status that is none, or 1xx                  ValueError
 ``str`` for the body                           TypeError
 more or fewer bytes than its Content-Length    ValueError; if the head is out, the connection breaks
 a file that cannot be opened                   OSError, before anything was sent
-a piece or file after the client has left      ConnectionAbortedError, an OSError
+a piece or file after the client disconnected  ConnectionAbortedError, an OSError
 the start or last piece after it has           quiet: what comes after an answer is done
-``receive`` after the client has left          ``http.disconnect``, each time
+``receive`` after the client disconnected      ``http.disconnect``, each time
 ``receive`` after the whole request            waits for the end, then ``http.disconnect``
 ``receive`` after the whole response           ``http.disconnect``, once all of it has left
 returns without a response                     500, an error in the log
 returns in the middle of one                   the connection breaks, an error in the log
 is no coroutine function                       the same as returning: 500, or what it did before it returned
-never answers                                  the client waits; once it has left, it may go on
+never answers                                  the client waits; once it has disconnected, it may go on
 goes on in the middle of an answer             once the client has disconnected, informed, then cancelled
 is cancelled                                   500 if nothing was sent, else the connection breaks
 raises before the head is out                  500, the traceback in the log
@@ -99,7 +99,7 @@ SWALLOWED: Final = (
 )
 
 GRACE: Final = 10.0
-"""Seconds between a client's leaving and the application's cancellation; Daphne's application_close_timeout."""
+"""Seconds between a client's disconnection and the application's cancellation; Daphne's application_close_timeout."""
 
 
 def adapt(app: Any, settings: Settings | None = None) -> AsgiApplication:
@@ -130,7 +130,7 @@ class AsgiApplication(SsgiCallable):
 
     Args:
         app: an ASGI 3 application.
-        grace: seconds an application may go on after its client has left, before it is cancelled; 0 for ever.
+        grace: seconds an application may go on after its client has disconnected, before it is cancelled; 0 for ever.
         files: whether ``http.response.pathsend`` and ``http.response.zerocopysend`` are offered.
     """
 

@@ -34,7 +34,7 @@ STARTED: Final = 1
 STREAMING: Final = 2
 ENDED: Final = 3
 
-CLIENT_LEFT: Final = "the client left before the response was complete"
+CLIENT_LEFT: Final = "the client disconnected before the response was complete"
 
 
 NO_MORE: Final[Iterator[None]] = iter(())
@@ -78,8 +78,8 @@ class HttpCall(Watcher):
 
     Args:
         res: the response.
-        grace: seconds an application in the middle of its answer may go on after its client has left, before it is
-            cancelled; 0 for ever.
+        grace: seconds an application in the middle of its answer may go on after its client has disconnected, before it
+            is cancelled; 0 for ever.
         files: whether ``http.response.pathsend`` and ``zerocopysend`` were offered.
     """
 
@@ -124,7 +124,7 @@ class HttpCall(Watcher):
         }
 
     async def _disconnect(self) -> dict[str, Any]:
-        """Wait until the client has left, or the whole response has left for the client."""
+        """Wait until the client has disconnected, or the whole response has left for the client."""
         while self._stage != ENDED and not self._res.aborted:
             if self._waiters is None:
                 self._waiters = Waiters()
@@ -138,14 +138,14 @@ class HttpCall(Watcher):
     def send(self, message: dict[str, Any]) -> Any:
         """Take one event of the application; what is awaited ends when the peer can take more.
 
-        After the client has left whatever completes an answer is quiet: the start, and the last piece. Frameworks do
-        what is to be done after an answer (background tasks, clean-up) behind them, and are not written for an error
-        there. Everything else raises, which is what ends a stream.
+        After the client has disconnected whatever completes an answer is quiet: the start, and the last piece.
+        Frameworks do what is to be done after an answer (background tasks, clean-up) behind them, and are not written
+        for an error there. Everything else raises, which is what ends a stream.
 
         No ``async def``: mostly there is nothing to wait for, and then ``COMPLETED`` is awaited, made once.
 
         Raises:
-            ConnectionAbortedError: (an ``OSError``) the client has left.
+            ConnectionAbortedError: (an ``OSError``) the client has disconnected.
             RuntimeError: this event is not known here, or not due.
             TypeError, ValueError: a wrong type, status, header or length.
         """
@@ -180,7 +180,7 @@ class HttpCall(Watcher):
         return COMPLETED
 
     def _send_in_vain(self, kind: Any, stage: int, message: dict[str, Any]) -> Any:
-        """The client has left."""
+        """The client has disconnected."""
         if kind == "http.response.start" and stage == NOTHING:
             self._stage = STARTED
         elif kind == "http.response.body" and stage != NOTHING and not message.get("more_body", False):
@@ -223,7 +223,7 @@ class HttpCall(Watcher):
     # -- the client ----------------------------------------------------------------------------------------------
 
     def client_left(self) -> None:
-        """The client left: ``receive`` says so, and ``send`` raises or is quiet.
+        """The client disconnected: ``receive`` says so, and ``send`` raises or is quiet.
 
         An application that has not begun to answer is left to finish its work, as by other servers. One in the middle
         of an answer that is not read is cancelled in a while: what it waits for may never come.

@@ -6,8 +6,9 @@ What an application has said so far, and what may follow::
     PENDING --websocket.close--> OVER (403)
     PENDING --websocket.http.response.start--> DENYING --websocket.http.response.body without more_body--> OVER
 
-The client may leave at any time; then ``send`` raises an ``OSError`` and ``receive`` returns ``websocket.disconnect``,
-after the messages that came before it. Messages wait in the WebSocket's own bounded queue until the application asks.
+The client may disconnect at any time; then ``send`` raises an ``OSError`` and ``receive`` returns
+``websocket.disconnect``, after the messages that came before it. Messages wait in the WebSocket's own bounded queue
+until the application asks.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class WebSocketCall:
 
     Args:
         ws: the WebSocket, pending.
-        grace: seconds an application may go on after its client has left, before it is cancelled.
+        grace: seconds an application may go on after its client has disconnected, before it is cancelled.
     """
 
     __slots__ = (

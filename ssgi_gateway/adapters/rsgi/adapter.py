@@ -12,15 +12,15 @@ a header or status that cannot be sent         ValueError; another response may 
 ``response_file`` of what cannot be opened     404, a warning in the log
 a range that ends before it begins             ValueError
 more or fewer bytes than its Content-Length    500 if the head is not out, else the connection breaks
-``send_*`` after the client has left           RSGIProtocolClosed
+``send_*`` after the client disconnected       RSGIProtocolClosed
 ``send_*`` after the application returned      RSGIProtocolClosed
-reading the body after the client has left     RSGIProtocolClosed
+reading the body after a disconnect            RSGIProtocolClosed
 returns without a response                     500, an error in the log
 returns in the middle of a stream              that is how a stream ends
 raises before the head is out                  500, the traceback in the log
 raises after it                                the connection breaks, the traceback in the log
 a second ``accept``, one after ``close``       RSGIProtocolError
-``accept`` after the client has left           RSGIProtocolClosed
+``accept`` after the client disconnected       RSGIProtocolClosed
 ``close(status)`` before ``accept``            that HTTP status, 403 without one
 ``close(status)`` after it                     a close code if it is one; a status from 500 on is 1011, all else 1000
 two ``receive`` at once                        RSGIProtocolError
@@ -32,7 +32,7 @@ returns without ``accept`` or ``close``        403, an error in the log
 returns after ``accept``                       closed with 1000
 raises before ``accept``                       500, the traceback in the log
 raises after it                                closed with 1011, the traceback in the log
-lets an RSGIProtocolClosed through             nothing, if its client has left
+lets an RSGIProtocolClosed through             nothing, if its client has disconnected
 is no coroutine function                       taken: then a response costs no task
 =============================================  ====================================================================
 
@@ -68,7 +68,7 @@ __all__ = ["GRACE", "RSGI_VERSION", "RsgiApplication", "adapt"]
 RSGI_VERSION: Final = "1.6"
 
 GRACE: Final = 10.0
-"""Seconds between a client's leaving and the application's cancellation, as for ASGI."""
+"""Seconds between a client's disconnection and the application's cancellation, as for ASGI."""
 
 
 def adapt(app: Any, settings: Settings | None = None) -> RsgiApplication:
@@ -97,7 +97,7 @@ class RsgiApplication(SsgiCallable):
     Args:
         app: the application, for its life: ``__rsgi_init__`` and ``__rsgi_del__``.
         target: what is called with ``scope`` and ``protocol``.
-        grace: seconds an application may go on after its client has left and it did not listen.
+        grace: seconds an application may go on after its client has disconnected and it did not listen.
     """
 
     __slots__ = ("_app", "_grace", "_target")

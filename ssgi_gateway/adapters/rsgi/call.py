@@ -70,7 +70,7 @@ class RsgiCall(Watcher):
         """The application has to wait for something."""
 
     def gone(self) -> bool:
-        """Whether the client has left."""
+        """Whether the client has disconnected."""
         raise NotImplementedError
 
     def complete(self) -> None:

@@ -29,7 +29,7 @@ __all__ = ["HttpTransport", "RsgiHttpProtocol"]
 
 logger = logging.getLogger("ssgi_gateway.app")
 
-CLIENT_LEFT: Final = "the client has left"
+CLIENT_LEFT: Final = "the client has disconnected"
 
 
 class RsgiHttpProtocol(RsgiCall):
@@ -56,7 +56,7 @@ class RsgiHttpProtocol(RsgiCall):
 
         Raises:
             RSGIProtocolError: it was asked for before.
-            RSGIProtocolClosed: the client has left.
+            RSGIProtocolClosed: the client has disconnected.
         """
         self._consume()
         body = self._res.body
@@ -82,7 +82,7 @@ class RsgiHttpProtocol(RsgiCall):
         """The next piece.
 
         Raises:
-            RSGIProtocolClosed: the client has left.
+            RSGIProtocolClosed: the client has disconnected.
         """
         piece = await self._next_piece()
         if piece is None:
@@ -90,7 +90,7 @@ class RsgiHttpProtocol(RsgiCall):
         return piece
 
     def client_disconnect(self) -> asyncio.Future[None]:
-        """A future that is done when the client has left, or the application has: no watcher outlives the request."""
+        """A future that is done when the client has disconnected, or the application has returned."""
         loop = self._res.channel.scope.loop
         if self._res.aborted:
             return settled(loop, None)
@@ -143,11 +143,11 @@ class RsgiHttpProtocol(RsgiCall):
     # -- for the adapter -----------------------------------------------------------------------------------------
 
     def started(self) -> None:
-        """The application has to wait: from now on its client may leave before it has ended."""
+        """The application has to wait: from now on its client may disconnect before it has ended."""
         self._res.watch(self)
 
     def gone(self) -> bool:
-        """Whether the client has left."""
+        """Whether the client has disconnected."""
         return self._res.aborted
 
     def complete(self) -> None:
@@ -213,7 +213,7 @@ class RsgiHttpProtocol(RsgiCall):
         await send_open(res, opened, content, length >= 0)
 
     def client_left(self) -> None:
-        """The client has left."""
+        """The client has disconnected."""
         if self._watchers is not None:
             self._watchers.wake(None)
         if not self._over and self._grace and self._responded:
@@ -237,7 +237,7 @@ class HttpTransport:
         """Send a piece; returns when the client can take more.
 
         Raises:
-            RSGIProtocolClosed: the client has left, or the application has returned.
+            RSGIProtocolClosed: the client has disconnected, or the application has returned.
         """
         if isinstance(data, str):
             raise TypeError("send_bytes wants bytes, not str")
@@ -247,7 +247,7 @@ class HttpTransport:
         """Send a piece of text, as UTF-8; returns when the client can take more.
 
         Raises:
-            RSGIProtocolClosed: the client has left, or the application has returned.
+            RSGIProtocolClosed: the client has disconnected, or the application has returned.
         """
         if not isinstance(data, str):
             raise TypeError(f"send_str wants str, not {type(data).__name__}")

@@ -53,7 +53,7 @@ class RsgiWebSocketProtocol(RsgiCall):
         self._init_base(ws, grace)
         self._ws = ws
         self._transport: WebSocketTransport | None = None
-        self._gone = False  # the WebSocket has ended, or its client left before it was accepted
+        self._gone = False  # the WebSocket has ended, or its client disconnected before it was accepted
         ws.when_closed(self._closed, (), None)
 
     async def accept(self) -> WebSocketTransport:
@@ -61,13 +61,13 @@ class RsgiWebSocketProtocol(RsgiCall):
 
         Raises:
             RSGIProtocolError: it was accepted or closed before.
-            RSGIProtocolClosed: the client has left.
+            RSGIProtocolClosed: the client has disconnected.
         """
         ws = self._ws
         if self._transport is not None or (ws.status is not PENDING and not self._gone):
             raise protocol_error("the WebSocket was accepted or closed before")
         if not await ws.accept(""):
-            raise protocol_closed("the client left before its WebSocket was accepted")
+            raise protocol_closed("the client disconnected before its WebSocket was accepted")
         transport = self._transport = WebSocketTransport(ws)
         ws.on_waiting(transport.wake)
         return transport

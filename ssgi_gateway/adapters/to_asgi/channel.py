@@ -102,7 +102,7 @@ class BridgeChannel(Channel):
         raise NotImplementedError
 
     def lost(self) -> None:
-        """The client has left."""
+        """The client has disconnected."""
         if not self._gone:
             self._gone = True
             self._out.clear()
@@ -162,7 +162,7 @@ class AsgiHttpChannel(BridgeChannel, HttpChannel):
         self.exchange.abort()
 
     async def listen(self, receive: Any) -> None:
-        """Feed the body until the client has left."""
+        """Feed the body until the client has disconnected."""
         while not self._gone:
             if not self.body.ended and self.body.size > HIGH_WATER:
                 await self._consumed.wait(self.scope.loop)

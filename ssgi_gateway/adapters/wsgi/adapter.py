@@ -109,7 +109,7 @@ async def collected(res: HttpResponse) -> Any:
     """All of a request's body, in a file that may be in memory.
 
     Raises:
-        ConnectionAbortedError: the client left before it had arrived.
+        ConnectionAbortedError: the client disconnected before it had arrived.
     """
     spool = tempfile.SpooledTemporaryFile(SPOOL)  # noqa: SIM115 - the caller's
     try:

@@ -4,7 +4,7 @@ A body that has arrived, which most have, is a BytesIO. One that is still arrivi
 asks, the loop hands over all that is there, and the worker waits only when that is nothing. What is not asked for stays
 with the peer: more than the high-water mark is never kept here.
 
-Reading raises ConnectionAbortedError, an OSError, once the client has left in the middle of its body.
+Reading raises ConnectionAbortedError, an OSError, once the client has disconnected in the middle of its body.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class StreamingInput(io.BufferedIOBase):
         """``size`` bytes, or fewer at the end of the body; without a size all that is left of it.
 
         Raises:
-            ConnectionAbortedError: the client has left.
+            ConnectionAbortedError: the client has disconnected.
         """
         if size is None or size < 0:
             return b"".join(self._rest())

@@ -105,7 +105,7 @@ class ThreadedCall(WsgiCall):
         self._pool.submit(self)
 
     def cancel(self) -> None:
-        """The client has left; on the loop."""
+        """The client has disconnected; on the loop."""
         self._aborted = True
         self._over()
 
@@ -128,7 +128,7 @@ class ThreadedCall(WsgiCall):
             self._spool.close()
 
     def _is_in_vain(self) -> bool:
-        """Whether nothing is lost by not serving a request whose client left before a thread was free.
+        """Whether nothing is lost by not serving a request whose client disconnected before a thread was free.
 
         Whoever posts something and does not wait for the answer has it done, as with every other interface; a page
         that is not waited for is not worth a thread.
@@ -172,7 +172,7 @@ class ThreadedCall(WsgiCall):
 
     def _emit(self, data: bytes | None, last: bool) -> None:
         if self._aborted:
-            raise ConnectionAbortedError("the client left before the answer was complete")
+            raise ConnectionAbortedError("the client disconnected before the answer was complete")
         if data is not None:
             self._given += len(data)
             blocks = self._blocks

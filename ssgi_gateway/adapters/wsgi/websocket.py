@@ -200,7 +200,7 @@ class _Call:
         """The library wants the connection; returns what has arrived for it.
 
         Raises:
-            ConnectionAbortedError: the client left before.
+            ConnectionAbortedError: the client disconnected before.
         """
         over = threading.Event()
         outcome: list[Any] = []
@@ -221,7 +221,7 @@ class _Call:
     # -- on the loop ---------------------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """The client has left: the library sees the end of its input."""
+        """The client has disconnected: the library sees the end of its input."""
         self._may_close = True
         try:
             socket.socket.shutdown(self._socket, socket.SHUT_RD)

@@ -112,7 +112,7 @@ async def _events(query: dict[str, str], get_header: GetHeader, res: Any) -> Non
 
 
 async def _hang(query: dict[str, str], get_header: GetHeader, res: Any) -> None:
-    """No answer; remembers whether the client's leaving was seen."""
+    """No answer; remembers whether the client's disconnection was seen."""
     key = query["key"]
     gone = asyncio.Event()
     res.on_aborted(gone.set)

@@ -140,7 +140,7 @@ class HttpCodec(Codec):
             self._buffer = self._buffer + data if self._buffer else data
 
     def next_event(self) -> Event | None:
-        """``HeadReceived``, ``BodyReceived`` and ``RequestEnded``; ``RequestAborted`` when the client has left.
+        """``HeadReceived``, ``BodyReceived`` and ``RequestEnded``; ``RequestAborted`` when the client has disconnected.
 
         Raises:
             RequestRejected: 400, 417, 431, 501 or 505; the connection ends with the answer.

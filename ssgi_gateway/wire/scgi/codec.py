@@ -16,9 +16,9 @@ before the bytes reach it:
   so those have a right CONTENT_LENGTH, and an empty one is nothing to refuse.)
 * Bytes behind the body are ignored. Those of a WebSocket follow its 101 (RFC 6455 4.1) and do not come through here.
 
-When the web server closes its side in the middle of the body the client has left, and the same holds for the time
-after it: nginx and Apache say it in no other way. Both are ``RequestAborted``. A refusal is raised again for as long as
-anyone asks, and nothing after it is read.
+When the web server closes its side in the middle of the body the client has disconnected, and the same holds for the
+time after it: nginx and Apache say it in no other way. Both are ``RequestAborted``. A refusal is raised again for as
+long as anyone asks, and nothing after it is read.
 
 sioscgi is GPLv3, unlike this package. It is imported here and nowhere else, and only when a codec is made.
 """

@@ -16,7 +16,8 @@ A request is a header of four bytes, the variables, and the body of CONTENT_LENG
 * The answer is one of HTTP, as uWSGI gives it. nginx and lighttpd would take a CGI block as well; Apache's
   mod_proxy_uwsgi answers 502 to one, and uWSGI's own routers hand it to the client as it is. Of a 101 nginx makes a
   tunnel, so WebSockets go in-band.
-* Bytes behind the body are ignored. The end of what the web server sends is a client that left, before and after.
+* Bytes behind the body are ignored. The end of what the web server sends is a client that disconnected, before and
+  after.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 ``POST /echo``             the body, with its content type; 201 and ``x-length``
 ``POST /upload``           a multipart form: ``{"field", "filename", "length", "sha256"}``
 ``GET /stream?size=``      ``pattern(size)`` in pieces, without a length
-``GET /forever?key=``      pieces until the client leaves; notes ``left``
+``GET /forever?key=``      pieces until the client disconnects; notes ``left``
 ``GET /cookies``           sets two cookies; ``{"seen": the one the client sent as "who"}``
 ``GET /error``             raises
 ``GET /late?key=``         answers, and notes ``later`` in what runs after the response

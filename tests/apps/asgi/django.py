@@ -16,7 +16,7 @@ from .common import with_records
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.apps.asgi.django_settings")
 
-# Django leaves the file with a request's body to the garbage collector when the client has left.
+# Django leaves the file with a request's body to the garbage collector when the client has disconnected.
 warnings.filterwarnings("ignore", "Unclosed file <tempfile.Spooled", ResourceWarning)
 
 

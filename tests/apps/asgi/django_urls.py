@@ -58,7 +58,7 @@ async def forever(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def wait(request: HttpRequest) -> HttpResponse:
-    """Django cancels the view of a client that has left."""
+    """Django cancels the view of a client that has disconnected."""
     record(request.GET["key"], "started")
     try:
         await asyncio.sleep(3600)
@@ -69,7 +69,7 @@ async def wait(request: HttpRequest) -> HttpResponse:
 
 
 async def held(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """Has used the database when its client leaves: in the middle of a stream, or of nothing."""
+    """Has used the database when its client disconnects: in the middle of a stream, or of nothing."""
     await User.objects.acount()
     return await forever(request) if request.GET["how"] == "stream" else await wait(request)
 

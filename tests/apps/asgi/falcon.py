@@ -96,7 +96,7 @@ class Late:
 
 class Events:
     async def on_get(self, req: Any, resp: Any) -> None:
-        """Server-sent events: Falcon watches for the client's leaving meanwhile."""
+        """Server-sent events: Falcon watches for the client's disconnection meanwhile."""
 
         async def emit() -> Any:
             for index in range(3):

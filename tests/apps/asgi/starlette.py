@@ -123,7 +123,7 @@ async def redirect(request: Request) -> Response:
 
 
 async def digest_stream(request: Request) -> Response:
-    """Reads the body while it arrives; notes a client that left."""
+    """Reads the body while it arrives; notes a client that disconnected."""
     length = 0
     try:
         async for chunk in request.stream():
@@ -136,7 +136,7 @@ async def digest_stream(request: Request) -> Response:
 
 
 async def poll(request: Request) -> Response:
-    """Asks until the client has left."""
+    """Asks until the client has disconnected."""
     record(request.query_params["key"], "started")
     while not await request.is_disconnected():  # noqa: ASYNC110 - this is how Starlette has it
         await asyncio.sleep(0.01)
@@ -194,7 +194,7 @@ async def deny(websocket: WebSocket) -> None:
 
 
 async def json_talk(websocket: WebSocket) -> None:
-    """Counts in JSON until the client leaves, and notes with which code."""
+    """Counts in JSON until the client disconnects, and notes with which code."""
     await websocket.accept()
     try:
         async for message in websocket.iter_json():

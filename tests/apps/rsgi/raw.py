@@ -105,7 +105,7 @@ async def held(scope: Any, proto: Any) -> None:
 
 
 async def watch(scope: Any, proto: Any) -> None:
-    """A stream that sends nothing, and somebody who watches for the client's leaving."""
+    """A stream that sends nothing, and somebody who watches for the client's disconnection."""
     key = query_of(scope)["key"]
     transport = proto.response_stream(200, [*TEXT, ("x-accel-buffering", "no")])
     await transport.send_str("begun")

@@ -58,7 +58,7 @@ def forever(request: HttpRequest) -> StreamingHttpResponse:
 
 @csrf_exempt
 def held(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """Has used the database when its client leaves: in the middle of a stream, or of its upload."""
+    """Has used the database when its client disconnects: in the middle of a stream, or of its upload."""
     User.objects.count()
     if request.GET["how"] == "stream":
         return forever(request)

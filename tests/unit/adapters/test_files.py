@@ -112,7 +112,7 @@ async def test_a_declared_length_that_is_not_the_files_breaks_the_answer(make):
 
 
 @in_loop
-async def test_a_client_that_leaves_closes_the_file(make):
+async def test_a_client_that_disconnects_closes_the_file(make):
     path = make(64 * PIECE)
     started = asyncio.Event()
     raised = []

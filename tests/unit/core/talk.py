@@ -75,7 +75,7 @@ class Recorder(HttpChannel):
         self._resolve(False)
 
     def abort(self) -> None:
-        """The web server says that its client left; the connection lives on (FastCGI)."""
+        """The web server says that its client disconnected; the connection lives on (FastCGI)."""
         self.exchange.abort()
 
     def take(self) -> None:

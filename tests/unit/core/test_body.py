@@ -57,7 +57,7 @@ def test_an_abort_drops_what_waits_and_raises():
     body.abort()
     assert body.aborted is True
     assert body.size == 0
-    with pytest.raises(ConnectionAbortedError, match="left before the request's body had arrived"):
+    with pytest.raises(ConnectionAbortedError, match="disconnected before the request's body had arrived"):
         body.take()
 
 

@@ -723,7 +723,7 @@ async def test_cancel_ends_every_task():
     assert note == ["cancelled", "cancelled"]
 
 
-async def test_reading_from_a_client_that_left_is_no_error_in_the_log(caplog):
+async def test_reading_from_a_client_that_disconnected_is_no_error_in_the_log(caplog):
     async def app(*args):
         args[-1].on_aborted(lambda: None)
         await args[-1].get_data()

@@ -316,7 +316,7 @@ async def test_send_resolves_when_the_peer_can_take_more():
     assert await waiting is True
 
 
-async def test_send_resolves_to_false_when_the_peer_leaves_meanwhile():
+async def test_send_resolves_to_false_when_the_peer_disconnects_meanwhile():
     res, channel = http()
     res.on_aborted(lambda: None)
     channel.room = False

@@ -748,7 +748,7 @@ async def test_on_close_waits_for_the_end_of_our_own_close():
     assert told == [4000]
 
 
-async def test_on_close_a_peer_that_leaves_before_the_decision_is_a_1006():
+async def test_on_close_a_peer_that_disconnects_before_the_decision_is_a_1006():
     ws, channel = websocket()
     told = []
     ws.on_close(lambda ws, code, reason: told.append(code))

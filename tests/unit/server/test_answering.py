@@ -122,7 +122,7 @@ async def test_a_body_of_unknown_length_is_waited_for_until_it_is_too_long():
         assert ended(await peer.read())
 
 
-async def test_a_client_that_leaves_behind_an_answer_ends_the_wait():
+async def test_a_client_that_disconnects_behind_an_answer_ends_the_wait():
     with bench(hello) as b:
         _, peer = b.connect("fastcgi", begin() + params(SHORT))
         await answered_but_for_its_end(peer)
@@ -132,7 +132,7 @@ async def test_a_client_that_leaves_behind_an_answer_ends_the_wait():
         assert await fastcgi_answer(peer) == HELLO
 
 
-async def test_a_web_server_that_leaves_behind_an_answer_leaves_nothing():
+async def test_a_web_server_that_disconnects_behind_an_answer_leaves_nothing():
     with bench(hello) as b:
         _, peer = b.connect("fastcgi", begin() + params(SHORT))
         await answered_but_for_its_end(peer)

@@ -82,7 +82,7 @@ async def test_a_reset_is_told_once():
 
 
 @KINDS
-async def test_a_peer_that_leaves_with_an_answer_of_ours_unread_is_seen_after_what_it_sent_last(kind):
+async def test_a_peer_that_disconnects_with_an_answer_of_ours_unread_is_seen_after_what_it_sent_last(kind):
     """The kernel reports an error together with the data, and uvloop calls the reader for it once and never again."""
     with bench() as b:
         connection, notes, peer = open_pair(b, kind)
@@ -182,11 +182,11 @@ async def test_an_error_of_ours_is_logged_and_ends_this_connection_alone(caplog)
         await until(lambda: others.heard)
 
 
-# -- a peer that leaves --------------------------------------------------------------------------------------------
+# -- a peer that disconnects -------------------------------------------------------------------------------------------
 
 
 @KINDS
-async def test_writing_to_a_peer_that_has_left_tells_once_and_then_has_no_effect(kind):
+async def test_writing_to_a_peer_that_has_disconnected_tells_once_and_then_has_no_effect(kind):
     with bench() as b:
         connection, notes, peer = open_pair(b, kind)
         peer.close() if kind == "unix" else peer.reset()
@@ -203,7 +203,7 @@ async def test_writing_to_a_peer_that_has_left_tells_once_and_then_has_no_effect
 
 
 @pytest.mark.parametrize("wait", [Connection.when_writable, Connection.when_flushed])
-async def test_who_waits_is_told_when_the_peer_leaves(wait):
+async def test_who_waits_is_told_when_the_peer_disconnects(wait):
     with bench() as b:
         connection, notes, peer = open_pair(b, room=ROOM)
         connection.write(bytes(1_000_000))
@@ -237,7 +237,7 @@ async def test_what_a_close_drops_has_not_left():
 
 
 @pytest.mark.parametrize("half_close", [False, True])
-async def test_bad_inputs_70_a_peer_that_leaves_while_nobody_reads_is_seen_by_the_sweep(half_close):
+async def test_bad_inputs_70_a_peer_that_disconnects_while_nobody_reads_is_seen_by_the_sweep(half_close):
     with bench(half_close=half_close) as b:
         connection, notes, peer = open_pair(b)
         connection.begin()
@@ -251,7 +251,7 @@ async def test_bad_inputs_70_a_peer_that_leaves_while_nobody_reads_is_seen_by_th
 
 
 @pytest.mark.parametrize("half_close", [False, True])
-async def test_a_half_close_while_nobody_reads_is_a_peer_that_left_unless_the_setting_says_otherwise(half_close):
+async def test_a_half_close_while_nothing_is_read_is_a_disconnect_unless_a_setting_tolerates_it(half_close):
     with bench(half_close=half_close) as b:
         connection, notes, peer = open_pair(b)
         connection.begin()

@@ -318,7 +318,7 @@ async def test_a_body_of_unknown_length_that_grows_above_the_limit_is_413_or_bre
 
 @pytest.mark.parametrize("protocol", ["scgi", "fastcgi"])
 @pytest.mark.parametrize("how", ["shutdown", "close"])
-async def test_bad_inputs_70_a_client_that_leaves_is_an_abort(protocol, how):
+async def test_bad_inputs_70_a_client_that_disconnects_is_an_abort(protocol, how):
     app = App()
     with bench(app) as b:
         _, peer = b.connect(protocol, request() if protocol == "scgi" else fastcgi())
@@ -332,7 +332,7 @@ async def test_bad_inputs_70_a_client_that_leaves_is_an_abort(protocol, how):
         await until(lambda: b.idle)
 
 
-async def test_bad_inputs_70_a_client_that_leaves_mid_stream_is_seen_behind_a_full_buffer():
+async def test_bad_inputs_70_a_client_that_disconnects_mid_stream_is_seen_behind_a_full_buffer():
     app = App()
     with bench(app) as b:
         _, peer = b.connect("scgi", request(), room=ROOM)
@@ -345,7 +345,7 @@ async def test_bad_inputs_70_a_client_that_leaves_mid_stream_is_seen_behind_a_fu
         assert app.noted == ["aborted"]
 
 
-async def test_a_client_that_leaves_cancels_who_asked_for_no_news():
+async def test_a_client_that_disconnects_cancels_who_asked_for_no_news():
     cancelled = []
 
     async def app(*args):
@@ -399,7 +399,7 @@ async def test_half_close_does_not_excuse_a_short_body():
         await until(lambda: app.noted)
 
 
-async def test_a_half_closed_request_whose_client_leaves_is_an_abort():
+async def test_a_half_closed_request_whose_client_disconnects_is_an_abort():
     app = App()
     with bench(app, half_close=True) as b:
         _, peer = b.connect("scgi", request())

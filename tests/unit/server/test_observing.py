@@ -71,7 +71,7 @@ async def test_a_request_that_is_answered_at_once():
     ]  # fmt: skip
 
 
-async def test_a_client_that_leaves_is_told_as_499():
+async def test_a_client_that_disconnects_is_told_as_499():
     witness = Witness()
     waiting = asyncio.Event()
 

@@ -145,7 +145,7 @@ async def test_messages_right_behind_a_direct_handshake_are_not_lost():
 
 
 @ROUTES
-async def test_a_client_that_leaves_before_the_decision_is_a_1006(route):
+async def test_a_client_that_disconnects_before_the_decision_is_a_1006(route):
     told = []
 
     async def app(*args):

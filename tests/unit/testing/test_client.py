@@ -224,7 +224,7 @@ def test_websockets(app: Any, interface: str) -> None:
             socket.receive(timeout=0.01)
 
 
-def test_hooks_run_and_a_client_that_leaves_is_noticed() -> None:
+def test_hooks_run_and_a_client_that_disconnects_is_noticed() -> None:
     app = Ssgi()
 
     async def use() -> None:

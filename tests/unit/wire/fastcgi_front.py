@@ -119,7 +119,7 @@ class Front:
         return self.codec.finish()
 
     def give_up(self):
-        """What the server does for an application whose client has left."""
+        """What the server does for an application whose client has disconnected."""
         self.answers += b"".join(self.codec.encode(None, None, True))
         return self.codec.finish()
 

@@ -370,7 +370,7 @@ def test_any_bytes_in_any_split_are_the_same_events_and_the_same_error(data, str
     assert play(make(), data.draw(pieces_of(stream))) == whole
 
 
-def test_a_peer_that_has_left_already_is_trusted_with_nothing():
+def test_a_peer_that_has_disconnected_already_is_trusted_with_nothing():
     """It has no address any more, and looked like a unix socket's."""
     variables = head_of(request("X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"), client=("", 0))
     assert (variables.get("REMOTE_ADDR"), variables.get("HTTPS")) == (None, None)

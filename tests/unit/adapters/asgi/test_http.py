@@ -561,7 +561,7 @@ async def test_sync_code_in_place_of_a_coroutine_function_gives_a_500(caplog):
     assert "returned without answering" in caplog.text
 
 
-# -- the client leaves ---------------------------------------------------------------------------------------------
+# -- the client disconnects --------------------------------------------------------------------------------------------
 
 
 async def leave_after_started(app, started, method="GET", **kwargs):
@@ -575,7 +575,7 @@ async def leave_after_started(app, started, method="GET", **kwargs):
 
 
 @in_loop
-async def test_receive_tells_of_a_client_that_left():
+async def test_receive_tells_of_a_client_that_disconnected():
     started = asyncio.Event()
 
     async def app(scope, receive, send):
@@ -588,7 +588,7 @@ async def test_receive_tells_of_a_client_that_left():
 
 
 @in_loop
-async def test_send_raises_an_os_error_for_a_client_that_left():
+async def test_send_raises_an_os_error_for_a_client_that_disconnected():
     started = asyncio.Event()
 
     async def app(scope, receive, send):
@@ -607,7 +607,7 @@ async def test_send_raises_an_os_error_for_a_client_that_left():
 
 
 @in_loop
-async def test_a_send_that_waits_is_told_of_a_client_that_left():
+async def test_a_send_that_waits_is_told_of_a_client_that_disconnected():
     started = asyncio.Event()
 
     async def app(scope, receive, send):
@@ -641,7 +641,7 @@ async def test_who_lets_the_os_error_pass_fills_no_log(caplog):
 
 
 @in_loop
-async def test_a_client_that_leaves_in_the_middle_of_its_body_is_a_disconnect():
+async def test_a_client_that_disconnects_in_the_middle_of_its_body_is_a_disconnect():
     events = []
 
     async def app(scope, receive, send):
@@ -677,7 +677,7 @@ async def test_who_does_not_listen_in_the_middle_of_an_answer_is_cancelled_after
 
 
 @in_loop
-async def test_work_goes_on_for_a_client_that_left_before_an_answer_was_begun():
+async def test_work_goes_on_for_a_client_that_disconnected_before_an_answer_was_begun():
     started = asyncio.Event()
 
     async def app(scope, receive, send):

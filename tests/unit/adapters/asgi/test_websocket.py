@@ -367,7 +367,7 @@ async def test_closing_what_the_client_has_closed_is_quiet(how):
 
 
 @in_loop
-async def test_a_send_that_waits_is_told_of_a_client_that_left():
+async def test_a_send_that_waits_is_told_of_a_client_that_disconnected():
     raised, full = [], asyncio.Event()
 
     async def app(scope, receive, send):
@@ -388,7 +388,7 @@ async def test_a_send_that_waits_is_told_of_a_client_that_left():
 
 
 @in_loop
-async def test_a_client_that_leaves_before_the_accept():
+async def test_a_client_that_disconnects_before_the_accept():
     outcome = []
     asked, go_on = asyncio.Event(), asyncio.Event()
 

@@ -513,11 +513,11 @@ async def test_a_file_shorter_than_declared_breaks_the_connection(tmp_path, capl
     assert "1 bytes fewer than its Content-Length" in caplog.text
 
 
-# -- the client leaves -----------------------------------------------------------------------------------------------
+# -- the client disconnects --------------------------------------------------------------------------------------------
 
 
 @in_loop
-async def test_a_client_that_leaves_in_the_middle_of_its_body():
+async def test_a_client_that_disconnects_in_the_middle_of_its_body():
     seen = []
 
     async def app(scope, proto):
@@ -535,7 +535,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body():
 
 
 @in_loop
-async def test_a_client_that_leaves_in_the_middle_of_a_stream(caplog):
+async def test_a_client_that_disconnects_in_the_middle_of_a_stream(caplog):
     seen = []
 
     async def app(scope, proto):
@@ -556,7 +556,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream(caplog):
 
 
 @in_loop
-async def test_client_disconnect_resolves_when_the_client_leaves():
+async def test_client_disconnect_resolves_when_the_client_disconnects():
     seen = []
 
     async def app(scope, proto):
@@ -613,7 +613,7 @@ async def test_who_does_not_listen_is_cancelled_in_a_while():
 
 @pytest.mark.parametrize("kind", ["reads", "streams", "watches", "sends a file"])
 @in_loop
-async def test_a_thousand_clients_that_leave_leave_nothing_behind(tmp_path, kind):
+async def test_a_thousand_clients_that_disconnect_leave_nothing_behind(tmp_path, kind):
     (tmp_path / "file").write_bytes(BIG * 8)
 
     async def app(scope, proto):

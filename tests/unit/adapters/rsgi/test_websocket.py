@@ -289,7 +289,7 @@ async def test_a_broken_connection_is_protocol_closed(caplog):
 
 
 @in_loop
-async def test_a_client_that_leaves_before_it_is_accepted():
+async def test_a_client_that_disconnects_before_it_is_accepted():
     seen, gate = [], asyncio.Event()
 
     async def app(scope, proto):
@@ -306,11 +306,11 @@ async def test_a_client_that_leaves_before_it_is_accepted():
         await asyncio.sleep(0.05)
         gate.set()
         await wait_for(lambda: seen, "the application being told")
-    assert "left before" in seen[0]
+    assert "disconnected before" in seen[0]
 
 
 @in_loop
-async def test_sending_to_a_client_that_left():
+async def test_sending_to_a_client_that_disconnected():
     seen = []
 
     async def app(scope, proto):
@@ -421,7 +421,7 @@ async def test_who_was_told_may_take_its_time():
 
 @pytest.mark.parametrize("kind", ["receives", "sends", "pending"])
 @in_loop
-async def test_a_thousand_clients_that_leave_leave_nothing_behind(kind):
+async def test_a_thousand_clients_that_disconnect_leave_nothing_behind(kind):
 
     async def app(scope, proto):
         if kind == "pending":

@@ -63,7 +63,7 @@ class Server:
     async def send(self, message):
         await self.go_on.wait()
         if self.broken:
-            raise OSError("the client has left")
+            raise OSError("the client has disconnected")
         self.sent.append(message)
         if message["type"] == self.after:
             self.after = ""
@@ -348,7 +348,7 @@ async def test_a_file_is_sent(size, tmp_path):
 
 @pytest.mark.parametrize("how", ["disconnect", "send"])
 @in_loop
-async def test_a_client_that_leaves(how):
+async def test_a_client_that_disconnects(how):
     server = Server(NO_BODY)
     noted = []
 
@@ -368,7 +368,7 @@ async def test_a_client_that_leaves(how):
 
 
 @in_loop
-async def test_a_client_that_leaves_before_the_answer_ends_the_call():
+async def test_a_client_that_disconnects_before_the_answer_ends_the_call():
     cancelled = []
 
     async def call(res):
@@ -615,7 +615,7 @@ def test_uvicorn_serves_an_upload_and_a_download(uvicorn):
     assert request(uvicorn, "GET", "/do/chunks?size=3000000&chunk=100000&total=1").body == body
 
 
-def test_uvicorn_tells_of_a_client_that_leaves(uvicorn):
+def test_uvicorn_tells_of_a_client_that_disconnects(uvicorn):
     with HttpConnection(uvicorn) as connection:
         connection.send_head("GET", "/do/hang?key=left")
 

@@ -1,4 +1,4 @@
-"""WSGI in threads, and what happens in both when the client leaves."""
+"""WSGI in threads, and what happens in both when the client disconnects."""
 
 from __future__ import annotations
 
@@ -211,10 +211,10 @@ async def read_all(sock: socket.socket) -> bytes:
     return b"".join(pieces)
 
 
-# -- the client leaves -----------------------------------------------------------------------------------------------
+# -- the client disconnects --------------------------------------------------------------------------------------------
 
 
-def test_a_client_that_leaves_while_the_application_generates(settings):
+def test_a_client_that_disconnects_while_the_application_generates(settings):
     async def test():
         body = Iterable(*[b"x" * 65536] * 10000)
 
@@ -233,7 +233,7 @@ def test_a_client_that_leaves_while_the_application_generates(settings):
 
 
 @pytest.mark.parametrize("sent", [0, 5, 300_000])
-def test_a_client_that_leaves_in_the_middle_of_its_body(threaded, sent):
+def test_a_client_that_disconnects_in_the_middle_of_its_body(threaded, sent):
     async def test():
         seen = []
 
@@ -274,7 +274,7 @@ def test_inline_the_application_is_not_called_for_half_a_body():
     run(test())
 
 
-def test_writing_to_a_client_that_left_is_an_os_error(threaded):
+def test_writing_to_a_client_that_disconnected_is_an_os_error(threaded):
     async def test():
         left, seen = threading.Event(), []
 
@@ -301,7 +301,7 @@ def test_writing_to_a_client_that_left_is_an_os_error(threaded):
 
 
 @pytest.mark.parametrize(("method", "served_"), [("GET", False), ("POST", True), ("DELETE", True)])
-def test_a_client_that_left_while_waiting_for_a_thread(method, served_):
+def test_a_client_that_disconnected_while_waiting_for_a_thread(method, served_):
     """What it asked for is done, unless it was only to be shown something."""
 
     async def test():
@@ -356,7 +356,7 @@ def test_reading_on_after_the_answer_ends_and_holds_no_thread(threaded):
 
 
 @pytest.mark.parametrize("kind", ["generates", "reads", "waits", "sends a file"])
-def test_a_thousand_clients_that_leave_leave_nothing_behind(settings, tmp_path, kind):
+def test_a_thousand_clients_that_disconnect_leave_nothing_behind(settings, tmp_path, kind):
     (tmp_path / "file").write_bytes(BIG * 4)
 
     def app(environ, start_response):

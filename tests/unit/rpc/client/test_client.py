@@ -35,7 +35,7 @@ class Server:
             writer.close()
             await writer.wait_closed()
         except (OSError, EOFError):
-            writer.close()  # the client has left
+            writer.close()  # the client has disconnected
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()

@@ -704,7 +704,7 @@ def test_fastcgi_43_eof_inside_padding_between_requests_closes():
         assert broken(Front().send(wire[:cut]).eof()) == "the connection ended inside a record"
 
 
-def test_eof_after_the_request_is_a_client_that_left():
+def test_eof_after_the_request_is_a_client_that_disconnected():
     front = Front(answering=False).send(get()).eof()
     assert front.told == [*GET_TOLD, ABORTED]
 

@@ -288,7 +288,7 @@ class TestBodies:
         assert transcript.body == body
         assert transcript.told[-1] == RequestEnded()
 
-    def test_a_client_that_leaves(self):
+    def test_a_client_that_disconnects(self):
         data = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhe"
         assert play(make(), [data, EOF]).told[-1] == RequestAborted()
         assert play(make(), [CHUNKED + b"5\r\nhe", EOF]).told[-1] == RequestAborted()

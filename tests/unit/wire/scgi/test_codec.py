@@ -308,7 +308,7 @@ def test_scgi_18_a_short_body_is_an_abort_and_never_padded():
     assert read(make, request(POST), eof=True).told == [head(POST, 5), RequestAborted()]
 
 
-def test_the_end_after_the_request_says_that_the_client_has_left():
+def test_the_end_after_the_request_says_that_the_client_has_disconnected():
     codec = make()
     assert play(codec, [request(GET), EOF, EOF]).told == [head(GET), RequestEnded(), RequestAborted()]
     assert codec.busy
