@@ -49,7 +49,7 @@ def spoken(path: Path) -> dict[int, str]:
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py") if "_compiled" not in path.parts)
 ELSEWHERE = {
     "tools/importers/uwsgi.py": "names of another server's options, and their reasons",
-    "tools/importers/gunicorn.py": "likewise",
+    "tools/importers/servers.py": "likewise",
     "process/watch.py": "words about the kernel's bound, for people; the watching itself is watchfiles'",
 }
 

@@ -10,6 +10,7 @@ from ssgi_gateway.errors import ConfigurationError
 
 from . import gunicorn
 from .rules import Imported, Rules, apply, ignored, replaced, taken
+from .servers import SERVERS
 
 __all__ = ["SERVICE", "SUPERVISOR", "read_service", "read_supervisor"]
 
@@ -91,7 +92,7 @@ def read_supervisor(text: str, application: str = "") -> Imported:
     wanted = {name: lines for name, lines in servers.items() if application in ("", name)}
     if len(wanted) != 1:
         raise ConfigurationError(
-            f"one program is taken whose command is one of {', '.join(gunicorn.SERVERS)}, uwsgi, and there are "
+            f"one program is taken whose command is one of {', '.join(SERVERS)}, uwsgi, and there are "
             f"{len(servers)}: {', '.join(servers) or 'none'}"
             + ("; choose one with --application NAME" if len(servers) > 1 else "")
         )

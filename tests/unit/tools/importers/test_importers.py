@@ -9,7 +9,7 @@ import pytest
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.settings.sources import combine, from_file, options
-from ssgi_gateway.tools.importers import gunicorn, services, unit, uwsgi
+from ssgi_gateway.tools.importers import gunicorn, servers, services, unit, uwsgi
 from ssgi_gateway.tools.importers.command import import_file, main, settings_file
 from ssgi_gateway.tools.importers.rules import Imported, address
 
@@ -34,7 +34,7 @@ def targets(rules):
 
 @pytest.mark.parametrize(
     "rules",
-    [uwsgi.RULES, gunicorn.RULES, unit.RULES, unit.SETTINGS, services.SERVICE, services.SUPERVISOR],
+    [uwsgi.RULES, servers.RULES, unit.RULES, unit.SETTINGS, services.SERVICE, services.SUPERVISOR],
 )
 def test_what_is_taken_is_a_setting_that_exists(rules):
     assert set(targets(rules)) <= KNOWN
@@ -500,3 +500,54 @@ def test_a_program_of_supervisord(tmp_path):
     }
     assert imported.environment == {"A": "1", "B": "x, y"}
     assert {note.option for note in imported.notes} >= {"[program:celery]", "[program:admin]"}
+
+
+OPTIONS = Path(__file__).parent / "options"
+SPECIAL = {"host", "port", "uds", "fd", "env", "raw_env"}
+"""Options that are read without a rule."""
+
+
+def listed(name: str) -> list[str]:
+    """A list of what another server has; its first line says which version."""
+    return (OPTIONS / f"{name}.txt").read_text().splitlines()[1:]
+
+
+@pytest.mark.parametrize("name", ["gunicorn", "gunicorn.conf", "uvicorn", "granian"])
+def test_every_option_of_a_server_is_known(name):
+    options = {line.removesuffix(" !").replace("-", "_") for line in listed(name)}
+    assert len(options) > 50
+    assert options - servers.RULES.keys() - SPECIAL == set()
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn", "granian"])
+def test_an_option_without_a_value_leaves_what_comes_next_alone(server):
+    taking = []
+    for line in listed(server):
+        imported = gunicorn.from_command([server, f"--{line.removesuffix(' !')}", "a:app"])
+        if (imported.settings.get("app") == "a:app") != line.endswith(" !"):
+            taking.append(line)
+    assert taking == []
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("uvicorn --no-server-header --interface asgi3 a:app", {"interface": "asgi"}),
+        ("uvicorn a:app --ws-per-message-deflate false --h11-max-incomplete-event-size 32768",
+         {"websockets": {"deflate": False}, "limits": {"max-head-size": 32768}}),
+        ("granian --ws --interface asginl a:app --working-dir /srv --workers-lifetime 3600 --workers-max-rss 300 "
+         "--blocking-threads 4 --uds-permissions 0o660 --http1-header-read-timeout 5000 --url-path-prefix /shop",
+         {"interface": "asgi", "chdir": "/srv", "threads": 4, "socket-mode": "660", "root-path": "/shop",
+          "worker": {"max-age": "3600", "max-memory": 300 << 20}, "deadlines": {"head": 5.0}}),
+        ("gunicorn --spew --keep-alive 5 --asgi-disconnect-grace-period 3 -m 027 a:app",
+         {"umask": "027", "deadlines": {"keep-alive": 5.0, "client-left": 3.0}}),
+    ],
+)  # fmt: skip
+def test_what_options_become(tmp_path, line, wanted):
+    settings, _ = written(tmp_path, "Procfile", f"web: {line}\n")
+    assert settings == {"app": "a:app", **wanted}
+
+
+def test_variables_of_a_command_line(tmp_path):
+    _, text = written(tmp_path, "Procfile", "web: gunicorn -e DJANGO_SETTINGS_MODULE=shop.settings a:app\n")
+    assert "DJANGO_SETTINGS_MODULE" in text
