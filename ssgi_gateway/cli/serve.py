@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway import __version__
-from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.process import standard_input
 from ssgi_gateway.settings.sources import plain_words, read, unknown_variables
 
@@ -102,8 +101,6 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
 def _watched(settings: Settings, control: Control) -> Iterator[None]:
     """With the table that this process writes, and the process that serves ``--status``."""
     if not settings.metrics:
-        if settings.status:
-            raise ConfigurationError("--status shows what --metrics counts; do not turn that off")
         yield
         return
     from ssgi_gateway.observe.table import own_table

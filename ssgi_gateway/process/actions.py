@@ -65,9 +65,10 @@ class Notify(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A reload has ended: ``text`` is empty for success."""
+    """A reload has ended: ``text`` is empty for success; ``begun`` is false where its settings were refused at once."""
 
     text: str
+    begun: bool = True
 
 
 class Log(NamedTuple):

@@ -22,6 +22,9 @@ from ssgi_gateway.process.template import CONTROL
 
 __all__ = ["Children", "known_descriptors"]
 
+LAST_WAIT: Final = 1.0
+"""Seconds that processes have to end after SIGKILL; one that waits for a disk may need longer, and ends without us."""
+
 Hear: TypeAlias = Callable[[events.Event], None]
 Served: TypeAlias = Callable[[bool, bool, str, str], None]
 """Takes whether HTTP and whether WebSockets are served, the codecs and the event loop in use."""
@@ -243,9 +246,11 @@ class Children:
         self._pids = dict(known["pids"])
 
     def close(self) -> None:
-        """Kill all that are left."""
-        for pid in [*self._pids, *(it.pid for it in self._templates.values())]:
+        """Kill all that are left, and wait for them: there is to be nobody when this process ends."""
+        left = [*self._pids, *(it.pid for it in self._templates.values())]
+        for pid in left:
             kill_all(pid)
+        system.wait_for(left, LAST_WAIT)
         for channel in [*self._workers.values(), *(it.channel for it in self._templates.values())]:
             channel.close()
 

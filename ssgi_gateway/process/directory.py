@@ -1,4 +1,4 @@
-"""The directory that an application is served from, the setting ``chdir``."""
+"""The directory of the start, and the one that an application is served from, the setting ``chdir``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from collections.abc import Iterator
 
 from ssgi_gateway.errors import ConfigurationError
 
-__all__ = ["enter", "entered"]
+__all__ = ["current", "enter", "entered"]
+
+
+def current() -> str:
+    """The current directory, by the name that it was entered by.
+
+    A shell keeps that in ``PWD``. Where a link is on the way, as ``current`` of a site with releases, a reload is to
+    find what the link leads to then, and not what it led to at the start.
+    """
+    real, entered_by = os.getcwd(), os.environ.get("PWD", "")
+    with contextlib.suppress(OSError):
+        if os.path.isabs(entered_by) and os.path.samefile(entered_by, real):
+            return entered_by
+    return real
 
 
 @contextlib.contextmanager
@@ -26,8 +39,8 @@ def entered(directory: str) -> Iterator[None]:
         os.chdir(before)
 
 
-def enter(directory: str) -> None:
-    """Change to the directory of the setting ``chdir``.
+def enter(directory: str, what: str = "--chdir") -> None:
+    """Change to the directory of the setting ``chdir``, or to another one that the message calls ``what``.
 
     Raises:
         ConfigurationError: it cannot be entered.
@@ -36,4 +49,4 @@ def enter(directory: str) -> None:
         try:
             os.chdir(directory)
         except OSError as error:
-            raise ConfigurationError(f"--chdir: {directory}: {error.strerror}") from None
+            raise ConfigurationError(f"{what}: {directory}: {error.strerror}") from None

@@ -53,13 +53,11 @@ class LogFile:
     """The access log, where it is a file: opened with the supervisor's rights, for workers who may have none.
 
     Args:
-        directory: where its path begins.
-        path: of the setting ``access_log``.
+        path: of the setting ``access_log``; a relative one begins in the current directory.
     """
 
-    def __init__(self, directory: str, path: str) -> None:
-        self.path = path
-        self._directory = directory
+    def __init__(self, path: str) -> None:
+        self.path = path if path in ("", "-") else os.path.abspath(path)
 
     @contextlib.contextmanager
     def descriptors(self) -> Iterator[list[int]]:
@@ -68,7 +66,7 @@ class LogFile:
         Workers are given another one whenever they are forked: that of the last one may have been moved away.
         """
         try:
-            found = self._open(self.path)
+            found = self._open()
         except ConfigurationError as error:
             say("warning", str(error))
             found = []
@@ -78,14 +76,14 @@ class LogFile:
             for fd in found:
                 os.close(fd)
 
-    def check(self, path: str) -> None:
-        """Whether it could be another one.
+    def check(self) -> None:
+        """Whether it can be opened.
 
         Raises:
-            ConfigurationError: that cannot be opened.
+            ConfigurationError: it cannot.
         """
-        for fd in self._open(path):
+        for fd in self._open():
             os.close(fd)
 
-    def _open(self, path: str) -> list[int]:
-        return [] if path in ("", "-") else [open_file(os.path.join(self._directory, path), "--access-log")]
+    def _open(self) -> list[int]:
+        return [] if self.path in ("", "-") else [open_file(self.path, "--access-log")]

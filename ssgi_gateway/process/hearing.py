@@ -75,7 +75,10 @@ class Hearing(Settling):
         for generation in [it for it in self.generations.values() if it.due <= self.now and it.state == LOADING]:
             self.act(KillTemplate(generation.number))
             self._template_failed(
-                TemplateFailed(generation.number, f"it was not loaded after {self.state.limits.start:g} s")
+                TemplateFailed(
+                    generation.number,
+                    f"the template was not loaded after {self.state.limits.start:g} s (--deadline-start)",
+                )
             )
         if self.state.due <= self.now:
             if self.state.mode == DELAYED:
@@ -88,7 +91,9 @@ class Hearing(Settling):
     def _late(self, seat: Seat) -> None:
         if seat.state == STARTING:
             self.kill(seat)
-            self._start_failed(seat, f"a worker was not ready after {self.state.limits.start:g} s", 2)
+            self._start_failed(
+                seat, f"a worker was not ready after {self.state.limits.start:g} s (--deadline-start)", 2
+            )
         elif seat.state == RETIRING:
             self.act(Log("warning", f"worker {seat.number} did not end in time; it is killed"))
             self.kill(seat)
@@ -118,7 +123,7 @@ class Hearing(Settling):
         if known is None:
             return
         if known.state == LOADING:
-            self._template_failed(TemplateFailed(known.number, f"it ended before it was loaded: {event.how}"))
+            self._template_failed(TemplateFailed(known.number, f"the template ended before it was loaded: {event.how}"))
         elif known.number == self.state.goal and self.state.mode in (SERVING, DELAYED):
             self.act(Log("warning", f"the template ended: {event.how}; the next one may load newer code"))
             self._dead(known)
@@ -156,7 +161,11 @@ class Hearing(Settling):
         if seat is None:
             return
         if seat.state == READY:
-            self.act(Log("error", f"worker {seat.number} (process {seat.pid}) ended: {event.how}"))
+            if event.how == EXPECTED[0]:
+                why = "with exit status 0: somebody has sent it SIGTERM, or the application has ended it"
+                self.act(Log("warning", f"worker {seat.number} (process {seat.pid}) ended {why}"))
+            else:
+                self.act(Log("error", f"worker {seat.number} (process {seat.pid}) ended: {event.how}"))
             young = self.now - seat.since < YOUNG
             if young and self.state.mode in (SERVING, DELAYED) and not seat.worn:
                 self._back_off(seat)
@@ -208,6 +217,7 @@ class Hearing(Settling):
         if self.state.mode != SERVING:
             self.act(Log("warning", "no reload: the server is stopping"))
             return
+        self.change(before_hup=self.state.before_hup or self.state.wanted)
         self.change(wanted=event.wanted, limits=event.limits, before_winch=0, before_ttin=0, again=True)
         generation = self.generations.get(self.state.goal)
         if generation is not None and generation.state == LOADING and self.state.replace != "checking":
@@ -217,7 +227,10 @@ class Hearing(Settling):
             self.begin_reload()
 
     def _refused(self, event: Refused) -> None:
-        self.act(Log("error", f"no reload: {event.text}"), Record(event.text))
+        # A service manager that has sent the signal itself (Type=notify-reload) waits for both.
+        self.act(Log("error", f"no reload: {event.text}"), Record(event.text, begun=False))
+        if self.state.mode == SERVING and self.state.good and not self.state.reload:
+            self.act(Notify("RELOADING=1"), Notify("READY=1"))
 
     def _term(self, _: Term) -> None:
         delay = self.state.limits.stop_delay
@@ -246,12 +259,17 @@ class Hearing(Settling):
         self.change(before_ttin=before)
 
     def _ttou(self, _: Ttou) -> None:
-        self._want((self.state.wanted or self.state.before_winch) - 1)
+        if self.state.wanted:  # after SIGWINCH there are none, and it is not this that brings them back
+            self._want(self.state.wanted - 1)
 
     def _want(self, wanted: int) -> None:
         wanted = max(1, min(MAX_WORKERS, wanted))
-        self.change(wanted=wanted, before_winch=0, before_ttin=0)
-        self.act(Log("info", f"workers wanted: {wanted}"))
+        least_or_most = (
+            ", which is the least" if wanted == 1 else ", which is the most" if wanted == MAX_WORKERS else ""
+        )
+        changed = wanted != self.state.wanted
+        self.change(wanted=wanted, before_winch=0, before_ttin=0, before_hup=0)
+        self.act(Log("info", f"workers wanted: {wanted}{'' if changed else least_or_most}"))
 
     def _winch(self, _: Winch) -> None:
         if self.state.mode == SERVING and self.state.wanted:

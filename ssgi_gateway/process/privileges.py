@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
-from ssgi_gateway.process import system
+from ssgi_gateway.process import report, states, system
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
@@ -103,18 +103,26 @@ class PidFile:
         path: absolute, or empty for none.
 
     Raises:
-        ConfigurationError: it cannot be written.
+        ConfigurationError: it cannot be written, or is another server's that serves.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         if path:
+            other = _server_of(path)
+            if other:
+                raise ConfigurationError(
+                    f"--pid-file: {path} is that of a server that runs, process {other}; stop it first, or give each "
+                    "its own"
+                )
             try:
                 # Renamed into its place: a reader never finds half of it.
                 with open(f"{path}.new", "w") as file:
                     file.write(f"{os.getpid()}\n")
                 os.replace(f"{path}.new", path)
             except OSError as error:
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{path}.new")
                 raise ConfigurationError(f"--pid-file: {path}: {error.strerror}") from None
 
     def remove(self) -> None:
@@ -125,3 +133,16 @@ class PidFile:
                     ours = int(file.read()) == os.getpid()
                 if ours:
                     os.unlink(self.path)
+
+
+def _server_of(path: str) -> int:
+    """The other server that a pid file names, while it serves; 0 for none.
+
+    A file that somebody has left may hold any process' id, so only a supervisor's counts.
+    """
+    with contextlib.suppress(OSError, ValueError, ConfigurationError):
+        with open(path) as file:
+            pid = int(file.read())
+        if pid != os.getpid() and report.read(pid)["mode"] == states.SERVING:
+            return pid
+    return 0

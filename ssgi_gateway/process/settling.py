@@ -136,6 +136,8 @@ class Settling(Step):
         if any(seat.generation != self.state.goal for seat in ready):
             return
         self.change(reload=False, good=self.state.goal)
+        if not self.state.again:
+            self.change(before_hup=0)
         self._forget_templates()
         self.act(Record(""), Log("info", f"reloaded: generation {self.state.goal} serves"), Notify("READY=1"))
 
@@ -150,6 +152,8 @@ class Settling(Step):
         if self.generations.pop(failed, None) is not None:
             self.act(KillTemplate(failed))
         self.change(goal=self.state.good, reload=False)
+        if self.state.before_hup and not self.state.again:  # another number was wanted of what has failed
+            self.change(wanted=self.state.before_hup, before_hup=0)
         self.act(Log("error", f"the reload failed, generation {self.state.good} goes on: {text}"), Record(text))
         self.act(Notify("READY=1"))
 

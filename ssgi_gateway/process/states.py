@@ -111,6 +111,7 @@ class State(NamedTuple):
         reload: a reload is under way.
         again: another reload was asked for meanwhile.
         replace: ``""``, ``"wanted"`` (the supervisor is to be replaced once nothing starts) or ``"checking"``.
+        before_hup: how many there were wanted before the reload that is under way; 0 where that does not matter.
         due: in DELAYED: when the drain begins; in FAST: when SIGKILL is sent.
     """
 
@@ -128,3 +129,4 @@ class State(NamedTuple):
     replace: str = ""
     due: float = NEVER
     before_ttin: int = 0
+    before_hup: int = 0

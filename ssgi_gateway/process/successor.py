@@ -171,7 +171,7 @@ def main() -> int:
         sources.read(known["given"])
         check_known(known)
     except (ConfigurationError, OSError, KeyError, TypeError, ValueError) as error:
-        print(error if isinstance(error, ConfigurationError) else repr(error))
+        print(error if isinstance(error, (ConfigurationError, OSError)) else repr(error))
         return 1
     return 0
 

@@ -6,6 +6,7 @@ place (``successor``): process id, children, listeners and what it knows stay.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -59,17 +60,32 @@ def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int
     """
     known = successor.take()
     if known is None:
-        privileges.check(settings)
-        with directory.entered(settings.chdir):
-            supervisor = Supervisor(given, settings, sockets.Listeners.open(settings), announce)
-            supervisor.status_process.open(settings)
+        supervisor = _begin(given, settings, announce)
     else:
         successor.check_known(known)
-        supervisor = Supervisor(given, settings, sockets.Listeners.load(known["listeners"]), announce, known)
+        log_file = from_settings.LogFile(known.get("access_log", settings.access_log))
+        listeners = sockets.Listeners.load(known["listeners"])
+        supervisor = Supervisor(given, settings, listeners, announce, known["directory"], log_file, known)
     try:
         return supervisor.run()
     finally:
         supervisor.close()
+
+
+def _begin(given: Mapping[str, Any], settings: Settings, announce: Announce) -> Supervisor:
+    """A start of its own, with everything opened; where something cannot be, nothing is left behind."""
+    privileges.check(settings)
+    started_in = directory.current()
+    with directory.entered(settings.chdir), contextlib.ExitStack() as stack:
+        log_file = from_settings.LogFile(settings.access_log)
+        log_file.check()
+        listeners = sockets.Listeners.open(settings)
+        stack.callback(listeners.close)
+        supervisor = Supervisor(given, settings, listeners, announce, started_in, log_file)
+        stack.callback(supervisor.close)
+        supervisor.status_process.open(settings)
+        stack.pop_all()
+    return supervisor
 
 
 class Supervisor:
@@ -80,6 +96,8 @@ class Supervisor:
         settings: the same, read.
         listeners: open ones.
         announce: called once the first worker is ready.
+        started_in: the directory of the start, where settings are read again.
+        log_file: the access log.
         known: what a predecessor in this process has left.
     """
 
@@ -89,14 +107,17 @@ class Supervisor:
         settings: Settings,
         listeners: sockets.Listeners,
         announce: Announce,
+        started_in: str,
+        log_file: from_settings.LogFile,
         known: Mapping[str, Any] | None = None,
     ) -> None:
         self.given = given
         self.listeners = listeners
         self.announce = announce
         self.announced = known is not None
-        self.directory = os.getcwd()
-        self.access_log = from_settings.LogFile(self.directory, settings.access_log)
+        self.directory = started_in
+        self.access_log = log_file
+        self.access_log_before: from_settings.LogFile | None = None  # while a reload is under way
         self.fixed = from_settings.fixed(settings) | dict((known or {}).get("fixed", {}))
         choose_log(settings.log_format)
         self.pid_file = privileges.PidFile(self.fixed["pid_file"] and os.path.abspath(self.fixed["pid_file"]))
@@ -240,20 +261,22 @@ class Supervisor:
             self.hear(events.Term())  # it was closed
             return
         try:
-            os.chdir(self.directory)
+            directory.enter(self.directory, "the directory of the start")
             settings = sources.read(self.given)
             if not settings.workers:
                 raise ConfigurationError("--workers 0 needs a start of its own")
             privileges.check(settings)
-            self.access_log.check(settings.access_log)
             with directory.entered(settings.chdir):
+                log_file = from_settings.LogFile(settings.access_log)
+                log_file.check()
                 self.listeners.prepare(settings)
         except (ConfigurationError, OSError) as error:
             self.hear(events.Refused(str(error)))
             return
         from_settings.tell_fixed(self.fixed, settings)
         self.health.adjust(settings)
-        self.access_log.path = settings.access_log
+        self.access_log_before = self.access_log_before or self.access_log
+        self.access_log = log_file
         choose_log(settings.log_format)
         self.hear(events.Hup(from_settings.wanted_workers(settings), from_settings.limits(settings)))
 
@@ -297,10 +320,13 @@ class Supervisor:
         self.account.notify(self.state, action.text)
 
     def _record(self, action: actions.Record) -> None:
-        if action.text:
+        if action.text and action.begun:
             self.listeners.roll_back()
-        else:
+            self.access_log = self.access_log_before or self.access_log
+        elif not action.text:
             self.listeners.commit()
+        if action.begun:
+            self.access_log_before = None
         self.account.count_reload(action.text)
 
     def _log(self, action: actions.Log) -> None:
@@ -319,8 +345,8 @@ class Supervisor:
 
     def _exec(self, _: actions.Exec) -> None:
         say("info", "the supervisor is replaced in place")
-        waiting = self.signals.block()
         os.chdir(self.directory)
+        waiting = self.signals.block()
         known = {**self._known(waiting), "lines": log.dump()}
         trouble = self.replacement.replace(known)  # it returns where that fails
         log.load(known["lines"])
@@ -340,6 +366,7 @@ class Supervisor:
             "prometheus": self.prometheus.path,
             "terminal": self.terminal,
             "fixed": self.fixed,
+            "access_log": self.access_log.path,
             "signals": waiting,
         }
 

@@ -7,7 +7,8 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import ssgi_gateway
@@ -16,7 +17,7 @@ from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
     "Ends", "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_module", "show_crashes",
-    "stay_visible", "trim",
+    "stay_visible", "trim", "wait_for",
 ]  # fmt: skip
 
 NOT_FOR_CHILDREN: Final = (
@@ -37,6 +38,15 @@ def kill(pid: int, number: int) -> None:
             os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         pass
+
+
+def wait_for(pids: Iterable[int], seconds: float) -> None:
+    """Wait until these children have ended, but not for longer."""
+    end = time.monotonic() + seconds
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            while not os.waitpid(pid, os.WNOHANG)[0] and time.monotonic() < end:
+                time.sleep(0.002)
 
 
 class Ends:
@@ -85,8 +95,15 @@ def python_module(name: str) -> list[str]:
     The current directory is mostly the application's, and is not to be searched for what the server is made of: a
     file there may be called ``queue.py``. The application's modules are found there all the same (``loading``).
     """
-    in_it = os.path.dirname(os.path.dirname(ssgi_gateway.__file__)) == os.getcwd()  # a working tree, not installed
-    return [sys.executable, *_options(sys.orig_argv[1:]), *([] if in_it else ["-P"]), "-m", name]
+    return [sys.executable, *_options(sys.orig_argv[1:]), *([] if _in_working_tree() else ["-P"]), "-m", name]
+
+
+def _in_working_tree() -> bool:
+    """Whether this package is not installed, but that of the current directory."""
+    try:
+        return os.path.dirname(os.path.dirname(ssgi_gateway.__file__)) == os.getcwd()
+    except OSError:  # that directory was removed
+        return False
 
 
 def _options(words: list[str]) -> Iterator[str]:

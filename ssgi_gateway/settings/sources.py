@@ -263,6 +263,8 @@ def find_file(directory: str) -> str:
         with open(project, "rb") as file:
             # Most have no such table, and a look is a hundredth of what a parser costs.
             return project if re.search(_PROJECT_TABLE, file.read()) else ""
+    except PermissionError:
+        return project  # nobody can see whether it has settings, so they are not passed over: ``from_file`` says why
     except OSError:
         return ""
 
@@ -340,6 +342,8 @@ def _build(kind: type[G], path: tuple[str, ...], values: Mapping[tuple[str, ...]
 
 def _check(settings: Settings) -> None:
     """What no setting can know alone."""
+    if settings.status and not settings.metrics:
+        raise ConfigurationError("--status shows what --metrics counts; do not turn that off")
     flow = settings.flow
     if flow.low_water >= flow.high_water:
         raise ConfigurationError(

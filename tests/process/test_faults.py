@@ -509,18 +509,40 @@ def test_preload_serves_and_reloads(fleet):
     assert request(it.nginx.address("scgi"), "GET", "/2").status == 200
 
 
-def test_a_link_is_resolved_anew(tmp_path, fleet):
-    """``--chdir current``: a reload finds the release that the link leads to now."""
+@pytest.mark.parametrize("how", ["absolute", "relative", "entered"])
+def test_a_link_is_resolved_anew(tmp_path, how):
+    """``current`` leads to another release, and the one of the start is removed, as those who deploy do.
+
+    ``--chdir current``, or ``cd current`` before the start; a replaced supervisor finds it as well.
+    """
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "release.py").write_text(
             f"def app(kind, server, remote, method, path, query, get_header, res): res.send('{name}')\n"
         )
     (tmp_path / "current").symlink_to("one")
-    it = fleet(1, "--chdir", str(tmp_path / "current"), app="release:app")
-    assert request(it.nginx.address("scgi"), "GET", "/").body == b"one"
-    (tmp_path / "next").symlink_to("two")
-    os.replace(tmp_path / "next", tmp_path / "current")
-    it.reload(2)
-    it.wait_for_workers(1)  # the old one may take a connection until it hears that it retires
-    assert request(it.nginx.address("scgi"), "GET", "/").body == b"two"
+    options = [] if how == "entered" else ["--chdir", str(tmp_path / "current") if how == "absolute" else "current"]
+    place = tmp_path / "current" if how == "entered" else tmp_path
+    words = [sys.executable, "-P", "-m", "ssgi_gateway", "serve", "release:app", "--scgi", f"unix:{tmp_path}/s"]
+    server = Process(
+        [*words, "--access-log", "access", *options], tmp_path / "log", cwd=place,
+        env={"PYTHONPATH": str(ROOT), "PWD": str(place)},
+    )  # fmt: skip
+    try:
+        server.wait_for(lambda: "scgi_pass" in server.text(), "the start")
+        assert ask(tmp_path / "s").endswith(b"one")
+        (tmp_path / "next").symlink_to("two")
+        os.replace(tmp_path / "next", tmp_path / "current")
+        (tmp_path / "one").rename(tmp_path / "away")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for(lambda: "generation 2 serves" in server.text(), "a reload")
+        server.send_signal(signal.SIGUSR2)
+        server.wait_for(lambda: "was replaced in place" in server.text(), "a replacement")
+        server.send_signal(signal.SIGHUP)
+        server.wait_for(lambda: "generation 3 serves" in server.text(), "another reload")
+        wait_until(lambda: len(children(server.pid, "worker")) == 1, "the old worker's end")
+        assert ask(tmp_path / "s").endswith(b"two")
+        server.wait_for(lambda: (tmp_path / "two" / "access").stat().st_size, "a line of the new release's log")
+        assert server.stop() == 0
+    finally:
+        server.kill()

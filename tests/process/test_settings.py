@@ -108,6 +108,35 @@ def test_what_cannot_be_is_refused_and_nothing_has_changed(configured, tmp_path)
     assert it.reload().returncode == 0
 
 
+def test_an_application_that_does_not_start_leaves_all_the_settings_from_before(configured, tmp_path):
+    """Listeners, the access log and the number of workers; and a second reload, refused at once, takes nothing back."""
+    it = configured(workers="2", access_log=f"{tmp_path}/before")
+    wait_until(lambda: len(report.read(it.process.pid)["workers"]) == 2, "two workers")
+    (tmp_path / "broken.py").write_text("import nothing_like_this")
+    it.set(app="broken:app", workers="4", scgi=f"unix:{tmp_path}/two", access_log=f"{tmp_path}/after")
+    done = it.reload()
+    assert done.returncode == 1
+    assert "No module named 'nothing_like_this'" in done.stderr
+    said = report.read(it.process.pid)
+    assert (said["wanted"], [worker[2:4] for worker in said["workers"]]) == (2, [[1, "ready"]] * 2)
+    assert not (tmp_path / "two").exists()
+    (tmp_path / "before").unlink()
+    it.process.send_signal(signal.SIGUSR1)
+    wait_until((tmp_path / "before").exists, "the log from before, anew")
+    gate = f"import os, time\nwhile not os.path.exists('{tmp_path}/gate'):\n    time.sleep(0.01)\n"
+    (tmp_path / "slow.py").write_text(f"{gate}{APP}")
+    it.set(app="slow:app", scgi=f"unix:{tmp_path}/two")
+    it.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: any(worker[2] == 3 for worker in report.read(it.process.pid)["workers"]), "a new worker")
+    it.set(workers="x")
+    it.process.send_signal(signal.SIGHUP)
+    it.process.wait_for(lambda: "no reload: " in it.process.text(), "a reload that is refused")
+    (tmp_path / "gate").touch()
+    it.process.wait_for(lambda: "generation 3 serves" in it.process.text(), "the end of the first")
+    assert ask(tmp_path / "two").endswith(b"red")
+    assert it.process.stop() == 0
+
+
 def test_a_reload_that_is_asked_for_too_late_is_told_so(configured, tmp_path):
     it = configured(stop_delay="20")
     it.process.send_signal(signal.SIGTERM)
@@ -134,3 +163,46 @@ def test_files_of_the_application_that_are_called_as_ours_or_pythons_are_not_tak
         assert process.stop() == 0
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--pid-file", "nowhere/pid"), "--pid-file: {folder}/nowhere/pid: No such file or directory"),
+        (("--pid-file", "."), "--pid-file: {folder}: Is a directory"),
+        (("--access-log", "nowhere/log"), "--access-log: {folder}/nowhere/log cannot be opened: No such file"),
+        (("--status", "unix:nowhere/s"), "cannot listen on unix:{folder}/nowhere/s: there is no directory"),
+        (("--status", "8000"), "--status: '8000' is not an address; write :8000"),
+        (("--status", ":0", "--no-metrics"), "--status shows what --metrics counts; do not turn that off"),
+        (("--scgi", "unix:nowhere/s"), "cannot listen on unix:{folder}/nowhere/s: there is no directory"),
+    ],
+    ids=lambda it: it[0].strip("-") if isinstance(it, tuple) else "",
+)
+def test_a_start_that_cannot_be_is_one_line_and_leaves_nothing_behind(tmp_path, words, message):
+    (tmp_path / "colours.py").write_text(APP)
+    done = subprocess.run(
+        [sys.executable, "-m", "ssgi_gateway", "serve", "colours:app", "--scgi", "unix:s", *words],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"ssgi-gateway: {message.format(folder=tmp_path)}")
+    assert done.stderr.count("\n") == 1
+    assert os.listdir(tmp_path) == ["colours.py"]
+    assert not os.path.exists(f"{tmp_path}.new")
+
+
+def test_two_servers_cannot_have_the_same_pid_file(configured, tmp_path):
+    """``reload --pid-file`` would mean the wrong one. What anybody has left there is no server's."""
+    (tmp_path / "pid").write_text(f"{os.getpid()}\n")
+    it = configured(pid_file=f"{tmp_path}/pid")
+    assert int((tmp_path / "pid").read_text()) == it.process.pid
+    words = [sys.executable, "-m", "ssgi_gateway", "serve", "colours:app", "--scgi", "unix:other", "--pid-file", "pid"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert f"pid is that of a server that runs, process {it.process.pid}; stop it first" in done.stderr
+    assert int((tmp_path / "pid").read_text()) == it.process.pid
+    assert not (tmp_path / "other").exists()
+    assert it.process.stop() == 0
+    assert not (tmp_path / "pid").exists()

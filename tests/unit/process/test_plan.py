@@ -191,7 +191,7 @@ def test_a_first_generation_that_fails_is_the_end():
 def test_a_template_that_says_nothing_is_given_up():
     world = World()
     world.now = next_due(world.state)
-    assert world.hear(Tick()) == [KillTemplate(1), Exit(2, "it was not loaded after 60 s")]
+    assert world.hear(Tick()) == [KillTemplate(1), Exit(2, "the template was not loaded after 60 s (--deadline-start)")]
 
 
 # -- reloading -------------------------------------------------------------------------------------------------------
@@ -261,8 +261,35 @@ def test_old_generations_do_not_pile_up():
 
 
 def test_settings_that_are_wrong_change_nothing(world):
-    assert world.hear(Refused("--workers: 'x'")) == [Record("--workers: 'x'")]
+    refused = Record("--workers: 'x'", begun=False)
+    assert world.hear(Refused("--workers: 'x'")) == [refused, Notify("RELOADING=1"), Notify("READY=1")]
     assert world.state.goal == 1
+
+
+def test_settings_that_are_wrong_do_not_end_a_reload_that_is_under_way(world):
+    """The service manager is told of the end of that one; nothing of it is taken back."""
+    world.hear(Hup(2, world.limits))
+    assert world.hear(Refused("--workers: 'x'")) == [Record("--workers: 'x'", begun=False)]
+    world.settle()
+    assert len(world.ready(2)) == 2
+    assert Record("") in world.done
+
+
+@pytest.mark.parametrize("wanted", [1, 4])
+def test_a_reload_that_fails_leaves_the_number_of_workers_as_it_was(world, wanted):
+    """What was wanted more would be of the old generation, with the new application's mistakes."""
+    world.hear(Hup(wanted, world.limits))
+    world.hear(TemplateFailed(2, "no"))
+    world.settle()
+    assert world.state.wanted == 2
+    assert len(world.ready(1)) == 2
+    world.hear(Hup(wanted, world.limits))
+    world.settle()
+    assert len(world.ready(3)) == wanted
+    world.hear(Hup(2, world.limits))
+    world.hear(Ttin())
+    world.hear(TemplateFailed(4, "no"))
+    assert world.state.wanted == 3, "that was asked for by itself"
 
 
 # -- ends ------------------------------------------------------------------------------------------------------------
@@ -369,9 +396,11 @@ def test_more_and_fewer(world):
         world.hear(Ttou())
     world.settle()
     assert len(world.ready()) == 1
+    assert Log("info", "workers wanted: 1, which is the least") in world.done
     world.state = world.state._replace(wanted=MAX_WORKERS)
     world.hear(Ttin())
     assert world.state.wanted == MAX_WORKERS
+    assert Log("info", f"workers wanted: {MAX_WORKERS}, which is the most") in world.done
 
 
 @pytest.mark.parametrize(("how", "lines"), [("killed by SIGTERM", 0), ("exit status 0", 0), ("killed by SIGSEGV", 1)])
@@ -419,6 +448,7 @@ def test_none_until_somebody_asks(world, event):
     world.settle()
     assert not world.ready()
     assert world.status is None
+    assert world.hear(Ttou()) == []
     world.hear(event)
     world.settle()
     assert len(world.ready()) >= 2

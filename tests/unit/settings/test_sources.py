@@ -128,7 +128,7 @@ def test_a_bad_value_that_nobody_hears_is_no_error():
 
 
 SOURCES = ("command line", "environment", "file")
-SEPARATE = [option for option in options() if option.path[0] != "flow"]
+SEPARATE = [option for option in options() if option.path[0] not in ("flow", "status")]
 """Those that no other setting contradicts."""
 
 
@@ -215,6 +215,7 @@ def test_an_empty_root_path_is_a_root_path():
         (("--deadline-head", "0"), "--deadline-head: 0.0 is too small; write 0.01 or more"),
         (("--codec", "portabel"), "--codec: 'portabel' is not one of auto, portable, compiled; did you mean portable?"),
         (("--socket-mode", "rw"), "--socket-mode: 'rw' is no permissions"),
+        (("--no-metrics", "--status", ":0"), "--status shows what --metrics counts; do not turn that off"),
         (("--flow-low-water", "1m"), "--flow-low-water (1048576) must be less than --flow-high-water (262144)"),
         (("--root-path", "shop"), "--root-path: 'shop' does not begin with a slash"),
         (("--root-path", "/shop/"), "or ends with one; write it like /shop"),
@@ -359,3 +360,11 @@ def test_a_table_where_a_value_belongs(file):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigurationError, match=r"absent\.toml cannot be read: No such file or directory"):
         from_file(str(tmp_path / "absent.toml"))
+
+
+def test_a_file_of_which_nobody_may_see_whether_it_has_settings_is_not_passed_over(tmp_path):
+    with (
+        mock.patch("builtins.open", side_effect=PermissionError(13, "Permission denied")),
+        pytest.raises(ConfigurationError, match=r"pyproject\.toml cannot be read: Permission denied"),
+    ):
+        read_all({"chdir": str(tmp_path)})
