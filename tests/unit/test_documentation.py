@@ -10,13 +10,16 @@ import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from ssgi_gateway import ssgi
 from ssgi_gateway.adapters.negotiation import resolve
-from ssgi_gateway.settings.sources import options
+from ssgi_gateway.cli.commands import COMMANDS
+from ssgi_gateway.settings.sources import combine, from_file, options
+from ssgi_gateway.settings.values import convert
 from ssgi_gateway.tools import config
 from ssgi_gateway.tools.call.options import option_names
 from ssgi_gateway.tools.doctor import command as doctor
@@ -215,6 +218,55 @@ def test_every_option_exists(page: Path) -> None:
     others |= {name for made in (config.parser(), doctor.parser_of_options()) for name in made._option_string_actions}
     for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text(page)):
         assert word in flags | others, f"{page.name}: {word}"
+
+
+def written(page: Path) -> Iterator[list[str]]:
+    """The words of commands and options, as a page has them."""
+    for line in quoted(page):
+        if line.startswith(("--", "ssgi-gateway serve")):
+            yield line.split()
+    for block in blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            if "ssgi-gateway serve" in line:
+                yield line.partition("#")[0].split()
+
+
+def test_values_of_options_that_are_shown_can_be_used() -> None:
+    known = {option.flag: option for option in options()}
+    used = 0
+    for words in [words for page in WRITTEN for words in written(page)]:
+        for flag, value in pairwise([*words, "--"]):
+            option = known.get(flag.rstrip(","))
+            if option is None or option.kind is bool or re.match(r"--|[A-Z]|\$|[(;|>]|$", value):
+                continue  # none is shown, or one like FILE
+            convert(value.strip("\"',;"), option.kind, option.metadata)
+            used += 1
+    assert used > 50
+
+
+def test_settings_in_files_that_are_shown_are_read(tmp_path: Path) -> None:
+    shown = 0
+    for page in WRITTEN:
+        for block in blocks(page, "toml"):
+            project = "[tool." in block
+            if project and "[tool.ssgi-gateway" not in block:
+                continue
+            path = tmp_path / ("pyproject.toml" if project else "ssgi-gateway.toml")
+            path.write_text(block)
+            combine(from_file(str(path)))
+            shown += 1
+    assert shown >= 2
+
+
+def test_the_page_of_other_servers_names_settings_and_not_what_other_commands_have() -> None:
+    page = ROOT / "docs" / "coming-from.md"
+    flags = {option.flag for option in options()}
+    # --output and --application are import's, --watch is dev's; each stands beside its command.
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text(page))) - {"--output", "--application", "--watch"}
+    assert len(named) > 40
+    assert named - flags == set()
+    commands = set(re.findall(r"`ssgi-gateway ([a-z]+)", text(page)))
+    assert commands <= set(COMMANDS)
 
 
 @each_page

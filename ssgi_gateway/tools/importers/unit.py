@@ -39,6 +39,11 @@ SETTINGS: Final[Rules] = {
     "http.send_timeout": taken("deadlines.write", float),
     "http.idle_timeout": taken("deadlines.keep-alive", float),
     "http.max_body_size": taken("max-body-size", int),
+    "http.discard_unsafe_fields": ignored("the web server says which fields it passes on"),
+    "http.server_version": ignored("the web server's"),
+    "http.log_route": ignored("access-log"),
+    "http.websocket.read_timeout": taken("websockets.ping-timeout", float),
+    "listen_threads": ignored("every worker accepts on every socket"),
     "http.websocket.max_frame_size": taken("websockets.max-frame-size", int),
     "http.websocket.keepalive_interval": taken("websockets.ping-interval", float),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -551,3 +552,24 @@ def test_what_options_become(tmp_path, line, wanted):
 def test_variables_of_a_command_line(tmp_path):
     _, text = written(tmp_path, "Procfile", "web: gunicorn -e DJANGO_SETTINGS_MODULE=shop.settings a:app\n")
     assert "DJANGO_SETTINGS_MODULE" in text
+
+
+PAGE = Path(__file__).parents[4] / "docs" / "coming-from.md"
+BESIDE = {"WEB_CONCURRENCY", "uvicorn_worker.UvicornWorker", "eventlet", "asginl", "rsgi", "wsgi"}
+"""What the first column has beside options."""
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn", "granian"])
+def test_what_the_page_says_of_a_server_is_an_option_of_its(server):
+    known = {line.removesuffix(" !").replace("-", "_") for line in listed(server)}
+    if server == "gunicorn":
+        known |= set(listed("gunicorn.conf"))
+    section = PAGE.read_text().partition(f"\n## {server}\n")[2].partition("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| ")]
+    named = [quoted.split()[0] for cell in cells for quoted in re.findall(r"`([^`]+)`", cell)]
+    assert len(named) > 30
+    for name in named:
+        if name.endswith("*"):
+            assert any(option.startswith(name.rstrip("*")) for option in known), name
+        else:
+            assert name in known | BESIDE, name
