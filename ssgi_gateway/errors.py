@@ -23,6 +23,8 @@ Applications of the server never meet these: what an application does wrong is a
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ClientError",
     "ConfigurationError",
@@ -61,9 +63,11 @@ class ClientError(GatewayError):
     Attributes:
         retryable: nothing of the request was processed, for certain; it may be sent again whatever its method.
         name: what ``http.stream.disconnect`` calls it.
+        events: what a codec had read before it, in the same bytes; it is to be delivered first.
     """
 
     retryable = False
+    events: list[Any] | tuple[()] = ()
 
     @property
     def name(self) -> str:

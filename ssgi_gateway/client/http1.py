@@ -68,7 +68,7 @@ class Http1Carrier(OneAtATime):
                 self._continue.set_result(None)
         self._held = self._timer = self._continue = None
 
-    def _deliver(self, exchange: Exchange, events: list[Any]) -> None:
+    def _deliver(self, exchange: Exchange, events: Sequence[Any]) -> None:
         if self._held is not None:
             for event in events:
                 if type(event) is InformationalReceived and event.status == 100:

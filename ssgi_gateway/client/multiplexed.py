@@ -192,8 +192,16 @@ class Http2Carrier(Carrier):
         try:
             events = self._codec.receive(data, now)
         except RemoteProtocolError as error:
+            self._take(error.events, now)  # answers that were complete before it
             self._fail(error)
             return
+        self._take(events, now)
+        if self._codec.pending:
+            self._later()
+        if self._codec.going or not ready or events:
+            self._settled()
+
+    def _take(self, events: Sequence[tuple[int, Any]], now: float) -> None:
         lanes = self._lanes
         for number, event in events:
             lane = lanes.get(number)
@@ -204,10 +212,6 @@ class Http2Carrier(Carrier):
                 continue
             lane.since = now
             self._deliver(lane, event)
-        if self._codec.pending:
-            self._later()
-        if self._codec.going or not ready or events:
-            self._settled()
 
     def _deliver(self, lane: _Lane, event: Any) -> None:
         exchange = lane.exchange

@@ -106,6 +106,7 @@ class OneAtATime(Carrier):
             try:
                 events = self._codec.receive(data)
             except ClientError as error:
+                self._deliver(exchange, error.events)
                 self._fail(error)
                 return
             self._deliver(exchange, events)
@@ -169,7 +170,7 @@ class OneAtATime(Carrier):
         seconds = exchange.timeouts.write if self._out_size else exchange.timeouts.read
         self.connection.deadline = NEVER if seconds is None else self.pool.reactor.loop.time() + seconds
 
-    def _deliver(self, exchange: Exchange, events: list[Any]) -> None:
+    def _deliver(self, exchange: Exchange, events: Sequence[Any]) -> None:
         for event in events:
             kind = type(event)
             exchange.deliver(event)

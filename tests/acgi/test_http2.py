@@ -511,3 +511,22 @@ def test_cookies_host_and_hop_by_hop():
         (":path", "/a?b"),
         ("x-a", "1"),
     ]
+
+
+def test_what_was_read_before_an_error_is_told():
+    """An answer that is complete stays one, whatever the peer does next, and what there is of others is not lost."""
+    peer = Peer()
+    peer.request()
+    peer.request()
+    peer.frames.clear()
+    sent = (headers(1, OK), data(1, b"whole", end=True), headers(3, OK), data(3, b"ha"), data(3, b"lf"))
+    with pytest.raises(RemoteProtocolError) as raised:
+        peer.send(*sent, data(99, b"x"))
+    assert kinds(raised.value.events) == [
+        (1, AnswerReceived),
+        (1, BodyArrived),
+        (1, AnswerEnded),
+        (3, AnswerReceived),
+        (3, BodyArrived),
+    ]
+    assert [event.data for _, event in raised.value.events if type(event) is BodyArrived] == [b"whole", b"half"]

@@ -6,7 +6,7 @@ import select
 import socket
 from typing import TYPE_CHECKING, Any
 
-from ssgi_gateway.errors import RemoteProtocolError
+from ssgi_gateway.errors import ClientError, RemoteProtocolError
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived
 
 from .connecting import open_socket, secured
@@ -151,7 +151,7 @@ class Conversation:
                     started = True
                     self.begin = data[:9]
                     clock.mark("time_starttransfer")
-                for event in self._codec.receive(data):
+                for event in self._events(data):
                     answered = answered or isinstance(event, AnswerReceived)
                     yield event
                     if isinstance(event, AnswerEnded) or (isinstance(event, AnswerReceived) and not event.more):
@@ -167,6 +167,14 @@ class Conversation:
         except Exception as error:
             self.close()
             raise failed(error, answered, started) from None
+
+    def _events(self, data: bytes) -> Iterator[Any]:
+        """Of these bytes; an error comes behind what was read before it."""
+        try:
+            yield from self._codec.receive(data)
+        except ClientError as error:
+            yield from error.events
+            raise
 
     def _settle(self, tunnel: bool) -> None:
         """Keep the connection, or not."""

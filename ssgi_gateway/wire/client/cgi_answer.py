@@ -78,13 +78,21 @@ class CgiAnswer:
         if self.started:
             self._body(data, events)
             return events
+        try:
+            self._take_head(data, events)
+        except RemoteProtocolError as error:
+            error.events = events
+            raise
+        return events
+
+    def _take_head(self, data: bytes, events: list[Any]) -> None:
         buffer = self._buffer
         if not buffer:
             data = self._whole_head(data, events)
             if self.started:
                 if data:
                     self._behind_head(data, events)
-                return events
+                return
         buffer += data
         while not self.started and buffer:
             match = _END.search(buffer, max(0, self._searched - 3))
@@ -92,7 +100,7 @@ class CgiAnswer:
                 self._searched = len(buffer)
                 if len(buffer) > MAX_HEAD:
                     raise RemoteProtocolError(f"a head without an end within {MAX_HEAD} bytes")
-                return events
+                return
             end, start = (0, 1 + (buffer[0] == 13)) if match is None else (match.start(), match.end())
             if end > MAX_HEAD:
                 raise RemoteProtocolError(f"a head of more than {MAX_HEAD} bytes")
@@ -105,7 +113,6 @@ class CgiAnswer:
             rest = bytes(buffer)
             buffer.clear()
             self._behind_head(rest, events)
-        return events
 
     def _whole_head(self, data: bytes, events: list[Any]) -> bytes:
         """Mostly the head comes at once, and then nothing of it has to be kept; gives what is behind it."""

@@ -10,7 +10,7 @@ import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.errors import Overloaded, RemoteProtocolError
+from ssgi_gateway.errors import ClientError, Overloaded, RemoteProtocolError
 from ssgi_gateway.wire.fastcgi.records import (
     ABORT_REQUEST,
     BEGIN_BODY,
@@ -160,6 +160,15 @@ class FastcgiClient:
             hint = answer_hint(bytes(self._buffer[:9]), "FastCGI")
             raise RemoteProtocolError(f"the application closed the connection without END_REQUEST{hint}")
         events: list[Any] = []
+        try:
+            self._take_records(data, events)
+        except ClientError as error:
+            self.surplus = True
+            error.events = [*events, *error.events]
+            raise
+        return events
+
+    def _take_records(self, data: bytes, events: list[Any]) -> None:
         view = self._buffer + data if self._buffer else data
         start = self._go_on(view, events) if self._left else 0
         while len(view) - start >= HEADER_SIZE:
@@ -184,7 +193,6 @@ class FastcgiClient:
             else:
                 self._record(kind, request_id, content, events)
         self._buffer = view[start:]
-        return events
 
     def _go_on(self, view: bytes, events: list[Any], start: int = 0) -> int:
         """The content of a STDOUT record as far as it is there; gives where the next one begins."""

@@ -49,6 +49,7 @@ _FRAMING: Final = re.compile(
     rb"\r\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r]*?)[ \t]*(?=\r\n)", re.IGNORECASE
 )
 _START: Final = b"HTTP/1."
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9][ \r]")
 
 
 class Http1Client:
@@ -140,13 +141,18 @@ class Http1Client:
             RemoteProtocolError: the connection is to be closed.
         """
         events: list[Any] = []
-        if not data:
-            self._end_of_stream(events)
-        elif self._state == LENGTH and not self._buffer:
-            self._take_length(data, events)
-        else:
-            self._buffer += data
-            self._advance(events)
+        try:
+            if not data:
+                self._end_of_stream(events)
+            elif self._state == LENGTH and not self._buffer:
+                self._take_length(data, events)
+            else:
+                self._buffer += data
+                self._advance(events)
+        except RemoteProtocolError as error:
+            self.keep = False
+            error.events = events
+            raise
         return events
 
     def take_tunnel(self) -> bytes:
@@ -250,11 +256,18 @@ class Http1Client:
         pieces, chunks = parser.read_chunks(data)
         size = sum(map(len, pieces))
         self._overhead += MAX_EXTENSION * chunks - (len(data) - size)
-        if self._overhead < 0:
-            raise RemoteProtocolError(f"chunk extensions or trailers of more than {MAX_EXTENSION} bytes")
         if pieces:
             events.append(BodyArrived(pieces[0] if len(pieces) == 1 else b"".join(pieces)))
+        if self._overhead < 0:
+            raise RemoteProtocolError(f"chunk extensions or trailers of more than {MAX_EXTENSION} bytes")
+        if parser.error is not None:
+            raise parser.error
         if parser.trailers is not None:
+            fields = parser.trailers
+            if len(fields) > MAX_FIELDS or sum(len(name) + len(value) for name, value in fields) > MAX_HEAD:
+                raise RemoteProtocolError(f"trailers of more than {MAX_FIELDS} fields, or {MAX_HEAD} bytes")
+            if any(name in (b"content-length", b"transfer-encoding") for name, _ in fields):
+                raise RemoteProtocolError("trailers that say how long the body was (RFC 9110 6.5.1)")
             self._buffer += parser.rest
             self._finish(events, parser.trailers)
 
@@ -283,11 +296,14 @@ def _judge(head: bytes, make_parser: Callable[[str], Parser]) -> _Judged:
         raise RemoteProtocolError("a bare CR or LF, a folded line or a control character in a head")
     if head.count(b"\r\n") > MAX_FIELDS + 2:
         raise RemoteProtocolError(f"a head of more than {MAX_FIELDS} fields")
+    if not _STATUS_LINE.match(head):
+        raise RemoteProtocolError(f"{head[:40]!r} is no status line of HTTP/1.0 or HTTP/1.1")
     head, lengths, codings = _settled(head)
     status, version, keep, headers = make_parser("GET").read_head(head)
     length = parse_length(lengths.pop().decode("latin-1")) if lengths else -1
     # A length beside a coding may be an attempt at smuggling (RFC 9112 6.3): this connection is not used again.
-    keep = keep and not (codings and length >= 0)
+    # So is HTTP/1.0, which knows no codings (6.1).
+    keep = keep and not (codings and (length >= 0 or version == "1.0"))
     return status, version, keep, tuple(headers), length, bool(codings), head
 
 

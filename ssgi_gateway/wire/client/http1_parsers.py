@@ -22,6 +22,9 @@ try:
 except ImportError:  # an extra
     httptools = None  # type: ignore[assignment]
 
+_SPACES_BEHIND_SIZES = hasattr(getattr(httptools, "HttpResponseParser", None), "set_dangerous_leniencies")
+"""Some servers send them, and h11 takes them; llhttp can be told to."""
+
 __all__ = ["H11Parser", "HttptoolsParser", "Parser", "parser_factory"]
 
 
@@ -29,13 +32,15 @@ class Parser:
     """One answer.
 
     Attributes:
+        error: why what followed is no chunked body; ``None`` where it is one.
         trailers: what followed the last chunk; ``None`` before it.
         rest: what arrived behind the body.
     """
 
-    __slots__ = ("rest", "trailers")
+    __slots__ = ("error", "rest", "trailers")
 
     def __init__(self) -> None:
+        self.error: RemoteProtocolError | None = None
         self.trailers: Headers | None = None
         self.rest = b""
 
@@ -48,11 +53,7 @@ class Parser:
         raise NotImplementedError
 
     def read_chunks(self, data: bytes) -> tuple[list[bytes], int]:
-        """The pieces of a chunked body in ``data``, and how many chunks began.
-
-        Raises:
-            RemoteProtocolError: it is no chunked body.
-        """
+        """The pieces of a chunked body in ``data``, and how many chunks began; ``error`` says why there are no more."""
         raise NotImplementedError
 
 
@@ -66,13 +67,14 @@ def _is_kept(version: str, headers: Headers) -> bool:
 class H11Parser(Parser):
     """By h11."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_unread")
 
     def __init__(self, method: str) -> None:
         super().__init__()
         self._connection = connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=65536 + 4096)
         connection.send(h11.Request(method=method, target="/", headers=[("host", "h"), ("upgrade", "any")]))
         connection.send(h11.EndOfMessage())
+        self._unread = b""
 
     def read_head(self, head: bytes) -> tuple[int, str, bool, Headers]:
         try:
@@ -101,11 +103,31 @@ class H11Parser(Parser):
                 elif type(event) is h11.EndOfMessage:
                     self.trailers = [(bytes(name), bytes(value)) for name, value in event.headers]
                     self.rest = bytes(connection.trailing_data[0])
+                    whole = self._unread + data
+                    self.error = _judged_trailers(self.trailers, whole[: len(whole) - len(self.rest)])
                     return pieces, chunks + 1
                 else:
+                    self._unread = bytes(connection.trailing_data[0])
                     return pieces, chunks
         except h11.RemoteProtocolError as error:
-            raise RemoteProtocolError(f"the chunked body: {error}") from None
+            self.error = RemoteProtocolError(f"the chunked body: {error}")
+            return pieces, chunks
+
+
+def _judged_trailers(trailers: Headers, end: bytes) -> RemoteProtocolError | None:
+    """Why trailers are refused: what llhttp refuses and h11 takes, folded lines and a bare LF.
+
+    Args:
+        trailers: the fields.
+        end: the end of the body's bytes, their lines included.
+    """
+    lines = end.split(b"\r\n")
+    fields = lines[max(0, len(lines) - 2 - len(trailers)) : -2]
+    if lines[-1] or (lines[-2:] != [b"", b""] and end != b"\r\n"):
+        return RemoteProtocolError("the chunked body: a bare LF in its trailers")
+    if any(b"\n" in line or line[:1] in (b" ", b"\t") for line in fields):
+        return RemoteProtocolError("the chunked body: a bare LF or a folded line in its trailers")
+    return None
 
 
 class HttptoolsParser(Parser):
@@ -115,7 +137,9 @@ class HttptoolsParser(Parser):
 
     def __init__(self, method: str) -> None:
         super().__init__()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = parser = httptools.HttpResponseParser(self)
+        if _SPACES_BEHIND_SIZES:
+            parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._headers: Headers = []
         self._pieces: list[bytes] = []
         self._chunks = 0
@@ -139,7 +163,7 @@ class HttptoolsParser(Parser):
     def read_chunks(self, data: bytes) -> tuple[list[bytes], int]:
         # httptools does not say where a message ended; it ends behind an empty line, so data is fed line by empty line.
         start = 0
-        while start < len(data) and not self._ended:
+        while start < len(data) and not self._ended and self.error is None:
             end = data.find(b"\r\n\r\n", start)
             end = len(data) if end < 0 else end + 4
             self._feed(data[start:end] if start or end < len(data) else data)
@@ -156,7 +180,7 @@ class HttptoolsParser(Parser):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             if not self._ended:
-                raise RemoteProtocolError(f"the chunked body: {error}") from None
+                self.error = RemoteProtocolError(f"the chunked body: {error}")
             self.rest = data[-1:]
 
     def on_message_begin(self) -> None:

@@ -187,7 +187,8 @@ class Http2Client:
             start = self._frames(view, start, events, now)
         except Fault as fault:
             self.going = True
-            self._pieces.clear()
+            self._join()
+            fault.events = events
             self._sending.frames.append(frames.encode_goaway(0, fault.code, str(fault)))
             raise
         if start < len(view):
