@@ -60,7 +60,7 @@ autobahn:
 	@scripts/autobahn.sh $(ARGS)
 
 bench:
-	@scripts/bench.sh $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	@PYTHON='$(PYTHON)' scripts/bench.sh $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	    $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 transfers:
@@ -74,7 +74,7 @@ bench-swill:
 	    $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 bench-report:
-	@scripts/bench.sh report $(ARGS)
+	@PYTHON='$(PYTHON)' scripts/bench.sh report $(ARGS)
 
 fuzz:
 	@scripts/fuzz.sh $(ARGS)
@@ -98,5 +98,5 @@ service-test:
 	@scripts/service_test.sh $(ARGS)
 
 clean:
-	rm -rf .venv benchmarks/.venv .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks/.venv benchmarks/.venv-* .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

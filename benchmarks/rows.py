@@ -49,7 +49,7 @@ CORE = (
 )  # fmt: skip
 
 INTERFACES = (
-    Row("raw ASGI hello over FastCGI kept / Uvicorn over HTTP kept", "hello", "gateway-asgi", "uvicorn", 0.5),
+    Row("raw ASGI hello over FastCGI kept / Uvicorn over HTTP kept", "hello", "gateway-asgi", "uvicorn", 0.42),
     Row("raw ASGI hello over FastCGI kept / Granian ASGI", "hello", "gateway-asgi", "granian-asgi", 0.65),
     Row("raw ASGI hello over HTTP kept / Uvicorn", "hello", "gateway-http-asgi", "uvicorn", 0.6),
     Row("raw ASGI hello over HTTP kept / Granian ASGI", "hello", "gateway-http-asgi", "granian-asgi", 0.8),
@@ -60,7 +60,7 @@ INTERFACES = (
     Row("raw WSGI hello, 8 threads / Gunicorn gthread, 8 threads", "hello", "gateway-wsgi-threads", "gunicorn-gthread",
         0.2),
     Row("WSGI hello over CGI, the whole process / wsgiref's CGIHandler", "cgi", "gateway-cgi", "wsgiref-cgi", 1.5),
-    Row("Starlette JSON over FastCGI kept / Uvicorn", "json", "gateway-starlette", "uvicorn-starlette", 0.75),
+    Row("Starlette JSON over FastCGI kept / Uvicorn", "json", "gateway-starlette", "uvicorn-starlette", 0.65),
     Row("ASGI WebSocket echo 32 B direct / Granian ASGI", "websocket-32", "gateway-asgi-direct", "granian-asgi", 0.5),
 )  # fmt: skip
 
