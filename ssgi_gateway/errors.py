@@ -4,7 +4,7 @@
 
     GatewayError
     ├── ConfigurationError          a setting, an address or an import string cannot be used
-    ├── LocalProtocolError          this side asked for what the protocol forbids
+    ├── LocalProtocolError          this side did what the protocol forbids
     └── ClientError                 an exchange of the client ended without its answer
         ├── RemoteProtocolError     the peer broke the framing: close, one line in the log
         │   ├── RequestRejected     well framed, not acceptable: answered with an HTTP status
@@ -54,7 +54,7 @@ class ConfigurationError(GatewayError):
 
 
 class LocalProtocolError(GatewayError):
-    """This side asked a codec for something its protocol forbids."""
+    """This side called a codec for something its protocol forbids."""
 
 
 class ClientError(GatewayError):
@@ -76,7 +76,7 @@ class ClientError(GatewayError):
 
 
 class RemoteProtocolError(ClientError):
-    """The peer broke the framing. The connection is closed and one line says what was wrong."""
+    """The peer broke the framing. The connection is closed, and one line of the log names the mistake."""
 
 
 class RequestRejected(RemoteProtocolError):  # noqa: N818 - a refusal, not a fault of ours
@@ -85,7 +85,7 @@ class RequestRejected(RemoteProtocolError):  # noqa: N818 - a refusal, not a fau
     Args:
         status: the HTTP status to answer with (400, 411, 413, 414, 426, 431 ...).
         message: what was wrong, in words, for the log and for the answer's body.
-        headers: further header pairs the answer must carry (RFC 9110 15.5.22 wants ``Upgrade`` on a 426).
+        headers: further header pairs the answer must carry (RFC 9110 15.5.22 requires ``Upgrade`` on a 426).
     """
 
     def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
@@ -141,7 +141,7 @@ class WriteTimeout(ClientError):  # noqa: N818
 
 
 class ReadTimeout(ClientError):  # noqa: N818
-    """The peer said nothing for too long, or the whole exchange took longer than it may."""
+    """The peer was silent for too long, or the whole exchange took longer than it may."""
 
 
 class ConnectionReset(ClientError, ConnectionResetError):  # noqa: N818
@@ -157,7 +157,7 @@ class StreamReset(ClientError):  # noqa: N818
     """The peer ended the stream by RST_STREAM (RFC 9113 6.4).
 
     Args:
-        code: the error code; 7, REFUSED_STREAM, says that nothing was processed (RFC 9113 8.7).
+        code: the error code; 7, REFUSED_STREAM, means that nothing was processed (RFC 9113 8.7).
     """
 
     def __init__(self, code: int) -> None:

@@ -1,4 +1,4 @@
-"""What this project asks of Linux that other systems have not, or have under other names.
+"""What this project uses of Linux that other systems have not, or have under other names.
 
 Another system is another file of these names, and of those three whose whole purpose is something of Linux's:
 ``server/system.py`` and its twin (accept4, sendfile), ``server/exclusive.py`` (epoll), ``process/wanted.py`` (cgroups).
@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 HALF_CLOSED: Final = select.POLLRDHUP
-"""What poll(2) is asked for, to learn that a peer has closed its sending side while its connection is not read."""
+"""The event of poll(2) for a peer that has closed its sending side while its connection is not read."""
 
 NO_SIGNAL: Final = socket.MSG_NOSIGNAL
 """For send(2): a closed connection is an error and no SIGPIPE, whatever the application has done about that."""
@@ -85,7 +85,9 @@ def descriptor_path(fd: int) -> str:
 
 
 def reopen(fd: int) -> int:
-    """What ``fd`` is open for, opened once more, to be written to without waiting: O_NONBLOCK would be everybody's.
+    """What ``fd`` is open for, opened once more, to be written to without waiting.
+
+    O_NONBLOCK on ``fd`` itself would apply to every process that has it.
 
     Raises:
         OSError: it cannot be: a socket, a terminal that is another user's, no /proc.
@@ -98,7 +100,7 @@ def path_of(fd: int) -> str:
     """Where an open file lies, links resolved (proc(5)).
 
     Raises:
-        OSError: the kernel cannot say.
+        OSError: the kernel does not know.
     """
     return os.readlink(descriptor_path(fd))
 
@@ -145,7 +147,7 @@ def release_zeros(address: int, size: int) -> int:
         size: of it, in bytes.
 
     Returns:
-        How many pages (madvise(2): MADV_DONTNEED) the kernel was told to forget.
+        How many pages (madvise(2): MADV_DONTNEED) the kernel was advised to drop.
     """
     import ctypes  # only workers need it, and have it
 
@@ -260,11 +262,11 @@ def shift_oom_score(by: int) -> None:
 
 
 def oom_kills(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
-    """How many processes of this one's cgroup the kernel has killed because memory was short; 0 where it says nothing.
+    """How many processes of this one's cgroup the kernel has killed because memory was short; 0 if not known.
 
     Args:
         root: where cgroups are mounted.
-        membership: the file that says which ones this process is in (cgroups(7)).
+        membership: the file that lists which ones this process is in (cgroups(7)).
     """
     try:
         with open(membership) as file:

@@ -11,8 +11,8 @@ protocols, applications use them, and neither has to inherit from anything.
 This module imports nothing but the standard library and knows no server: annotate with it, copy it, or test against
 it. ``isinstance`` with a protocol of this module checks that the members exist, not what they do.
 
-What an application does wrong is a ``ValueError`` (what it said) or a ``RuntimeError`` (when it said it), raised
-where it was done. A peer that has disconnected is no mistake: writing then has no effect and says so in its result, and
+What an application does wrong is a ``ValueError`` (a value) or a ``RuntimeError`` (the moment of a call), raised
+where it was done. A peer that has disconnected is no mistake: writing then has no effect, which its result shows, and
 only reading a body that will never come raises, ``ConnectionAbortedError``.
 """
 
@@ -51,7 +51,7 @@ SSGI_VERSION = "1.0"
 T = TypeVar("T")
 
 CallType: TypeAlias = Literal["http", "websocket"]
-"""What a call is about: an HTTP request, or a WebSocket that wants to be opened."""
+"""What a call is about: an HTTP request, or a WebSocket that is to be opened."""
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
@@ -111,7 +111,7 @@ class Headers(Protocol):
 
 
 class GetHeader(Protocol):
-    """Reads the headers of one request, one at a time; the mapping is built only when it is asked for.
+    """Reads the headers of one request, one at a time; the mapping is built only when it is read.
 
     ``get_header("host")`` is the header's value or ``None``. Names are case-insensitive, values are latin-1.
     A header that was sent more than once is joined with ``", "``, cookies with ``"; "``.
@@ -120,7 +120,7 @@ class GetHeader(Protocol):
 
     The interface promises the headers until a sync application returns, or, when it is a coroutine function or has
     called ``res.run_async``, until that work is done; for a WebSocket until ``accept`` or ``reject``. A server may
-    keep them longer, an application that wants to run everywhere does not rely on it.
+    keep them longer, an application that is to run everywhere does not rely on it.
     """
 
     @overload
@@ -147,7 +147,7 @@ class SSGIHttpResponse(Protocol):
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        """Everything the eight arguments do not say; always a mapping, built when it is first read.
+        """Everything that is not in the eight arguments; always a mapping, built when it is first read.
 
         Servers put here the scheme, the HTTP version, the root path, the raw path, the raw header list, the
         gateway's variables and the state of the worker.
@@ -264,7 +264,7 @@ class WebSocketStatus(enum.IntEnum):
 
 @runtime_checkable
 class SSGIWebSocket(Protocol):
-    """The ``res`` of a WebSocket that wants to be opened.
+    """The ``res`` of a WebSocket that is to be opened.
 
     The application is called once, with ``status`` pending, and answers with ``accept`` or ``reject``, in the call
     or later. What arrives afterwards goes to the handlers it registered.
@@ -408,6 +408,6 @@ class SSGIFramework(Protocol):
             ``{"http": (name, handler) | None, "websockets": (name, handler) | None}``. ``"websocket"`` is accepted as
             a spelling. ``None``, a missing key and ``(None, anything)`` mean "not served": HTTP is answered with 404,
             and no WebSocket listener opens. A name the server did not offer, or ``wsgi`` for WebSockets, keeps the
-            server from starting, with a message that says what there is.
+            server from starting, with a message that lists what there is.
         """
         ...

@@ -1,6 +1,6 @@
 """What every adapter makes of an application: SSGI's callable, whose eight arguments are taken here once.
 
-An adapter needs the last one alone. The others are what ``res.request`` says as well, and with more to it.
+An adapter needs the last one alone. The others are in ``res.request`` as well, in more detail.
 """
 
 from __future__ import annotations

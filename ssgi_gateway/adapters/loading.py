@@ -7,7 +7,7 @@
     ()                at the end: the attribute is a factory, which is called; its result is used
     (1, root="/x")    the same, with arguments: Python's literals, positional and by name
 
-The error for a mistyped one says what was looked for, where, and what there is instead. A module that is not
+The error for a mistyped one names what was looked for, where, and what there is instead. A module that is not
 there and a module that fails while it is imported are different mistakes, and the second one shows its own traceback,
 without this project's frames. This module does not know what an application is. What a plain ``module:attribute`` does
 not need is imported where it is needed: a CGI program is started for each request.
@@ -101,7 +101,7 @@ def _explain_malformed(import_string: str) -> str:
         dotted = re.sub(r"\.py$", "", module).strip("./").replace("/", ".")
         return f"{import_string!r} names a file; name the module: {dotted}:{attribute or 'app'}"
     if not colon or not attribute:
-        return f"{import_string!r} does not say which object of the module; write {module}:app or {module}:create()"
+        return f"{import_string!r} names no object of the module; write {module}:app or {module}:create()"
     return f"{import_string!r} is not an import string; {_WANTED}"
 
 

@@ -1,7 +1,7 @@
 """From what the user named to what the server calls: one SSGI callable for HTTP and one for WebSockets.
 
 ``INTERFACES`` lists what this server implements; everything else here follows from it: what a framework's
-``get_supported`` is offered (SSGI 1.0, ``SSGIFramework``), what ``--interface`` may say, and what the messages name.
+``get_supported`` is offered (SSGI 1.0, ``SSGIFramework``), the values of ``--interface``, and what the messages name.
 An interface is added by one entry. HTTP and WebSockets may use different interfaces, but a handler that serves both
 through the same one is adapted once, so that it has one life.
 
@@ -218,7 +218,11 @@ OWN_SERVERS: Final = {
 
 
 def _refuse_own_servers(app: Any) -> None:
-    """Say what is the matter with an application that can be served by its own package only."""
+    """Refuse an application that only its own package can serve, and name that.
+
+    Raises:
+        ConfigurationError: it is one of these.
+    """
     for kind in (app if isinstance(app, type) else type(app)).__mro__:
         package = (kind.__module__ or "").partition(".")[0]
         if package in OWN_SERVERS and not hasattr(app, "__rsgi__") and not shape.accepts(app, 3):

@@ -10,7 +10,7 @@
 
 The names of the arguments decide where they are the usual ones, their number where it leaves one possibility;
 optional arguments and ``*args`` leave several, and then the answer is "cannot tell". Frameworks with
-``get_supported`` say it themselves and never come here. Nothing is called.
+``get_supported`` name it themselves and never come here. Nothing is called.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _COUNTS: Final = (2, 3, 8)
 
 
 def recognise(app: Any) -> str | None:
-    """The name of the interface that ``app`` has, or ``None`` where its shape does not say."""
+    """The name of the interface that ``app`` has, or ``None`` where its shape does not show it."""
     return _usual(app) or _from_signature(app)
 
 
@@ -57,7 +57,7 @@ def _usual(app: Any) -> str | None:
 def _is_plain(app: Any) -> bool:
     """Whether it is a function of Python that nothing is hidden behind and that takes a fixed number of arguments.
 
-    ``inspect`` would say the same of it, and every worker would pay for that: it makes 300 pages of memory its own.
+    ``inspect`` would have the same result at a cost in every worker: 300 pages of memory of its own.
     """
     if type(app) is not FunctionType or app.__dict__:
         return False

@@ -1,7 +1,7 @@
 """The command line for those who need help with it: ``--help``, ``--version``, mistakes.
 
 It has no option of its own but ``--version``; those of ``serve`` are the settings (``settings.sources.add_options``).
-Command lines with nothing to say about are read by ``settings.sources.plain_words``, and this module is not loaded.
+Command lines without mistakes are read by ``settings.sources.plain_words``, and this module is not loaded.
 Commands with options of their own make a ``parser`` and ``read`` with it, so that all mistakes look alike.
 """
 

@@ -1,4 +1,4 @@
-"""What is said at the start: what listens where, and the line of nginx that leads there.
+"""What is printed at the start: what listens where, and the line of nginx that leads there.
 
 One glance has to do, so it is one table. Each protocol's line is complete and can be pasted into a ``location``.
 """

@@ -1,8 +1,8 @@
 """The command ``ssgi-gateway``: finds the command that is meant and runs it.
 
-Exit status: the command's own; 2 when something the user wrote cannot be used, with one line that says what to do;
+Exit status: the command's own; 2 when something the user wrote cannot be used, with one line that names the mend;
 130 when it was interrupted before it had begun; 141 when what it printed was not read to its end (``| head``), as a
-shell says of programs that SIGPIPE has ended.
+shell returns for programs that SIGPIPE has ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, loaded: Callable[[], None] | None = 
     except OSError as error:
         if not _cannot_be_written(error):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is for nobody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has no reader
         if error.errno == errno.EPIPE:
             return NOT_READ
         print(f"ssgi-gateway: standard output: {error.strerror}", file=sys.stderr)

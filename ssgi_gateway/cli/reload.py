@@ -1,4 +1,4 @@
-"""``ssgi-gateway reload``: asks a supervisor for a reload and says how it went.
+"""``ssgi-gateway reload``: requests a reload of a supervisor and reports how it went.
 
 It is what ``ExecReload=`` of a service runs: with it ``systemctl reload`` fails, with its own words, when the new
 application does not start, and the old one serves on.
@@ -50,10 +50,10 @@ def reload(words: list[str]) -> int:
 
 
 def supervisor_of(pid: int | None, pid_file: str | None) -> int:
-    """The process id that the options of ``arguments.add_supervisor_options`` say.
+    """The process id that the options of ``arguments.add_supervisor_options`` name.
 
     Raises:
-        ConfigurationError: they say none.
+        ConfigurationError: they name none.
     """
     if pid is not None:
         return pid

@@ -2,7 +2,7 @@
 
 It reads the settings and hands them to a supervisor (``process.supervisor``), or, with ``--workers 0``, loads the
 application and serves in this process. Options are made from the settings (``settings.sources``), none is written here;
-help, and what to say about a mistake, is for ``arguments``. The exit status is 0 after a drain.
+help and mistakes are for ``arguments``. The exit status is 0 after a drain.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _serve_a_web_servers_own(given: dict[str, Any]) -> int:
         return _serve_alone(settings, quiet=True)
     from ssgi_gateway.process import sockets
 
-    sockets.addresses(read(given))  # raises what there is to say
+    sockets.addresses(read(given))  # raises ConfigurationError for what cannot be used
     return 2
 
 
@@ -124,7 +124,7 @@ def _announce(
     from ssgi_gateway.cli.banner import banner, listening
     from ssgi_gateway.process import lines
 
-    # Why it is not another build or loop is for --version to say.
+    # Why it is not another build or loop is shown by --version.
     codecs, loop = codecs.partition(" (")[0], loop.partition(" (")[0]
     shown = list(opened)
     lines.notice(
@@ -143,7 +143,7 @@ def _warn(settings: Settings, warnings: Iterable[str]) -> None:
 
 
 def parse(words: list[str], command: str = "ssgi-gateway serve") -> dict[str, Any]:
-    """What the words of a command line say, that of ``serve`` or of a command with the same settings."""
+    """The settings of a command line, that of ``serve`` or of a command with the same settings."""
     given = plain_words(words)
     if given is not None:
         return given

@@ -1,4 +1,4 @@
-"""ACGI: the client half. One client asks web servers and gateways with the same messages.
+"""ACGI: the client half. One client reaches web servers and gateways with the same messages.
 
 ::
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BriefConnection", "Readers"]
 
 ENDED: Final = select.POLLIN | select.POLLHUP
-"""What poll(2) says of a unix socket whose peer has closed it, and in good order."""
+"""What poll(2) returns for a unix socket whose peer has closed it, and in good order."""
 
 
 class Readers:

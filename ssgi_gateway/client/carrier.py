@@ -74,11 +74,11 @@ class Carrier:
         raise NotImplementedError
 
     def abandon(self, exchange: Exchange) -> None:
-        """The asking side has left."""
+        """The requesting side has given up."""
         raise NotImplementedError
 
     def rest(self) -> None:
-        """Nobody needs it now."""
+        """It is not needed now."""
         limits = self.pool.limits
         self.connection.deadline = self.pool.reactor.loop.time() + limits.idle_timeout
 

@@ -1,4 +1,4 @@
-"""SCGI and FastCGI on a connection: one exchange after the other; what the application says beside it is logged."""
+"""SCGI and FastCGI on a connection: one exchange after the other; an application's stderr is logged."""
 
 from __future__ import annotations
 

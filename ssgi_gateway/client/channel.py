@@ -1,4 +1,4 @@
-"""ACGI's messages: ``send`` and ``receive`` for an application that asks.
+"""ACGI's messages: ``send`` and ``receive`` for an application that sends requests.
 
 The table of messages is in docs/client.md. What an application does wrong is a ``LocalProtocolError`` out of ``send``,
 before anything is written; what goes wrong outside arrives by ``receive``.

@@ -42,7 +42,7 @@ class Call:
 
 
 class Client:
-    """Asks web servers and gateways: HTTP/1.1, HTTP/2, SCGI, FastCGI.
+    """Sends requests to web servers and gateways: HTTP/1.1, HTTP/2, SCGI, FastCGI.
 
     Args:
         timeouts, limits, tls: see their classes.
@@ -83,7 +83,7 @@ class Client:
                 raise ConfigurationError("HTTP/2 needs header compression: pip install 'ssgi-gateway[client]'")
             http2 = False
         if http2 == "prior-knowledge":
-            load()  # it will be needed, and nobody waits yet
+            load()  # it will be needed, and no request waits yet
         self._http2 = http2
         self._retries = retries
         self._proxy = parse_proxy(proxy) if proxy else None
@@ -129,7 +129,7 @@ class Client:
 
     async def _start_application(self) -> None:
         if self._local is None:
-            from ..server.in_process import InProcessServer  # whoever asks other servers loads none
+            from ..server.in_process import InProcessServer  # a client of other servers loads none
 
             app = self._app
             self._local = local = app if isinstance(app, InProcessServer) else InProcessServer(app)
@@ -229,7 +229,7 @@ class Client:
         extensions: dict[str, Any] | None = None,
         timeouts: Timeouts | None = None,
     ) -> Response:
-        """Ask, and return when the head of the answer is there.
+        """Send a request, and return when the head of the answer has arrived.
 
         Args:
             method: GET, POST ...

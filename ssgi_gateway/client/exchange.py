@@ -116,7 +116,7 @@ class Exchange:
         self._limit: asyncio.TimerHandle | None = None
         self.listener: Callable[[Exchange], None] | None = None
 
-    # -- the asking side -------------------------------------------------------------------------------------------
+    # -- the requesting side ---------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Get in line for a connection."""
@@ -125,7 +125,7 @@ class Exchange:
         if total is not None:
             self._limit = self._pool.reactor.loop.call_later(total, self._total_passed)
         if self.place.origin.kind == "scgi" and request.more and request.length < 0:
-            # SCGI says first how long the body is, so it has to be known.
+            # SCGI sends the body's length first, so it has to be known.
             self._collected = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed in `_finish`
             self._collected.write(request.body)
             return
@@ -173,7 +173,7 @@ class Exchange:
         """Further pieces of the request's body, none of them empty; returns when they were taken under flow control.
 
         Raises:
-            LocalProtocolError: the body was complete, or is not as long as the request said.
+            LocalProtocolError: the body was complete, or is not as long as the request declared.
         """
         if self.state == OVER:
             return
@@ -231,7 +231,7 @@ class Exchange:
             file.close()
 
     async def send_tunnel(self, data: Any, more: bool) -> None:
-        """Bytes for the tunnel; ``more`` False says that no further ones follow."""
+        """Bytes for the tunnel; with ``more`` False no further ones follow."""
         if self.state == OVER or self._carrier is None:
             return
         if not self.tunnel:
@@ -241,7 +241,7 @@ class Exchange:
             await room
 
     def abandon(self) -> None:
-        """The asking side leaves: nothing more is delivered, and only this exchange ends."""
+        """The requesting side gives up: nothing more is delivered, and only this exchange ends."""
         carrier, running = self._carrier, self.state == RUNNING
         if self.state == WAITING:
             self._pool.withdraw(self)

@@ -1,7 +1,7 @@
 """httpx on this client: ``httpx.AsyncClient(transport=HttpxTransport())``, and the same for ``httpx.Client``.
 
 Redirects, cookies, authentication, decompression and JSON are httpx's; connections, HTTP/2, SCGI and FastCGI are ours.
-httpx is not imported here: which one it is, ``httpx`` or ``httpx2``, says the request.
+httpx is not imported here: the request shows which one it is, ``httpx`` or ``httpx2``.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Http2Carrier(Carrier):
     def room(self) -> int:
         if self.closed:
             return 0
-        # One stream may go ahead of the peer's SETTINGS; how many may follow is what they say.
+        # One stream may go ahead of the peer's SETTINGS; they hold how many may follow.
         return self._codec.room if self._codec.ready else 1 - len(self._lanes)
 
     @property
@@ -139,7 +139,7 @@ class Http2Carrier(Carrier):
         self._fail(error)
 
     def rest(self) -> None:
-        """Nobody has a stream here now."""
+        """It has no streams now."""
 
     def close(self) -> None:
         if not self.closed and self.connection.state == OPEN:
@@ -183,7 +183,7 @@ class Http2Carrier(Carrier):
                 if not room.done():
                     room.set_result(None)
 
-    # -- what the connection says ----------------------------------------------------------------------------------
+    # -- events of the connection ----------------------------------------------------------------------------------
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Frames."""

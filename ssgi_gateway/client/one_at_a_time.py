@@ -91,7 +91,7 @@ class OneAtATime(Carrier):
     def shut_down(self, error: ClientError) -> None:
         self._fail(error)
 
-    # -- what the connection says ----------------------------------------------------------------------------------
+    # -- events of the connection ----------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the answer."""
@@ -165,7 +165,7 @@ class OneAtATime(Carrier):
         return self.served > 1 and not self._heard
 
     def _await(self, exchange: Exchange) -> None:
-        """From now on the peer has so long to take or say something."""
+        """From now on the peer has so long to take or send something."""
         self._out_size = self.stream.out_size
         seconds = exchange.timeouts.write if self._out_size else exchange.timeouts.read
         self.connection.deadline = NEVER if seconds is None else self.pool.reactor.loop.time() + seconds

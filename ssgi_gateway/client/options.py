@@ -68,7 +68,7 @@ class TLS:
         ca: a file or a folder of certificates to trust in place of the system's.
         cert, key: files of a client certificate.
         context: an ``ssl.SSLContext`` in place of all of these; ALPN is set on it.
-        verify: False trusts anybody.
+        verify: False accepts any certificate.
     """
 
     ca: str | None = None

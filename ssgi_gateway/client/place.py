@@ -38,7 +38,7 @@ class Place:
         if not self.waiting or len(self.carriers) + len(self.attempts) >= self.limit:
             return False
         if self.multiplexed or (self.multiplexed is None and self.origin.secure):
-            # Until ALPN has decided, and the peer has said how many streams it takes: one connection after the other.
+            # Until ALPN has decided, and the peer has sent how many streams it takes: one connection after the other.
             return not self.attempts and all(carrier.settled for carrier in self.carriers)
         return len(self.waiting) > len(self.attempts)
 
@@ -65,7 +65,7 @@ class Place:
         return None
 
     def first(self) -> Exchange:
-        """Whoever waits longest."""
+        """The exchange that waits longest."""
         return next(iter(self.waiting))
 
     def leave_line(self, exchange: Exchange) -> None:

@@ -100,7 +100,7 @@ class Pool:
             place = self.places[origin] = Place(origin, self.limits.max_per_origin)
         return place
 
-    # -- asking ----------------------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------------
 
     def submit(self, exchange: Exchange, fresh: bool = False) -> None:
         """Begin it now if a connection is free, otherwise put it in line.
@@ -131,7 +131,7 @@ class Pool:
         self._grow(place)
 
     def withdraw(self, exchange: Exchange) -> None:
-        """Somebody in line has left."""
+        """An exchange has left the queue."""
         place = exchange.place
         if exchange not in place.waiting:
             return
@@ -223,7 +223,7 @@ class Pool:
     def attempt_failed(self, attempt: Attempt, error: GatewayError | None) -> None:
         """The exchange that waited for it fails; with nothing else to hope for, all that wait there.
 
-        An ``error`` of ``None`` says that it was cancelled, because nothing waited.
+        An ``error`` of ``None`` means that it was cancelled, because nothing waited.
         """
         place = attempt.place
         place.attempts.pop(attempt, None)

@@ -41,7 +41,7 @@ class ClientReactor(Reactor):
         _keep_memory()
 
     def log_peer_error(self, kind: str, message: str) -> None:
-        """Whoever asked gets an exception; the log gets nothing."""
+        """The caller gets an exception; the log gets nothing."""
 
     def stop(self) -> None:
         """The end of the client."""
@@ -55,7 +55,7 @@ class ClientReactor(Reactor):
         self.forked = True
 
     def _find_gone(self, asked: dict[int, Any]) -> None:
-        """Where nothing is read, a broken connection has to be asked for; what lies before an end is still wanted."""
+        """Where nothing is read, only poll(2) shows a broken connection; what lies before an end is still wanted."""
         poll = select.poll()
         for fd in asked:
             poll.register(fd, 0)

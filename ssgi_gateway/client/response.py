@@ -28,7 +28,7 @@ class Response:
         headers: names in lower case, every line, in order.
         http_version: ``"1.0"``, ``"1.1"`` or ``"2"``.
         trailers: what came behind the body; empty before its end.
-        stderr, app_status: what a FastCGI application said beside its answer.
+        stderr, app_status: what a FastCGI application sent beside its answer.
         informational: the 1xx answers, if the request asked for them.
         connection: what carried it.
     """

@@ -80,7 +80,7 @@ class PeerConnection(Connection):
             super().lost()
 
     def lost(self) -> None:
-        """A write failed. What the peer said before it left, a 413 mostly, is still to be read."""
+        """A write failed. What the peer sent before it closed, a 413 mostly, is still to be read."""
         if not self._deaf and self.state == OPEN:
             self._deaf = True
             self.reactor.loop.call_soon(self._read_the_rest)
@@ -219,7 +219,7 @@ class TlsStream:
         self._flush()
 
     def close(self) -> None:
-        """Say goodbye if the kernel takes it, and close."""
+        """Send close_notify if the kernel takes it, and close."""
         if self._handshake.done():
             self.shutdown()
         self.connection.close()
@@ -259,7 +259,7 @@ class TlsStream:
                 self._handshake.set_result(None)
 
     def _refuse(self, error: ConnectError) -> None:
-        self._flush()  # an alert says why
+        self._flush()  # an alert has the reason
         if not self._handshake.done():
             self._handshake.set_exception(error)
         self.connection.close()
@@ -299,7 +299,7 @@ class TlsStream:
     def eof_received(self) -> None:
         """The end without close_notify: it cannot be distinguished from a cut (RFC 9112 9.8)."""
         if self._handshake.done():
-            self.error = RemoteProtocolError("the peer closed the connection without TLS's goodbye")
+            self.error = RemoteProtocolError("the peer closed the connection without a close_notify of TLS")
             self.protocol.connection_lost()
             self.connection.close()
         else:

@@ -18,7 +18,7 @@ __all__ = ["open_tunnel"]
 
 
 async def open_tunnel(connection: PeerConnection, origin: Origin, proxy: Proxy) -> None:
-    """Ask the proxy for a connection to the origin.
+    """Request a connection to the origin from the proxy.
 
     Raises:
         ConnectError: it refused, or spoke no HTTP.

@@ -37,7 +37,7 @@ class HandshakeRefused(ClientError):  # noqa: N818 - it is an answer
 
     Args:
         response: its answer; the body can be read while the block of ``open_websocket`` is being entered only.
-        body: what it said.
+        body: its answer's.
     """
 
     def __init__(self, response: Response, body: bytes) -> None:
@@ -171,7 +171,7 @@ class ClientWebSocket:
         elif isinstance(event, CloseConnection):
             state = self._frames.state
             if state in (wsproto.connection.ConnectionState.OPEN, wsproto.connection.ConnectionState.LOCAL_CLOSING):
-                await self._fail(int(event.code), event.reason or "")  # no Close came: wsproto says what was wrong
+                await self._fail(int(event.code), event.reason or "")  # no Close came: wsproto's event has the reason
             self.close_code, self.close_reason = int(event.code), event.reason or ""
             if state is wsproto.connection.ConnectionState.REMOTE_CLOSING:
                 await self._write(event.response())

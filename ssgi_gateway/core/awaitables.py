@@ -45,7 +45,7 @@ FALSE: Final = Ready(False)
 class WhenWritable:
     """Resolves to ``True`` when the peer can take more, ``False`` after an abort.
 
-    The connection may live on after an abort (FastCGI), so what it says is not enough.
+    The connection may live on after an abort (FastCGI), so its state is not enough.
     """
 
     __slots__ = ("exchange",)

@@ -24,7 +24,7 @@ came in small pieces while it did something else."""
 class RequestBody:
     """Chunks in order, then an end or an abort.
 
-    ``size`` is the number of bytes waiting; ``wanted`` says that the application is waiting for more.
+    ``size`` is the number of bytes waiting; ``wanted`` is true while the application waits for more.
     """
 
     __slots__ = ("_chunks", "_waiters", "aborted", "ended", "received", "size")
@@ -95,7 +95,7 @@ class RequestBody:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def when_more(self, loop: ServerLoop) -> asyncio.Future[None]:
-        """A future that is done when ``take`` has something new to say."""
+        """A future that is done when ``take`` has something new to return."""
         if self._waiters is None:
             self._waiters = Waiters()
         return self._waiters.wait(loop)

@@ -180,5 +180,5 @@ class WebSocketChannel(Channel):
         raise NotImplementedError
 
     def give_back(self) -> None:
-        """They are done with it, to whom ``take_over`` left the connection."""
+        """The library that took the connection over by ``take_over`` is done with it."""
         raise NotImplementedError

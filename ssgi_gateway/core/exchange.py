@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .channel import Channel
 
     class Supervisor(Protocol):
-        """What wants to know how an application's call has ended."""
+        """What is called when an application's call has ended."""
 
         def conclude(self, error: BaseException | None) -> None:
             """It has ended: with ``None`` after a return, otherwise with what was raised, CancelledError included.
@@ -50,7 +50,7 @@ class Exchange:
     """One call of the application and everything that came of it.
 
     Attributes:
-        request: the parsed head. ``extensions`` says it too, but to build that mapping costs more than all the rest of
+        request: the parsed head. ``extensions`` has it too, but to build that mapping costs more than all the rest of
             a small request.
         channel: the connection below.
         sent: bytes of the answer's body that were written.
@@ -191,7 +191,7 @@ class Exchange:
         self._holders.add(holder)
 
     def release(self, holder: Any) -> None:
-        """Undo ``hold``; what was not held is no mistake. Whoever answers does so first, or calls ``fail``."""
+        """Undo ``hold``; what was not held is no mistake. To answer comes first, or ``fail``."""
         if self._holders is not None:
             self._holders.discard(holder)
             if self._deadline is not None and not self._holders:

@@ -1,4 +1,4 @@
-"""The request's headers as an application reads them: one at a time, and the mapping only when it is asked for.
+"""The request's headers as an application reads them: one at a time, and the mapping only when it is read.
 
 SSGI 1.0, ``get_header``: case-insensitive names, latin-1 values, repeated headers joined.
 """

@@ -19,7 +19,7 @@ _prefix = ""
 
 
 def choose(given: str | None) -> str:
-    """The id of a request whose front says ``given``."""
+    """The id of a request whose front sends ``given``."""
     if given is not None and _harmless.fullmatch(given):
         return given
     return f"{_prefix or _begin()}{next(_count) & 0xFFFFFFFF:08x}"

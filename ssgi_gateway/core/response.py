@@ -1,4 +1,4 @@
-"""``SSGIHttpResponse``: what an application says, and when it takes effect.
+"""``SSGIHttpResponse``: an application's answer, and when each call takes effect.
 
 The states of a response, and what moves it from one to the next::
 
@@ -192,7 +192,7 @@ class HttpResponse(Exchange):
         Raises:
             OSError: it cannot be opened; nothing was sent.
             RuntimeError: the response has ended.
-            ValueError: the part is not within the file, or not what Content-Length says.
+            ValueError: the part is not within the file, or not what Content-Length declares.
         """
         if self._state >= ENDED:
             self._refuse("send_file")
@@ -344,7 +344,7 @@ class HttpResponse(Exchange):
     def set_head(self, head: ResponseHead | None) -> None:
         """Take a head that was made and checked elsewhere, in place of ``send_status`` and ``send_headers``.
 
-        ``None`` is the head that nothing was said of.
+        ``None`` is the default head.
         """
         self._head = head
 

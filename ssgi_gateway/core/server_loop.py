@@ -81,7 +81,7 @@ class ServerLoop:
     # -- callbacks -----------------------------------------------------------------------------------------------
 
     # The loop copies the current context for a callback that comes without one, and that is less work than to name one.
-    # Nobody else is in the server's context, and only the loop's thread enters it.
+    # Only the loop's thread enters the server's context, and nothing else runs there.
 
     def call_soon(self, callback: Callable[[], object]) -> asyncio.Handle:
         """Call ``callback`` in the next turn of the loop."""

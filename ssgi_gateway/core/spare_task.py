@@ -106,7 +106,7 @@ class Relay:
         state = self.state
         if state == RUNNING:
             try:
-                return self.coroutine.send(value)  # type: ignore[union-attr]  # that is what the state says
+                return self.coroutine.send(value)  # type: ignore[union-attr]  # the state shows that
             except (SystemExit, KeyboardInterrupt) as error:
                 raise RuntimeError(EXITED) from error
         if state == TAKEN:
@@ -241,7 +241,7 @@ class RequestTask(Task):
         return self.relay.state == IDLE or Task.done(self)
 
 
-# Not by assignment, which says that the application has marked the task.
+# Not by assignment, which would mark the task as the application's.
 set_relay: Any = RequestTask.relay.__set__
 set_log_destroy_pending: Any = Task._log_destroy_pending.__set__  # type: ignore[attr-defined]
 
@@ -330,7 +330,7 @@ class SpareTask:
         self._relay.error = error
         self._relay.state = ENDED
         if error is not None:
-            # Whoever called the coroutine has it, and it is not to be reported as never retrieved.
+            # The coroutine's caller has it, and it is not to be reported as never retrieved.
             self._task.add_done_callback(_retrieve, context=self.context)
         self._go_on()
 

@@ -51,7 +51,7 @@ def call_with(context: Context, function: Callable[[Any], Any], argument: Any) -
 
 
 def call_receiver(context: Context, receiver: Callable[..., Any], websocket: Any, message: Any, args: Any) -> Any:
-    """Give a WebSocket's message to its handler, in a context that nobody is in."""
+    """Give a WebSocket's message to its handler, in a context that is not entered."""
     return context.run(receiver, websocket, message, *args)
 
 

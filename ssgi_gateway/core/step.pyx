@@ -62,7 +62,7 @@ cpdef object call_with(object context, object function, object argument):
 
 
 cpdef object call_receiver(object context, object receiver, object websocket, object message, tuple args):
-    """Give a WebSocket's message to its handler, in a context that nobody is in."""
+    """Give a WebSocket's message to its handler, in a context that is not entered."""
     PyContext_Enter(context)
     try:
         return receiver(websocket, message, *args) if args else receiver(websocket, message)

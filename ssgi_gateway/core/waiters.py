@@ -1,4 +1,4 @@
-"""Waiting for something to happen: futures, made when they are asked for, and all done when it has happened."""
+"""Waiting for something to happen: futures, made when they are needed, and all done when it has happened."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ class WebSocket(Exchange):
         It runs in a copy of the context in which this is called, the same for all messages.
         """
         if not callable(handler):
-            raise TypeError(f"on_receive wants a callable, got {type(handler).__name__}")
+            raise TypeError(f"on_receive needs a callable, not {type(handler).__name__}")
         self.when_received(handler, args, copy_context())
 
     def when_received(self, handler: Any, args: tuple[Any, ...], context: Context | None) -> None:

@@ -27,7 +27,7 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 BindAddress = str | tuple[Any, ...] | None
 
 THREADS: Final = 8
-"""What a multithreaded server has unless ``maxThreads`` says otherwise; flup has as many as requests come."""
+"""The threads of a multithreaded server without ``maxThreads``; flup has as many as requests come."""
 
 MAX_THREADS: Final = 256
 

@@ -1,8 +1,8 @@
 """The access log: one line a request, in the combined format with more fields behind it, or as JSON.
 
-Lines are gathered and written together, twice a second or when there are many (``sink.py`` says where to, and what
+Lines are gathered and written together, twice a second or when there are many (``sink.py`` decides where to, and what
 happens when they are not read); after a rotation a new file is begun. The web server in front has a log of its own, so
-this one is off unless it is asked for.
+this one is off by default.
 
 The compiled build has a twin of this module that writes a line straight into the buffer that is written.
 """
@@ -32,12 +32,12 @@ FIELDS: Final = (
 )  # fmt: skip
 """What a line can hold, in the order of the JSON that has all of it."""
 COMBINED: Final = ("seconds",)
-"""What stands behind the combined format unless something else is asked for."""
+"""What stands behind the combined format by default."""
 
 _ESCAPES: Final = {code: f"\\x{code:02x}" for code in (*range(32), 34, 92, *range(127, 256))}
 """As nginx escapes: whatever a client sends, a line stays a line and a field a field."""
 _SPACE: Final = "\\x20"
-"""The first field has no quotes; a web server may pass on there what a client said of itself, too."""
+"""The first field has no quotes; a web server may pass on there what a client claims, too."""
 
 
 class AccessLog(Observer):
@@ -147,7 +147,7 @@ class AccessLog(Observer):
         self.sink.follow()
 
     def needs_clock(self) -> bool:
-        """Whether lines wait for whoever reads them."""
+        """Whether lines wait for a reader."""
         return bool(self._lines or self.sink.waiting)
 
     def clock_started(self, now: float) -> None:

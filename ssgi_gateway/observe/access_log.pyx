@@ -90,7 +90,7 @@ cdef inline uint64_t zeros(uint64_t word) noexcept:
 
 
 cdef inline bint is_plain(uint64_t word, int style) noexcept:
-    """Whether none of eight bytes is escaped in this style; it may say no of DEL in JSON, which is looked at again."""
+    """Whether none of eight bytes is escaped in this style; it may be false for DEL in JSON, which is looked at again."""
     cdef uint64_t unusual = word & <uint64_t>0x8080808080808080
     unusual |= (word - <uint64_t>0x2020202020202020) & ~word & <uint64_t>0x8080808080808080  # below a space
     unusual |= zeros(word ^ <uint64_t>0x2222222222222222) | zeros(word ^ <uint64_t>0x5C5C5C5C5C5C5C5C)
@@ -375,7 +375,7 @@ cdef class AccessLog(Observer):
         self.sink.follow()
 
     cpdef object needs_clock(self):
-        """Whether lines wait for whoever reads them."""
+        """Whether lines wait for a reader."""
         return self._size > 0 or self.sink.waiting > 0
 
     cpdef object clock_started(self, double now):

@@ -194,7 +194,7 @@ def _build(snapshot: Snapshot) -> str:
 
 
 def _listeners(snapshot: Snapshot) -> str:
-    """What the kernel says of the listeners; left out where it says nothing."""
+    """What the kernel knows of the listeners; left out where it does not."""
     queues = [(_labels(listener=it.name), it.waiting, it.limit) for it in snapshot.listeners()]
     return _metric(
         "listen_queue", "gauge", "Connections that wait to be accepted.", [(labels, n) for labels, n, _ in queues]

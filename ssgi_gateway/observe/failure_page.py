@@ -67,7 +67,7 @@ WAITING: Final = """<script>
 
 
 def wants_page(accept: str | None) -> bool:
-    """Whether a request's Accept header asks for a page, as browsers' do."""
+    """Whether a request's Accept header prefers a page, as browsers' do."""
     return accept is not None and "text/html" in accept
 
 
@@ -75,7 +75,7 @@ def failure_page(title: str, exc: BaseException | None, note: str = "", waiting:
     """The page, as HTML.
 
     Args:
-        title: what failed, where ``exc`` does not say it.
+        title: what failed, where ``exc`` does not show it.
         exc: what was raised; its causes are shown before it, as Python does.
         note: a sentence below the title.
         waiting: whether the page comes again by itself when the server has changed.
@@ -138,7 +138,7 @@ def _frame(frame: FrameType, line: int, is_last: bool) -> str:
 
 
 def _short(path: str) -> str:
-    """A path as a person would say it: from here, or from where packages are."""
+    """A path as a person would write it: from here, or from where packages are."""
     here = os.getcwd() + os.sep
     if path.startswith(here):
         return path[len(here) :]

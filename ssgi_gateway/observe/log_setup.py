@@ -123,7 +123,7 @@ class OwnHandler(logging.Handler):
             return
         try:
             line = f"{self.format(record)}\n"
-        except Exception:  # what was logged has no text: logging says so, as everywhere
+        except Exception:  # what was logged has no text: logging reports it, as everywhere
             self.handleError(record)
             return
         if self._sink is not None:
@@ -230,7 +230,7 @@ def flush() -> int:
 
 
 def has_waiting() -> bool:
-    """Whether there are lines that wait for a reader, or some were lost and nobody has heard of it yet."""
+    """Whether there are lines that wait for a reader, or some were lost and that was not reported yet."""
     return any(it.waiting for it in logging.getLogger(ROOT).handlers if isinstance(it, OwnHandler))
 
 

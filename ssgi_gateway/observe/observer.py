@@ -20,7 +20,7 @@ CLIENT_GONE = 499
 
 
 class Observer:
-    """Nobody in particular.
+    """The base, which ignores everything.
 
     ``protocol`` is the wire protocol of the connection: ``"scgi"``, ``"fastcgi"``, ``"websocket"`` (the direct port) or
     ``"http"``; of an exchange it is ``exchange.protocol``, and ``exchange.began`` is when it was started, in seconds of
@@ -45,7 +45,7 @@ class Observer:
         """A connection comes from another worker; ``connection_opened`` is called as well."""
 
     def protocol_error(self, protocol: str) -> None:
-        """A peer broke the rules of its protocol, or asked for what is not served."""
+        """A peer broke the rules of its protocol, or requested what is not served."""
 
     def application_failed(self, exchange: Exchange) -> None:
         """The application raised, or returned without an answer and left no task that could give one."""
@@ -81,7 +81,7 @@ class Observer:
         """Twice a second while anything happens; ``now`` is the loop's clock, in seconds."""
 
     def needs_clock(self) -> bool:
-        """Whether this one wants its ticks while nothing happens, too."""
+        """Whether this one needs its ticks while nothing happens, too."""
         return False
 
     def clock_started(self, now: float) -> None:

@@ -1,8 +1,8 @@
-"""How many connections wait to be accepted: asked of the kernel (sock_diag(7)), which answers any user of the machine.
+"""How many connections wait to be accepted, by the kernel (sock_diag(7)), which answers any user of the machine.
 
 A listening socket has a queue of connections that are established and that were not accepted yet; for TCP and for unix
-sockets alike the kernel says how long it is and how long it may be. Sockets are identified by their inodes, so the
-process that asks need not have them open.
+sockets alike the kernel reports how long it is and how long it may be. Sockets are identified by their inodes, so the
+process that reads need not have them open.
 """
 
 from __future__ import annotations

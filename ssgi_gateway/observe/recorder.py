@@ -63,7 +63,7 @@ class Recorder(Observer):
         self._interval = interval
         self._samplers = tuple(samplers)
         self._ticked = 0.0
-        self._protocol = ""  # that was asked for last
+        self._protocol = ""  # of the last request
         self._index = 0  # and its place
 
     def _index_of(self, protocol: str) -> int:

@@ -1,6 +1,6 @@
 """Samples, taken while the clock ticks: what a process costs, how its threads and its log are doing.
 
-A worker writes this down about itself, so that readers of the table need not ask the kernel about every worker.
+A worker writes this down about itself, so that readers of the table need not read it from the kernel for every worker.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ProcessSampler:
                 words[layout.MEMORY] = linux.resident_memory()
                 words[layout.FILES] = linux.count_files()
             except (OSError, ValueError, IndexError):
-                words[layout.MEMORY] = 0  # readers may ask for themselves
+                words[layout.MEMORY] = 0  # readers may read it from the kernel
         self._ticks += 1
 
 

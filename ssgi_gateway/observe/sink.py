@@ -43,7 +43,7 @@ class Sink:
         path: of the file; ``-`` for standard output.
         option: the setting that names it, for messages.
         fd: of the file, where a process with more rights has opened it; it is taken over.
-        reports: whether a line of the log says what was lost; not of the log that this is the sink of.
+        reports: whether a line of the log names what was lost; not of the log that this is the sink of.
 
     Attributes:
         dropped: lines that were not read in time.
@@ -79,7 +79,7 @@ class Sink:
             self._socket = socket.socket(fileno=fd)
         elif not stat.S_ISREG(mode):
             self._piece = PIPE_PIECE
-            with contextlib.suppress(OSError):  # a terminal that is another user's: then it may block, as for anybody
+            with contextlib.suppress(OSError):  # a terminal of another user: then it may block, as for any process
                 again = linux.reopen(fd)
                 os.close(fd)
                 fd = again
@@ -155,7 +155,7 @@ class Sink:
             try:
                 fd = self._open()
             except ConfigurationError as error:
-                if self._refused:  # at the first time somebody with more rights may be about to pass one on
+                if self._refused:  # at the first time a process with more rights may be about to pass one on
                     self._warn("rotation", f"{error}; the old file stays in use")
                 self._refused = True
                 return
@@ -171,7 +171,7 @@ class Sink:
         except FileNotFoundError:
             return True
         except OSError:
-            return False  # this process may not look there: whoever has opened the file for it will see
+            return False  # this process may not look there: the one that opened the file for it will
         return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
 
     def _give_back(self) -> None:
@@ -190,7 +190,7 @@ class Sink:
         return self._fd
 
     def take(self) -> bytes:
-        """Give up what nobody has taken yet, for somebody else to write."""
+        """Hand out what was not written yet, for another process to write."""
         waiting = b"".join(self._waiting)
         self._waiting.clear()
         self._size = 0

@@ -2,7 +2,7 @@
 
 A reader never disturbs a writer. Seats are added up as the numbers that their pages are: a page is one integer of 512
 digits of 64 bits, none of which ever carries, so 64 seats take some microseconds each. What only the kernel knows of a
-process (memory, CPU time, open files) is asked of the kernel, and is missing where that is not allowed.
+process (memory, CPU time, open files) is read from the kernel, and is missing where that is not allowed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_BEAT: Final = 3.0
 
 
 class Process(NamedTuple):
-    """What the kernel says of a process; ``None`` where it may not be asked."""
+    """What the kernel knows of a process; ``None`` where it may not be read."""
 
     memory: int | None
     cpu: float | None
@@ -138,7 +138,7 @@ class Snapshot:
         )
 
     def process(self, worker: Worker) -> Process:
-        """What the kernel says of a worker, from when this was first asked; that takes some system calls."""
+        """What the kernel knows of a worker, as of the first call; that takes some system calls."""
         known = self._processes.get(worker.pid)
         if known is None:
             known = self._processes[worker.pid] = process(worker.pid)
@@ -147,8 +147,8 @@ class Snapshot:
     def cost(self, worker: Worker) -> Process:
         """What a worker costs, by its own report; its CPU time is that of all workers that have had its seat.
 
-        Of one that has not said so lately the kernel is asked. What that says is not lost with the process: the
-        supervisor asks, too, before it waits for one that has ended, so the counter never goes back.
+        For one without a recent report it is read from the kernel. That is not lost with the process: the supervisor
+        reads it, too, before it waits for one that has ended, so the counter never goes back.
         """
         words = self._words[worker.number]
         cpu = int.from_bytes(self._seats[worker.number][layout.CPU * 8 : layout.CPU * 8 + 8], "little")
@@ -215,7 +215,7 @@ def _added(pages: list[bytes]) -> list[int]:
 
 
 def process(pid: int) -> Process:
-    """What the kernel says of a process."""
+    """What the kernel knows of a process."""
     memory: int | None = None
     cpu: float | None = None
     files: int | None = None
@@ -227,7 +227,7 @@ def process(pid: int) -> Process:
 
 
 def as_json(snapshot: Snapshot) -> dict[str, Any]:
-    """What ``/status`` and the page say: the table in words."""
+    """What ``/status`` and the page show: the table in words."""
     buckets, seconds = snapshot.all_durations()
     return {
         "pid": snapshot.pid,

@@ -1,6 +1,6 @@
 """What a process is doing, for ``ssgi-gateway stacks``: it writes its stacks into memory that the kernel leads to.
 
-A signal asks for it. The threads are written by faulthandler, from the signal itself, so a process in an endless loop
+A signal requests it. The threads are written by faulthandler, from the signal itself, so a process in an endless loop
 or a wait that never ends shows where it is as well; the tasks follow when its event loop comes to it.
 """
 
@@ -31,12 +31,12 @@ PATIENCE: Final = 1.0
 
 
 class Stacks:
-    """The process that can be asked; ``close`` ends that."""
+    """The process whose stacks can be requested; ``close`` ends that."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._fd = linux.make_memory(NAME)
-        # Whoever reads empties it first, and then nothing is to be written behind a hole.
+        # A reader empties it first, and then nothing is to be written behind a hole.
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
         loop.add_signal_handler(SIGNAL, self._write_tasks)
         faulthandler.register(SIGNAL, file=self._fd, all_threads=True, chain=True)
@@ -50,7 +50,7 @@ class Stacks:
         os.write(self._fd, f"\n{text}{more}{END}".encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
-        """Nobody can ask any more."""
+        """No stacks can be requested any more."""
         faulthandler.unregister(SIGNAL)
         with contextlib.suppress(RuntimeError):
             self._loop.remove_signal_handler(SIGNAL)

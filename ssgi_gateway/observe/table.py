@@ -45,7 +45,7 @@ __all__ = [
 NAME: Final = "ssgi-gateway"
 MAGIC: Final = 0x65746167_69677373  # "ssgigate"
 VERSION: Final = 1
-"""Of the layout. Readers of another version say so and stop."""
+"""Of the layout. Readers of another version stop with an error."""
 
 PAGE: Final = 4096
 WORDS: Final = PAGE // 8
@@ -86,7 +86,7 @@ CONNECTIONS: Final = 8  # one of each protocol
 WEBSOCKETS, QUEUE, THREADS_BUSY, THREADS, FILES = range(13, 18)
 IN_PROGRESS: Final = 18  # one of each protocol
 CPU_BEFORE: Final = 30
-"""What the counter of CPU time was when somebody sat down: what those before had taken."""
+"""The counter of CPU time when the seat was taken: what its earlier workers used."""
 
 # -- and counters, which never go back --
 
@@ -245,7 +245,7 @@ class Seat:
         self.page = table.words.cast("B")[start * 8 : start * 8 + PAGE]
 
     def begin(self, pid: int, generation: int = 0) -> None:
-        """Somebody sits down: the gauges are his, the counters go on."""
+        """A worker takes the seat: the gauges begin anew, the counters go on."""
         for index in range(COUNTERS):
             self.words[index] = 0
         self.words[GENERATION] = generation

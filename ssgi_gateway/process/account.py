@@ -1,4 +1,4 @@
-"""What a supervisor says about itself: in the shared table, to commands (``report``), to the service manager."""
+"""What a supervisor publishes about itself: in the shared table, to commands (``report``), to the service manager."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Account:
     def settle(self, pid: int) -> None:
         """A process has ended and is not waited for yet: CPU time that it had no time to write down is its seat's.
 
-        Whoever asked the kernel about a worker that hung has seen it, and counters never go back.
+        A reader that took it from the kernel for a worker that hung has seen it, and counters never go back.
         """
         for number in range(1, self.table.seats + 1):
             words = self.table.seat(number).words
@@ -117,11 +117,11 @@ class Account:
         self.table.reload(how, text)
 
     def notify(self, state: states.State, text: str = "") -> None:
-        """Tell the service manager how things are, where there is anything new in that.
+        """Report the state to the service manager, where it has changed.
 
         Args:
             state: how things are.
-            text: what else to tell it, as ``READY=1``.
+            text: what else to send, as ``READY=1``.
         """
         line = self._line(state)
         if text or line != self._told:
@@ -139,7 +139,7 @@ class Account:
         return {"report": self._report.fd, "table": self.table.fd, "reloads": self._reloads}
 
     def close(self) -> None:
-        """Nobody reads it any more."""
+        """It is not read any more."""
         os.close(self._report.fd)
 
 

@@ -1,4 +1,4 @@
-"""What the plan has a supervisor do. Actions may fail and never say so: what is true comes back as an event."""
+"""What the plan has a supervisor do. Actions may fail and do not report it: what is true comes back as an event."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fork(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """Tell a worker to drain; ``last`` when there is no other to hand connections to."""
+    """Have a worker drain; ``last`` when there is no other to hand connections to."""
 
     seat: int
     last: bool = False
@@ -59,7 +59,7 @@ class Unlisten(NamedTuple):
 
 
 class Notify(NamedTuple):
-    """Tell the service manager."""
+    """Notify the service manager."""
 
     text: str
 

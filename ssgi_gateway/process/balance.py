@@ -1,8 +1,9 @@
-"""Whether a worker has more to do than the others: kept connections stay with whoever has taken them.
+"""Whether a worker has more to do than the others: kept connections stay with the worker that accepted them.
 
 A web server uses few of its kept connections at a time, the same ones again and again, and a worker that came later, or
-in the place of another, has none of them. Where each request is short nobody is ever seen waiting; so workers compare
-how many they have answered, and at each tick one with clearly more than its share passes a part of those in use on.
+in the place of another, has none of them. Where each request is short no worker is ever seen waiting; so workers
+compare how many they have answered, and at each tick one with clearly more than its share passes a part of those in use
+on.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Balance:
             0 where it is not clearly more, or does not matter.
         """
         done = mine - self._mine
-        # Somebody who has sat down since then began to count anew.
+        # A worker that took the seat since then began to count anew.
         rest = [max(0, count - self._others.get(number, count)) for number, count in others.items()]
         self._mine, self._others = mine, dict(others)
         share = (done + sum(rest)) / (1 + len(rest))

@@ -6,7 +6,7 @@ other application is served by the gateway itself: the request becomes an SCGI r
 pair of sockets, and its answer, which is a CGI answer already, is copied to standard output. So what holds for all
 requests holds for these, the start and the end of the application's life around one request included.
 
-SIGTERM is how mod_cgid says that the client disconnected; nothing is left to do then, and the process ends.
+mod_cgid sends SIGTERM when the client has disconnected; nothing is left to do then, and the process ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The processes of a supervisor: its templates and workers, the pairs to them, and what they say, as events.
+"""The processes of a supervisor: its templates and workers, the pairs to them, and their messages as events.
 
 It decides nothing. A child that cannot be started, or has ended when it is sent a message, is an event like any other.
 """
@@ -43,7 +43,7 @@ class Children:
     Args:
         selector: what the supervisor waits with; the data of a descriptor is a function to call.
         hear: takes what has happened.
-        served: called when a worker says what it serves.
+        served: called when a worker reports what it serves.
         workers_wanted: how many workers there are to be; sent to each.
     """
 
@@ -115,11 +115,11 @@ class Children:
         return channel is not None and channel.send(word)
 
     def _pid_of(self, seat: int) -> int:
-        """0 for one that has not said it, or is not there."""
+        """0 for one that has not reported it, or is not there."""
         return next((pid for pid, its in self._pids.items() if its == seat), 0)
 
     def tell_all(self, *words: str, descriptors: Sequence[int] = ()) -> None:
-        """Say something to all workers."""
+        """Send a message to all workers."""
         for channel in self._workers.values():
             channel.send(*words, descriptors=descriptors)
 
@@ -127,7 +127,7 @@ class Children:
         """Send SIGTERM, or ``hard`` SIGKILL to all that it has started as well."""
         pid = self._pid_of(seat)
         if not pid:
-            return  # it has not said who it is; when it does, the plan kills it again
+            return  # it has not reported its process id; when it does, the plan kills it again
         if hard:
             kill_all(pid)
         else:
@@ -168,7 +168,7 @@ class Children:
         self._on_template(generation, template.channel)
         self._forget(template.channel)
 
-    # -- what they say -------------------------------------------------------------------------------------------
+    # -- their messages ------------------------------------------------------------------------------------------
 
     def _watch_template(self, generation: int, template: Template) -> None:
         self._templates[generation] = template
@@ -183,7 +183,7 @@ class Children:
         while channel.fileno() >= 0 and (message := channel.receive()) is not None:
             words = message[0]
             if not words:
-                self._ignore(channel)  # SIGCHLD says the rest
+                self._ignore(channel)  # the rest comes by SIGCHLD
                 return
             if words[0] == "loaded":
                 self._hear(events.TemplateLoaded(generation))
@@ -208,7 +208,7 @@ class Children:
                 self._hear(event(seat, words))
 
     def _end_unborn(self, seat: int, channel: Channel) -> None:
-        """A stream has ended. A child that has said its process id is waited for; no other will come."""
+        """A stream has ended. A child that has reported its process id is waited for; no other will come."""
         if seat in self._pids.values():
             return
         for generation, template in list(self._templates.items()):

@@ -60,7 +60,7 @@ class _Control(Control):
     def __init__(self, told: int) -> None:
         super().__init__()
         self._told = told
-        self.failed = False  # the page that says why is served in the application's place
+        self.failed = False  # the page with the reason is served in the application's place
         self.leaving = asyncio.Event()  # for streams that would hold the drain up
 
     def stop(self) -> None:
@@ -68,7 +68,7 @@ class _Control(Control):
         self.leaving.set()
 
     def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
-        # ^C at a terminal reaches this process and its parent, which then says SIGTERM: both are the same.
+        # ^C at a terminal reaches this process and its parent, which then sends SIGTERM: both are the same.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self.listen_to_questions(loop)
@@ -88,7 +88,7 @@ class Development:
         settings: the workers'.
         listeners: open ones.
         folders: what is watched.
-        out: where what ``say`` says is printed.
+        out: where ``say`` prints.
         say: prints a line for the developer.
     """
 
@@ -109,7 +109,7 @@ class Development:
         self._alive = Alive()
         self._worker = 0  # its pid
         self._exit = -1
-        self._told = -1  # the pipe on which it says that it is ready
+        self._told = -1  # the pipe on which it reports that it is ready
         self._began = 0.0
         self._signals, self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.opened: Callable[[], None] = lambda: None  # called when the first worker is ready
@@ -253,7 +253,7 @@ def _is_browser(pid: int) -> bool:
 
 
 def work(settings: Settings, listeners: Sequence[Listener], telling: int, failure: str = "") -> int:
-    """What a worker does: the application if it can be loaded, and the page that says why not otherwise."""
+    """What a worker does: the application if it can be loaded, and otherwise the page with the reason."""
     log_setup.configure(settings)
     serve = engine.module("server.serve", settings.codec)
     control = _Control(telling)
@@ -280,7 +280,7 @@ def failure_application(exc: BaseException | None, words: str, ending: asyncio.E
     Args:
         exc: what was raised, if anything was.
         words: the same for terminals.
-        ending: set when the worker ends, and the pages should ask again.
+        ending: set when the worker ends, and the pages should reload.
     """
     title = words.splitlines()[0] if words else "The application could not be loaded"
     page = failure_page(title, exc, "Save a change, and this page comes again by itself.", waiting=True)

@@ -55,7 +55,7 @@ class TemplateExited(NamedTuple):
 
 
 class WorkerStarted(NamedTuple):
-    """A worker says its process id."""
+    """A worker reports its process id."""
 
     seat: int
     pid: int
@@ -76,7 +76,7 @@ class WorkerFailed(NamedTuple):
 
 
 class WorkerExited(NamedTuple):
-    """A worker's process has ended. ``pid`` is 0 where it was not forked, or ended before it said who it is."""
+    """A worker's process has ended. ``pid`` is 0 where it was not forked, or ended before it reported it."""
 
     seat: int
     pid: int
@@ -104,7 +104,7 @@ class Hup(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A reload was asked for and cannot be, because the settings are wrong."""
+    """A reload was requested and cannot be done, because the settings are wrong."""
 
     text: str
 
@@ -134,7 +134,7 @@ class Usr2(NamedTuple):
 
 
 class ReplacementChecked(NamedTuple):
-    """What a new supervisor said to the present state; empty for nothing against it."""
+    """The objection of a new supervisor to the present state; empty for none."""
 
     trouble: str
 

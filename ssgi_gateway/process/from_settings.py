@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LogFile", "fixed", "limits", "tell_fixed", "wanted_workers"]
 
 FIXED: Final = ("pid_file", "prometheus_multiproc", "status")
-"""Settings that a reload does not change: what they ask for is the supervisor's own, and was made at its start."""
+"""Settings that a reload does not change: what they set is the supervisor's own, and was made at its start."""
 
 
 def fixed(settings: Settings) -> dict[str, str]:
@@ -28,7 +28,7 @@ def fixed(settings: Settings) -> dict[str, str]:
 
 
 def tell_fixed(before: Mapping[str, str], settings: Settings) -> None:
-    """Say which of them would be others now."""
+    """Log which of them would be others now."""
     names = [f"--{name.replace('_', '-')}" for name, value in fixed(settings).items() if value != before[name]]
     if names:
         say("warning", f"{', '.join(names)}: changed, which needs a restart; everything else is reloaded")
@@ -61,7 +61,7 @@ class LogFile:
 
     @contextlib.contextmanager
     def descriptors(self) -> Iterator[list[int]]:
-        """One of the file that has this name now; none where there is no file, or, which is said, it cannot be opened.
+        """One of the file that has this name now; none where there is no file, or it cannot be opened (logged).
 
         Workers are given another one whenever they are forked: that of the last one may have been moved away.
         """

@@ -57,7 +57,7 @@ YOUNG = 10.0
 HURRY = 2.0
 """Seconds between "now" and SIGKILL."""
 EXPECTED = ("exit status 0", "killed by SIGTERM")
-"""How a worker that was told to stop may end: by the signal itself, if it was still starting."""
+"""How a worker that was stopped may end: by the signal itself, if it was still starting."""
 
 
 class Hearing(Settling):

@@ -1,7 +1,7 @@
 """A worker whose supervisor was killed ends, whatever it is doing.
 
 The end of the stream between the two wakes the event loop, and then the worker drains. But a loop that is blocked
-notices nothing, and nor does an import that does not end. So the kernel is asked for a signal when the stream ends
+notices nothing, and nor does an import that does not end. So the kernel sends a signal when the stream ends
 (fcntl(2): O_ASYNC); its handler runs between any two instructions of Python. Not PR_SET_PDEATHSIG: that is the end of
 the *thread* that has forked, and of a process in between.
 

@@ -85,14 +85,14 @@ class Lines:
             sink.close()
 
 
-log: Final = Lines(2, lambda lost: say("warning", f"nobody took {lost} lines of this log: they were lost"))
+log: Final = Lines(2, lambda lost: say("warning", f"{lost} lines of this log were not read and are lost"))
 """The log, and what else is for standard error."""
 
 _formats = {"json": False}
 
 
 def choose_log(log_format: str) -> None:
-    """How ``say`` writes: as the settings say, and as ``observe.log_setup`` does in workers.
+    """How ``say`` writes: by the settings, as ``observe.log_setup`` does in workers.
 
     Args:
         log_format: ``auto``, ``text`` or ``json``.
@@ -109,7 +109,7 @@ def say(level: str, text: str) -> None:
 
 
 def notice(text: str, message: str, level: str = "info", **fields: Any) -> None:
-    """What a start has to say: to a person, or as a line of the log like any other.
+    """A line of a start: for a person, or a line of the log like any other.
 
     Args:
         text: for a person, of any number of lines.

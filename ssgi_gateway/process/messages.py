@@ -14,7 +14,7 @@ supervisor  ``unforked SEAT WHY``                                  the template 
 supervisor  ``failed STATUS TEXT``                                 template or worker: it cannot start
 supervisor  ``started PID``                                        a worker exists
 supervisor  ``ready HTTP WEBSOCKET CODECS LOOP``                   a worker serves; ``1`` or ``0`` for what
-supervisor  ``worn WHY``                                           a worker asks to be replaced
+supervisor  ``worn WHY``                                           a worker requests its replacement
 supervisor  ``stuck``, ``free``                                    a request of a worker takes too long; no more
 worker      ``retire``, ``last``                                   drain; ``last``: no worker takes connections over
 worker      ``end``                                                do not wait any longer
@@ -36,7 +36,7 @@ VERSION: Final = "1"
 """Of the messages: a template of another version is recognised before it forks anything."""
 
 MAX_WORD: Final = 60000
-"""Bytes of a message; a traceback may be longer, and its end says most."""
+"""Bytes of a message; a traceback may be longer; its end is kept."""
 
 MAX_DESCRIPTORS: Final = 250
 """SCM_MAX_FD is 253."""

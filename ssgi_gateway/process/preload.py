@@ -1,7 +1,7 @@
 """Whether an application may be imported before the fork: a thread that its import starts is in no worker.
 
-Threads do not survive a fork, and the locks that they hold do. What started one is mostly a library that nobody has
-asked, so the message names the module.
+Threads do not survive a fork, and the locks that they hold do. It is mostly a library
+that starts one, and not the application itself, so the message names the module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a supervisor says about itself to commands of the same user: memory that ``/proc/PID/fd`` leads to.
+"""What a supervisor publishes for commands of the same user: memory that ``/proc/PID/fd`` leads to.
 
 There is no socket for it and no file: the kernel opens another process' descriptors to its own user and to root only.
 It holds one line of JSON: reloads that worked and that failed, the last one's words, the generation, the mode, the
@@ -32,7 +32,7 @@ class Report:
         self.fd = fd if fd >= 0 else linux.make_memory(NAME)
 
     def write(self, said: Mapping[str, Any]) -> None:
-        """Say something else from now on."""
+        """Replace what is published."""
         line = json.dumps(said).encode() + b"\n"
         # One write from the start: a reader sees the old line, or the new one and maybe a rest of the old.
         with contextlib.suppress(OSError):  # no memory: the next time again
@@ -41,7 +41,7 @@ class Report:
 
 
 def read(pid: int) -> dict[str, Any]:
-    """What the supervisor ``pid`` says.
+    """What the supervisor ``pid`` publishes.
 
     Raises:
         ConfigurationError: there is no such process, it is another user's, or it is no supervisor of this kind.

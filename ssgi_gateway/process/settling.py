@@ -44,7 +44,7 @@ LAST: Final = (Exit, Exec)
 
 
 class Settling(Step):
-    """The part of a step that does not ask what has happened."""
+    """The part of a step that does not depend on what has happened."""
 
     def settle(self) -> None:
         """Bring what is nearer to what is wanted."""
@@ -181,7 +181,7 @@ class Settling(Step):
         self._end_strangers()
 
     def drain(self) -> None:
-        """Everybody ends what is in progress."""
+        """All workers end what is in progress."""
         self.change(mode=STOPPING, due=NEVER, reload=False, again=False, replace="")
         self.act(Log("info", "draining"), Notify("STOPPING=1"), Unlisten())
         for seat in list(self.seats.values()):

@@ -96,7 +96,7 @@ def open_all(wanted: Sequence[Wanted], settings: Settings) -> list[Listener]:
 class Listeners:
     """The supervisor's listeners, through changes of the settings.
 
-    A listener is known by what the settings say for it. ``prepare`` opens what new settings want more; once the
+    A listener is known by its words in the settings. ``prepare`` opens what new settings want more; once the
     reload has worked ``commit`` closes what they want no more, and if it has not ``roll_back`` closes what is new.
     """
 

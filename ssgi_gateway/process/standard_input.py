@@ -3,10 +3,10 @@
 mod_fcgid, lighttpd's ``bin-path`` and spawn-fcgi start a FastCGI program with the listener as descriptor 0; mod_cgi,
 mod_cgid and others start a program for each request, with its variables in the environment (RFC 3875). Only the kernel
 shows which: mod_cgid's descriptor 0 is a connected socket whose getpeername(2) succeeds, so it is SO_ACCEPTCONN
-that is asked for, and then the environment.
+that is read, and then the environment.
 
-Such a process belongs to the web server. It says nothing at its start, because standard error is the site's error log;
-it is one process without a thread; and it ends sooner than the web server loses patience (mod_fcgid: 3 s).
+Such a process belongs to the web server. It prints nothing at its start, because standard error is the site's error
+log; it is one process without a thread; and it ends sooner than the web server loses patience (mod_fcgid: 3 s).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ LISTENER: Final = "listener"
 CGI: Final = "cgi"
 
 DEFAULTS: Final[Mapping[str, Any]] = {"workers": "0", "threads": "0", "deadline_drain": "2.5"}
-"""What holds for a process that a web server started, unless settings say otherwise."""
+"""The defaults of a process that a web server started."""
 
 
 def is_all_there_is(settings: Settings, environ: Mapping[str, str]) -> bool:
-    """Whether neither a setting nor a service manager (``process.systemd``) says where to listen."""
+    """Whether neither a setting nor a service manager (``process.systemd``) names where to listen."""
     return not any(getattr(settings, protocol) for protocol in PROTOCOLS) and "LISTEN_FDS" not in environ
 
 

@@ -62,7 +62,7 @@ class Seat(NamedTuple):
         generation: which template it came from.
         state: see above.
         since: when it came into this state.
-        due: when something has to happen unless it leaves the state before. In BACKOFF, NEVER says that the time has
+        due: when something has to happen unless it leaves the state before. In BACKOFF, NEVER means that the time has
             come and a worker may be forked.
         pid: 0 until it is known.
         worn: why it is to be replaced, empty for no reason: ``requests``, ``memory``, ``age``, ``stuck``.
@@ -101,7 +101,7 @@ class State(NamedTuple):
     Args:
         wanted: how many workers there should be; 0 after SIGWINCH.
         before_winch: how many there were wanted before it; 0 for no such time.
-        before_ttin: likewise before SIGTTIN, until those that it asked for serve.
+        before_ttin: likewise before SIGTTIN, until those that it added serve.
         mode: see above.
         goal: the generation that should serve.
         last: the highest number that a generation was given.
@@ -109,7 +109,7 @@ class State(NamedTuple):
         seats: by number; empty ones are not in it.
         generations: those whose template is alive or is to be.
         reload: a reload is under way.
-        again: another reload was asked for meanwhile.
+        again: another reload was requested meanwhile.
         replace: ``""``, ``"wanted"`` (the supervisor is to be replaced once nothing starts) or ``"checking"``.
         before_hup: how many there were wanted before the reload that is under way; 0 where that does not matter.
         due: in DELAYED: when the drain begins; in FAST: when SIGKILL is sent.

@@ -1,4 +1,4 @@
-"""The process behind ``--status``: it reads the table and serves what it says, and nothing that serves waits for it.
+"""The process behind ``--status``: it reads the table and serves what is there, and nothing that serves waits for it.
 
 It ends with its parent (``status``). As root it becomes nobody, and in any case it can gain no rights. It is the
 project's own server with an application of its own.
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def import_all() -> None:
-    """What is needed later on, for nobody may perhaps not read it: all that is imported where it is first used."""
+    """What is imported where it is first used: later on, as the user nobody, it may be unreadable."""
     from ssgi_gateway import engine
     from ssgi_gateway.observe import status_page
     from ssgi_gateway.wire.websocket import handshake
@@ -111,7 +111,7 @@ class StatusApplication:
         loop = asyncio.get_running_loop()
         try:
             self._watch = linux.exit_descriptor(self._parent)
-        except OSError:  # it has ended already, or this kernel cannot say
+        except OSError:  # it has ended already, or this kernel cannot watch it
             self._look = asyncio.create_task(self._look_for_parent())
             return
         loop.add_reader(self._watch, self._parent_ended)
@@ -152,7 +152,7 @@ class StatusApplication:
         return response.send(body)
 
     def websocket(self, *call: Any) -> None:
-        """Send what ``/status`` says, once a second."""
+        """Send what ``/status`` shows, once a second."""
         path, ws = call[4], call[7]
         if path != "/":
             ws.reject(404)

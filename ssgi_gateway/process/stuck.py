@@ -160,7 +160,7 @@ class Stuck:
         logger.warning("%s has taken %.1f s so far:\n%s", what, seconds, self._stacks(frame))
 
     def _stacks(self, frame: FrameType | None) -> str:
-        """Where all threads are, and, unless a signal handler asks, all tasks."""
+        """Where all threads are, and, unless in a signal handler, all tasks."""
         names = {it.ident: it.name for it in threading.enumerate()}
         main = threading.main_thread().ident
         blocks = []

@@ -110,7 +110,7 @@ class Replacement:
         return "" if status == 0 else text or system.ended(status)
 
     def replace(self, known: Mapping[str, Any]) -> str:
-        """Run the program anew; signals are blocked. It does not return unless it fails: then it says why."""
+        """Run the program anew; signals are blocked. It returns only if it fails, with the reason."""
         memory = -1
         inherited: list[int] = []
         try:

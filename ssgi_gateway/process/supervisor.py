@@ -1,4 +1,4 @@
-"""The process that starts workers and never serves: it takes signals and messages, asks ``plan``, and does that.
+"""The process that starts workers and never serves: it hands events to ``plan``, and performs its actions.
 
 It has no event loop of asyncio, no application, no thread and no timer: between events it sleeps. It may be replaced in
 place (``successor``): process id, children, listeners and what it knows stay.
@@ -51,7 +51,7 @@ def run(given: Mapping[str, Any], settings: Settings, announce: Announce) -> int
     """Supervise until the end; returns the exit status.
 
     Args:
-        given: what the command line says; templates read the settings again.
+        given: the command line's settings; templates read the settings again.
         settings: the same, read.
         announce: called once the first worker is ready.
 
@@ -92,7 +92,7 @@ class Supervisor:
     """The actor; what it decides is in ``plan``.
 
     Args:
-        given: what the command line says.
+        given: the command line's settings.
         settings: the same, read.
         listeners: open ones.
         announce: called once the first worker is ready.
@@ -157,7 +157,7 @@ class Supervisor:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Until the plan says that it is over."""
+        """Until the plan ends it."""
         if os.getpid() != 1:
             system.become_subreaper()
         system.entitle("ssgi supervisor")
@@ -206,7 +206,7 @@ class Supervisor:
             say("error", f"internal error of the supervisor, which goes on:\n{traceback.format_exc().rstrip()}")
 
     def hear(self, event: events.Event) -> None:
-        """Something has happened: ask the plan, and do what it says."""
+        """Something has happened: hand it to the plan, and perform its actions."""
         if isinstance(event, events.WorkerExited) and event.pid:
             self.account.count_exit(self.state, event.seat)
             self.prometheus.leave(event.seat)
@@ -254,7 +254,7 @@ class Supervisor:
                 self.hear(events.ReplacementChecked(self.replacement.checked(ended)))
             elif self.status_process.pid == pid:
                 self.status_process.ended(system.ended(ended))
-            # Anybody else was a child of a child: its status means nothing here.
+            # Any other was a child of a child: its status means nothing here.
 
     def _hang_up(self) -> None:
         if self.terminal and not has_terminal():

@@ -28,7 +28,7 @@ NOT_FOR_CHILDREN: Final = (
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
 )
-"""What a service manager says to the supervisor alone (sd_notify(3), sd_listen_fds(3))."""
+"""What a service manager passes to the supervisor alone (sd_notify(3), sd_listen_fds(3))."""
 
 
 def kill(pid: int, number: int) -> None:
@@ -117,7 +117,7 @@ def _options(words: list[str]) -> Iterator[str]:
 
 
 def stay_visible() -> None:
-    """After a change of the user: let this process read what the kernel says of it.
+    """After a change of the user: let this process read what the kernel has about it.
 
     The kernel hides it from a process that was root's, because it could show what only root may see. A worker
     holds nothing of that kind, and without this it could not name itself or find its own descriptors.

@@ -32,11 +32,11 @@ def inherited(environ: Mapping[str, str], protocols: Sequence[str], named: Seque
 
     Args:
         environ: the environment.
-        protocols: the names that say what a socket speaks.
+        protocols: the names of sockets that are a protocol's.
         named: descriptors that a setting names (``fd:3``), which need no name.
 
     Raises:
-        ConfigurationError: one of them says not what to speak there.
+        ConfigurationError: the name of one is no protocol's.
     """
     count = passed(environ)
     names = environ.get("LISTEN_FDNAMES", "").split(":")
@@ -59,7 +59,7 @@ def notify(text: str, environ: Mapping[str, str] = os.environ) -> bool:
     """Notify the service manager; ``False`` where there is none, or it cannot be reached.
 
     Args:
-        text: lines of ``NAME=value``; RELOADING gets the time that systemd wants with it.
+        text: lines of ``NAME=value``; RELOADING gets the time that systemd requires with it.
         environ: with ``NOTIFY_SOCKET``.
     """
     path = environ.get("NOTIFY_SOCKET", "")

@@ -1,12 +1,12 @@
 """The main program of a generation: a fresh interpreter that loads what workers need, and forks them on command.
 
 It runs no event loop, no thread and no request. What it has loaded is frozen (``gc.freeze``) and never looked through
-again, so its workers share that memory. A page of it is copied as soon as somebody uses an object that lies there, for
+again, so its workers share that memory. A page of it is copied as soon as an object that lies there is used, for
 that is counted in the object: what every worker would do in the same way after the fork is done here before it. A
 worker that replaces one of this generation comes from here as well, so a gateway, or with ``--preload`` an application,
 that changed on the disk does not mix with what runs.
 
-Descriptor 3 is the pair to the supervisor. The first message says what to load.
+Descriptor 3 is the pair to the supervisor. The first message holds what to load.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Loaded(NamedTuple):
         names: of the codecs and the event loop in use.
         log: the descriptor of the access log, opened with the supervisor's rights; -1 for none.
         workers: how many there are to be; 0 where that is not known yet.
-        watched: the service manager wants signs of life, so workers that have nothing to do give them as well.
+        watched: the service manager expects signs of life, so workers that have nothing to do give them as well.
     """
 
     settings: Settings
@@ -119,7 +119,7 @@ def _obey(channel: Channel, loaded: Loaded, work: Work) -> None:
     while (message := _next(channel)) is not None:
         words, descriptors = message
         if words[0] == "fork":
-            count = int(words[2]) if len(words) > 2 else 0  # a supervisor of an older version does not say it
+            count = int(words[2]) if len(words) > 2 else 0  # a supervisor of an older version does not send it
             log = descriptors[1] if len(descriptors) > 1 else -1
             _fork(channel, loaded._replace(workers=count, log=log), work, int(words[1]), descriptors[0])
             if log >= 0:
@@ -184,7 +184,7 @@ def _load(channel: Channel) -> Loaded | None:
         (incoming, outgoing),
         shared,
         names,
-        watched=start.get("watched", False),  # a supervisor of an older version does not say it
+        watched=start.get("watched", False),  # a supervisor of an older version does not send it
     )
 
 
@@ -210,7 +210,7 @@ def _listeners(described: list[list[Any]], descriptors: list[int]) -> list[Liste
     for (protocol, address, *inherited), fd in zip(described, descriptors):  # noqa: B905
         held = socket.socket(fileno=fd)
         held.setblocking(False)
-        # A supervisor of an older version does not say whose a listener is.
+        # A supervisor of an older version does not send whose a listener is.
         its = inherited[0] if inherited else True
         found.append(Listener(held, Address.parse(address), protocol, inherited=its))
     return found

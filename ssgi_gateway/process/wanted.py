@@ -1,4 +1,4 @@
-"""How many workers: what is said, or as many as this process may use CPUs."""
+"""How many workers: the number of the settings, or as many as this process may use CPUs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cpus(root: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> 
 
     Args:
         root: where cgroups are mounted.
-        membership: the file that says which ones this process is in (cgroups(7)).
+        membership: the file that lists which ones this process is in (cgroups(7)).
     """
     count = len(os.sched_getaffinity(0))
     quota = _quota(root, membership)

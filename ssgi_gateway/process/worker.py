@@ -71,7 +71,7 @@ def application_of(settings: Settings) -> Application:
 
 
 def main(loaded: Loaded, seat: int, descriptor: int) -> int:
-    """Serve until the supervisor, or its end, says otherwise; returns the exit status.
+    """Serve until the supervisor stops it or has ended; returns the exit status.
 
     Args:
         loaded: from the template.
@@ -188,7 +188,7 @@ class WorkerControl(Control):
         self._channel.send("ready", *("1" if it is not None else "0" for it in served), *self._names)
 
     def give_up(self, why: str) -> None:
-        """Ask to be replaced."""
+        """Request a replacement."""
         if why == "stuck":
             self._channel.send("stuck")
         else:

@@ -108,7 +108,7 @@ class Procedure:
             return self.func(request)
         return self.func() if self.arity == 0 else self.func(request, request.response)
 
-    # -- what the annotations say --------------------------------------------------------------------------------
+    # -- annotations ---------------------------------------------------------------------------------------------
 
     def _hints(self, names: Mapping[str, Any] | None) -> dict[str, Any]:
         func = inspect.unwrap(self.func)

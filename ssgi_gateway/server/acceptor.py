@@ -39,7 +39,7 @@ MAX_PENDING: Final = 65536
 """Connections that are taken from a listener at its end; no queue of the kernel is longer (net.core.somaxconn)."""
 
 MAX_REFUSED: Final = 128
-"""Connections above ``max_connections`` that may still say what they want, so that their answer is 503."""
+"""Connections above ``max_connections`` that may still send their request, so that its answer is 503."""
 
 REFUSAL_TIME: Final = 1.0
 """Seconds that each of those has, for its request and for taking the answer: then its place is another's. A web server
@@ -161,7 +161,7 @@ class Acceptor:
         self._taken = 0
         if self._exclusive is not None:
             self._exclusive.queue_up()
-            # A web server may open all its kept connections at once. They wake everybody, but where CPUs are few the
+            # A web server may open all its kept connections at once. They wake all workers, but where CPUs are few the
             # first one to run would have taken all of them before the next one runs. Short ones are in no such list.
             if self.turn == 1 and self.gateway.connections:
                 os.sched_yield()

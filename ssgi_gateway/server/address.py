@@ -23,7 +23,7 @@ FORMS: Final = "write unix:/path, /path, host:port, [ipv6]:port, :port or fd:N"
 
 
 class Address(NamedTuple):
-    """Where to listen: ``kind`` is ``unix``, ``tcp`` or ``fd`` and says which fields count.
+    """Where to listen: ``kind`` is ``unix``, ``tcp`` or ``fd`` and decides which fields count.
 
     ``host`` is without brackets and empty for "every address".
     """
@@ -82,7 +82,7 @@ def _parse_unix(path: str, text: str) -> Address:
     if "\0" in path:
         raise ConfigurationError(f"{text!r} holds a NUL byte")
     if path.endswith(":"):
-        raise ConfigurationError(f"{text!r} ends with a colon, as proxy_pass wants it; leave it out here")
+        raise ConfigurationError(f"{text!r} ends with a colon, as in proxy_pass; leave it out here")
     path = os.path.abspath(path)
     if len(os.fsencode(path)) > MAX_PATH:
         raise ConfigurationError(

@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from .gateway import Gateway
 
 PAUSE: Final = 0.1
-"""Seconds in which whoever has given a connection away takes none."""
+"""Seconds in which a worker that has given a connection away takes none."""
 
 SPACING: Final = 0.005
-"""Seconds between two connections that are given away: whoever is woken by one is to take that one alone."""
+"""Seconds between two connections that are given away: the worker that is woken by one is to take that one alone."""
 
 LATELY: Final = 2 * SWEEP
-"""Seconds within which a connection has had a request that is said to be in use. A web server may keep many that it
+"""Seconds within which a connection has had a request that counts as in use. A web server may keep many that it
 does not need: those it has used last it uses next."""
 
 MAX_LOOKED_AT: Final = 256
-"""Connections that are asked whether a request waits, after a long call."""
+"""Connections that are polled for a waiting request, after a long call."""
 
 
 class Adoption:
@@ -210,7 +210,7 @@ class Adoption:
         self.gateway.loop.remove_writer(self._outgoing.fileno())
 
     def abandon(self) -> None:
-        """Nobody else is left to take anything: what is idle is closed, as by a server that is alone."""
+        """No other worker is left to take anything: what is idle is closed, as by a server that is alone."""
         gateway = self.gateway
         gateway.adoption = None
         self._waiting.clear()

@@ -5,8 +5,8 @@ requests, is ``HttpProtocol`` (``server.http``). The codec frames what goes out,
 module decides when an answer is over, and whether the connection is kept.
 
 An answer may be complete before the request's body is. A web server that passes uploads on as they arrive (nginx with
-``fastcgi_request_buffering off``) then takes its client's connection for unusable and closes it, although it has said
-keep-alive. So where the rest is short, ``max_unread_body``, the answer's end mark waits until it was read.
+``fastcgi_request_buffering off``) then takes its client's connection for unusable and closes it, although it has
+declared keep-alive. So where the rest is short, ``max_unread_body``, the answer's end mark waits until it was read.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class AnsweringChannel(HttpChannel):
         """Another request is there already, behind one that is answered now: it will be looked at."""
         raise NotImplementedError
 
-    # -- what the application says -------------------------------------------------------------------------------
+    # -- calls of the application --------------------------------------------------------------------------------
 
     def write(self, head: ResponseHead | None, data: Any, end: bool) -> bool:
         codec = self.codec
@@ -102,7 +102,7 @@ class AnsweringChannel(HttpChannel):
         return more
 
     def _check_head_size(self) -> None:
-        """Say which web servers refuse a head of this size, unless this one is known to take it."""
+        """Log which web servers refuse a head of this size, unless this one is known to take it."""
         exchange = self._exchange
         software = "" if exchange is None else exchange.request.variables.get("SERVER_SOFTWARE", "")
         problem = head_limit(software, self.codec.protocol, self.codec.head_size)

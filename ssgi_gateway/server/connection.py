@@ -77,7 +77,7 @@ class Connection(Output):
         """The first read, right after the accept: mostly the request is there already."""
         self.on_readable()
         if self.state == OPEN and not self._registered:
-            self.deadline = self.reactor.now + self.reactor.idle_timeout  # it may never say anything
+            self.deadline = self.reactor.now + self.reactor.idle_timeout  # it may never send anything
             self.start_reading()
 
     def on_readable(self) -> None:
@@ -168,7 +168,7 @@ class Connection(Output):
 
         Args:
             unread: the peer may still be sending. A close would then reset the connection, and the answer with it;
-                so say that nothing more comes, and throw away what arrives, for a while (RFC 9112 9.6).
+                so end the sending side, and throw away what arrives, for a while (RFC 9112 9.6).
         """
         if self.state != OPEN:
             return

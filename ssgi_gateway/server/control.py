@@ -40,7 +40,7 @@ class Control:
         private: descriptors that children of the application must not have.
         observers: observers of this server besides those of the settings; set before ``serve``.
         mover: moves connections to other processes, once ``serve`` has made it.
-        workers: how many processes serve; 0 where only the settings say it.
+        workers: how many processes serve; 0 where only the settings have it.
         log: the descriptor of the access log, where a process with more rights has opened it; -1 otherwise.
         sink: where the access log goes, once ``serve`` has opened it.
         gateway: the server's, once ``serve`` has made it.
@@ -86,7 +86,7 @@ class Control:
         self.listen_to_questions(loop)
 
     def listen_to_questions(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let ``ssgi-gateway stacks`` ask what is going on here."""
+        """Let ``ssgi-gateway stacks`` see what is going on here."""
         from ssgi_gateway.observe.stacks import Stacks
 
         Stacks(loop)

@@ -124,7 +124,7 @@ def end_poll(protocol: Protocol) -> None:
 
 
 async def announce_drain(gateway: Gateway, bound: float) -> None:
-    """Tell applications that asked for it (``on_drain``), and wait at most ``bound`` seconds for what they do."""
+    """Notify applications that registered for it (``on_drain``); wait at most ``bound`` seconds for what they do."""
     if gateway.drain_handlers:
         before = set(gateway.scope.tasks)
         gateway.tell_drain()

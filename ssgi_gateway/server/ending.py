@@ -7,8 +7,8 @@ tasks that ignore their cancellation, the interpreter's own wait for threads. A 
 The clock is a thread, for it has to go on when the event loop does not; it is started by the signal, so that a process
 that serves has none. Code in C that holds the interpreter's lock, as a regular expression may for years, does not let
 it run; for that there is a second clock, faulthandler's, which needs no lock and has the last word. Exit statuses: 0
-when all ended by itself or was cut off in order, ``UNFINISHED`` when a clock had to end it; the log says what was still
-running.
+when all ended by itself or was cut off in order, ``UNFINISHED`` when a clock had to end it; the log names what was
+still running.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Ending:
         """End this process so many seconds from now, even if its main thread never lets go of the lock."""
         if self._standard_error < 0:
             try:
-                self._standard_error = linux.reopen(2)  # whoever reads that may have stopped
+                self._standard_error = linux.reopen(2)  # its reader may have stopped
             except OSError:
                 self._standard_error = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:

@@ -4,7 +4,7 @@ Without it a connection wakes every process that listens, and all but one find n
 exclusive, so the flag has to be set where the loop itself has registered the descriptor.
 
 The kernel wakes the sleeper that was registered first, so the first one would have most of the work and the last one
-none. Whoever has had its turn registers anew and so goes to the end of that queue.
+none. A process that has had its turn registers anew and so goes to the end of that queue.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ class Gateway(Reactor):
     def _make_room(self) -> bool:
         """There are as many connections as may be: close the one that has been idle longest; ``False`` if none is.
 
-        Connections that say nothing, and kept ones between two requests, are not to keep out one that has a request. To
+        Silent connections, and kept ones between two requests, are not to keep out one that has a request. To
         look for them is a walk over all connections, so what one walk has found serves many; and where it finds few,
         the next one has to wait for the clock.
         """
@@ -246,7 +246,7 @@ class Gateway(Reactor):
         super().sweep()
 
     def may_rest(self) -> bool:
-        """Whether nothing has happened for a while, and nobody has anything to do while nothing happens."""
+        """Whether nothing has happened for a while, and no observer has anything to do while nothing happens."""
         if self.active or self._quiet < QUIET or log_setup.has_waiting():
             return False
         return self.observer is None or not self.observer.needs_clock()

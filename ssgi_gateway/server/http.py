@@ -1,7 +1,7 @@
 """Requests over SCGI, FastCGI and the direct port: from a connection's bytes to the call of the application.
 
-The codec says what arrived; this module decides what happens. One exchange at a time. The phase is how much of the
-request has come; whether it is being answered, the exchange says::
+The codec reports what arrived; this module decides what happens. One exchange at a time. The phase is how much of the
+request has come; whether it is being answered, the exchange knows::
 
     NEW --a byte--> HEAD --HeadReceived--> BODY --RequestEnded--> WHOLE
     WHOLE --the last piece of the answer was written--> IDLE --a byte--> HEAD
@@ -71,7 +71,7 @@ class HttpProtocol(AnsweringChannel):
         self._started = 0  # requests in this turn of the loop
         self._behind = False  # a request behind this one will be looked at
 
-    # -- what the connection says --------------------------------------------------------------------------------
+    # -- events of the connection --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if self._phase == NEW:
@@ -157,7 +157,7 @@ class HttpProtocol(AnsweringChannel):
         """One more of these, for another request of a connection that carries several."""
         return HttpProtocol(connection, self.gateway, codec)
 
-    # -- what the codec says -------------------------------------------------------------------------------------
+    # -- events of the codec -------------------------------------------------------------------------------------
 
     def _process_events(self) -> None:
         """Take every event there is, send automatic answers, then let the application work.
@@ -258,7 +258,7 @@ class HttpProtocol(AnsweringChannel):
             self._end_late()
 
     def _request_aborted(self) -> None:
-        """The client disconnected. The codec knows whether the web server still wants an end mark."""
+        """The client disconnected. The codec knows whether the web server still needs an end mark."""
         self._head = None
         self._allowance = 0
         exchange = self._release(0)
@@ -319,7 +319,7 @@ class HttpProtocol(AnsweringChannel):
         if connection.protocol is not self or connection.state != OPEN:
             return
         if self._refusal is not None:
-            connection.start_reading()  # what is left of the time to say what it wants
+            connection.start_reading()  # what is left of the time for its request
             return
         if self._started >= BATCH:
             connection.rest()

@@ -28,7 +28,7 @@ class InProcessServer:
 
     Args:
         app: an SSGI, ASGI, RSGI or WSGI application, or a framework with ``get_supported``.
-        interface: which, where shape cannot tell.
+        interface: which, where its shape does not show it.
         settings: of the gateway; the portable build always runs.
     """
 

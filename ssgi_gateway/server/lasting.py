@@ -17,7 +17,7 @@ import signal
 import traceback
 from collections.abc import Coroutine
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.core import forks
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_on"]
 
-SOMEBODY: Final = "a task or a callback of the application has called sys.exit()"
-
 logger = logging.getLogger("ssgi_gateway.app")
 
 
@@ -39,7 +37,7 @@ def run_on(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None], con
     Args:
         loop: the loop, which does not run.
         main: the server.
-        control: the server's; it says whether the application has started.
+        control: the server's; it knows whether the application has started.
 
     Raises:
         BaseException: what ``main`` raises, and an exit while the application starts.

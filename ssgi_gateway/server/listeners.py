@@ -90,7 +90,7 @@ def listen(address: Address, settings: Settings, protocol: str) -> Listener:
         protocol: the listener's wire protocol; only recorded.
 
     Raises:
-        ConfigurationError: it cannot be opened; the message says why in words.
+        ConfigurationError: it cannot be opened; the message has the reason in words.
     """
     if address.kind == "fd":
         opened, address = _adopt(address)
@@ -112,7 +112,7 @@ def _open_tcp(address: Address, backlog: int) -> socket.socket:
         except OSError as error:
             failure = error
             if error.errno not in ABSENT:
-                break  # to listen on half of what was asked for would be a surprise
+                break  # to listen on half of the addresses would be a surprise
     reason = _explain(failure, address) if failure else "the name has no address"
     raise ConfigurationError(f"cannot listen on {address}: {reason}")
 
@@ -144,7 +144,7 @@ def _listen_tcp(family: int, where: Any, backlog: int, *, dual: bool) -> socket.
         # Small answers must not wait for an acknowledgement; accepted connections inherit this (tcp(7)).
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
-            # [::]:80 means IPv6, as in nginx, whatever net.ipv6.bindv6only says; only :80 means both.
+            # [::]:80 means IPv6, as in nginx, whatever net.ipv6.bindv6only is; only :80 means both.
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
         opened.bind(where)
         opened.listen(backlog)

@@ -47,7 +47,7 @@ class MemoryConnection(Connection):
 
     @property
     def paused(self) -> bool:
-        return False  # the sweep need not ask the kernel about this end
+        return False  # the sweep need not look at this end
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

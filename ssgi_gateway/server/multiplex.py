@@ -5,7 +5,7 @@ Web servers send one request after the other over a connection, and then nothing
 second id begins, a ``Multiplexer`` takes the place of the connection's protocol, and every id gets a ``Stream``: a
 connection in all that ``HttpProtocol`` asks of one, with a codec, a body, an abort and flow control of its own.
 
-* What arrives for a stream that wants none is kept up to the high-water mark; then the whole connection is not read,
+* What arrives for a stream that takes none is kept up to the high-water mark; then the whole connection is not read,
   because FastCGI has no other way to make one request wait.
 * What a stream writes while the connection is full is kept by the stream, and they take turns, a write each.
 * Above ``max_multiplexed`` requests, or ``max_connections`` of all kinds, a request is refused as OVERLOADED (5.5).
@@ -216,7 +216,7 @@ class Stream(Connection):
             self.close()
 
     def _break(self, visible: bool) -> None:
-        """Give the request up; ``visible`` says that the web server has a part of the answer already."""
+        """Give the request up; ``visible`` means that the web server has a part of the answer already."""
         self._queue.clear()
         self.out_size = 0
         if visible:
@@ -274,7 +274,7 @@ class Multiplexer(Protocol):
         connection.start_reading()
         gateway.loop.call_soon(self._begin)
 
-    # -- what the connection says --------------------------------------------------------------------------------
+    # -- events of the connection --------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Behind the turn of the loop that found out."""
@@ -325,7 +325,7 @@ class Multiplexer(Protocol):
             if stream.protocol is not None:
                 stream.protocol.hurry(waiting)
 
-    # -- what streams say ----------------------------------------------------------------------------------------
+    # -- calls of the streams ------------------------------------------------------------------------------------
 
     def guard(self, protocol: Any, data: bytes | None) -> None:
         """Give a protocol its data, or its end; where it fails, this connection ends, as ``Connection`` has it."""
@@ -420,7 +420,7 @@ class Multiplexer(Protocol):
         return stream
 
     def _receive_strays(self, data: bytes) -> None:
-        """Management records, the rest of what was answered, and what was not asked for."""
+        """Management records, the rest of what was answered, and what belongs to no request."""
         codec = self._codec
         codec.receive(data)
         while codec.next_event() is not None:

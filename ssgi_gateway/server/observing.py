@@ -1,4 +1,4 @@
-"""What watches a server: its seat in the shared table, and the observers that its settings ask for."""
+"""What watches a server: its seat in the shared table, and the observers of its settings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def describe(table: Table, listeners: Sequence[Listener], settings: Settings) ->
 def observer_of(
     settings: Settings, seat: Seat | None, hooks: HookObserver | None, control: Control, application: Application
 ) -> Observer | None:
-    """All that watch this server, as one observer; ``None`` where nobody does.
+    """All that watch this server, as one observer; ``None`` where none does.
 
     Raises:
         ConfigurationError: a log cannot be opened.

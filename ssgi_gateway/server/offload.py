@@ -15,7 +15,7 @@ __all__ = ["FileOffload"]
 
 
 class FileOffload:
-    """Which open files the web server may be asked to send, and by which header.
+    """Which open files the web server may send for us, and by which header.
 
     Args:
         settings: of which ``file_header`` names the header, and ``file_root`` the folders.
@@ -28,7 +28,7 @@ class FileOffload:
     def header_for(self, fd: int) -> tuple[str, str] | None:
         """The header that makes the web server send the open file ``fd``; None where it must not, or cannot.
 
-        The kernel says where the file lies, links resolved, so that nothing outside of the roots is ever named.
+        The kernel reports where the file lies, links resolved, so that nothing outside of the roots is ever named.
         """
         if not self._name:
             return None

@@ -1,8 +1,8 @@
 """What leaves a connection: at once if the kernel takes it, and otherwise when it does.
 
 Output flow control exists here and nowhere else. What the kernel does not take is kept, and more than ``high_water``
-bytes of it make ``write`` say that no more is welcome; ``when_writable`` is done when ``low_water`` or less is left.
-Nobody is forced to wait: ``write_deadline`` is for those who do not.
+bytes of it make ``write`` return that no more is welcome; ``when_writable`` is done when ``low_water`` or less is left.
+No writer is forced to wait: ``write_deadline`` is for those that do not.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Reactor:
         flow: how much output may wait for a peer.
         write_timeout: seconds that output may wait for a peer that takes none of it; ``math.inf`` for ever.
         idle_timeout: seconds that a new connection may stay silent; ``math.inf`` for ever.
-        half_close: whether a peer that closes only its sending side still wants to read.
+        half_close: whether a peer that closes only its sending side still reads.
         observer: of the connections, if there is one.
         log: the name of the logger for what peers do wrong.
 
@@ -165,10 +165,10 @@ class Reactor:
             self._find_gone(asked)
 
     def _find_gone(self, asked: dict[int, Connection]) -> None:
-        """Ask the kernel for peers that have disconnected where the loop does not say so.
+        """Ask the kernel for peers that have disconnected where the loop does not report it.
 
         That is where no reader is registered because the peer has to wait; and where a reader was called since the last
-        sweep, because it may have been called for an error, and uvloop says nothing afterwards (``read_on``).
+        sweep, because it may have been called for an error, and uvloop reports nothing afterwards (``read_on``).
         """
         poll = select.poll()
         for fd, connection in asked.items():

@@ -119,7 +119,7 @@ def turn_of(protocol: str, control: Control) -> int:
 
 def abandon(gateway: Gateway, acceptors: Sequence[Acceptor], control: Control) -> None:
     """In a forked child: give up what is the parent's, and let nothing of the event loop go on there."""
-    with contextlib.suppress(RuntimeError):  # in asyncio's debug mode another thread may not say so, nor need it
+    with contextlib.suppress(RuntimeError):  # in asyncio's debug mode another thread may not call this, nor need it
         gateway.loop.call_soon(forks.exit_child)
     for acceptor in acceptors:
         acceptor.abandon()
@@ -146,7 +146,7 @@ async def started(application: Application, gateway: Gateway, control: Control) 
             task.cancel()
         await asyncio.wait((starting, stopped), timeout=HOOK_TIME)
         if starting.done() and not starting.cancelled():
-            starting.exception()  # it was stopped, and need not say why it could not start
+            starting.exception()  # it was stopped: why it could not start is of no interest
 
 
 def keep_heap() -> None:
@@ -163,9 +163,10 @@ def keep_heap() -> None:
 def run(
     settings: Settings, application: Application, listeners: Sequence[Listener], control: Control | None = None
 ) -> int:
-    """Serve in this process until ``control`` says so; returns the exit status.
+    """Serve in this process until ``control`` ends it; returns the exit status.
 
-    Without one, until SIGTERM or SIGINT; ``Ending`` says what a signal does, and what becomes of what does not end.
+    Without one, until SIGTERM or SIGINT; ``Ending`` documents what a signal does, and what becomes of what does not
+    end.
     """
     control = control or Control()
 

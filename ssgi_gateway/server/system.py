@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Final
 
 RECEIVE_SIZE: Final = 262144
-"""Bytes asked for at once: uploads cost a quarter of the calls that 64 KiB would, and an idle connection holds none."""
+"""Bytes of one read: uploads cost a quarter of the calls that 64 KiB would, and an idle connection holds none."""
 
 
 class _Incoming(threading.local):
@@ -163,7 +163,7 @@ def addresses(fd: int) -> tuple[Any, Any]:
 
 
 def shutdown_write(fd: int) -> None:
-    """Tell the peer that nothing more will come, and go on reading."""
+    """End the sending side, and go on reading."""
     _shut_down(fd, socket.SHUT_WR)
 
 

@@ -32,7 +32,7 @@ class TunnelProtocol(WebSocketChannel):
         connection: nothing of its output waits.
         gateway: its own.
         websocket: the WebSocket whose place in core this is.
-        described: what the protocol before it said of the connection.
+        described: the description of the connection by the protocol before it.
         theirs: the library's end, of the same connection.
         lock: held while the library writes.
     """
@@ -84,7 +84,7 @@ class TunnelProtocol(WebSocketChannel):
             self.gateway.observer.application_failed(exchange)
 
     def send_close(self, code: int, reason: str) -> None:
-        """Say goodbye for the library, and let it see the end of its input, after which it ends."""
+        """Close the WebSocket for the library, and let it see the end of its input, after which it ends."""
         frame = bytes([0x88, 2]) + code.to_bytes(2, "big")  # RFC 6455 5.5.1, unmasked as a server's are
         if self._lock.acquire(blocking=False):
             try:

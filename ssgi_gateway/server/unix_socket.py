@@ -145,7 +145,7 @@ def _identity_of(status: os.stat_result) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _locked(path: str, patience: float) -> Iterator[None]:
-    """Nobody else opens or removes the socket ``path`` meanwhile, as long as they ask as well.
+    """No other server opens or removes the socket ``path`` meanwhile, if it takes this lock as well.
 
     Args:
         path: the socket's.
@@ -228,7 +228,7 @@ def _served(path: str) -> str:
             if error.errno == errno.EPROTOTYPE:
                 return " by another kind of socket"
             if error.errno == errno.EACCES:
-                return " by another user, or was; this process may not ask"
+                return " by another user, or was; this process may not look"
             raise
         process = linux.peer_pid(probe)
     if process == os.getpid():

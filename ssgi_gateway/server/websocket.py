@@ -1,7 +1,7 @@
 """A WebSocket's frames on a connection: messages to the application, pings and closes as RFC 6455 has them.
 
 The clock is the server's: one deadline, which means the next ping, the answer to a ping, or the answer to a Close,
-as the state says. What moves in either direction is a sign of life, and the time for an answer begins when the question
+by the state. What moves in either direction is a sign of life, and the time for an answer begins when the question
 has left this machine, however much lay before it::
 
     OPEN --our Close--> CLOSING --the peer's Close, or the deadline--> the connection ends
@@ -112,7 +112,7 @@ class WebSocketProtocol(WebSocketChannel):
         if self.connection.state == OPEN:
             self.data_received(trailing)
 
-    # -- what the connection says --------------------------------------------------------------------------------
+    # -- events of the connection --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         self._last_received = self.gateway.now
@@ -128,15 +128,15 @@ class WebSocketProtocol(WebSocketChannel):
     def deadline_passed(self) -> None:
         settings = self.gateway.settings.websockets
         if self.connection.out_size:
-            # What we ask now waits behind this, and so would its answer. Whether the peer takes anything is for the
-            # write deadline to say.
+            # A ping now waits behind this, and so would its answer. Whether the peer takes anything is for the
+            # write deadline to decide.
             timeout = settings.ping_timeout if self._state == RUNNING else settings.close_timeout
             self.connection.deadline = self.gateway.now + timeout
         elif self._state == CLOSING:
             if not self._moved(settings.close_timeout):
                 self.connection.lost()  # RFC 6455 7.1.1: either side may give up waiting
         elif self._full or self._resting:
-            # Nobody listens for the answer now, but the web server must not take the silence for an idle tunnel.
+            # The answer is not awaited now, but the web server must not take the silence for an idle tunnel.
             self.connection.write(self.codec.encode_ping(b""))
             self._schedule_ping()
         elif not self._pinged:
@@ -164,7 +164,7 @@ class WebSocketProtocol(WebSocketChannel):
         self.connection.deadline = self._asked + timeout
 
     def _moved(self, timeout: float) -> bool:
-        """Whether the peer has taken anything since we asked; then it has the same time again.
+        """Whether the peer has taken anything since the ping; then it has the same time again.
 
         What it took before it could see the question lay in this process, or in the kernel.
         """
@@ -178,7 +178,7 @@ class WebSocketProtocol(WebSocketChannel):
         if self._state == RUNNING:
             self.websocket.leave(SERVICE_RESTART, "the server is restarting")
 
-    # -- what the codec says -------------------------------------------------------------------------------------
+    # -- events of the codec -------------------------------------------------------------------------------------
 
     def _process_events(self) -> None:
         """Deliver what has arrived, for as long as the application takes it and this connection's share lasts."""
@@ -221,7 +221,7 @@ class WebSocketProtocol(WebSocketChannel):
                 self.gateway.observer.message_received(self.websocket, message)
             self._flush()  # automatic answers go out before the application is called
             # RFC 6455 5.5.1 has the peer answer our Close, and what it sends before that it does not know to be late.
-            # A server that restarts still takes it; an application that closes has said that it wants no more.
+            # A server that restarts still takes it; an application that closes takes no more.
             if (self._state == RUNNING or self.websocket.leaving) and not self.websocket.deliver(message):
                 self._full = True
             return 1 + len(message) // 16384
@@ -304,7 +304,7 @@ class WebSocketProtocol(WebSocketChannel):
             self.gateway.observer.websocket_closed(self.websocket, code)
         self.websocket.ended(code, reason)
 
-    # -- what the application says -------------------------------------------------------------------------------
+    # -- calls of the application --------------------------------------------------------------------------------
 
     def when_writable(self) -> asyncio.Future[bool]:
         return self.connection.when_writable()

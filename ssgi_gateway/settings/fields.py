@@ -1,4 +1,4 @@
-"""How settings are declared: a class whose fields say what a setting is, and whose objects hold values."""
+"""How settings are declared: a class whose fields describe settings, and whose objects hold their values."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform

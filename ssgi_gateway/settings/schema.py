@@ -16,7 +16,7 @@ __all__ = ["Deadlines", "FlowControl", "Settings", "WebSocketSettings", "WireLim
 
 
 class WireLimits(Group):
-    """Bounds on what a request head may cost before anybody has looked at it."""
+    """Bounds on what a request head may cost before it was looked at."""
 
     max_head_size: int = setting(
         131072,
@@ -51,7 +51,7 @@ class WebSocketSettings(Group):
     )
     max_queue: int = setting(
         32,
-        "Messages kept for an application that has not yet asked for them; then reading stops.",
+        "Messages kept for an application that has not yet taken them; then reading stops.",
         unit="messages",
         minimum=1,
     )
@@ -155,7 +155,7 @@ class WorkerSettings(Group):
 
 
 class FlowControl(Group):
-    """Water marks: above high a side is asked to wait, below low it goes on. Used in both directions."""
+    """Water marks: above high a side has to wait, below low it goes on. Used in both directions."""
 
     high_water: int = setting(
         262144, "Bytes waiting above which a writer, or the peer, must wait.", unit="bytes", minimum=1
@@ -229,7 +229,7 @@ class Settings(Group):
     )
     interface: str = setting(
         "auto",
-        "The application's interface; auto asks its get_supported or recognises it by its shape.",
+        "The application's interface; auto uses its get_supported or recognises it by its shape.",
         choices=("auto", "ssgi", "asgi", "rsgi", "wsgi"),
         section=APPLICATION,
     )
@@ -240,7 +240,7 @@ class Settings(Group):
     )
     root_path: str | None = setting(
         None,
-        "Where the application is mounted; overrides what the web server says. May be empty.",
+        "Where the application is mounted; overrides what the web server sends. May be empty.",
         metavar="PATH",
         section=APPLICATION,
     )

@@ -4,7 +4,7 @@ The file is named by ``--config`` or ``SSGI_CONFIG``, or found in the applicatio
 
 Everything is made from the fields of ``Settings``; their names follow the rule that ``settings.schema`` states. A
 source is a dict from a setting's name to ``(where it was written, what was written)``; ``combine`` picks for each
-setting the first source that has it, and what it cannot use becomes one line that says where and what to write instead.
+setting the first source that has it, and what it cannot use becomes one line with the place and what to write instead.
 
 In the environment a list is written with commas, and an empty variable counts as not given, so that
 ``SSGI_BACKLOG=${BACKLOG:-}`` does what it looks like; only a plain text, such as the root path, may be empty.
@@ -155,7 +155,7 @@ def _metavar(option: Option) -> str:
 
 
 def plain_words(words: Sequence[str]) -> dict[str, Any] | None:
-    """What the words behind ``serve`` say, as the parser of ``add_options`` would put it.
+    """The settings in the words behind ``serve``, as the parser of ``add_options`` gives them.
 
     It knows ``--option value``, ``--option=value``, ``--switch``, ``--no-switch`` and the application, which is what
     a service is started with. ``None`` for everything else, from ``--help`` to mistakes: that is the parser's.
@@ -189,7 +189,7 @@ def plain_words(words: Sequence[str]) -> dict[str, Any] | None:
 
 
 def from_command_line(given: Mapping[str, Any]) -> Source:
-    """What the arguments of ``add_options``, or ``plain_words``, say."""
+    """The settings in the arguments of ``add_options`` or ``plain_words``."""
     return {option.name: (option.flag, given[option.name]) for option in options() if option.name in given}
 
 
@@ -197,7 +197,7 @@ def from_command_line(given: Mapping[str, Any]) -> Source:
 
 
 def from_environment(environ: Mapping[str, str]) -> Source:
-    """What the ``SSGI_...`` variables say."""
+    """The settings in the ``SSGI_...`` variables."""
     found: dict[str, tuple[str, Any]] = {}
     for option in options():
         value = environ.get(option.variable)
@@ -224,8 +224,8 @@ def read(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) ->
     application's directory (``find_file``).
 
     Args:
-        given: what the command line says, as ``plain_words`` gives it.
-        defaults: what counts where none of them says anything, written in the same way.
+        given: the command line's settings, as ``plain_words`` gives them.
+        defaults: what counts where none of them has a value, written in the same way.
 
     Raises:
         ConfigurationError: as ``from_file`` and ``combine``.
@@ -270,7 +270,7 @@ def find_file(directory: str) -> str:
 
 
 def from_file(path: str) -> Source:
-    """What a TOML file says: settings at the top, groups as tables; in a pyproject.toml below ``tool.ssgi-gateway``.
+    """The settings in a TOML file: groups are tables; in a pyproject.toml all are below ``tool.ssgi-gateway``.
 
     Raises:
         ConfigurationError: it cannot be read, is no TOML, or holds something that is no setting.

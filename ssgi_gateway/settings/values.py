@@ -51,7 +51,7 @@ def convert(raw: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:
 
 
 def show(value: Any, metadata: Mapping[str, Any]) -> str:
-    """A value as people write it: ``128k``, ``0660``, ``20``; empty for a value that says "not given"."""
+    """A value as people write it: ``128k``, ``0660``, ``20``; empty for a value that means "not given"."""
     if value is None or value == "" or value == ():
         return ""
     if isinstance(value, bool):

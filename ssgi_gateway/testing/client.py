@@ -72,7 +72,7 @@ class AsyncTestClient:
 
     Args:
         app: an SSGI, ASGI, RSGI or WSGI application, or a framework with ``get_supported``.
-        interface: which, where shape cannot tell.
+        interface: which, where its shape does not show it.
         settings: of the gateway that stands between.
         base_url: scheme and host that the application sees.
     """
@@ -114,7 +114,7 @@ class AsyncTestClient:
         json: Any = None,
         extensions: dict[str, Any] | None = None,
     ) -> TestResponse:
-        """Ask, and read the whole answer.
+        """Send a request, and read the whole answer.
 
         Args:
             method: GET, POST ...
@@ -124,7 +124,7 @@ class AsyncTestClient:
             content: the body: bytes or text, or an iterable, or an asynchronous one.
             data: a form in its place.
             json: an object in its place.
-            extensions: ``{"cgi": {...}}`` for what a web server would say.
+            extensions: ``{"cgi": {...}}`` for what a web server would send.
         """
         headers, body = _body(headers, content, data, json)
         response = await self.client.request(

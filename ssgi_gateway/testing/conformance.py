@@ -14,7 +14,7 @@ starts it::
         with my_server("ssgi_gateway.testing.conformance_app:app") as port:
             yield f"http://127.0.0.1:{port}"
 
-WebSockets are skipped over ``fcgi``, which has none. Each test says in its docstring what SSGI 1.0 wants.
+WebSockets are skipped over ``fcgi``, which has none. The docstring of each test names what SSGI 1.0 requires.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def ssgi_url() -> str:
     """Where the server under test is; a module that starts it has a fixture of this name."""
     url = os.environ.get("CONFORMANCE_URL")
     if not url:
-        pytest.skip("say where the server is: CONFORMANCE_URL=http://127.0.0.1:8000")
+        pytest.skip("set where the server is: CONFORMANCE_URL=http://127.0.0.1:8000")
     return url
 
 
 class _Server:
-    """The server under test, as these tests ask it."""
+    """The server under test, as these tests use it."""
 
     def __init__(self, client: Client, url: str) -> None:
         self.client = client
@@ -282,7 +282,7 @@ def test_bodies(ssgi_url: str, path: str, size: int) -> None:
 
 
 def test_a_body_whose_length_nobody_knows(ssgi_url: str) -> None:
-    """It ends where the protocol says that it does."""
+    """It ends where the protocol ends it."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(5):
@@ -414,13 +414,13 @@ def test_subprotocols(ssgi_url: str, query: str, chosen: str) -> None:
 
 
 def test_what_a_websocket_refuses(ssgi_url: str) -> None:
-    """``send`` while pending, a subprotocol that was not offered, a close code that nobody may send."""
+    """``send`` while pending, a subprotocol that was not offered, a close code that must not be sent."""
 
     async def test(server: _Server) -> None:
         async with server.websocket(f"/ws/refused?key={server.key}", subprotocols=["one"]) as socket:
             assert socket.subprotocol is None
             assert await socket.receive() is None
-        wanted = ["send while pending", "a subprotocol that was not offered", "a code that nobody may send"]
+        wanted = ["send while pending", "a subprotocol that was not offered", "a code that must not be sent"]
         assert await server.records(3) == wanted
 
     _run(ssgi_url, test)

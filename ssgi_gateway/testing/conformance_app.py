@@ -1,4 +1,4 @@
-"""The application that the conformance suite asks: SSGI 1.0 and the standard library, nothing of this project.
+"""The application that the conformance suite uses: SSGI 1.0 and the standard library, nothing of this project.
 
 A server under test serves ``ssgi_gateway.testing.conformance_app:app``. A path chooses what it does; what it observed
 of others (aborts, closes, results) is reported by ``/records?key=K``.
@@ -169,7 +169,7 @@ async def _wait(res: Any, query: dict[str, str]) -> None:
     await asyncio.wait_for(left, 30)
     notes.append(["flag", res.aborted])
     res.on_aborted(notes.append, "at once")
-    res.send("nobody hears this")
+    res.send("without effect")
 
 
 def _later(res: Any, query: dict[str, str]) -> None:
@@ -181,7 +181,7 @@ def _later(res: Any, query: dict[str, str]) -> None:
 
 
 def _raise(_: Any, __: dict[str, str]) -> None:
-    raise ArithmeticError("as the conformance suite asked")
+    raise ArithmeticError("raised for the conformance suite")
 
 
 def _nothing(_: Any, __: dict[str, str]) -> None:
@@ -248,7 +248,7 @@ def _ws_refused(ws: Any, query: dict[str, str]) -> None:
     try:
         ws.close(1005)
     except ValueError:
-        notes.append("a code that nobody may send")
+        notes.append("a code that must not be sent")
     ws.close()
 
 

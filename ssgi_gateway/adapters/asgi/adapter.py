@@ -5,7 +5,7 @@ settings ask for them (``asgi_pathsend``, ``file_header``), ``http.response.path
 ``http.response.zerocopysend``.
 
 What an application may get wrong, and what comes of it. "Error" is an exception in the application, out of its
-``send``; if it goes through the application, the last three rows say what the client gets.
+``send``; if the application does not catch it, the last three rows apply.
 
 HTTP
 
@@ -53,7 +53,7 @@ the wrong type in one of them                  TypeError
 a close code or reason that must not be sent   ValueError
 ``close`` before it has accepted               403
 ``send`` after a close by either side          ConnectionAbortedError, an OSError; quiet while another task of the
-                                               application waits in ``receive``, which will say so
+                                               application waits in ``receive``, which will report it
 ``close`` after one by the client              quiet, once: what it wants is so
 ``receive`` after a close by either side       ``websocket.disconnect`` with code and reason, each time
 returns before it has decided                  403, an error in the log
@@ -166,7 +166,7 @@ class AsgiApplication(SsgiCallable):
             state: the worker's; the application fills it, and each scope gets a shallow copy.
 
         Raises:
-            ConfigurationError: the application said ``startup.failed``.
+            ConfigurationError: the application answered ``startup.failed``.
         """
         self._state = state
         self._lifespan = Lifespan(self._app)

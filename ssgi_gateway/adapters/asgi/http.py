@@ -1,6 +1,6 @@
 """One HTTP request of an ASGI application: ``receive`` and ``send`` over an SSGI response.
 
-What an application has said so far, and what may follow::
+What an application has sent so far, and what may follow::
 
     NOTHING   --http.response.start--> STARTED
     STARTED   --http.response.body, pathsend, zerocopysend--> STREAMING
@@ -8,7 +8,7 @@ What an application has said so far, and what may follow::
     STARTED, STREAMING --one of these without more_body--> ENDED
 
 Most requests are one ``start`` and one ``body``: they cost one write and no future, event or queue.
-What is said in the wrong order, or wrongly, has the outcomes that ``ssgi_gateway.adapters.asgi.adapter`` lists.
+Messages in the wrong order, and invalid ones, have the outcomes that ``ssgi_gateway.adapters.asgi.adapter`` lists.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CLIENT_LEFT: Final = "the client disconnected before the response was complete"
 
 
 NO_MORE: Final[Iterator[None]] = iter(())
-"""An iterator at its end, where it stays; it says so without an exception, as only those that C has made can."""
+"""An iterator at its end, where it stays; it reports that without an exception, which only iterators of C can."""
 
 
 class CompletedAwaitable:
@@ -133,7 +133,7 @@ class HttpCall(Watcher):
             await self._res.channel.when_flushed()
         return {"type": "http.disconnect"}
 
-    # -- what the application says -------------------------------------------------------------------------------
+    # -- calls of the application --------------------------------------------------------------------------------
 
     def send(self, message: dict[str, Any]) -> Any:
         """Take one event of the application; what is awaited ends when the peer can take more.
@@ -223,7 +223,7 @@ class HttpCall(Watcher):
     # -- the client ----------------------------------------------------------------------------------------------
 
     def client_left(self) -> None:
-        """The client disconnected: ``receive`` says so, and ``send`` raises or is quiet.
+        """The client disconnected: ``receive`` reports it, and ``send`` raises or has no effect.
 
         An application that has not begun to answer is left to finish its work, as by other servers. One in the middle
         of an answer that is not read is cancelled in a while: what it waits for may never come.

@@ -6,11 +6,11 @@ the application                             outcome
 ``startup.complete``                        served; what it put into ``state`` is copied into every scope
 ``startup.failed``, with a message          ``ConfigurationError`` with that message: the server does not start
 raises or returns before either             served without lifespan, as the specification has it: an application that
-                                            does not know the scope cannot say so. It is in the log; with a traceback
+                                            does not know the scope cannot report it. It is in the log; with a traceback
                                             if it had taken ``lifespan.startup``, and so does know it
-raises later, or ends early                 an error in the log; nothing more is said to it
+raises later, or ends early                 an error in the log; it gets no more events
 ``shutdown.failed``                         an error in the log, with its message
-``shutdown.complete``, and it goes on       cancelled: it has said that it is done
+``shutdown.complete``, and it goes on       cancelled: it has reported that it is done
 an answer that is not due, or no answer     ``RuntimeError`` in the application
 ==========================================  =======================================================================
 """
@@ -46,13 +46,13 @@ class Lifespan:
         self._failure: str | None = None
 
     async def startup(self, state: dict[str, Any]) -> None:
-        """Tell the application to start, and wait until it has.
+        """Have the application start, and wait until it has.
 
         Args:
             state: what it may fill for its requests.
 
         Raises:
-            ConfigurationError: it said that it cannot.
+            ConfigurationError: it answered that it cannot.
         """
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": SPEC_VERSION}, "state": state}
         self._task = asyncio.get_running_loop().create_task(self._run(scope), context=copy_context())
@@ -63,7 +63,7 @@ class Lifespan:
             raise ConfigurationError(f"the application failed to start: {self._failure or 'it gave no reason'}")
 
     async def shutdown(self) -> None:
-        """Tell the application to stop, and wait until it has."""
+        """Have the application stop, and wait until it has."""
         if self._task is None:
             return
         if self._task.done():
@@ -82,7 +82,7 @@ class Lifespan:
         await self._app(scope, self._receive, self._send)
 
     async def _ask(self, event: str) -> bool:
-        """Say it, and wait for the answer; returns whether there was one before the application ended."""
+        """Send an event and wait for the answer; returns whether there was one before the application ended."""
         assert self._task is not None
         self._due = event
         self._answer = asyncio.get_running_loop().create_future()

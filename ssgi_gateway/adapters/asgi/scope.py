@@ -5,7 +5,7 @@ key                 what it is here
 ==================  ===============================================================================================
 ``path``            decoded once, without the query, the root path included; where the client's bytes are no UTF-8
                     it has U+FFFD, because ASGI promises text that can be encoded. ``raw_path`` has the bytes
-``headers``         byte pairs, names in lower case; what the web server says of its own body framing is not there
+``headers``         byte pairs, names in lower case; what the web server adds about body framing is not there
 ``client``          ``(host, port)``, port 0 where the web server does not pass it; ``None`` for a unix socket
 ``server``          ``(host, port)``, the scheme's own port where none is given; ``(path, None)`` for a unix socket
 ``scheme``          the client's, as the web server in front saw it
@@ -99,7 +99,7 @@ def encodable(text: str) -> str:
 
 
 SERVERS: Final[dict[str, dict[str, Any]]] = {"http": {}, "https": {}}
-"""By scheme and address, what ``server`` says: the same for every request of a virtual host."""
+"""By scheme and address, the value of ``server``: the same for every request of a virtual host."""
 MAX_SERVERS: Final = 64
 
 

@@ -25,7 +25,7 @@ VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2
 
 
 def tls_extension(get: Callable[[str], str | None]) -> dict[str, Any] | None:
-    """The ``tls`` extension of a scope; ``None`` when the web server says nothing of TLS.
+    """The ``tls`` extension of a scope; ``None`` when the web server passes nothing about TLS.
 
     Args:
         get: a variable by its name.
@@ -47,7 +47,7 @@ def tls_extension(get: Callable[[str], str | None]) -> dict[str, Any] | None:
 
 def cipher_suite(name: str) -> int | None:
     """The number of a cipher suite in IANA's registry, by IANA's name or OpenSSL's; ``None`` for an unknown one."""
-    from .cipher_suites import NUMBERS  # late: hardly anybody asks
+    from .cipher_suites import NUMBERS  # late: few applications read it
 
     return NUMBERS.get(name)
 

@@ -1,6 +1,6 @@
 """One WebSocket of an ASGI application: ``receive`` and ``send`` over an SSGI WebSocket.
 
-What an application has said so far, and what may follow::
+What an application has sent so far, and what may follow::
 
     PENDING --websocket.accept--> OPEN --websocket.close--> OVER
     PENDING --websocket.close--> OVER (403)
@@ -112,7 +112,7 @@ class WebSocketCall:
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}
 
-    # -- what the application says -------------------------------------------------------------------------------
+    # -- calls of the application --------------------------------------------------------------------------------
 
     def send(self, message: dict[str, Any]) -> Any:
         """Take one event of the application; what is awaited ends when the peer can take more.
@@ -179,13 +179,13 @@ class WebSocketCall:
         if stage == PENDING:
             self._ended(self._ws, BROKEN, "")
 
-    # -- what the WebSocket says ---------------------------------------------------------------------------------
+    # -- events of the WebSocket ---------------------------------------------------------------------------------
 
     def _ended(self, ws: Any, code: int, reason: str) -> None:
         if self._closed is None:
             self._closed = (code, reason)
             # A consumer that waits for the client and for others (Django Channels) is to get the end by receive,
-            # where it says goodbye, and not by an error in the middle of a broadcast.
+            # where it ends, and not by an error in the middle of a broadcast.
             self._listening = self._waiters.waiting() and self._stage == OPEN
             self._wake()
             if not self._left and self._grace:  # informed first, cancelled if it does not react

@@ -189,7 +189,7 @@ class RsgiHttpProtocol(RsgiCall):
         if self._responded:
             raise protocol_error("a response was given before")
         pairs = list(headers)
-        head = ResponseHead()  # what is wrong with it is to be said here and now, not when the file is open
+        head = ResponseHead()  # an invalid one is refused here and now, not when the file is open
         head.set_status(status)
         head.add(pairs)
         self._responded = True

@@ -1,12 +1,12 @@
 """The other way round: an SSGI application served by any ASGI server.
 
-A framework's author can offer SSGI without asking anybody to change servers::
+A framework's author can offer SSGI without a change of servers::
 
     # uvicorn module:app
     app = ssgi_gateway.adapters.as_asgi(ssgi_app)
 
 Responses and WebSockets are this project's own, over another channel, so that every rule of SSGI holds: what ``send``
-means, when a head is committed, who learns of an abort. What differs is what ASGI cannot say:
+means, when a head is committed, who is notified of an abort. What differs is what ASGI cannot express:
 
 * A WebSocket is rejected with a response where the server has ``websocket.http.response``, otherwise with 403.
 * A reason phrase of the application's own is lost.
@@ -130,7 +130,7 @@ class AsgiBridge:
 async def _run(
     channel: BridgeChannel, exchange: Any, app: SSGICallable | None, kind: str, receive: Any, send: Any
 ) -> None:
-    """Call the application, and carry what it says, until it is over and nothing of it runs any more."""
+    """Call the application, and carry its answer, until it is over and nothing of it runs any more."""
     listening: Any = None  # a task, once there is something to receive
     try:
         exchange.run(app, kind, False)

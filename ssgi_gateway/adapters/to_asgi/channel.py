@@ -1,7 +1,7 @@
 """What carries a response or a WebSocket of this project over ASGI's ``receive`` and ``send``.
 
 A channel is written to at once and never waits; ASGI's ``send`` is awaited. So what is written is queued here as
-ASGI events, ``pump`` sends them one after the other, and the queue's size is what tells the application to wait.
+ASGI events, ``pump`` sends them one after the other, and the queue's size is what makes the application wait.
 ``listen`` reads events, as far as the application takes what is in them.
 """
 
@@ -98,7 +98,7 @@ class BridgeChannel(Channel):
             await self._written.wait(self.scope.loop)
 
     async def listen(self, receive: Any) -> None:
-        """Hear what the client says, until it has left."""
+        """Receive from the client, until it has disconnected."""
         raise NotImplementedError
 
     def lost(self) -> None:
@@ -221,7 +221,7 @@ class AsgiWebSocketChannel(BridgeChannel, HttpChannel, WebSocketChannel):
         assert head is not None
         self.over = True
         if not self._denial:
-            return self._put({"type": "websocket.close"}, 0)  # ASGI: the server says 403 then
+            return self._put({"type": "websocket.close"}, 0)  # ASGI: the server answers 403 then
         self._put({"type": "websocket.http.response.start", "status": head.status, "headers": head.pairs()}, 0)
         return self._put({"type": "websocket.http.response.body", "body": bytes(data or b"")}, 0)
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["InlineWsgi", "ThreadedWsgi", "adapt"]
 
 MAX_WEBSOCKETS: Final = 100
-"""Threads for WebSockets, where no setting says so."""
+"""Threads for WebSockets, where no setting has a number."""
 
 SPOOL: Final = 1048576
 """Bytes of a request's body kept in memory when it has to be collected; more goes to a temporary file."""

@@ -218,7 +218,7 @@ def whole_input(body: RequestBody | None) -> BytesIO:
 
 
 def add_length(environ: dict[str, Any], body: RequestBody) -> None:
-    """Say how long a body is that has arrived; where the web server did not know, it was collected before the call."""
+    """Set the length of a body that has arrived; where it was not known, the body was collected before the call."""
     if not environ.get("CONTENT_LENGTH"):
         environ["CONTENT_LENGTH"] = str(body.received)
 

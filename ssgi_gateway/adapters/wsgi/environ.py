@@ -5,7 +5,7 @@ It is the web server's variables as they came, without what no application may m
 * SCRIPT_NAME and PATH_INFO are made of the client's path, not of what the web server calls them: nginx's stock
   ``fastcgi_params`` have the whole path as SCRIPT_NAME. They are "bytes-as-unicode": each character is one byte.
 * SERVER_NAME, SERVER_PORT, SERVER_PROTOCOL and QUERY_STRING are always there, the first three never empty.
-* ``wsgi.input`` ends by itself, and ``wsgi.input_terminated`` says so: without a CONTENT_LENGTH there may be a body.
+* ``wsgi.input`` ends by itself, and ``wsgi.input_terminated`` is true: without a CONTENT_LENGTH there may be a body.
 
 The compiled build has its own ``build_environ``.
 """

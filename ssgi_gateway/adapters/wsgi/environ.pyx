@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False, freethreading_compatible=False
 """``environ``: the compiled twin of ``environ.py``, with the same rules.
 
-A web server says much the same about itself and its site with every request, in the same order. So what it said last
+A web server sends much the same about itself and its site with every request, in the same order. So what it sent last
 is kept as a model: an ``environ`` is a copy of the model's, which costs a fraction of filling one, in which what is
 different this time is set, and the client's headers.
 """

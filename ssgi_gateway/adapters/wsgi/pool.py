@@ -96,7 +96,7 @@ class WorkerPool:
         self._on_mail = self._deliver  # bound once
         self._on_turn = self._hand_over
         self._submitted = 0
-        self._begun = 0  # of those, when the loop said that it would look again
+        self._begun = 0  # of those, when the loop was scheduled to look again
         self._awake = False  # the loop knows that there is mail
         self._handing = False  # the loop is going to wake workers at the end of this turn
         self._looking = False  # the loop is going to look again
@@ -155,7 +155,7 @@ class WorkerPool:
             self.loop.call_later(BUSY_TIME, self._look_at_queue)
 
     def _look_at_queue(self) -> None:
-        """Say so if nothing was taken from the queue: otherwise a site stands still without a word."""
+        """Log it if nothing was taken from the queue: otherwise a site stands still without a line in the log."""
         watched, self._watched = self._watched, None
         self._watching = False
         if self._jobs and self._jobs[0] is watched:
@@ -222,7 +222,7 @@ class WorkerPool:
     # -- in the threads ------------------------------------------------------------------------------------------
 
     def post_deferred(self, item: Any) -> None:
-        """Have ``item.deliver()`` called on the loop, when the job that says this is done."""
+        """Have ``item.deliver()`` called on the loop, when the job that calls this is done."""
         self._mail.append(item)
 
     def post(self, item: Any) -> None:

@@ -130,8 +130,8 @@ class ThreadedCall(WsgiCall):
     def _is_in_vain(self) -> bool:
         """Whether nothing is lost by not serving a request whose client disconnected before a thread was free.
 
-        Whoever posts something and does not wait for the answer has it done, as with every other interface; a page
-        that is not waited for is not worth a thread.
+        A client that posts something and does not wait for the answer has it done, as with every other interface; a
+        page that is not waited for is not worth a thread.
         """
         body = self._res.body
         return self._res.request.method in SAFE or (body is not None and not body.ended)
@@ -278,7 +278,7 @@ class ThreadedCall(WsgiCall):
             self._blocks.clear()
         self._res.release(self)
         if not self._complete:
-            self._aborted = True  # whatever the worker still wants to say
+            self._aborted = True  # whatever the worker still writes
         self._wake()
         if self._input is not None:
             self._input.stop()

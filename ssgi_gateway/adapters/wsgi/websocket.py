@@ -32,7 +32,8 @@ MAX_ANSWER: Final = 1048576
 
 CLOSING_TIME: Final = 0.25
 """Seconds that a library's own thread has, once the application has returned, to send its Close frame. simple-websocket
-tells the application of the client's Close before it answers that, and the answer would find the connection closed."""
+reports the client's Close to the application before it answers that, and the answer would find the connection
+closed."""
 
 CLOSE: Final = b"\x88"
 """How a server's Close frame begins (RFC 6455 5.2)."""

@@ -63,7 +63,7 @@ class Call:
         self.error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    # -- what comes ------------------------------------------------------------------------------------------------
+    # -- frames received ---------------------------------------------------------------------------------------------
 
     def frame_received(self, frame: AnswerFrame) -> None:
         """A frame of the server."""
@@ -100,7 +100,7 @@ class Call:
             self.link.forget(self)
         release(self._waiter)
 
-    # -- what is asked for -------------------------------------------------------------------------------------------
+    # -- calls of the application ------------------------------------------------------------------------------------
 
     async def next_frame(self) -> AnswerFrame | None:
         """The next MESSAGE; ``None`` at the end.

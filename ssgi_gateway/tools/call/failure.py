@@ -53,7 +53,7 @@ def failed(error: Exception, answered: bool, started: bool) -> CallFailed:
         return CallFailed(NAME, f"no address for the host ({error.strerror})")
     if isinstance(error, OSError):
         if type(error).__name__ == "SSLEOFError":
-            words = "the peer closed the connection without TLS's goodbye, so the answer may have been cut"
+            words = "the peer closed the connection without a close_notify of TLS, so the answer may have been cut"
             return CallFailed(PARTIAL if answered else RECEIVE if started else NOTHING, words)
         if type(error).__name__.startswith("SSL"):
             return failed_tls(error)

@@ -99,7 +99,7 @@ class Http2Client:
             frames.encode_window_update(0, CONNECTION_WINDOW - DEFAULT_WINDOW),
         ]
 
-    # -- what the transport asks -----------------------------------------------------------------------------------
+    # -- calls of the transport ------------------------------------------------------------------------------------
 
     @property
     def room(self) -> int:

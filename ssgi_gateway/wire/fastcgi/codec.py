@@ -270,7 +270,7 @@ class FastcgiCodec(Codec):
             raise self._broken("a STDIN record came before the end of PARAMS")
         raise self._broken(f"request {request_id} was begun again before its end")
 
-    # -- what the server says ------------------------------------------------------------------------------------
+    # -- calls of the server -------------------------------------------------------------------------------------
 
     def encode(
         self, head: ResponseHead | None, data: bytes | bytearray | memoryview | None, end: bool

@@ -188,7 +188,7 @@ def test_another_users_socket_that_may_not_be_asked_is_left_alone():
         dead_socket(path)
         os.chmod(path, 0o600)
         message = as_nobody(lambda: str(unix_socket.listen(path, 16, 0o660, "")))
-        assert "already served by another user, or was; this process may not ask" in message
+        assert "already served by another user, or was; this process may not look" in message
         assert os.path.exists(path)
 
 
