@@ -17,9 +17,9 @@ from typing import Final
 __all__ = [
     "HALF_CLOSED", "NO_SIGNAL", "SHARED_MEMORY", "adopt_orphans", "bare_nonblocking", "become_readable", "children",
     "count_files", "count_threads", "cpu_time", "cpus", "descriptor_path", "environment_of", "exit_descriptor",
-    "find_memory", "forgo_privileges", "make_memory", "name_process", "nonblocking", "oom_kills", "packet_pair",
-    "path_of", "peer_pid", "poller", "processes", "release_zeros", "reopen", "resident_memory", "seal_size",
-    "shift_oom_score", "signal_events",
+    "find_memory", "forgo_privileges", "make_memory", "merge_memory", "merges_memory", "name_process", "nonblocking",
+    "oom_kills", "packet_pair", "path_of", "peer_pid", "poller", "processes", "release_zeros", "reopen",
+    "resident_memory", "seal_size", "shift_oom_score", "signal_events",
 ]  # fmt: skip
 
 HALF_CLOSED: Final = select.POLLRDHUP
@@ -34,6 +34,7 @@ SHARED_MEMORY: Final = "/dev/shm"
 _PR_SET_DUMPABLE: Final = 4  # prctl(2)
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_SET_MEMORY_MERGE: Final = 67  # PR_SET_MEMORY_MERGE(2const)
 
 _STREAM: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
@@ -311,8 +312,26 @@ def forgo_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
+def merge_memory() -> str:
+    """Let the kernel keep pages of this process once that others have as well; who is forked asks for the same.
+
+    Returns:
+        Why that failed, or ``""``: Linux 6.4 and later can, where they are built with KSM.
+    """
+    return _prctl(_PR_SET_MEMORY_MERGE, 1)
+
+
+def merges_memory() -> bool:
+    """Whether the kernel looks for pages that are equal (its Documentation/admin-guide/mm/ksm.rst)."""
+    try:
+        with open("/sys/kernel/mm/ksm/run") as file:
+            return file.read().strip() == "1"
+    except OSError:
+        return False
+
+
 def _prctl(option: int, value: int) -> str:
-    import ctypes  # only supervisors need it
+    import ctypes  # only supervisors and templates need it
 
     libc = ctypes.CDLL(None, use_errno=True)
     return os.strerror(ctypes.get_errno()) if libc.prctl(option, value, 0, 0, 0) else ""

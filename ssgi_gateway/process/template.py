@@ -163,6 +163,8 @@ def _load(channel: Channel) -> Loaded | None:
     enter(settings.chdir)
     show_crashes()
     log_setup.configure(settings)
+    if settings.merge_memory:
+        _merge_memory()
     application = None
     if settings.preload:
         prometheus.sit_down(0)
@@ -199,6 +201,20 @@ def _import_server(settings: Settings, protocols: set[str]) -> None:
         engine.module("wire.scgi.codec", settings.codec).ScgiCodec(settings.limits)
     for protocol in protocols & LATE.keys():
         engine.module(LATE[protocol], settings.codec)
+
+
+def _merge_memory() -> None:
+    """What an incremented reference count has made a worker's own is mostly equal to that of the others."""
+    import logging
+
+    from ssgi_gateway import linux
+
+    logger = logging.getLogger("ssgi_gateway.process")
+    trouble = linux.merge_memory()
+    if trouble:
+        logger.warning("--merge-memory: this kernel cannot (%s); Linux 6.4 and later can", trouble)
+    elif not linux.merges_memory():
+        logger.warning("--merge-memory: has no effect until the kernel does it: echo 1 > /sys/kernel/mm/ksm/run")
 
 
 def _listeners(described: list[list[Any]], descriptors: list[int]) -> list[Listener]:

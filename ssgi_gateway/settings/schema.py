@@ -206,6 +206,13 @@ class Settings(Group):
         "threads, or open connections, while it is imported.",
         section=PROCESSES,
     )
+    merge_memory: bool = setting(
+        False,
+        "Let the kernel keep pages once that are equal in several workers (KSM, Linux 6.4), where "
+        "/sys/kernel/mm/ksm/run is 1. Not where untrusted programs run on the same machine: they could find out what "
+        "is in a page.",
+        section=PROCESSES,
+    )
     user: str = setting(
         "",
         "Workers run as this user, a name or a number; listeners and logs are opened before, by who started it.",

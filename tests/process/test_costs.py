@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import socket
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ssgi_gateway import linux
 from tests.harness.client import request
 from tests.harness.process import wait_until
 from tests.process.conftest import Fleet, children
@@ -98,6 +100,30 @@ def test_a_worker_loads_nothing_but_its_application(fleet, tmp_path, protocol):
     for number in range(3):
         answer = request(it.nginx.address(protocol), "GET", f"/{number}")
         assert (answer.status, answer.body) == (200, b"")
+
+
+MERGING = """
+import ctypes
+
+
+def app(type, server_address, remote_address, method, path, query_string, get_header, res):
+    res.send(str(ctypes.CDLL(None).prctl(68, 0, 0, 0, 0)))
+"""
+
+
+@pytest.mark.parametrize("option", ["--merge-memory", "--no-merge-memory"])
+def test_workers_let_the_kernel_merge_their_memory_where_they_are_told_to(fleet, tmp_path, option):
+    """``PR_GET_MEMORY_MERGE`` says what the kernel was told. It may not know of it, nor do it; then the log says so."""
+    (tmp_path / "merging.py").write_text(MERGING)
+    it = fleet(2, option, "--pythonpath", str(tmp_path), app="merging:app")
+    it.wait_for_workers(2)
+    known = ctypes.CDLL(None).prctl(68, 0, 0, 0, 0) >= 0
+    wanted = option == "--merge-memory"
+    body = ask(it.gateway.scgi[0], 1).rpartition(b"\r\n\r\n")[2]
+    assert body == (b"-1" if not known else b"1" if wanted else b"0")
+    log = it.gateway.process.text()
+    assert ("this kernel cannot" in log) == (wanted and not known)
+    assert ("/sys/kernel/mm/ksm/run" in log) == (wanted and known and not linux.merges_memory())
 
 
 DJANGO = """

@@ -124,7 +124,7 @@ RULES: Final[Rules] = {
     "limit-as": ignored("LimitAS= of the systemd service"),
     "limit-nproc": ignored("LimitNPROC= of the systemd service"),
     "no-initgroups": ignored("supplementary groups are always those of the user"),
-    "ksm": ignored("workers share what their template has loaded"),
+    "ksm": taken("merge-memory", lambda text: True),
     "no-defer-accept": ignored("connections are accepted as they come"),
     "tcp-nodelay": replaced("always"),
     "logformat": replaced("access-log, in the combined format or as JSON"),
