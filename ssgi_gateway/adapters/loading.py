@@ -35,8 +35,12 @@ NO_APPLICATION: Final = f"no application was given; {_WANTED}"
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _IMPORT_STRING = re.compile(rf"(?P<module>{_NAME}):(?P<attribute>{_NAME})(?P<call>\(.*\))?", re.DOTALL)
 
-_OWN_FRAMES = (os.path.dirname(__file__), importlib.__file__, "<frozen importlib")
-"""Frames that explain nothing: this package's and the import machinery's."""
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_OWN_FRAMES = (
+    *(os.path.join(_PACKAGE, each, "") for each in ("adapters", "process", "server")), "build/mirror/ssgi_gateway/",
+    importlib.__file__, "<frozen importlib", "uvloop/",
+)  # fmt: skip
+"""Frames that explain nothing: of what loads and starts applications, and the import machinery's."""
 
 
 def load(import_string: str, directory: str | os.PathLike[str] | None = None, pythonpath: Sequence[str] = ()) -> Any:

@@ -10,12 +10,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.cli.serve import parse
-from ssgi_gateway.process import directory, privileges, sockets
+from ssgi_gateway.process import directory, privileges, sockets, status
 from ssgi_gateway.process.wanted import wanted_workers
 from ssgi_gateway.settings.sources import options, read_all, unknown_variables
 from ssgi_gateway.settings.values import show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ssgi_gateway.settings import Settings
 
 __all__ = ["check"]
@@ -43,9 +45,26 @@ def check(words: list[str]) -> int:
     privileges.check(settings)
     with directory.entered(settings.chdir):
         wanted = sockets.addresses(settings)
+        status_page = status.address_of(settings)
         print(f"workers: {wanted_workers(settings.workers) or 'none, this process serves'}")
         _check_application(settings, wanted)
+        if status_page is not None:
+            print(f"  status page on {status_page}")
+        for path, what in _places(settings, wanted):
+            folder = os.path.dirname(os.path.abspath(path))
+            if not os.path.isdir(folder):
+                print(f"{what}: there is no directory {folder}; it has to be there when the server starts")
     return 0
+
+
+def _places(settings: Settings, wanted: list[sockets.Wanted]) -> Iterator[tuple[str, str]]:
+    """The files that a start makes, each with what it is."""
+    for protocol, address in wanted:
+        if address.kind == "unix":
+            yield address.path, f"--{protocol} {address}"
+    for flag, path in (("--access-log", settings.access_log), ("--pid-file", settings.pid_file)):
+        if path not in ("", "-"):
+            yield path, f"{flag} {path}"
 
 
 def _check_application(settings: Settings, wanted: list[sockets.Wanted]) -> None:

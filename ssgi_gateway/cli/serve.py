@@ -41,6 +41,8 @@ def serve(words: list[str]) -> int:
     if settings.workers:
         from ssgi_gateway.process import supervisor
 
+        # They have no meaning until the supervisor listens, and to most processes each is the end.
+        signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.MEANT_LATER)
         announce = functools.partial(_announce, settings)
         return supervisor.run(given, settings, announce)
     return _serve_alone(settings)
@@ -69,13 +71,14 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     from ssgi_gateway.adapters import loading, negotiation
     from ssgi_gateway.observe import log_setup
     from ssgi_gateway.process import directory, lines, sockets
-    from ssgi_gateway.server.control import Control
+    from ssgi_gateway.process.alone import Alone
 
     directory.enter(settings.chdir)
     addresses = sockets.addresses(settings)
     run = engine.module("server.serve", settings.codec).run
     log_setup.configure(settings)
     lines.choose_log(settings.log_format)
+    control = Alone(settings)
     loaded = loading.load(settings.app, pythonpath=settings.pythonpath)
     application = negotiation.resolve(loaded, settings.interface, settings)
     log_setup.enable()
@@ -87,7 +90,6 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
             lines.notice(f"ssgi-gateway: {sockets.NO_WEBSOCKETS}", sockets.NO_WEBSOCKETS, "warning")
         if not quiet:
             _announce(settings, opened, http, websocket, engine.describe(settings.codec), engine.event_loop())
-        control = Control()
         with _watched(settings, control):
             return int(run(settings, application, opened, control))
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ssgi_gateway import linux
 
-__all__ = ["NAME", "SIGNAL", "Stacks", "ask", "describe_task"]
+__all__ = ["NAME", "SIGNAL", "Stacks", "ask", "describe_task", "describe_tasks"]
 
 NAME: Final = "ssgi-gateway-stacks"
 SIGNAL: Final = signal.SIGRTMIN + 3
@@ -42,12 +42,7 @@ class Stacks:
         faulthandler.register(SIGNAL, file=self._fd, all_threads=True, chain=True)
 
     def _write_tasks(self) -> None:
-        tasks = sorted(asyncio.all_tasks(self._loop), key=lambda it: it.get_name())
-        # Compiled coroutines have no frames; the server's own are no news.
-        tasks = [task for task in tasks if not _is_own(task)]
-        text = "".join(describe_task(task) for task in tasks[:MAX_TASKS])
-        more = f"{len(tasks) - MAX_TASKS} tasks more\n" if len(tasks) > MAX_TASKS else ""
-        os.write(self._fd, f"\n{text}{more}{END}".encode("utf-8", "backslashreplace"))
+        os.write(self._fd, f"\n{describe_tasks(self._loop)}{END}".encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
         """No stacks can be requested any more."""
@@ -57,12 +52,21 @@ class Stacks:
         os.close(self._fd)
 
 
+def describe_tasks(loop: asyncio.AbstractEventLoop) -> str:
+    """The tasks of a loop, ``MAX_TASKS`` at most, as ``describe_task`` does."""
+    tasks = sorted(asyncio.all_tasks(loop), key=lambda it: it.get_name())
+    # Compiled coroutines have no frames; the server's own are no news.
+    tasks = [task for task in tasks if not _is_own(task)]
+    text = "".join(describe_task(task) for task in tasks[:MAX_TASKS])
+    return text + (f"{len(tasks) - MAX_TASKS} tasks more\n" if len(tasks) > MAX_TASKS else "")
+
+
 def _is_own(task: asyncio.Task[Any]) -> bool:
-    """Whether a task is what runs the server: it waits for a signal."""
+    """Whether a task is the server's own: it runs the server, or waits for a signal."""
     coroutine = task.get_coro()
     frame = getattr(coroutine, "cr_frame", None)
     where = frame.f_globals.get("__name__", "") if frame is not None and hasattr(frame, "f_globals") else ""
-    return getattr(coroutine, "__qualname__", "") in ("run.<locals>.main", "serve") and (
+    return getattr(coroutine, "__qualname__", "") in ("run.<locals>.main", "serve", "Control.stopped") and (
         not where or where.startswith("ssgi_gateway.")
     )
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 __all__ = [
     "Action",
+    "Ask",
     "Check",
     "Exec",
     "Exit",
@@ -38,6 +39,18 @@ class Fork(NamedTuple):
 
     generation: int
     seat: int
+
+
+class Ask(NamedTuple):
+    """Have a worker, or a template, that takes too long to start say where it is; it ends then.
+
+    Args:
+        seat: of a worker; 0 for the template.
+        generation: which it is of.
+    """
+
+    seat: int
+    generation: int
 
 
 class Retire(NamedTuple):
@@ -94,5 +107,5 @@ class Exit(NamedTuple):
 
 
 Action: TypeAlias = (
-    StartTemplate | KillTemplate | Fork | Retire | Kill | Unlisten | Notify | Record | Log | Check | Exec | Exit
+    StartTemplate | KillTemplate | Fork | Ask | Retire | Kill | Unlisten | Notify | Record | Log | Check | Exec | Exit
 )

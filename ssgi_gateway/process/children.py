@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ssgi_gateway.process import events, system
+from ssgi_gateway.process import events, starting, system
 from ssgi_gateway.process.messages import VERSION, Channel, pair
 from ssgi_gateway.process.signals import HEARD
 from ssgi_gateway.process.system import kill
@@ -104,6 +104,12 @@ class Children:
         if seat in self._workers:
             self._forget(self._workers[seat])
         self._watch_worker(seat, ours)
+
+    def ask(self, seat: int, generation: int) -> None:
+        """Have a worker, or with seat 0 a template, that starts say where it is, and end."""
+        template = self._templates.get(generation)
+        pid = self._pid_of(seat) if seat else template.pid if template is not None else 0
+        kill(pid, starting.SIGNAL)
 
     def retire(self, seat: int, last: bool) -> None:
         """Have a worker drain; ``last``: no other takes its connections over."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ssgi_gateway.process.actions import Exec, Exit, Kill, KillTemplate, Log, Notify, Record
+from ssgi_gateway.process.actions import Ask, Exec, Exit, Kill, KillTemplate, Log, Notify, Record
 from ssgi_gateway.process.events import (
     Event,
     Hup,
@@ -47,7 +47,7 @@ from ssgi_gateway.process.states import (
     Generation,
     Seat,
 )  # fmt: skip
-from ssgi_gateway.process.step import GRACE, backoff
+from ssgi_gateway.process.step import ANSWER, GRACE, backoff
 from ssgi_gateway.settings.values import MAX_WORKERS
 
 __all__ = ["Hearing"]
@@ -73,13 +73,7 @@ class Hearing(Settling):
         for generation in [it for it in self.generations.values() if it.due <= self.now and it.state == DEAD]:
             self.generations[generation.number] = generation._replace(due=NEVER)  # from now on as soon as it may
         for generation in [it for it in self.generations.values() if it.due <= self.now and it.state == LOADING]:
-            self.act(KillTemplate(generation.number))
-            self._template_failed(
-                TemplateFailed(
-                    generation.number,
-                    f"the template was not loaded after {self.state.limits.start:g} s (--deadline-start)",
-                )
-            )
+            self._late_template(generation)
         if self.state.due <= self.now:
             if self.state.mode == DELAYED:
                 self.drain()
@@ -88,8 +82,20 @@ class Hearing(Settling):
                 for seat in self.of(*RUNNING):
                     self.kill(seat)
 
+    def _late_template(self, generation: Generation) -> None:
+        if not generation.asked:
+            self.act(Ask(0, generation.number))
+            self.generations[generation.number] = generation._replace(due=self.now + ANSWER, asked=True)
+            return
+        self.act(KillTemplate(generation.number))
+        text = f"the template was not loaded after {self.state.limits.start:g} s (--deadline-start)"
+        self._template_failed(TemplateFailed(generation.number, text))
+
     def _late(self, seat: Seat) -> None:
-        if seat.state == STARTING:
+        if seat.state == STARTING and seat.pid and not seat.asked:
+            self.act(Ask(seat.number, seat.generation))
+            self.seats[seat.number] = seat._replace(due=self.now + ANSWER, asked=True)
+        elif seat.state == STARTING:
             self.kill(seat)
             self._start_failed(
                 seat, f"a worker was not ready after {self.state.limits.start:g} s (--deadline-start)", 2

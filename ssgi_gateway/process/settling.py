@@ -102,7 +102,7 @@ class Settling(Step):
             self._start(Seat(self.free(), goal.number, STARTING, self.now))
 
     def _start(self, seat: Seat) -> None:
-        seat = seat._replace(generation=self.state.goal, pid=0, worn="")
+        seat = seat._replace(generation=self.state.goal, pid=0, worn="", asked=False)
         self.put(seat, STARTING, self.now + self.state.limits.start)
         self.act(Fork(seat.generation, seat.number))
 

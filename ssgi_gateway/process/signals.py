@@ -10,7 +10,7 @@ from typing import Final
 
 from ssgi_gateway.process import events
 
-__all__ = ["HEARD", "MEANING", "Signals"]
+__all__ = ["HEARD", "MEANING", "MEANT_LATER", "Signals"]
 
 MEANING: Final[Mapping[int, type[events.Term | events.Int | events.Ttin | events.Ttou | events.Usr2]]] = {
     signal.SIGTERM: events.Term,
@@ -23,6 +23,9 @@ MEANING: Final[Mapping[int, type[events.Term | events.Int | events.Ttin | events
 """What a signal means to the plan, for those that mean nothing else."""
 
 HEARD: Final = frozenset({*MEANING, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGCHLD})
+
+MEANT_LATER: Final = HEARD - {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+"""Those that can wait until a supervisor listens; the others end one that starts."""
 
 FULL: Final = 128
 """Signals that wait at once, from which on the kernel may have had no room for more; then one of a kind is enough."""

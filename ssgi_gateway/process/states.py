@@ -67,6 +67,7 @@ class Seat(NamedTuple):
         pid: 0 until it is known.
         worn: why it is to be replaced, empty for no reason: ``requests``, ``memory``, ``age``, ``stuck``.
         deaths: how often in a row workers of this seat died young.
+        asked: it takes too long to start, and was asked where it is.
     """
 
     number: int
@@ -77,6 +78,7 @@ class Seat(NamedTuple):
     pid: int = 0
     worn: str = ""
     deaths: int = 0
+    asked: bool = False
 
 
 class Generation(NamedTuple):
@@ -87,12 +89,14 @@ class Generation(NamedTuple):
         state: see above.
         due: as for a seat.
         deaths: how often in a row it died.
+        asked: as for a seat.
     """
 
     number: int
     state: str
     due: float = NEVER
     deaths: int = 0
+    asked: bool = False
 
 
 class State(NamedTuple):

@@ -24,7 +24,7 @@ from ssgi_gateway.server.listeners import Listener
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["LISTENER", "TABLE", "Status", "known_descriptors"]
+__all__ = ["LISTENER", "TABLE", "Status", "address_of", "known_descriptors"]
 
 TABLE: Final = 3
 LISTENER: Final = 4
@@ -32,6 +32,18 @@ LISTENER: Final = 4
 
 SHORTEST_LIFE: Final = 5.0
 """Seconds that it has to live to be started again."""
+
+
+def address_of(settings: Settings) -> Address | None:
+    """What the setting ``status`` says; ``None`` where it has none.
+
+    Raises:
+        ConfigurationError: it is no address.
+    """
+    try:
+        return Address.parse(settings.status) if settings.status else None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--status: {error}") from None
 
 
 class Status:
@@ -59,12 +71,9 @@ class Status:
         Raises:
             ConfigurationError: it cannot be used.
         """
-        if not settings.status:
+        address = address_of(settings)
+        if address is None:
             return
-        try:
-            address = Address.parse(settings.status)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"--status: {error}") from None
         self._listener = listeners.listen(address, settings, "http")
         place = f"http://{self.address}/" if address.kind == "tcp" else self.address
         notice(f"ssgi-gateway: status page at {place}", f"status page at {place}", status=place)

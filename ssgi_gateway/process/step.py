@@ -5,10 +5,13 @@ from __future__ import annotations
 from ssgi_gateway.process.actions import Action, Kill
 from ssgi_gateway.process.states import KILLED, NEVER, Seat, State
 
-__all__ = ["FIRST_BACKOFF", "GRACE", "LAST_BACKOFF", "Step", "backoff"]
+__all__ = ["ANSWER", "FIRST_BACKOFF", "GRACE", "LAST_BACKOFF", "Step", "backoff"]
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 30.0
 """Seconds until the next try, doubled from the first to the last."""
+
+ANSWER = 1.0
+"""Seconds that a process which takes too long to start has to say where it is."""
 
 GRACE = 5.0
 """Seconds beyond its drain that a worker has for the end of its application; and one that was to end has."""

@@ -35,13 +35,13 @@ from ssgi_gateway.process.account import Account
 from ssgi_gateway.process.children import Children
 from ssgi_gateway.process.health import Health
 from ssgi_gateway.process.lines import choose_log, log, notice, say
-from ssgi_gateway.process.signals import MEANING, Signals
+from ssgi_gateway.process.signals import MEANING, MEANT_LATER, Signals
 from ssgi_gateway.settings import sources
 
 if TYPE_CHECKING:
     from ssgi_gateway.settings import Settings
 
-__all__ = ["Supervisor", "run"]
+__all__ = ["MEANT_LATER", "Supervisor", "run"]
 
 Announce: TypeAlias = Callable[[sockets.Listeners, bool, bool, str, str], None]
 """Takes the listeners, whether HTTP and whether WebSockets are served, the codecs and the event loop in use."""
@@ -134,7 +134,7 @@ class Supervisor:
             self.state = states.State(from_settings.wanted_workers(settings), from_settings.limits(settings))
             self.adoption = sockets.adoption_pair()
             self.status_process = status.Status(self.account.table.fd)
-            self.terminal = has_terminal()
+            self.terminal = system.has_terminal()
             self.signals = Signals()
         else:
             self._take_over(known)
@@ -257,7 +257,7 @@ class Supervisor:
             # Any other was a child of a child: its status means nothing here.
 
     def _hang_up(self) -> None:
-        if self.terminal and not has_terminal():
+        if self.terminal and not system.has_terminal():
             self.hear(events.Term())  # it was closed
             return
         try:
@@ -306,6 +306,9 @@ class Supervisor:
     def _fork(self, action: actions.Fork) -> None:
         with self.access_log.descriptors() as descriptors:
             self.children.fork(action.generation, action.seat, descriptors)
+
+    def _ask(self, action: actions.Ask) -> None:
+        self.children.ask(action.seat, action.generation)
 
     def _retire(self, action: actions.Retire) -> None:
         self.children.retire(action.seat, action.last)
@@ -391,6 +394,7 @@ ACTIONS: Final[Mapping[type, Callable[[Supervisor, Any], None]]] = {
     actions.StartTemplate: Supervisor._start_template,
     actions.KillTemplate: Supervisor._kill_template,
     actions.Fork: Supervisor._fork,
+    actions.Ask: Supervisor._ask,
     actions.Retire: Supervisor._retire,
     actions.Kill: Supervisor._kill,
     actions.Unlisten: Supervisor._unlisten,
@@ -401,12 +405,3 @@ ACTIONS: Final[Mapping[type, Callable[[Supervisor, Any], None]]] = {
     actions.Exec: Supervisor._exec,
     actions.Exit: Supervisor._exit,
 }
-
-
-def has_terminal() -> bool:
-    """Whether this process has a controlling terminal."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True

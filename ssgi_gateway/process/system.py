@@ -16,8 +16,8 @@ from ssgi_gateway import linux
 from ssgi_gateway.errors import ConfigurationError
 
 __all__ = [
-    "Ends", "become_subreaper", "child_environment", "ended", "entitle", "kill", "python_module", "show_crashes",
-    "stay_visible", "trim", "wait_for",
+    "Ends", "become_subreaper", "child_environment", "ended", "entitle", "has_terminal", "kill", "python_module",
+    "show_crashes", "stay_visible", "trim", "wait_for",
 ]  # fmt: skip
 
 NOT_FOR_CHILDREN: Final = (
@@ -149,3 +149,12 @@ def become_subreaper() -> None:
     trouble = linux.adopt_orphans()
     if trouble:
         raise ConfigurationError(f"this system cannot supervise workers ({trouble}); use --workers 0")
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -100,14 +101,23 @@ def main() -> int:
     try:
         loaded = _load(channel)
         if loaded is not None:
-            from ssgi_gateway.process import worker
+            from ssgi_gateway.process import starting, worker
 
+            starting.started()
+            # Whoever ends all processes of a group, as a shell or ``timeout`` does, means the supervisor, which knows
+            # when this one is needed no more.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             gc.freeze()
             trim()  # pages that are free now would be copied by every worker that uses them again
             channel.send("loaded")
             _obey(channel, loaded, worker.main)
     except ConfigurationError as error:
         channel.send("failed", "2", str(error))
+        return 2
+    except BaseException as error:  # the application's import wants to end the process, or it is a fault of ours
+        from ssgi_gateway.adapters.loading import failure
+
+        channel.send("failed", "2", failure("the template could not be loaded", error))
         return 2
     finally:
         channel.close()
@@ -126,6 +136,10 @@ def _obey(channel: Channel, loaded: Loaded, work: Work) -> None:
                 os.close(log)
 
 
+def _give_up(channel: Channel, why: str, where: str) -> None:
+    channel.send("failed", "2", f"{why}\n{where}")
+
+
 def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
     """Wait for a message; ``None`` when the supervisor has ended."""
     while True:
@@ -140,6 +154,7 @@ def _load(channel: Channel) -> Loaded | None:
     from ssgi_gateway.process import privileges
     from ssgi_gateway.process.directory import enter
     from ssgi_gateway.process.messages import VERSION
+    from ssgi_gateway.process.starting import answer
     from ssgi_gateway.settings import sources
 
     message = _next(channel)
@@ -151,6 +166,8 @@ def _load(channel: Channel) -> Loaded | None:
     start: dict[str, Any] = json.loads(about)
     os.chdir(start["directory"])
     settings = sources.read(start["given"])
+    seconds = f"{settings.deadlines.start:g} s (--deadline-start)"
+    answer(partial(_give_up, channel, f"the template was not loaded after {seconds}; it was here:"))
     privileges.raise_oom_score()
     from ssgi_gateway import engine
 
@@ -253,6 +270,7 @@ def _fork(channel: Channel, loaded: Loaded, work: Work, seat: int, descriptor: i
     except OSError as error:
         os._exit(error.errno or 1)
     channel.close()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     status = 1
     try:
         gc.enable()

@@ -24,7 +24,7 @@ from ssgi_gateway.adapters.application import Application
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.table import CALL_NUMBER, CALL_SINCE, H_WANTED, STATE, STATES, Seat
-from ssgi_gateway.process import prometheus, sockets
+from ssgi_gateway.process import prometheus, sockets, starting
 from ssgi_gateway.process.balance import Balance
 from ssgi_gateway.process.lifeline import Lifeline, refuse
 from ssgi_gateway.process.messages import Channel
@@ -83,22 +83,28 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     os.setpgid(0, 0)  # so that what the application starts can be ended with it
     lifeline = Lifeline(descriptor)
     place = _sit_down(loaded, seat)
+    seconds = f"{loaded.settings.deadlines.start:g} s (--deadline-start)"
+    starting.answer(partial(_give_up, channel, f"a worker was not ready after {seconds}; it was here:"))
     channel.send("started", str(os.getpid()))
     try:
         status = _serve(loaded, seat, channel, place, lifeline)
     except ConfigurationError as error:
         channel.send("failed", "2", str(error))
         status = 2
-    except KeyboardInterrupt:
-        status = 130
+    except (SystemExit, KeyboardInterrupt) as error:
+        channel.send("failed", "2", loading.failure("the application ended the process while it started", error))
+        status = 2
     except BaseException as error:
-        text = "".join(traceback.format_exception(error)).rstrip()
-        logger.error("the worker ends with an error:\n%s", text)
-        channel.send("failed", "1", text)
+        logger.error("the worker ends with an error", exc_info=error)
+        channel.send("failed", "1", "".join(traceback.format_exception(error)).rstrip())
         status = 1
     _leave()
     channel.close()
     return status
+
+
+def _give_up(channel: Channel, why: str, where: str) -> None:
+    channel.send("failed", "2", f"{why}\n{where}")
 
 
 def _sit_down(loaded: Loaded, number: int) -> Seat | None:
@@ -185,6 +191,7 @@ class WorkerControl(Control):
 
     def ready(self) -> None:
         served = (self._application.http, self._application.websocket)
+        starting.started()
         self._channel.send("ready", *("1" if it is not None else "0" for it in served), *self._names)
 
     def give_up(self, why: str) -> None:

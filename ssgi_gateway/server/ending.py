@@ -1,6 +1,6 @@
 """How a serving process ends: two signals, and one bound for everything that comes after the first.
 
-The first SIGTERM or SIGINT begins the drain, and a clock with it. Whatever is not done at its end is left undone,
+The first SIGTERM, SIGINT or SIGQUIT begins the drain, and a clock with it. What is not done at its end is left undone,
 because the process then ends: threads that are stuck, an event loop that is blocked, hooks that wait for ever,
 tasks that ignore their cancellation, the interpreter's own wait for threads. A second signal leaves a second.
 
@@ -42,7 +42,7 @@ AT_ONCE: Final = 1.0
 LAST_WORDS: Final = 0.5
 """Seconds for the last line of the log and the standard streams' buffers; their reader may be stuck, too."""
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 LOCKED: Final = 1.0
 """Seconds that the clock has from its end to that of the process; then the interpreter's lock is not to be had."""
@@ -100,7 +100,7 @@ class Ending:
             forks.signals.discard(number)
 
     def handle_exit(self, number: int, frame: FrameType | None) -> None:
-        """The handler of both signals."""
+        """The handler of these signals."""
         name = signal.Signals(number).name
         handler = self._again if self.should_exit else self._first
         if self.should_exit:

@@ -8,6 +8,21 @@ COUNTED = "from tests.apps.counted import app\n"
 SLOW = "import time\ntime.sleep({seconds})\n" + COUNTED
 BROKEN = "import nothing_like_this\n"
 ENDLESS = "import time\ntime.sleep(3600)\n"
+WAITING = """
+import asyncio
+
+async def connect_to_the_database():
+    await asyncio.sleep(3600)
+
+class App:
+    async def startup(self, state):
+        await connect_to_the_database()
+
+    def __call__(self, type, server_address, remote_address, method, path, query_string, get_header, res):
+        res.send("never")
+
+app = App()
+"""
 FAILING = """
 class App:
     async def startup(self, state):

@@ -54,18 +54,36 @@ def test_an_application_that_starts_slowly_is_waited_for(tmp_path, fleet):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "options", "words"),
     [
-        (sites.BROKEN, "No module named 'nothing_like_this'"),
-        (sites.FAILING, "RuntimeError: the database is away"),
-        (sites.ENDLESS, "a worker was not ready after 3 s"),
+        (sites.BROKEN, (), ("No module named 'nothing_like_this'",)),
+        (sites.FAILING, (), ("RuntimeError: the database is away",)),
+        (sites.ENDLESS, (), ("a worker was not ready after 3 s (--deadline-start)", "time.sleep(3600)")),
+        (
+            sites.ENDLESS,
+            ("--preload",),
+            ("the template was not loaded after 3 s", "time.sleep(3600)"),
+        ),
+        (
+            sites.WAITING,
+            (),
+            ("a worker was not ready after 3 s", "in connect_to_the_database\n    await"),
+        ),
+        ("raise SystemExit('gone')", (), ("importing it failed", "SystemExit: gone")),
+        ("raise KeyboardInterrupt", (), ("ended the process while it started", "KeyboardInterrupt")),
+        ("raise KeyboardInterrupt", ("--preload",), ("the template could not be loaded", "KeyboardInterrupt")),
+        ("import os; os._exit(5)", (), ("a worker ended before it was ready: exit status 5",)),
+        ("import os; os._exit(5)", ("--preload",), ("the template ended before it was loaded: exit status 5",)),
     ],
-    ids=["broken", "failing", "endless"],
+    ids=["broken", "failing", "endless", "endless-p", "waiting", "exit", "break", "break-p", "_exit", "_exit-p"],
 )
-def test_an_application_that_does_not_start_changes_nothing(tmp_path, fleet, text, words):
-    """The reload fails and says why, ``ssgi-gateway reload`` as well; those that serve go on, and so does the next."""
+def test_an_application_that_does_not_start_changes_nothing(tmp_path, fleet, text, options, words):
+    """The reload fails and says why, ``ssgi-gateway reload`` as well; those that serve go on, and so does the next.
+
+    What takes too long says where it is.
+    """
     site = sites.Site(tmp_path)
-    it = fleet(2, *site.options, "--deadline-start", "3", app=site.app)
+    it = fleet(2, *site.options, "--deadline-start", "3", *options, app=site.app)
     before = it.wait_for_workers(2)
     site.become(text)
     told = subprocess.run(
@@ -73,7 +91,8 @@ def test_an_application_that_does_not_start_changes_nothing(tmp_path, fleet, tex
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert told.returncode == 1
-    assert words in told.stderr
+    assert all(each in told.stderr for each in words), told.stderr
+    assert "ssgi_gateway/process" not in told.stderr, "it is the application that somebody has to mend"
     assert it.wait_for_workers(2) == before
     assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
     site.become(sites.COUNTED)

@@ -70,3 +70,29 @@ def test_the_directory_of_the_application_is_where_it_is_looked_for(site):
 def test_a_project_without_our_table_is_none_of_ours(project):  # noqa: F811
     (project / "pyproject.toml").write_text("this is no TOML, and nobody looks")
     assert run(project, "check", "sample:app", "--scgi", "./a").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (("--status", ":0"), 0, "  status page on :0"),
+        (("--status", "8000"), 2, "ssgi-gateway: --status: '8000' is not an address; write :8000"),
+        (("--status", ":0", "--no-metrics"), 2, "ssgi-gateway: --status shows what --metrics counts"),
+        (
+            ("--scgi", "unix:none/s"),
+            0,
+            "--scgi unix:{site}/none/s: there is no directory {site}/none; it has",
+        ),
+        (
+            ("--access-log", "none/log"),
+            0,
+            "--access-log none/log: there is no directory {site}/none; it has",
+        ),
+        (("--pid-file", "none/pid"), 0, "--pid-file none/pid: there is no directory {site}/none; it has"),
+    ],
+    ids=["status", "wrong status", "status of nothing", "socket", "access log", "pid file"],
+)
+def test_what_else_a_start_needs(site, words, status, line):
+    done = run(site, "check", *words)
+    assert done.returncode == status
+    assert any(each.startswith(line.format(site=site)) for each in (done.stdout + done.stderr).splitlines())

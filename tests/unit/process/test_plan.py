@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ssgi_gateway.process import states
 from ssgi_gateway.process.actions import (
+    Ask,
     Check,
     Exec,
     Exit,
@@ -191,7 +192,38 @@ def test_a_first_generation_that_fails_is_the_end():
 def test_a_template_that_says_nothing_is_given_up():
     world = World()
     world.now = next_due(world.state)
+    assert world.hear(Tick()) == [Ask(0, 1)]
+    world.now = next_due(world.state)
     assert world.hear(Tick()) == [KillTemplate(1), Exit(2, "the template was not loaded after 60 s (--deadline-start)")]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_worker_that_takes_too_long_is_asked_where_it_is(world, answers):
+    world.hear(Hup(2, world.limits))
+    world.load()
+    world.hear(WorkerStarted(3, world.alive[3]))
+    world.now = next_due(world.state)
+    assert world.hear(Tick()) == [Ask(3, 2)]
+    assert len(world.ready(1)) == 2
+    if answers:
+        text = "it was here"
+        actions = world.hear(WorkerFailed(3, text))
+    else:
+        text = "a worker was not ready after 60 s (--deadline-start)"
+        world.now = next_due(world.state)
+        actions = world.hear(Tick())
+        assert actions.pop(0) == Kill(3, True)
+    assert actions == [KillTemplate(2), Record(text), Notify("READY=1")]
+
+
+def test_one_that_is_ready_just_then_serves(world):
+    world.hear(Ttin())
+    world.hear(WorkerStarted(3, world.alive[3]))
+    world.now = next_due(world.state)
+    assert world.hear(Tick()) == [Ask(3, 1)]
+    world.hear(WorkerReady(3))
+    assert len(world.ready()) == 3
+    assert next_due(world.state) == states.NEVER
 
 
 # -- reloading -------------------------------------------------------------------------------------------------------
