@@ -6,6 +6,12 @@ gateway does with a request: the wire protocol, the adapters, flow control, WebS
 
 from __future__ import annotations
 
+import sys
+
 from .client import AsyncTestClient, TestClient, TestResponse, TestWebSocket
+
+if "pytest" in sys.modules:
+    # So that a test of `conformance` that fails shows what another server did in its place.
+    sys.modules["pytest"].register_assert_rewrite("ssgi_gateway.testing.conformance")
 
 __all__ = ["AsyncTestClient", "TestClient", "TestResponse", "TestWebSocket"]

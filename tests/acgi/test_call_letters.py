@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -111,6 +113,7 @@ def folder(tmp_path, monkeypatch):
         ["/404", "-f"],
         ["/404", "-fs"],
         ["/", "-N"],
+        ["/", "-m", "0", "--connect-timeout", "0"],
         ["/", "-w", "%{http_code} %{size_download} %{method} %{exitcode} %{nonsense}|%%\\t\\n"],
         ["/", "-w", "%{size_upload} %{num_connects} %{content_type} %{remote_ip}", "-d", "abc"],
         ["/404", "-w", "%{stderr}%{http_code}%{stdout}%{response_code}"],
@@ -142,6 +145,16 @@ def test_interim_answers_and_trailers_are_shown(server, capfd):
 def test_an_error_status_is_named(server, capfd):
     assert call([f"{server.url}/404", "-f"]) == 22
     assert "the answer is an error: 404" in capfd.readouterr().err
+
+
+def test_nobody_reads_what_is_shown(server, capfd, monkeypatch):
+    """What is said beside the answer does not cost the answer."""
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert call([f"{server.url}/", "-v"]) == 0
+        with contextlib.suppress(OSError):
+            full.close()  # it is full to the end
+    assert capfd.readouterr().out == "hello"
 
 
 def test_what_is_written_out(server, folder, capfd):

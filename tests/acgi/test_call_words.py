@@ -230,6 +230,10 @@ def test_certificates_that_cannot_be_read(run, tmp_path):
         (["--resolve", "a:1:b"], "--unix-socket"),
         (["-I", "-d", "x"], "-I asks for a head and -d, -F send a body"),
         (["-I", "-T", "-"], "-I asks for a head and -T sends a body"),
+        (["-m", "soon"], "'soon' is no number of seconds; write 2 or 0.5"),
+        (["--connect-timeout", "-1"], "'-1' is no number of seconds"),
+        (["-m", "nan"], "'nan' is no number of seconds"),
+        (["--ws", "-d", "x"], "a WebSocket has no body; lines of standard input are messages"),
         (["/second"], "unrecognized arguments: /second"),
     ],
 )
@@ -237,4 +241,4 @@ def test_options_that_cannot_be_used(words, advice):
     with pytest.raises(ConfigurationError) as raised:
         call(["--scgi", ":1", "/", *words])
     assert advice in str(raised.value)
-    assert "--help" in str(raised.value) or words[0] in ("-I", "-b")
+    assert "--help" in str(raised.value) or words[0] in ("-I", "-b", "--ws")

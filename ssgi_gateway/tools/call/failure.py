@@ -58,7 +58,8 @@ def failed(error: Exception, answered: bool, started: bool) -> CallFailed:
         if type(error).__name__.startswith("SSL"):
             return failed_tls(error)
         if error.errno in (errno.ECONNRESET, errno.EPIPE):
-            return CallFailed(RECEIVE, f"the peer closed the connection ({error.strerror})")
+            hint = "" if answered else "; the server's log may say why"
+            return CallFailed(RECEIVE, f"the peer closed the connection ({error.strerror}){hint}")
         return CallFailed(RECEIVE, str(error))
     raise error
 

@@ -33,6 +33,8 @@ DATA: Final = (
 )
 
 
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds."""
 ELSEWHERE: Final = (
     (("-c", "--cookie-jar"), "there are no cookie files; -b 'NAME=VALUE' sends cookies"),
     (("-x", "--proxy"), "there are no proxies here"),
@@ -46,6 +48,17 @@ ELSEWHERE: Final = (
 
 def _data(how: str, text: str) -> tuple[str, str]:
     return how, text
+
+
+def _seconds(text: str) -> float:
+    """As curl takes them: 0 stands for what holds without the option."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write 2 or 0.5")
+    return seconds
 
 
 class _Parser(argparse.ArgumentParser):
@@ -138,8 +151,8 @@ def _output_options(parser: argparse.ArgumentParser) -> None:
     add("-S", "--show-error", action="store_true", help="with -s: show them nevertheless")
     add("-v", "--verbose", action="store_true", help="show variables, records, heads, timings")
     add("-f", "--fail", action="store_true", help="exit with 22 for a status of 400 or more")
-    add("-m", "--max-time", type=float, metavar="SECONDS", help="for everything")
-    add("--connect-timeout", type=float, metavar="SECONDS", default=10.0, help="for the connection")
+    add("-m", "--max-time", type=_seconds, metavar="SECONDS", help="for everything; 0 is no limit")
+    add("--connect-timeout", type=_seconds, metavar="SECONDS", default=CONNECT_TIMEOUT, help="for the connection")
     add("-w", "--write-out", metavar="FORMAT", help="print this at the end, with %%{http_code}, %%{time_total} ...")
 
 
@@ -151,6 +164,8 @@ def parse(words: list[str]) -> Any:
         SystemExit: after ``--help``.
     """
     given = _parser().parse_intermixed_args(_joined(words))
+    given.max_time = given.max_time or None
+    given.connect_timeout = given.connect_timeout or CONNECT_TIMEOUT
     addresses = [name for name in ("scgi", "fastcgi", "websocket") if getattr(given, name) is not None]
     if len(addresses) > 1:
         raise ConfigurationError(f"call: one of --{' and --'.join(addresses)}, not both")
@@ -172,6 +187,8 @@ def parse(words: list[str]) -> Any:
         raise ConfigurationError("call: -I asks for a head and -d, -F send a body; -X says which method is meant")
     if given.head and given.upload_file is not None:
         raise ConfigurationError("call: -I asks for a head and -T sends a body; -X says which method is meant")
+    if (given.ws or given.rpc) and (given.data or given.form or given.upload_file is not None):
+        raise ConfigurationError("call: a WebSocket has no body; lines of standard input are messages")
     if given.keep is not None and given.keep < 1:
         raise ConfigurationError("call: --keep wants a number of requests")
     return given

@@ -75,7 +75,8 @@ class Report:
             self._say(f"ssgi-gateway: call: {message}")
 
     def _say(self, line: str) -> None:
-        print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads it, and there is nowhere to say so
+            print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
 
     def asked(self, request: Request, pairs: list[tuple[bytes, bytes]] | None, version: str) -> None:
         """The request, with ``-v``: its variables, or its head."""
