@@ -249,7 +249,7 @@ def _recognise(app: Any) -> str:
         )
     raise ConfigurationError(
         f"the interface of the {shape.describe(app)} is not recognised by its arguments; choose it with --interface: "
-        f"{_listed(INTERFACES)}"
+        f"{_listed(INTERFACES)}; in tests with TestClient(app, interface=...)"
     )
 
 

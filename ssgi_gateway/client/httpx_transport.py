@@ -83,6 +83,8 @@ class HttpxTransport:
 
     async def _ask(self, request: Any, body: Any) -> Response:
         if self._client is None:
+            if not _has_loop():
+                raise RuntimeError("HttpxTransport runs on asyncio, and this is another event loop (trio?)")
             self._client = Client(**self._options)
         url = request.url
         if url.userinfo:
@@ -137,7 +139,19 @@ class HttpxTransport:
                 self._loop = loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=loop.run_forever, name="HttpxTransport", daemon=True)
                 self._thread.start()
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # of a KeyboardInterrupt the coroutine knows nothing; one that is over is not changed
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _module_of(request: Any) -> Any:
@@ -179,6 +193,8 @@ def _translated(httpx: Any, error: errors.GatewayError, request: Any) -> Excepti
     name = next(name for kind, name in (*NAMES, (errors.GatewayError, "TransportError")) if isinstance(error, kind))
     if isinstance(error, errors.LocalProtocolError) and "is no url for this client" in str(error):
         name = "UnsupportedProtocol"
+    elif isinstance(error, errors.LocalProtocolError) and "Port out of range" in str(error):
+        name = "ConnectError"  # as httpx has it
     made: Exception = getattr(httpx, name)(str(error), request=request)
     return made
 

@@ -68,16 +68,21 @@ def parse_proxy(text: str) -> Proxy:
         ConfigurationError: it is none that this client can use.
     """
     parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.scheme != "http" or not parts.hostname:
+    try:
+        port = parts.port or 80
+    except ValueError:
+        port = 0
+    if parts.scheme != "http" or not parts.hostname or not port:
         raise ConfigurationError(f"{text!r} is no proxy for this client; write http://user:password@host:port")
     user = None if parts.username is None else unquote(parts.username)
-    return Proxy.of(parts.hostname, parts.port or 80, user, unquote(parts.password or ""))
+    return Proxy.of(parts.hostname, port, user, unquote(parts.password or ""))
 
 
 def proxy_of_environment(url: Url) -> Proxy | None:
-    """The proxy that ``http_proxy`` and the like name for a URL, unless ``no_proxy`` excludes it."""
-    found = getproxies().get(url.scheme)
-    if not found or proxy_bypass(url.host):
+    """The proxy that ``http_proxy``, ``all_proxy`` and the like name for a URL, unless ``no_proxy`` excludes it."""
+    proxies = getproxies()
+    found = proxies.get(url.scheme) or proxies.get("all")
+    if not found or proxy_bypass(f"{url.host}:{url.port}" if ":" not in url.host else url.host):
         return None
     return parse_proxy(found)
 

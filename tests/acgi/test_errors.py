@@ -19,6 +19,7 @@ from tests.acgi.test_messages import OK, answering, run, serving
         ({"scgi": "nonsense"}, "nonsense"),
         ({"fastcgi": "fd:3"}, "unix:/path or host:port"),
         ({"proxy": "socks5://h:1"}, "http://user:password@host:port"),
+        ({"proxy": "http://h:99999"}, "http://user:password@host:port"),
     ],
 )
 def test_options_that_cannot_be_used(options, words):

@@ -7,12 +7,15 @@ import gzip
 import importlib
 import json
 import shutil
+import signal
+import socket
 from pathlib import Path
 
 import httpx
 import pytest
 
 from ssgi_gateway.client import HttpxTransport, Limits
+from ssgi_gateway.testing import InProcessServer
 from tests.acgi.servers import gateway, raw_server
 
 
@@ -194,3 +197,56 @@ def test_its_timeouts_are_obeyed_each():
                 await asyncio.wait([first])
 
     run(main())
+
+
+def test_a_port_that_there_cannot_be():
+    with httpx.Client(transport=HttpxTransport()) as client, pytest.raises(httpx.ConnectError):
+        client.get("http://127.0.0.1:123456/")
+
+
+def test_another_event_loop():
+    """What has no asyncio cannot run it, and is told so."""
+    request = httpx.Request("GET", "http://127.0.0.1/")
+    asked = HttpxTransport().handle_async_request(request)
+    with pytest.raises(RuntimeError, match="runs on asyncio"):
+        asked.send(None)
+
+
+def test_an_application_whose_interface_shape_does_not_tell():
+    def app(*arguments, **keywords):
+        environ, start_response = arguments
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["PATH_INFO"].encode()]
+
+    with (
+        httpx.Client(transport=HttpxTransport(app=app)) as client,
+        pytest.raises(httpx.TransportError, match=r"TestClient\(app, interface=...\)"),
+    ):
+        client.get("http://example.org/a")
+    with httpx.Client(transport=HttpxTransport(app=InProcessServer(app, interface="wsgi"))) as client:
+        assert client.get("http://example.org/a").text == "/a"
+
+
+def test_an_interrupted_call_gives_its_connection_back():
+    """Ctrl-C reaches the thread that waits, not the loop that asks."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    transport = HttpxTransport()
+    with socket.create_server(("127.0.0.1", 0)) as listener, httpx.Client(transport=transport) as client:
+        known = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(KeyboardInterrupt):
+                client.get(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=None)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, known)
+
+        async def is_free():
+            pool = transport._client.pool
+            while pool.open:  # noqa: ASYNC110 - the pool has no event for it
+                await asyncio.sleep(0)
+
+        transport.wait(asyncio.wait_for(is_free(), 10))

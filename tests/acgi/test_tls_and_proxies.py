@@ -130,7 +130,7 @@ def test_the_environment_names_a_proxy(monkeypatch):
 
     async def main():
         heads, direct = [], []
-        async with serving(answering(OK, heads=heads)) as proxy, serving(answering(OK, heads=direct)) as address:
+        async with serving(answering(OK, OK, heads=heads)) as proxy, serving(answering(OK, heads=direct)) as address:
             monkeypatch.setenv("http_proxy", f"http://me:se%20cret@{proxy}")
             async with client.Client(trust_env=True) as c:
                 assert (await c.request("GET", "http://name.invalid/a?b")).status == 200
@@ -140,10 +140,18 @@ def test_the_environment_names_a_proxy(monkeypatch):
             monkeypatch.delenv("no_proxy")
             async with client.Client() as c:
                 assert (await c.request("GET", f"http://{address}/")).status == 200
-        [head] = heads
+            # `all_proxy` holds for what has no proxy of its own; `no_proxy` may name a port.
+            monkeypatch.setenv("all_proxy", f"http://{proxy}")
+            monkeypatch.setenv("no_proxy", address)
+            monkeypatch.delenv("http_proxy")
+            async with client.Client(trust_env=True) as c:
+                assert (await c.request("GET", f"http://{address}/")).status == 200
+                assert (await c.request("GET", "http://127.0.0.1:1/")).status == 200
+        head, other = heads
+        assert other.startswith(b"GET http://127.0.0.1:1/ ")
         assert head.startswith(b"GET http://name.invalid/a?b HTTP/1.1\r\nhost: name.invalid\r\n")
         assert b"proxy-authorization: Basic bWU6c2UgY3JldA==\r\n" in head
-        assert len(direct) == 2
+        assert len(direct) == 3
         assert all(b"proxy-authorization" not in head for head in direct)
 
     run(main())

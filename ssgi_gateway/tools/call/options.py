@@ -181,17 +181,20 @@ def parse(words: list[str]) -> Any:
         raise ConfigurationError("call: --probe sends FCGI_GET_VALUES, so it needs --fastcgi")
     if given.ws and given.protocol == "fastcgi":
         raise ConfigurationError("call: FastCGI has no WebSockets; use --scgi, or --websocket for the direct port")
-    if given.cookie is not None and "=" not in given.cookie:
-        raise ConfigurationError("call: -b wants 'NAME=VALUE; ...'; files of cookies are not read")
-    if given.head and not given.get and (given.data or given.form):
-        raise ConfigurationError("call: -I asks for a head and -d, -F send a body; -X says which method is meant")
-    if given.head and given.upload_file is not None:
-        raise ConfigurationError("call: -I asks for a head and -T sends a body; -X says which method is meant")
-    if (given.ws or given.rpc) and (given.data or given.form or given.upload_file is not None):
-        raise ConfigurationError("call: a WebSocket has no body; lines of standard input are messages")
     if given.keep is not None and given.keep < 1:
         raise ConfigurationError("call: --keep wants a number of requests")
+    _check_body(given)
     return given
+
+
+def _check_body(given: Any) -> None:
+    if given.cookie is not None and "=" not in given.cookie:
+        raise ConfigurationError("call: -b wants 'NAME=VALUE; ...'; files of cookies are not read")
+    has_body = (given.data and not given.get) or given.form or given.upload_file is not None
+    if has_body and given.head:
+        raise ConfigurationError("call: -I asks for a head, and -d, -F, -T send a body; -X says which method is meant")
+    if has_body and (given.ws or given.rpc):
+        raise ConfigurationError("call: a WebSocket has no body; lines of standard input are messages")
 
 
 def option_names() -> set[str]:
