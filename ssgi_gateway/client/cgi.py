@@ -32,12 +32,11 @@ class _CgiCarrier(OneAtATime):
 
     __slots__ = ()
 
-    def _release(self, exchange: Exchange) -> None:
+    def _log_surplus(self, exchange: Exchange) -> None:
+        """The body was longer than its Content-Length."""
         surplus = self._codec.answer.surplus
-        if surplus:
-            where, target = self.place.origin, exchange.request.target
-            logger.warning("%s: the body of %s is %d bytes longer than its Content-Length", where, target, surplus)
-        super()._release(exchange)
+        where, target = self.place.origin, exchange.request.target
+        logger.warning("%s: the body of %s is %d bytes longer than its Content-Length", where, target, surplus)
 
 
 class ScgiCarrier(_CgiCarrier):
@@ -58,6 +57,11 @@ class ScgiCarrier(_CgiCarrier):
 
     def _enter_tunnel(self, exchange: Exchange) -> None:
         self.connection.deadline = NEVER
+
+    def _release(self, exchange: Exchange) -> None:
+        if self._codec.answer.surplus:
+            self._log_surplus(exchange)
+        super()._release(exchange)
 
     def _is_reusable(self, exchange: Exchange) -> bool:
         return False
@@ -95,14 +99,16 @@ class FastcgiCarrier(_CgiCarrier):
         self._fail(RemoteProtocolError("101 over FastCGI, which has no tunnels"))
 
     def _release(self, exchange: Exchange) -> None:
-        if self._codec.stderr:
-            words = self._codec.stderr.decode("utf-8", "replace").rstrip()
+        codec = self._codec
+        if codec.stderr:
+            words = codec.stderr.decode("utf-8", "replace").rstrip()
             logger.warning("STDERR of %s: %s", self.place.origin, words)
+        if codec.answer.surplus:
+            self._log_surplus(exchange)
         super()._release(exchange)
 
     def _is_reusable(self, exchange: Exchange) -> bool:
-        codec = self._codec
-        return bool(codec.done and not codec.surplus and exchange.uploaded and not self.stream.out_size)
+        return bool(self._codec.reusable and exchange.uploaded and not self.stream.out_size)
 
     def abandon(self, exchange: Exchange) -> None:
         if self._exchange is not exchange:

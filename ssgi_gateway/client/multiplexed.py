@@ -95,7 +95,7 @@ class Http2Carrier(Carrier):
         self.served += 1
         exchange.stream = lane
         if request.body:
-            self._codec.send(stream, request.body, request.more)
+            self._codec.send(stream, (request.body,), request.more)
         self._later()
         exchange.begun(self, stream.number, reused)
 
@@ -104,11 +104,7 @@ class Http2Carrier(Carrier):
         stream = lane.stream
         if self.closed or self._lanes.get(stream.number) is not lane:
             return None
-        for piece in pieces:
-            # It is kept until windows allow it, and belongs to the application.
-            self._codec.send(stream, piece if type(piece) is bytes else bytes(piece), True)
-        if not more:
-            self._codec.send(stream, b"", False)
+        self._codec.send(stream, pieces, more)
         if stream.queued < AT_ONCE:
             self._later()
         else:

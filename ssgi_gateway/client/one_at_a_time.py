@@ -62,7 +62,9 @@ class OneAtATime(Carrier):
         if len(pieces) == 1:
             buffers = encode(pieces[0], more)
         else:
-            buffers = [buffer for piece in pieces for buffer in encode(piece, True)]
+            buffers = []
+            for piece in pieces:
+                buffers += encode(piece, True)
             if not more:
                 buffers += encode(b"", False)
         welcome = not buffers or self.stream.write_many(buffers)

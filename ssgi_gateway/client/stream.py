@@ -27,7 +27,7 @@ logger = logging.getLogger("ssgi_gateway.client")
 READ: Final = 262144
 OTHER_NAMES: Final = (62, 64)
 """X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH: it is another host's."""
-SEND_BUFFER: Final = 524288
+SEND_BUFFER: Final = 1 << 20
 """Bytes; the kernel gives what net.core.wmem_max allows."""
 
 

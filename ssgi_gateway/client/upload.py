@@ -42,15 +42,21 @@ def _together(body: Iterable[Any]) -> Iterator[list[Any]]:
     pieces: list[Any] = []
     size = 0
     for piece in body:
+        if type(piece) is bytes and len(piece) >= LARGE:
+            pieces.append(piece)
+            size += len(piece)
+            if size >= TOGETHER:
+                yield pieces
+                pieces, size = [], 0
+            continue
         length = len(_checked(piece))
         if type(piece) is not bytes and pieces:
             yield pieces
             pieces, size = [], 0
         if length:
             pieces.append(piece)
-            size += length
         # A small one is not to wait for the next; what is no bytes may be a buffer that the iterable uses again.
-        if pieces and (length < LARGE or size >= TOGETHER or type(piece) is not bytes):
+        if pieces:
             yield pieces
             pieces, size = [], 0
     if pieces:
@@ -58,6 +64,6 @@ def _together(body: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _checked(piece: Any) -> Any:
-    if isinstance(piece, bytes | bytearray | memoryview):
+    if isinstance(piece, (bytes, bytearray, memoryview)):  # `|` would make a type for each piece
         return piece
     raise LocalProtocolError(f"pieces of a body are bytes, not {type(piece).__name__}: encode them")

@@ -6,7 +6,7 @@ from .system cimport send, send_many
 
 cdef int OPEN, FLUSHING, CLOSED
 cdef double NEVER
-cdef Py_ssize_t MAX_JOINED
+cdef Py_ssize_t MAX_JOINED, FEW
 
 
 cdef class Output:
@@ -27,7 +27,7 @@ cdef class Output:
     cpdef object lost(self)
     cdef object _flushed_to_the_end(self)
     cpdef bint write(self, object data) except -1
-    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
+    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t, whole=Py_ssize_t)
     cpdef bint write_many(self, list buffers) except -1
     cpdef bint write_files(self, list pieces) except -1
     cdef Py_ssize_t _send_queued(self) except -1
@@ -37,5 +37,10 @@ cdef class Output:
     cpdef object when_flushed(self)
     @cython.locals(size=Py_ssize_t)
     cdef object _keep(self, object data, Py_ssize_t start)
+    @cython.locals(size=Py_ssize_t)
+    cdef object _keep_many(self, list buffers, Py_ssize_t whole, Py_ssize_t start)
     cdef object _wait_writable(self)
     cdef object _drop_output(self)
+
+
+cdef bint _lasts(list buffers) except -1

@@ -8,7 +8,9 @@ No writer is forced to wait: ``write_deadline`` is for those that do not.
 from __future__ import annotations
 
 import errno
+from bisect import bisect_right
 from collections import deque
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.server import connection_states
@@ -29,6 +31,8 @@ CLOSED: Final = connection_states.CLOSED
 NEVER: Final = connection_states.NEVER
 
 MAX_JOINED: Final = buffers.MAX_JOINED
+FEW: Final = 8
+"""So many buffers are counted by a loop, which compiled costs least; more of them by functions of C."""
 
 
 class Output:
@@ -112,13 +116,21 @@ class Output:
             except OSError:
                 self.lost()
                 return True
-        for buffer in buffers:
-            size = len(buffer)
-            if sent >= size:
+        whole = 0
+        if len(buffers) > FEW:
+            ends = list(accumulate(map(len, buffers)))
+            whole = bisect_right(ends, sent)
+            if whole:
+                sent -= ends[whole - 1]
+        else:
+            for buffer in buffers:
+                size = len(buffer)
+                if sent < size:
+                    break
                 sent -= size
-            else:
-                self._keep(buffer, sent)
-                sent = 0
+                whole += 1
+        if whole < len(buffers):
+            self._keep_many(buffers, whole, sent)
         if self._out:
             self._wait_writable()
         return self.out_size <= self.reactor.high_water
@@ -167,11 +179,14 @@ class Output:
             return
         progress = sent > 0
         self.out_size -= sent
+        if out and not self.out_size:
+            out.clear()
         while out and sent >= len(out[0]):
             sent -= len(out.popleft())
         if out:
             if sent:
-                out[0] = out[0][sent:]
+                first = out[0]
+                out[0] = (memoryview(first) if type(first) is bytes else first)[sent:]
             if progress:
                 self.moved = self.reactor.now
                 self.write_deadline = self.reactor.now + self.reactor.write_timeout
@@ -208,20 +223,40 @@ class Output:
 
     def _keep(self, data: Any, start: int) -> None:
         """Queue what the kernel did not take; a copy, because the application may reuse its buffer."""
-        if self._out is None:
-            self._out = deque()
         out = self._out
-        piece = memoryview(data)[start:]
-        size = len(piece)
+        if out is None:
+            out = self._out = deque()
+        size = len(data) - start
         self.out_size += size
-        if size <= MAX_JOINED:
-            # Thousands of small messages to a slow reader are a few buffers here.
-            if out and type(out[-1]) is bytearray and len(out[-1]) < MAX_JOINED:
-                out[-1] += piece
-            else:
-                out.append(bytearray(piece))
-        else:
+        if size > MAX_JOINED:
+            piece = memoryview(data)[start:]
             out.append(piece if type(piece.obj) is bytes else memoryview(bytes(piece)))
+            return
+        # Thousands of small messages to a slow reader are a few buffers here; one alone, a record's header mostly, is
+        # not worth a copy.
+        last = out[-1] if out else None
+        if type(last) is bytearray and len(last) < MAX_JOINED:
+            last += memoryview(data)[start:]
+        elif type(last) is bytes and len(last) < MAX_JOINED:
+            out[-1] = joined = bytearray(last)
+            joined += memoryview(data)[start:]
+        elif type(data) is bytes and not start:
+            out.append(data)
+        else:
+            out.append(bytearray(memoryview(data)[start:]))
+
+    def _keep_many(self, buffers: list[Any], whole: int, start: int) -> None:
+        """As ``_keep``, for what follows ``whole`` buffers and ``start`` bytes."""
+        self._keep(buffers[whole], start)
+        rest = buffers[whole + 1 :]
+        size = sum(map(len, rest))
+        if size > MAX_JOINED * len(rest) and _lasts(rest):
+            assert self._out is not None
+            self._out.extend(rest)  # a large body and its frames, of which there are many
+            self.out_size += size
+        else:
+            for buffer in rest:
+                self._keep(buffer, 0)
 
     def _wait_writable(self) -> None:
         if not self._writing:
@@ -243,3 +278,11 @@ class Output:
             self._drained.wake(False)
         if self._flushed is not None:
             self._flushed.wake(False)
+
+
+def _lasts(buffers: list[Any]) -> bool:
+    """Whether nobody can change what is in them."""
+    for buffer in buffers:  # noqa: SIM110 - a generator is twice the work
+        if type(buffer.obj if type(buffer) is memoryview else buffer) is not bytes:
+            return False
+    return True

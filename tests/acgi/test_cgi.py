@@ -295,6 +295,60 @@ def test_a_padded_record_however_it_is_cut():
         assert codec.done
 
 
+def answers():
+    """Whole answers that look alike, and some that only look whole."""
+    plain = b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nhello"
+    ended = record(3, bytes(8))
+    padded = b"\1\6\0\1" + len(plain).to_bytes(2, "big") + b"\3\0" + plain + b"pad"
+    return {
+        "one record": record(6, plain) + ended,
+        "an empty one behind it": record(6, plain) + record(6, b"") + ended,
+        "padded": padded + ended,
+        "padded, an empty one behind it": padded + record(6, b"") + ended,
+        "two": record(6, plain[:30]) + record(6, plain[30:]) + ended,
+        "stderr behind it": record(6, plain) + record(7, b"words") + ended,
+        "eight bytes of another kind behind it": record(6, plain) + record(7, b"") + ended,
+        "a status of its own": record(6, plain) + record(3, b"\0\0\0\7" + bytes(4)),
+        "no body": record(6, b"Status: 204 No Content\r\n\r\n") + ended,
+        "interim": record(6, b"Status: 103\r\n\r\n" + plain) + ended,
+        "a tunnel": record(6, b"Status: 101\r\n\r\n") + ended,
+        "too long": record(6, b"Content-Length: 2\r\n\r\nhello") + ended,
+        "too short": record(6, b"Content-Length: 9\r\n\r\nhello") + ended,
+        "no head": record(6, b"hello") + ended,
+        "nothing": ended,
+        "an empty record": record(6, b"") + ended,
+        "the end inside of a record": record(6, plain + ended) + ended,
+        "a second answer": record(6, plain) + ended + record(6, plain) + ended,
+    }
+
+
+@pytest.mark.parametrize("name", answers())
+def test_an_answer_that_comes_at_once_is_the_same_as_one_that_is_cut(name):
+    data = answers()[name]
+    request = Request("GET", "fcgi://h:1/", [])
+
+    def told(pieces):
+        codec = FastcgiClient()
+        codec.begin(request, 0)
+        events = []
+        error = None
+        try:
+            for piece in pieces:
+                events += codec.receive(piece)
+        except RemoteProtocolError as raised:
+            error = str(raised)
+            events += raised.events
+        said = []
+        for event in events:
+            if type(event) is BodyArrived and said and said[-1][0] is BodyArrived:
+                said[-1][1]["data"] += event.data
+            else:
+                said.append((type(event), {key: getattr(event, key) for key in event.__slots__}))
+        return said, error, codec.reusable, codec.answer.surplus
+
+    assert told([data]) == told([data[at : at + 1] for at in range(len(data))])
+
+
 def test_an_aborted_request_leaves_the_connection_if_it_ends_in_time():
     async def main():
         async def handle(reader, writer):

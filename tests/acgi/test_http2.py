@@ -5,9 +5,11 @@ from __future__ import annotations
 import hpack
 import hyperframe.frame as hf
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssgi_gateway.errors import GoAway, RemoteProtocolError, StreamReset
-from ssgi_gateway.wire.client import http2
+from ssgi_gateway.wire.client import http2, http2_sending
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived, InformationalReceived
 from ssgi_gateway.wire.client.http2 import Http2Client
 from ssgi_gateway.wire.client.http2_stream import WINDOW
@@ -52,11 +54,18 @@ class Peer:
         out = out.removeprefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") if preface else out
         self.frames += parse(out)
 
+    def drain(self):
+        """Take all that windows allow."""
+        before = -1
+        while len(self.frames) > before:
+            before = len(self.frames)
+            self.flush()
+
     def request(self, method="GET", body=b"", more=False, path="/"):
         request = Request(method, f"http://example.org{path}", [], body, more)
         stream = self.codec.begin(request)
         if body:
-            self.codec.send(stream, body, more)
+            self.codec.send(stream, [body], more)
         self.flush()
         return stream
 
@@ -417,7 +426,7 @@ def test_an_initial_window_that_shrinks_may_become_negative():
     stream = peer.request("POST", b"1" * 60_000, more=True)
     peer.send(settings(INITIAL_WINDOW_SIZE=1000))
     assert stream.send_window == 1000 - 60_000
-    peer.codec.send(stream, b"x", False)
+    peer.codec.send(stream, [b"x"], False)
     peer.frames.clear()
     peer.send(hf.WindowUpdateFrame(1, window_increment=59_000))
     assert peer.of(hf.DataFrame) == []
@@ -429,6 +438,68 @@ def test_the_peers_largest_frame_is_obeyed():
     peer = Peer(MAX_FRAME_SIZE=20_000)
     peer.request("POST", b"1" * 50_000)
     assert [len(frame.data) for frame in peer.of(hf.DataFrame)] == [20_000, 20_000, 10_000]
+
+
+def test_a_stream_that_sends_alone_has_large_frames_and_several_streams_go_round():
+    peer = Peer(MAX_FRAME_SIZE=(1 << 24) - 1, INITIAL_WINDOW_SIZE=1 << 24)
+    peer.send(hf.WindowUpdateFrame(0, window_increment=1 << 24))
+    one = peer.request("POST", b"", more=True)
+    peer.codec.send(one, [b"1" * 300_000, b"2" * 100_000, b"3"], True)
+    peer.flush()
+    assert [frame.data for frame in peer.of(hf.DataFrame)] == [b"1" * 300_000 + b"2" * 100_000 + b"3"]
+    peer.frames.clear()
+    two = peer.request("POST", b"", more=True)
+    peer.codec.send(one, [b"1" * 200_000], True)
+    peer.codec.send(two, [b"2" * 200_000], True)
+    peer.drain()
+    sizes = [(frame.stream_id, len(frame.data)) for frame in peer.of(hf.DataFrame)]
+    assert sizes[:6] == [(1, 65536), (3, 65536)] * 3
+    assert sum(size for _, size in sizes) == 400_000
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 70_000), max_size=5), max_size=6),
+    st.integers(16_384, 40_000),
+    st.lists(st.integers(1, 300_000), max_size=8),
+    st.booleans(),
+)
+def test_a_body_in_any_pieces_and_windows(sent, largest, windows, empty_end):
+    """Its bytes arrive in their order, no frame is too large or empty, no window is passed, and one frame ends it."""
+    peer = Peer(MAX_FRAME_SIZE=largest, INITIAL_WINDOW_SIZE=10_000)
+    allowed, number, body = 10_000, 0, bytearray()
+    stream = peer.request("POST", b"", more=True)
+    for index, sizes in enumerate(sent):
+        last = index == len(sent) - 1 and not empty_end
+        pieces = [bytes([(number := number + 1) % 251]) * size for size in sizes]
+        body += b"".join(pieces)
+        peer.codec.send(stream, pieces, not last)
+        peer.drain()
+    if empty_end or not sent:
+        peer.codec.send(stream, [], False)
+        peer.drain()
+    for window in [*windows, 3_000_000]:
+        got = sum(len(frame.data) for frame in peer.of(hf.DataFrame))
+        assert got == min(allowed, len(body))
+        allowed += window
+        peer.send(hf.WindowUpdateFrame(0, window_increment=window), hf.WindowUpdateFrame(1, window_increment=window))
+        peer.drain()
+    found = peer.of(hf.DataFrame)
+    assert b"".join(frame.data for frame in found) == body
+    assert all(0 < len(frame.data) <= largest for frame in found[:-1])
+    assert len(found[-1].data) <= largest
+    assert ["END_STREAM" in frame.flags for frame in found] == [False] * (len(found) - 1) + [True]
+
+
+def test_thousands_of_small_pieces_are_written_in_few_buffers_at_once():
+    peer = Peer()
+    stream = peer.request("POST", b"", more=True)
+    peer.codec.send(stream, [b"%d," % number for number in range(3000)], False)
+    out = []
+    while taken := peer.codec.take_output():
+        assert len(taken) <= http2_sending.MAX_BUFFERS
+        out += taken
+    frames = parse(b"".join(out))
+    assert b"".join(frame.data for frame in frames) == b"".join(b"%d," % number for number in range(3000))
 
 
 def test_a_large_head_goes_out_in_continuations():

@@ -152,11 +152,8 @@ class CgiAnswer:
         return [] if self._quiet else [AnswerEnded()]
 
     def _head(self, head: bytes, events: list[Any]) -> None:
-        status, fields, length = (_read_again if len(head) <= 1024 else _read_head)(head)
+        self.had_status, status, fields, length = (_read_again if len(head) <= 1024 else _read_head)(head)
         headers = list(fields)
-        self.had_status = status > 0
-        if not status:
-            status = 302 if any(name == b"location" for name, _ in headers) else 200
         if status < 200 and status != 101:
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
@@ -169,10 +166,10 @@ class CgiAnswer:
             raise RemoteProtocolError("content lengths that differ, or are none")
         self._left = length
         self.started = True
-        self.tunnel = status == 101
+        self.tunnel = tunnel = status == 101
         # RFC 9110 6.4.1: answers that have no body, whatever their length says
-        self._quiet = self._method == "HEAD" or status in (204, 304) or self._left == 0
-        events.append(AnswerReceived(status, headers, "1.1", not (self._quiet or self.tunnel), self.tunnel))
+        self._quiet = quiet = self._method == "HEAD" or status in (204, 304) or length == 0
+        events.append(AnswerReceived(status, headers, "1.1", not (quiet or tunnel), tunnel))
 
     def _body(self, data: bytes, events: list[Any]) -> None:
         if self._quiet:
@@ -180,15 +177,16 @@ class CgiAnswer:
                 self.surplus += len(data)
             return
         if self._left >= 0:
-            self.surplus += max(0, len(data) - self._left)
-            data = data[: self._left]
+            if len(data) > self._left:
+                self.surplus += len(data) - self._left
+                data = data[: self._left]
             self._left -= len(data)
         if data:
             events.append(BodyArrived(data))
 
 
-def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...], int]:
-    """The status, 0 where the head names none; the headers; the Content-Length, -1 without, -2 where it is none."""
+def _read_head(head: bytes) -> tuple[bool, int, tuple[tuple[bytes, bytes], ...], int]:
+    """Whether the head names a status; the status; the headers; the Content-Length, -1 without, -2 where it is none."""
     if head.count(b"\n") > MAX_FIELDS:
         raise RemoteProtocolError(f"a head of more than {MAX_FIELDS} fields")
     status = 0
@@ -218,7 +216,10 @@ def _read_head(head: bytes) -> tuple[int, tuple[tuple[bytes, bytes], ...], int]:
         length = parse_length(lengths.pop().decode("latin-1"))
         if lengths or length < 0:
             length = -2
-    return status, tuple(headers), length
+    named = status > 0
+    if not named:
+        status = 302 if any(name == b"location" for name, _ in headers) else 200
+    return named, status, tuple(headers), length
 
 
 _read_again = lru_cache(maxsize=64)(_read_head)

@@ -28,6 +28,7 @@ from ssgi_gateway.wire.fastcgi.records import (
     STDOUT,
     VERSION,
     decode_pairs,
+    encode_end_request,
     encode_pair,
     encode_record,
     encode_stream,
@@ -51,6 +52,10 @@ MAX_STDERR: Final = 65536
 
 NO_BODY: Final = encode_record(STDIN, REQUEST_ID)
 """The end of STDIN."""
+_STDOUT: Final = HEADER.pack(VERSION, STDOUT, REQUEST_ID, 0, 0)[:4]
+_NO_STDOUT: Final = encode_record(STDOUT, REQUEST_ID)
+_ENDED: Final = encode_end_request(REQUEST_ID)
+"""How most answers begin and end."""
 
 _STATUS: Final = struct.Struct(">IB3x")
 _BEGIN: Final = encode_record(BEGIN_REQUEST, REQUEST_ID, BEGIN_BODY.pack(RESPONDER, KEEP_CONN))
@@ -87,9 +92,9 @@ class FastcgiClient:
         "_aborted",
         "_buffer",
         "_busy",
-        "_ended_by_peer",
         "_held",
         "_left",
+        "_silent",
         "_values",
         "answer",
         "stderr",
@@ -102,6 +107,7 @@ class FastcgiClient:
         self.answer = CgiAnswer("")
         self._busy = False
         self._aborted = False
+        self._silent = False  # nothing of the answer has come
         self._held: AnswerReceived | None = None
         self._left = 0  # of a STDOUT record that is being read
         self._values: list[tuple[bytes, bytes]] | None = None
@@ -114,6 +120,11 @@ class FastcgiClient:
         """Whether END_REQUEST has come."""
         return not self._busy
 
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow on this connection."""
+        return not (self._busy or self.surplus)
+
     def begin(self, request: Request, length: int, pairs: list[tuple[bytes, bytes]] | None = None) -> bytes:
         """BEGIN_REQUEST and PARAMS; a ``length`` of -1 leaves CONTENT_LENGTH out.
 
@@ -122,6 +133,7 @@ class FastcgiClient:
         self.answer = CgiAnswer(request.method)
         self._busy = True
         self._aborted = False
+        self._silent = not self._buffer and self.trace is None
         self._held = None
         self.stderr = b""
         if pairs is None and not request.cgi:
@@ -138,6 +150,7 @@ class FastcgiClient:
     def abort(self) -> bytes:
         """ABORT_REQUEST; what the application still sends is dropped until its END_REQUEST."""
         self._aborted = True
+        self._silent = False
         return encode_record(ABORT_REQUEST, REQUEST_ID)
 
     def ask_values(self, names: list[bytes]) -> bytes:
@@ -161,7 +174,8 @@ class FastcgiClient:
             raise RemoteProtocolError(f"the application closed the connection without END_REQUEST{hint}")
         events: list[Any] = []
         try:
-            self._take_records(data, events)
+            if not (self._silent and self._take_whole(data, events)):
+                self._take_records(data, events)
         except ClientError as error:
             self.surplus = True
             error.events = [*events, *error.events]
@@ -193,6 +207,23 @@ class FastcgiClient:
             else:
                 self._record(kind, request_id, content, events)
         self._buffer = view[start:]
+
+    def _take_whole(self, data: bytes, events: list[Any]) -> bool:
+        """All of an answer, where it came at once and in one record, as small ones do; gives whether it did."""
+        self._silent = False
+        if not (data.startswith(_STDOUT) and data.endswith(_ENDED)):
+            return False
+        end = HEADER_SIZE + (data[4] << 8 | data[5])
+        rest = len(data) - end - data[6]  # behind the padding
+        if rest != 16 and (rest != 24 or data[-24:-16] != _NO_STDOUT):
+            return False
+        answer = self.answer
+        events += answer.receive(data[HEADER_SIZE:end])
+        ended = answer.end()
+        self._busy = False
+        if not answer.tunnel:
+            events += ended
+        return True
 
     def _go_on(self, view: bytes, events: list[Any], start: int = 0) -> int:
         """The content of a STDOUT record as far as it is there; gives where the next one begins."""

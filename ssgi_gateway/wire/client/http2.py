@@ -19,6 +19,8 @@ from .http2_sending import DEFAULT_WINDOW, Sending
 from .http2_stream import WINDOW, Http2Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .events import Headers
     from .request import Request
 
@@ -141,10 +143,10 @@ class Http2Client:
         stream.sent_end = end
         return stream
 
-    def send(self, stream: Http2Stream, data: Any, more: bool) -> None:
-        """Queue a piece of a request's body; it leaves as windows allow."""
+    def send(self, stream: Http2Stream, pieces: Sequence[Any], more: bool) -> None:
+        """Queue pieces of a request's body, none of them empty; they leave as windows allow."""
         if not stream.sent_end and stream.number in self.streams:
-            self._sending.add_data(stream, data, more)
+            self._sending.add_data(stream, pieces, more)
 
     def cancel(self, stream: Http2Stream, code: int = frames.CANCEL) -> None:
         """RST_STREAM; what of it was not taken is credited to the connection at once."""

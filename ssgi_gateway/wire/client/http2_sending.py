@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import http2_frames as frames
 from .http2_stream import Http2Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["DEFAULT_WINDOW", "Sending"]
 
 DEFAULT_WINDOW: Final = 65535
 MAX_SENT: Final = 65536
 """Bytes of a frame of ours at most, whatever the peer takes: streams go round."""
+MAX_ALONE: Final = 1 << 20
+"""Likewise, of a stream that sends alone."""
 MAX_BUFFERS: Final = 64
 """Of one ``take``: what one writev(2) writes."""
 
@@ -42,11 +47,11 @@ class Sending:
         """HEADERS, and CONTINUATION frames if the block is large."""
         self.frames.append(frames.encode_headers(number, block, end, min(self.max_frame, MAX_SENT)))
 
-    def add_data(self, stream: Http2Stream, data: Any, more: bool) -> None:
-        """Queue a piece of a request's body; it leaves as windows allow."""
+    def add_data(self, stream: Http2Stream, pieces: Sequence[Any], more: bool) -> None:
+        """Queue pieces of a request's body; they leave as windows allow."""
         if not stream.queue and not stream.finishing:
             self._sending.append(stream)
-        stream.push(data, more)
+        stream.push(pieces, more)
 
     def change_initial_window(self, size: int) -> None:
         """The peer's setting; it changes what is left of every window, which may become negative (RFC 9113 6.9.2)."""
@@ -69,7 +74,6 @@ class Sending:
     def _pump(self) -> None:
         """Round robin: a frame of each stream that has something, within both windows; one alone need not go round."""
         sending = self._sending
-        size = min(self.max_frame, MAX_SENT)
         blocked: list[Http2Stream] = []
         while sending and len(self.frames) < MAX_BUFFERS:
             stream = sending.popleft()
@@ -84,36 +88,26 @@ class Sending:
                 if self.window <= 0:
                     break
                 continue
-            count = 1 if sending else max(1, (MAX_BUFFERS - len(self.frames)) // 2)
-            self._data(stream, min(most, size * count), size)
+            size = min(self.max_frame, MAX_SENT if sending else MAX_ALONE)
+            room = (MAX_BUFFERS - len(self.frames)) // 2
+            count = 1 if sending else max(1, min(MAX_ALONE // size, room))
+            self._data(stream, min(most, size * count, stream.within(max(1, room - 1))), size)
             if stream.queue:
                 sending.append(stream)
         sending.extendleft(reversed(blocked))
 
-    def _data(self, stream: Http2Stream, most: int, size: int) -> None:
-        """Of the stream's first piece ``most`` bytes, in frames of ``size``."""
-        piece = stream.queue[0]
+    def _data(self, stream: Http2Stream, left: int, size: int) -> None:
+        """``left`` bytes of what the stream has, in frames of ``size``, which may hold more than one piece."""
         number = stream.number
-        if len(piece) > most:
-            stream.queue[0] = piece[most:]
-            piece = piece[:most]
-        else:
-            del stream.queue[0]
-        whole = len(piece)
-        stream.queued -= whole
-        stream.send_window -= whole
-        self.window -= whole
-        end = stream.finishing and not stream.queue
-        out = self.frames
-        last = 0
-        if whole > size:
-            last = (whole - 1) // size * size
-            header = frames.frame_header(size, frames.DATA, 0, number)
-            for start in range(0, last, size):
-                out.append(header)
-                out.append(piece[start : start + size])
-        out.append(frames.frame_header(whole - last, frames.DATA, frames.END_STREAM if end else 0, number))
-        out.append(piece[last:])
+        stream.send_window -= left
+        self.window -= left
+        end = stream.finishing and left == stream.queued
+        header = frames.frame_header(size, frames.DATA, 0, number)
+        while left > size or (left == size and not end):
+            left -= stream.take_frames(header, left - 1 if end else left, size, self.frames)
+        if left:
+            self.frames.append(frames.frame_header(left, frames.DATA, frames.END_STREAM if end else 0, number))
+            stream.take(left, self.frames)
         if end:
             self._ended(stream)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError
 from ssgi_gateway.wire.grammar import is_token, parse_length
 
 from .events import AnswerReceived, Headers, InformationalReceived
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Http2Stream"]
 
@@ -27,6 +30,7 @@ class Http2Stream:
         receive_window: bytes the peer may still send.
         taken: bytes that the application took and that were not credited to the peer yet.
         queue: what is to be sent, as far as windows allow.
+        queued: bytes of it.
         finishing: the body is complete once the queue is empty.
         sent_end: END_STREAM has been sent.
         answered: the final head has come.
@@ -37,6 +41,7 @@ class Http2Stream:
         "_informational",
         "_left",
         "_method",
+        "_start",
         "answered",
         "ended",
         "finishing",
@@ -57,6 +62,7 @@ class Http2Stream:
         self.taken = 0
         self.queue: list[memoryview] = []  # and no deque, which takes 600 bytes while it is empty
         self.queued = 0
+        self._start = 0  # of the first piece so much has been taken
         self.finishing = self.sent_end = self.answered = self.ended = False
         self._left = -1
         self._informational = 0
@@ -128,18 +134,65 @@ class Http2Stream:
         if end:
             self.ended = True
 
-    def push(self, data: object, more: bool) -> None:
-        """Queue a piece of the request's body; an empty one only ends it."""
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
-        if len(view):
-            self.queue.append(view)
-            self.queued += len(view)
+    def push(self, pieces: Sequence[Any], more: bool) -> None:
+        """Queue pieces of the request's body, none of them empty; ``more`` False ends it.
+
+        What is not ``bytes`` is copied: it belongs to the application, and windows may be long in coming.
+        """
+        views = [memoryview(piece if type(piece) is bytes else bytes(piece)) for piece in pieces]
+        self.queue += views
+        self.queued += sum(map(len, views))
         self.finishing = not more
+
+    def within(self, pieces: int) -> int:
+        """Bytes of so many pieces that are queued first."""
+        if len(self.queue) <= pieces:
+            return self.queued
+        return sum(map(len, self.queue[:pieces])) - self._start
+
+    def take(self, size: int, out: list[Any]) -> None:
+        """Move so many queued bytes to ``out``."""
+        queue, start = self.queue, self._start
+        self.queued -= size
+        if not self.queued and not start:
+            out += queue
+            queue.clear()
+            return
+        while size:
+            piece = queue[0]
+            end = start + size
+            if end < len(piece):
+                out.append(piece[start:end])
+                self._start = end
+                return
+            size = end - len(piece)
+            out.append(piece[start:] if start else piece)
+            del queue[0]
+            self._start = start = 0
+
+    def take_frames(self, header: bytes, most: int, size: int, out: list[Any]) -> int:
+        """Likewise, in frames of ``size``, each behind ``header``: those within the first piece, or one.
+
+        Returns:
+            How many bytes of the body they hold.
+        """
+        start = self._start
+        whole = min(most, len(self.queue[0]) - start - 1) // size * size
+        if not whole:
+            out.append(header)
+            self.take(size, out)
+            return size
+        piece = self.queue[0]
+        self._start = end = start + whole
+        self.queued -= whole
+        for at in range(start, end, size):
+            out += (header, piece[at : at + size])
+        return whole
 
     def drop(self) -> None:
         """Nothing more is sent."""
         self.queue.clear()
-        self.queued = 0
+        self.queued = self._start = 0
         self.finishing = False
 
 

@@ -107,13 +107,19 @@ def encode_stream(
         return [*encode_stream(kind, request_id, b"", head), *encode_stream(kind, request_id, b"", payload)]
     records: list[bytes | memoryview] = []
     start = 0
-    while head or start < len(view):
-        piece = view[start : start + FULL_CONTENT - len(head)]
-        records.append(HEADER.pack(VERSION, kind, request_id, len(head) + len(piece), 0) + head)
-        if piece:
-            records.append(piece)
-        start += len(piece)
-        head = b""
+    if head:
+        start = min(FULL_CONTENT - len(head), len(view))
+        records.append(HEADER.pack(VERSION, kind, request_id, len(head) + start, 0) + head)
+        if start:
+            records.append(view[:start])
+    left = len(view) - start
+    if left >= FULL_CONTENT:
+        full = HEADER.pack(VERSION, kind, request_id, FULL_CONTENT, 0)
+        for at in range(start, len(view) - FULL_CONTENT + 1, FULL_CONTENT):
+            records += (full, view[at : at + FULL_CONTENT])
+        left %= FULL_CONTENT
+    if left:
+        records += (HEADER.pack(VERSION, kind, request_id, left, 0), view[len(view) - left :])
     return records
 
 

@@ -98,6 +98,25 @@ async def test_a_buffer_of_which_the_kernel_took_a_part_may_be_used_again():
         assert await peer.read_all() == b"head" + BIG
 
 
+@KINDS
+@pytest.mark.parametrize("mutable", [False, True])
+async def test_many_large_pieces_and_what_stands_before_each(kind, mutable):
+    """As the records of a body: what waits is not copied piece by piece, unless somebody may change it."""
+    with bench() as b:
+        connection, _, peer = open_pair(b, kind, ROOM)
+        body = bytearray(BIG) if mutable else BIG
+        view = memoryview(body)
+        size = 50_000
+        records = [piece for at in range(0, len(BIG), size) for piece in (b"%06d" % at, view[at : at + size])]
+        connection.write_many(records)
+        if mutable:
+            body[:] = bytes(len(body))
+        connection.write_many([b"the", b"end"])
+        connection.finish(False)
+        wanted = b"".join(b"%06d" % at + BIG[at : at + size] for at in range(0, len(BIG), size))
+        assert await peer.read_all() == wanted + b"theend"
+
+
 # -- flow control --------------------------------------------------------------------------------------------------
 
 
