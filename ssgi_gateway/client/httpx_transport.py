@@ -55,6 +55,8 @@ class HttpxTransport:
     # -- for coroutines --------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._options.get("app") is not None:
+            await self._opened().__aenter__()  # its startup hooks, before the first request
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -82,25 +84,35 @@ class HttpxTransport:
         )
 
     async def _ask(self, request: Any, body: Any) -> Response:
-        if self._client is None:
-            if not _has_loop():
-                raise RuntimeError("HttpxTransport runs on asyncio, and this is another event loop (trio?)")
-            self._client = Client(**self._options)
+        client = self._opened()
         url = request.url
         if url.userinfo:
             url = url.copy_with(userinfo=b"")  # httpx has made a header of them already
-        return await self._client.request(
+        return await client.request(
             request.method,
             str(url),
             headers=request.headers.raw,
             body=body,
             extensions={key: value for key, value in request.extensions.items() if key == "cgi"},
-            timeouts=_timeouts(request, self._client.timeouts),
+            timeouts=_timeouts(request, client.timeouts),
         )
+
+    def _opened(self) -> Client:
+        if self._client is None:
+            if not _has_loop():
+                raise RuntimeError("HttpxTransport runs on asyncio, and this is another event loop (trio?)")
+            self._client = Client(**self._options)
+        return self._client
 
     # -- for threads -----------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
+        if self._options.get("app") is not None:
+            try:
+                self.wait(self.__aenter__())
+            except BaseException:
+                self.close()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from ssgi_gateway.client import HttpxTransport, Limits
+from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.testing import InProcessServer
 from tests.acgi.servers import gateway, raw_server
 
@@ -218,11 +219,8 @@ def test_an_application_whose_interface_shape_does_not_tell():
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [environ["PATH_INFO"].encode()]
 
-    with (
-        httpx.Client(transport=HttpxTransport(app=app)) as client,
-        pytest.raises(httpx.TransportError, match=r"TestClient\(app, interface=...\)"),
-    ):
-        client.get("http://example.org/a")
+    with pytest.raises(ConfigurationError, match=r"TestClient\(app, interface=...\)"):
+        httpx.Client(transport=HttpxTransport(app=app)).__enter__()
     with httpx.Client(transport=HttpxTransport(app=InProcessServer(app, interface="wsgi"))) as client:
         assert client.get("http://example.org/a").text == "/a"
 
@@ -250,3 +248,25 @@ def test_an_interrupted_call_gives_its_connection_back():
                 await asyncio.sleep(0)
 
         transport.wait(asyncio.wait_for(is_free(), 10))
+
+
+def test_an_application_starts_with_its_client_and_ends_with_it():
+    seen = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            for answer in ("startup", "shutdown"):
+                seen.append((await receive())["type"])
+                await send({"type": f"lifespan.{answer}.complete"})
+
+    with httpx.Client(transport=HttpxTransport(app=app)):
+        assert seen == ["lifespan.startup"]
+    assert seen.pop() == "lifespan.shutdown"
+    seen.clear()
+
+    async def main():
+        async with httpx.AsyncClient(transport=HttpxTransport(app=app)):
+            assert seen == ["lifespan.startup"]
+        assert seen.pop() == "lifespan.shutdown"
+
+    run(main())
