@@ -33,7 +33,7 @@ def load(codec: str = "auto") -> ModuleType:
         codec: ``portable``, ``compiled``, or ``auto`` for compiled where it is installed.
 
     Raises:
-        ConfigurationError: ``compiled`` was asked for and is not there.
+        ConfigurationError: ``compiled`` was requested and is not there.
     """
     if codec == "portable":
         return importlib.import_module(PORTABLE)

@@ -1,6 +1,6 @@
 """Interfaces of applications: a package for each turns one into an SSGI callable. Knows no socket.
 
-``as_asgi`` is the other direction: an SSGI application for any ASGI server. It is loaded when it is asked for,
+``as_asgi`` is the other direction: an SSGI application for any ASGI server. It is loaded when it is used,
 because it needs an event loop, which a CGI program of a WSGI application has no time for.
 """
 

@@ -75,8 +75,8 @@ def resolve(app: Any, interface: str = "auto", settings: Settings | None = None)
 
     Args:
         app: a framework with ``get_supported``, or an application of one of the ``INTERFACES``.
-        interface: ``auto`` asks the framework or looks at the shape. A name decides where shape cannot, and is the
-            only one that a framework is offered.
+        interface: ``auto`` lets the framework choose or looks at the shape. A name decides where shape cannot, and is
+            the only one that a framework is offered.
         settings: for the adapters.
 
     Raises:
@@ -127,7 +127,7 @@ def get_supported(
     framework: Any = None,
     settings: Settings | None = None,
 ) -> Application:
-    """Ask a framework how it wants to be called.
+    """Let a framework choose how it is called.
 
     Args:
         asked: its ``get_supported``.

@@ -59,7 +59,7 @@ def explain(words: list[str]) -> int:
 
     Raises:
         ConfigurationError: the mistake.
-        SystemExit: it asked for help, which was printed.
+        SystemExit: help was requested, and printed.
     """
     width = max(map(len, COMMANDS)) + 4
     listed = "\n".join(f"  {name:{width}}{command.help}" for name, command in COMMANDS.items())
@@ -87,7 +87,7 @@ def parse_serve(words: list[str], prog: str = "ssgi-gateway serve") -> argparse.
 
     Raises:
         ConfigurationError: it has a mistake; the message says which.
-        SystemExit: it asked for help, which was printed.
+        SystemExit: help was requested, and printed.
     """
     ways = "|".join(f"--{name}" for name in PROTOCOLS)
     parser = _Parser(

@@ -33,15 +33,15 @@ def reload(words: list[str]) -> int:
     os.kill(pid, signal.SIGHUP)
     end = time.monotonic() + given.timeout
     while time.monotonic() < end:
-        said = report.read(pid)
-        after = said["reloads"]
+        published = report.read(pid)
+        after = published["reloads"]
         if after["failed"] > before["failed"]:
             print(f"ssgi-gateway: the reload failed: {after['last']}", file=sys.stderr)
             return 1
-        if after["ok"] > before["ok"] and not said["reloading"]:
-            print(f"reloaded: generation {said['generation']} serves")
+        if after["ok"] > before["ok"] and not published["reloading"]:
+            print(f"reloaded: generation {published['generation']} serves")
             return 0
-        if said["mode"] != states.SERVING:
+        if published["mode"] != states.SERVING:
             print("ssgi-gateway: no reload: the server is stopping", file=sys.stderr)
             return 1
         time.sleep(PAUSE)

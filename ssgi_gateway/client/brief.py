@@ -1,4 +1,4 @@
-"""Connections of one request: what becomes readable is asked of one poller of their own, which the loop watches.
+"""Connections of one request: one poller of their own finds what becomes readable, and the loop watches that.
 
 A reader of uvloop's costs six system calls and two objects from its beginning to its end, one of asyncio's a selector's
 key and a handle. Here it is one call, for the kernel forgets a descriptor that is closed (epoll(7), question 6).

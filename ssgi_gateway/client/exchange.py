@@ -75,10 +75,10 @@ class Exchange:
         "_events",
         "_limit",
         "_pool",
+        "_reported",
         "_room",
         "_sent",
         "_started",
-        "_told",
         "_tries",
         "_waiter",
         "answered",
@@ -104,7 +104,7 @@ class Exchange:
         self.stream_id: int | None = None
         self.stream: Any = None
         self.buffered = 0
-        self.answered = self.tunnel = self._told = False
+        self.answered = self.tunnel = self._reported = False
         self.uploaded = not request.more
         self._sent = len(request.body)
         self._carrier: Carrier | None = None
@@ -264,8 +264,8 @@ class Exchange:
         self.state = RUNNING
         self._carrier = carrier
         self.stream_id = stream_id
-        if not self._told:  # once, also when it is sent again
-            self._told = True
+        if not self._reported:  # once, also when it is sent again
+            self._reported = True
             self._push(Connected(carrier, stream_id, reused))
         self._resolve_started()
 

@@ -285,7 +285,7 @@ class Http2Carrier(Carrier):
         seconds = exchange.timeouts.write if stream.queued else exchange.timeouts.read
         if seconds is None or now - lane.since < seconds or (not stream.queued and not exchange.uploaded):
             return
-        words, kind = ("took nothing", WriteTimeout) if stream.queued else ("said nothing", ReadTimeout)
+        words, kind = ("took nothing", WriteTimeout) if stream.queued else ("sent nothing", ReadTimeout)
         self._lanes.pop(stream.number, None)
         self._codec.cancel(stream, CANCEL)
         self._later()

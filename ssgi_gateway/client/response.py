@@ -29,7 +29,7 @@ class Response:
         http_version: ``"1.0"``, ``"1.1"`` or ``"2"``.
         trailers: what came behind the body; empty before its end.
         stderr, app_status: what a FastCGI application sent beside its answer.
-        informational: the 1xx answers, if the request asked for them.
+        informational: the 1xx answers, if the request enabled them.
         connection: what carried it.
     """
 

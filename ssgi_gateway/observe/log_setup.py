@@ -111,7 +111,7 @@ class OwnHandler(logging.Handler):
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__()
         self._stream = stream
-        self._told = 0
+        self._reported = 0
         self._sink: Sink | None = None
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):  # a test's
@@ -138,8 +138,8 @@ class OwnHandler(logging.Handler):
             return 0
         with self.lock or contextlib.nullcontext():
             self._sink.flush()
-            lost = self._sink.dropped - self._told
-            self._told = self._sink.dropped
+            lost = self._sink.dropped - self._reported
+            self._reported = self._sink.dropped
         if lost:
             logging.getLogger(__name__).warning("standard error was not read: %d lines of this log were lost", lost)
         return lost
@@ -147,7 +147,7 @@ class OwnHandler(logging.Handler):
     @property
     def waiting(self) -> bool:
         """Whether ``offer`` has anything to do."""
-        return self._sink is not None and bool(self._sink.dropped - self._told or self._sink.waiting)
+        return self._sink is not None and bool(self._sink.dropped - self._reported or self._sink.waiting)
 
     def close(self) -> None:
         """Wait a moment for the reader, and no longer.
@@ -169,7 +169,7 @@ class OwnHandler(logging.Handler):
 class ServerLogger(logging.Logger):
     """A logger that ``logging.config`` does not silence by not naming it; to get less of it, set its level.
 
-    ``dictConfig`` disables what it does not name, unless told otherwise, and applications forget that: when they are
+    By default ``dictConfig`` disables what it does not name, and applications forget that: when they are
     loaded, in their startup, or in a request. All errors of the server would be lost with it.
     """
 

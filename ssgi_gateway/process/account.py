@@ -46,7 +46,7 @@ class Account:
     """
 
     def __init__(self, app: str, known: Mapping[str, Any] | None = None) -> None:
-        self._told = ""  # the service manager
+        self._notified = ""  # the service manager
         if known is None:
             self.table = Table(create(MAX_SEATS))
             self.table.set_text(NAME_TEXT, app)
@@ -124,8 +124,8 @@ class Account:
             text: what else to send, as ``READY=1``.
         """
         line = self._line(state)
-        if text or line != self._told:
-            self._told = line
+        if text or line != self._notified:
+            self._notified = line
             systemd.notify(f"{text}\nSTATUS={line}".lstrip())
 
     def _line(self, state: states.State) -> str:

@@ -57,9 +57,9 @@ class _Control(Control):
 
     shared = True
 
-    def __init__(self, told: int) -> None:
+    def __init__(self, pipe: int) -> None:
         super().__init__()
-        self._told = told
+        self._pipe = pipe
         self.failed = False  # the page with the reason is served in the application's place
         self.leaving = asyncio.Event()  # for streams that would hold the drain up
 
@@ -78,7 +78,7 @@ class _Control(Control):
         return False  # the next worker is for what waits
 
     def ready(self) -> None:
-        os.write(self._told, b"failed" if self.failed else b"ready")
+        os.write(self._pipe, b"failed" if self.failed else b"ready")
 
 
 class Development:
@@ -109,7 +109,7 @@ class Development:
         self._alive = Alive()
         self._worker = 0  # its pid
         self._exit = -1
-        self._told = -1  # the pipe on which it reports that it is ready
+        self._pipe = -1  # the pipe on which it reports that it is ready
         self._began = 0.0
         self._signals, self._wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.opened: Callable[[], None] = lambda: None  # called when the first worker is ready
@@ -135,7 +135,7 @@ class Development:
         changed: set[str] = set()
         while True:
             poll = select.poll()
-            for fd in (self._signals, watcher.fd, self._exit, self._told):
+            for fd in (self._signals, watcher.fd, self._exit, self._pipe):
                 if fd >= 0:
                     poll.register(fd, select.POLLIN)
             if (stopped := self._out.waiting()) >= 0:  # the terminal, or a pager
@@ -155,7 +155,7 @@ class Development:
                 changed.clear()
                 self._stop()
                 self._start()
-            if self._told in ready:
+            if self._pipe in ready:
                 self._hear()
             elif self._exit in ready:
                 self._ended()
@@ -167,19 +167,19 @@ class Development:
     # -- the worker ----------------------------------------------------------------------------------------------
 
     def _start(self, failure: str = "") -> None:
-        told, telling = os.pipe2(os.O_CLOEXEC)
+        reading, writing = os.pipe2(os.O_CLOEXEC)
         self._began = time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
         self._worker = os.fork()
         if not self._worker:
-            os.close(told)
-            self._become_worker(telling, failure)
-        os.close(telling)
-        self._told = told
+            os.close(reading)
+            self._become_worker(writing, failure)
+        os.close(writing)
+        self._pipe = reading
         self._exit = linux.exit_descriptor(self._worker)
 
-    def _become_worker(self, telling: int, failure: str) -> None:
+    def _become_worker(self, writing: int, failure: str) -> None:
         """The child: never returns."""
         status = 1
         try:
@@ -188,7 +188,7 @@ class Development:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            status = work(self._settings, self._listeners, telling, failure)
+            status = work(self._settings, self._listeners, writing, failure)
         except KeyboardInterrupt:
             status = 130
         except BaseException:
@@ -200,14 +200,14 @@ class Development:
             os._exit(status)
 
     def _hear(self) -> None:
-        said = os.read(self._told, 64)
-        os.close(self._told)
-        self._told = -1
-        if said == b"ready":
+        report = os.read(self._pipe, 64)
+        os.close(self._pipe)
+        self._pipe = -1
+        if report == b"ready":
             self._say(f"ready in {time.monotonic() - self._began:.2f} s")
-        elif said == b"failed":
+        elif report == b"failed":
             self._say("the browser shows why, until a change fixes it")
-        if said:
+        if report:
             self.opened()
             self.opened = lambda: None
 
@@ -233,9 +233,9 @@ class Development:
 
     def _forget(self) -> None:
         os.close(self._exit)
-        if self._told >= 0:
-            os.close(self._told)
-        self._worker, self._exit, self._told = 0, -1, -1
+        if self._pipe >= 0:
+            os.close(self._pipe)
+        self._worker, self._exit, self._pipe = 0, -1, -1
         known = self.others | {self._watcher.pid if self._watcher else 0}
         for pid in linux.children():
             if pid not in known and not _is_browser(pid):
@@ -252,11 +252,11 @@ def _is_browser(pid: int) -> bool:
         return False
 
 
-def work(settings: Settings, listeners: Sequence[Listener], telling: int, failure: str = "") -> int:
+def work(settings: Settings, listeners: Sequence[Listener], writing: int, failure: str = "") -> int:
     """What a worker does: the application if it can be loaded, and otherwise the page with the reason."""
     log_setup.configure(settings)
     serve = engine.module("server.serve", settings.codec)
-    control = _Control(telling)
+    control = _Control(writing)
     if not failure:
         try:
             loaded = loading.load(settings.app, pythonpath=settings.pythonpath)

@@ -31,9 +31,9 @@ class Report:
     def __init__(self, fd: int = -1) -> None:
         self.fd = fd if fd >= 0 else linux.make_memory(NAME)
 
-    def write(self, said: Mapping[str, Any]) -> None:
+    def write(self, published: Mapping[str, Any]) -> None:
         """Replace what is published."""
-        line = json.dumps(said).encode() + b"\n"
+        line = json.dumps(published).encode() + b"\n"
         # One write from the start: a reader sees the old line, or the new one and maybe a rest of the old.
         with contextlib.suppress(OSError):  # no memory: the next time again
             os.pwrite(self.fd, line, 0)

@@ -82,29 +82,30 @@ class Replacement:
 
     def __init__(self) -> None:
         self.pid = 0
-        self._said = -1
+        self._output = -1
 
     def check(self, known: Mapping[str, Any]) -> str:
         """Start the new program in a child that only looks at what it would find; why that fails, or nothing."""
-        memory = said = -1
+        memory = output = -1
         try:
-            memory, said = _memory(known), linux.make_memory("ssgi-gateway-check")
+            memory, output = _memory(known), linux.make_memory("ssgi-gateway-check")
             command = system.python_module(__name__)
-            actions = [(os.POSIX_SPAWN_DUP2, memory, 3), (os.POSIX_SPAWN_DUP2, said, 1), (os.POSIX_SPAWN_DUP2, said, 2)]
+            targets = ((memory, 3), (output, 1), (output, 2))
+            actions = [(os.POSIX_SPAWN_DUP2, fd, target) for fd, target in targets]
             environment = system.child_environment()
             self.pid = os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsigmask=())
         except OSError as error:
-            _close(said)
+            _close(output)
             return os.strerror(error.errno or 0)
         finally:
             _close(memory)
-        self._said = said
+        self._output = output
         return ""
 
     def checked(self, status: int) -> str:
         """The child has ended with this status of ``os.waitpid``: what is against the new program, or nothing."""
         self.pid = 0
-        with open(self._said, "rb") as file:
+        with open(self._output, "rb") as file:
             file.seek(0)
             text = file.read(4000).decode("utf-8", "replace").strip()
         return "" if status == 0 else text or system.ended(status)

@@ -34,7 +34,7 @@ __all__ = ["SUBPROTOCOLS", "Swill"]
 logger = logging.getLogger("ssgi_gateway.rpc")
 
 SUBPROTOCOLS = ("swill.1", "swill/1")
-"""Two names for one wire. The second is the original's: no token of RFC 6455 4.1, so browsers refuse to say it."""
+"""Two names for one wire. The second is the original's: no token of RFC 6455 4.1, so browsers refuse to send it."""
 
 
 class Swill(Module):
@@ -103,7 +103,7 @@ class Swill(Module):
 
     @property
     def settings(self) -> RpcSettings:
-        """What holds: arguments, and what the configuration says instead."""
+        """The settings that apply: arguments, overridden by the configuration."""
         if self._settings is None:
             section = self.config.get("swill", {})
             self._settings = RpcSettings.of(self._given, section if isinstance(section, dict) else {})

@@ -28,11 +28,11 @@ __all__ = ["FEATURES", "HOOKLESS", "procedures"]
 HOOKLESS: Final = ("swill.hello", "swill.ping")
 
 FEATURES: Final = ("credit", "control")
-"""What a client may ask for in hello."""
+"""What a client may enable in hello."""
 
 
 class Hello(msgspec.Struct):
-    """What a client says of itself."""
+    """What a client sends about itself."""
 
     client: str
     features: list[str] = []
@@ -40,7 +40,7 @@ class Hello(msgspec.Struct):
 
 
 class Subscribe(msgspec.Struct):
-    """What ``swill.subscribe`` wants."""
+    """The argument of ``swill.subscribe``."""
 
     topic: str
     since: str | None = None
@@ -53,12 +53,12 @@ def procedures(app: Swill) -> dict[str, Procedure]:
         """Find out what the server can do; a connection's first frame."""
         connection = request.connection
         if connection.greeted:
-            raise Error(code=ErrorCode.BAD_REQUEST, message="hello was said already")
+            raise Error(code=ErrorCode.BAD_REQUEST, message="hello was sent already")
         connection.greeted = True
-        said = request.data
+        greeting = request.data
         answer: dict[str, Any] = {"server": f"ssgi-gateway/{__version__}", "features": list(features(app))}
         if connection.has_session:
-            session = await app.sessions.hello(connection, said.session)
+            session = await app.sessions.hello(connection, greeting.session)
             if session is not None:
                 answer["session"] = session
         answer["limits"] = {
@@ -108,17 +108,17 @@ def named(app: Swill, hello: Any, ping: Any, introspect_all: Any, schema: Any, s
 
 
 def note_features(connection: Connection, item: Any) -> None:
-    """What is pipelined behind hello may use what the client asked for, whenever the answer comes."""
+    """What is pipelined behind hello may use what the client enabled, whenever the answer comes."""
     if connection.features is None:
         try:
-            said = msgspec.msgpack.decode(item, type=Hello)
+            greeting = msgspec.msgpack.decode(item, type=Hello)
         except msgspec.MsgspecError:
-            return  # the answer says so
-        connection.features = frozenset(said.features) & frozenset(FEATURES)
+            return  # the answer reports it
+        connection.features = frozenset(greeting.features) & frozenset(FEATURES)
 
 
 def features(app: Swill) -> tuple[str, ...]:
-    """What this server offers, beyond what the client may ask for."""
+    """What this server offers, beyond what the client may enable."""
     more = ["deadline", "ping"]
     if app.pubsub is not None:
         more.append("subscribe")

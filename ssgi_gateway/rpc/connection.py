@@ -96,7 +96,7 @@ class Connection:
         self.opened = clock.time()
         self.requests: dict[tuple[str, int], Request[Any]] = {}
         self.features: frozenset[str] | None = None
-        """What the client asked for by ``swill.hello``; ``None`` before."""
+        """What the client enabled by ``swill.hello``; ``None`` before."""
         self.greeted = False
         self.accepted = False
         self.closing = False
@@ -244,7 +244,7 @@ class Connection:
             self.close(1008, "too many malformed frames")
 
     def _refuse_unknown_type(self, frame: Any, request: Request[Any] | None) -> None:
-        """CREDIT is a type known only to clients that asked for it."""
+        """CREDIT is a type known only to clients that enabled it."""
         self._bad_frame(frame.seq, "frame type 4 is not known on this connection")
 
     # -- requests ------------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class Connection:
             release(self._idle)
 
     def stop(self, request: Request[Any], outcome: str) -> None:
-        """End it without an answer and cancel its handler: the client wants none, or has disconnected."""
+        """End it without an answer and cancel its handler: the client cancelled it, or has disconnected."""
         request.cancelled = True
         if not request.over:
             request.outcome = outcome
@@ -453,7 +453,7 @@ class Connection:
             self._congested = sent
 
     def send_control(self, metadata: dict[str, Any]) -> None:
-        """Tell something about the connection to a client that asked for it."""
+        """Send a message about the connection to a client that enabled them."""
         if self.features is not None and "control" in self.features and not self.closing:
             self.ws.send(encode_answer(0, NIL, METADATA, metadata))
 

@@ -1,4 +1,4 @@
-"""The request a connection began with, for hooks and handlers; what it says is parsed when asked for."""
+"""The request a connection began with, for hooks and handlers; parsed when it is read."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Credit: how many MESSAGEs each side of one request may still send. Pure.
 
-The client says ``swill.window: n`` on the opening frame, and n holds for both directions. A CREDIT frame gives more;
+The client sends ``swill.window: n`` on the opening frame, and n holds for both directions. A CREDIT frame gives more;
 the receiver sends one when half of the window has been used up. So one slow stream stops no other on its connection.
 """
 

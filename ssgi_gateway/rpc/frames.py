@@ -81,7 +81,7 @@ class ErrorMessage(msgspec.Struct, omit_defaults=True):
 
 
 decode_request = msgspec.msgpack.Decoder(RequestFrame).decode
-"""Raises ``msgspec.MsgspecError``; ``explain_request`` then says to whom and how to answer."""
+"""Raises ``msgspec.MsgspecError``; ``explain_request`` then finds the seq and the words of the answer."""
 
 decode_answer = msgspec.msgpack.Decoder(AnswerFrame).decode
 decode_any = msgspec.msgpack.Decoder().decode
@@ -99,7 +99,7 @@ def encode_error(seq: int, code: int, message: str, data: Any = None) -> bytes:
 
 
 def encode_request(seq: int, data: Any, rpc: str, kind: int = MESSAGE, metadata: Metadata | None = None) -> bytes:
-    """A frame of a client, with as few items as say all: those bytes the original's client sends, too."""
+    """A frame of a client, with as few items as possible: the bytes that the original's client sends, too."""
     if metadata is not None:
         return encode((seq, data, rpc, kind, metadata))
     return encode((seq, data, rpc) if kind == MESSAGE else (seq, data, rpc, kind))

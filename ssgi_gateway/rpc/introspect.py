@@ -40,7 +40,7 @@ class IntrospectedRpc(msgspec.Struct):
 
 
 def introspect(procedure: Procedure) -> IntrospectedRpc:
-    """What the original says of a procedure."""
+    """What the original shows of a procedure."""
     return IntrospectedRpc(
         procedure.name,
         ParameterDefinition(procedure.streams_in, introspect_type(procedure.request_type)),
@@ -52,7 +52,7 @@ def introspect_type(type_: Any, within: tuple[Any, ...] = ()) -> TypeDefinition:
     """A type and its arguments.
 
     Args:
-        type_: what an annotation says.
+        type_: of an annotation.
         within: the types that it is an argument of.
     """
     if type_ is UNDECLARED:

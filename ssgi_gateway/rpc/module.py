@@ -144,12 +144,12 @@ class Module:
         self.changed()
 
     def error_handler(self, exception: type[BaseException]) -> Callable[[F], F]:
-        """Say what an exception of the procedures means: ``handler(exc, request) -> Error | None``, sync or async.
+        """Register what an exception of the procedures means: ``handler(exc, request) -> Error | None``, sync or async.
 
         The nearest class in the exception's MRO wins. ``None`` leaves it as it is: a 500.
         """
         if not (isinstance(exception, type) and issubclass(exception, BaseException)):
-            raise TypeError(f"error_handler wants an exception class, not {exception!r}")
+            raise TypeError(f"error_handler takes an exception class, not {exception!r}")
 
         def register(func: F) -> F:
             self.error_handlers[exception] = func

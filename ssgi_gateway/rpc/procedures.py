@@ -1,4 +1,4 @@
-"""A procedure: what its annotations say, and the decoder and the check that are made of them, once.
+"""A procedure: its annotations, and the decoder and the check that are made of them, once.
 
 ``Request[T]`` is one item, ``StreamingRequest[T]`` any number of them; a result is ``T``, or a stream where the
 annotation is ``AsyncIterator[T]`` or ``AsyncGenerator[T, ...]``. What has no annotation is ``Any``.

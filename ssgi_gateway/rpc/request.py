@@ -275,7 +275,7 @@ class Tracked:
 def tracked(id: str, value: Any) -> Any:
     """Give an item of a stream a position: it is sent as ``{id, data}``.
 
-    A client that was disconnected calls the procedure again and says which id it saw last: ``request.since``.
+    A client that was disconnected calls the procedure again with the id that it saw last: ``request.since``.
     """
     return Tracked(str(id), value)
 

@@ -40,7 +40,7 @@ def is_ours(res: Any) -> bool:
 def request_facts(res: Any) -> tuple[str, str]:
     """Scheme (``http``, ``https``) and root path of a request.
 
-    ``res.extensions`` says it for every server; it is not read where a cheaper way is known, because the mapping would
+    ``res.extensions`` has it on every server; it is not read where a cheaper way is known, because the mapping would
     be kept as long as the WebSocket.
     """
     if is_ours(res):

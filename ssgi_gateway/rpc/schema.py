@@ -48,7 +48,7 @@ def schema_of(app: Swill) -> dict[str, Any]:
 
 
 def schemas_of(types: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """A schema for each type, and what they refer to; a type that JSON Schema cannot say is ``{}``, anything."""
+    """A schema for each type, and what they refer to; a type that JSON Schema cannot express is ``{}``, anything."""
     sayable = [Any if type_ is UNDECLARED or not can_say(type_) else type_ for type_ in types]
     schemas, components = msgspec.json.schema_components(sayable, ref_template=REFERENCE)
     return list(schemas), components

@@ -108,7 +108,7 @@ async def after_request(request: Request[Any]) -> None:
 
 
 def decode_item(request: Request[Any], data: msgspec.Raw) -> Any:
-    """An item, as the procedure's type says.
+    """An item, decoded as the procedure's type.
 
     Raises:
         Error: 422, with the path of what does not fit.

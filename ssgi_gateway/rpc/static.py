@@ -145,7 +145,7 @@ def unchanged(get_header: Any, etag: str, modified: float) -> bool:
 
 
 def wanted_range(get_header: Any, etag: str, size: int) -> tuple[int, int] | None:
-    """First and last byte asked for; ``None`` for all. More than one range is answered with all."""
+    """First and last byte of the range; ``None`` for all. More than one range is answered with all."""
     match = RANGE.fullmatch((get_header("range") or "").strip())
     condition = get_header("if-range")
     if match is None or (condition is not None and condition.strip() != etag):

@@ -2,7 +2,7 @@
 
 A request is ``(rpc, seq)`` within its connection. It is
 
-* ``OPEN`` while items may come, ``CLOSED`` when the client has said that none will, ``SINGLE`` when it has only one,
+* ``OPEN`` while items may come, ``CLOSED`` when the client has ended them, ``SINGLE`` when it has only one,
 * ``DRAINING`` after it was answered while items may still come: what keeps late items from opening a new request,
 * else unknown, and then what counts is what is called: a single or streaming procedure, or none of that name.
 """

@@ -93,21 +93,21 @@ def test_the_request_is_described(ssgi_url: str) -> None:
     """Path decoded, query not; the method as received; no header is None; names are lower case."""
 
     async def test(server: _Server) -> None:
-        said = await server.json(
+        seen = await server.json(
             "/a%20b/%C3%A9?q=%20x&q=", "OPTIONS", headers=[("X-Asked", "value"), ("cookie", "a=1"), ("Cookie", "b=2")]
         )
-        assert said["type"] == "http"
-        assert said["method"] == "OPTIONS"
-        assert said["path"] == "/a b/\xc3\xa9"
-        assert said["query_string"] == "q=%20x&q="
-        assert said["asked"] == "value"
-        assert said["missing"] is None
-        assert said["cookie"] == "a=1; b=2"
-        assert said["names"] == [name.lower() for name in said["names"]]
-        assert said["has_extensions"] is True
-        assert said["aborted"] is False
-        assert isinstance(said["server_address"], str)
-        assert isinstance(said["remote_address"], str)
+        assert seen["type"] == "http"
+        assert seen["method"] == "OPTIONS"
+        assert seen["path"] == "/a b/\xc3\xa9"
+        assert seen["query_string"] == "q=%20x&q="
+        assert seen["asked"] == "value"
+        assert seen["missing"] is None
+        assert seen["cookie"] == "a=1; b=2"
+        assert seen["names"] == [name.lower() for name in seen["names"]]
+        assert seen["has_extensions"] is True
+        assert seen["aborted"] is False
+        assert isinstance(seen["server_address"], str)
+        assert isinstance(seen["remote_address"], str)
 
     _run(ssgi_url, test)
 
@@ -116,9 +116,9 @@ def test_repeated_headers_are_joined(ssgi_url: str) -> None:
     """``get_header`` joins with a comma; ``get_all`` may know the lines apart."""
 
     async def test(server: _Server) -> None:
-        said = await server.json("/", headers=[("x-twice", "1"), ("x-twice", "2")])
-        assert said["joined"] == "1, 2"
-        assert ", ".join(said["all"]) == "1, 2"
+        seen = await server.json("/", headers=[("x-twice", "1"), ("x-twice", "2")])
+        assert seen["joined"] == "1, 2"
+        assert ", ".join(seen["all"]) == "1, 2"
 
     _run(ssgi_url, test)
 

@@ -76,7 +76,7 @@ def _headers(res: Any, _: dict[str, str]) -> None:
 
 
 def _refused(res: Any, query: dict[str, str]) -> None:
-    said = []
+    refused = []
     attempts: dict[str, Any] = {
         "newline": lambda: res.send_headers([("x", "a\nb")]),
         "name": lambda: res.send_headers([("x y", "a")]),
@@ -86,7 +86,7 @@ def _refused(res: Any, query: dict[str, str]) -> None:
         try:
             attempt()
         except ValueError:
-            said.append(name)
+            refused.append(name)
     res.send("first", has_more=True)
     late: dict[str, Any] = {
         "late status": lambda: res.send_status(404),
@@ -96,13 +96,13 @@ def _refused(res: Any, query: dict[str, str]) -> None:
         try:
             attempt()
         except RuntimeError:
-            said.append(name)
+            refused.append(name)
     res.send()
     try:
         res.send("after the end")
     except RuntimeError:
-        said.append("after the end")
-    RECORDS[query["key"]] += said
+        refused.append("after the end")
+    RECORDS[query["key"]] += refused
 
 
 async def _echo(res: Any, _: dict[str, str]) -> None:

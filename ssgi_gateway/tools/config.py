@@ -2,7 +2,7 @@
 
 And the service that runs the gateway behind it, or the containers of both. Where the gateway listens comes from its own
 settings (file, environment), what the site is from the options. All goes to standard output; ``--output`` writes it,
-and never over a file that says something else.
+and never over a file with other content.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ VERSIONS: Final = {
     "haproxy": ("haproxy", "-v"),
     "h2o": ("h2o", "--version"),
 }
-"""What each web server is asked for its version with."""
+"""The command that shows each web server's version."""
 
 WEB_USER: Final = "www-data"
 """The user of a service for which no other is named."""
@@ -89,7 +89,7 @@ def front_named(name: str, kinds: Mapping[str, Front] = KINDS) -> Front:
     """The web server, or what else there is, of that name among ``kinds``.
 
     Raises:
-        ConfigurationError: there is none; the message says which there are.
+        ConfigurationError: there is none; the message lists which there are.
     """
     if name not in kinds:
         raise ConfigurationError(
@@ -255,10 +255,10 @@ def installed_version(front: str) -> Version:
     if command is None or program is None:
         return ()
     try:
-        said = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=5, check=False)
+        printed = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    found = re.search(r"\d+\.\d+(\.\d+)?", said.stdout + said.stderr)
+    found = re.search(r"\d+\.\d+(\.\d+)?", printed.stdout + printed.stderr)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 

@@ -1,6 +1,6 @@
 """``ssgi-gateway dev``: an application, a browser, and nothing else to install.
 
-It takes every option of ``serve``, and listens for HTTP on 127.0.0.1:8000, or at ``$PORT``, where nothing else is said.
+It takes every option of ``serve``, and listens for HTTP on 127.0.0.1:8000, or at ``$PORT``, by default.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _settings(given: Namespace, folder: str) -> Settings:
     changes: dict[str, Any] = {
         "development": True,
         "log_format": "text" if settings.log_format == "auto" else settings.log_format,
-        # That it drains and starts again is said here already.
+        # That it drains and starts again is printed here already.
         "log_level": "warning" if settings.log_level == "info" else settings.log_level,
         # Long enough for a connection that was just accepted, and short beside the half second that a reload may take.
         "deadlines": Deadlines(**{**vars(settings.deadlines), "drain": 0.25}),

@@ -1,7 +1,7 @@
 """nginx in front of ``dev``: what ``ssgi-gateway config nginx`` prints, TLS, and a folder of its own.
 
 It listens on this machine's own address only, runs as the user who started it, and ends with ``dev``. Its certificate
-is signed by no authority and kept for a month, so that a browser asks once.
+is signed by no authority and kept for a month, so that a browser warns once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["certificate", "front"]
 PORT: Final = 8443
 DAYS: Final = 30
 PATIENCE: Final = 10.0
-"""Seconds for nginx to listen, or to say why not."""
+"""Seconds for nginx to listen, or to fail."""
 
 MAIN: Final = """\
 {user}daemon off;
@@ -101,8 +101,8 @@ def _wait(process: subprocess.Popen[bytes], pid_file: Path, log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while not pid_file.exists():
         if process.poll() is not None or time.monotonic() > end:
-            said = log.read_text(errors="replace").strip()
-            raise ConfigurationError(f"--nginx: nginx did not start:\n{said}")
+            printed = log.read_text(errors="replace").strip()
+            raise ConfigurationError(f"--nginx: nginx did not start:\n{printed}")
         time.sleep(0.01)
 
 

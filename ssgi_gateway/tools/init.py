@@ -112,7 +112,7 @@ def _shared_host(site: Site, folder: Path, ask: Ask) -> int:
 
 
 def _site(given: argparse.Namespace, settings: Settings) -> Site:
-    """The site, with a service of its own name and its sockets in a folder of its own, unless settings say where."""
+    """The site, with a service of its own name and its sockets in a folder of its own, unless settings have them."""
     site = site_for(given, settings)
     name = re.sub(r"[^A-Za-z0-9.-]", "", site.domain.replace("*", "wildcard")).strip(".-") or "site"
     own: list[Address] = [site.address, site.direct]
@@ -135,7 +135,7 @@ def _silent(question: str, usual: str) -> str:
 
 
 def _answer(given: argparse.Namespace, ask: Ask) -> None:
-    """Fill in what no option has said."""
+    """Fill in what no option has set."""
     # mod_fcgid gives a process one request at a time: WSGI is called for it without an event loop.
     kinds = ("wsgi", "asgi") if given.front == "htaccess" else ("asgi", "wsgi")
     if not given.app:

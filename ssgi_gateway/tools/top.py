@@ -76,14 +76,14 @@ def status(words: list[str]) -> int:
     given = arguments.read(parser, words)
     with _server(given) as reader:
         now = reader.snapshot()
-    said = as_json(now)
+    status = as_json(now)
     if given.json:
-        print(json.dumps(said, indent=2))
+        print(json.dumps(status, indent=2))
     else:
         print("\n".join([*_head(now, None, 0.0, False), "", *_workers(now, None, 1.0, 100, False)]))
         if now.reload_state == "failed":
             print(f"\nthe last reload failed: {now.text(layout.LAST_WORDS)}")
-    return 0 if said["ready"] else 1
+    return 0 if status["ready"] else 1
 
 
 def stacks(words: list[str]) -> int:
@@ -118,7 +118,7 @@ def _parser(name: str, words: str) -> Any:
 
 @contextlib.contextmanager
 def _server(given: Namespace) -> Iterator[Reader]:
-    """The table of the server that the options say, or of the only one there is.
+    """The table of the server that the options name, or of the only one there is.
 
     Raises:
         ConfigurationError: there is none, there are several, or it may not be read.
@@ -245,7 +245,7 @@ def _last_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A call on one line of a terminal, whatever a client asked for."""
+    """A call on one line of a terminal, whatever its request line was."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

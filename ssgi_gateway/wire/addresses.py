@@ -48,7 +48,7 @@ _VERSIONS: Final = {
 def is_host(text: str) -> bool:
     """Whether ``text`` can be the value of a Host header that names a host.
 
-    ``_`` is no host: it is what nginx says for ``server_name _``, its idiom for "any".
+    ``_`` is no host: it is what nginx sends for ``server_name _``, its idiom for "any".
     """
     return len(text) <= MAX_HOST and _is_host(text)
 
@@ -91,7 +91,7 @@ def split_address(address: str) -> tuple[str, int] | None:
 
 
 def server_address(variables: Variables) -> str:
-    """The address that was asked: SERVER_NAME, or SERVER_ADDR when the name says nothing, and SERVER_PORT.
+    """The address of the request: SERVER_NAME, or SERVER_ADDR when the name is none, and SERVER_PORT.
 
     The name comes first because it is there on every route: nginx's ``scgi_params`` have no SERVER_ADDR.
     """
@@ -121,7 +121,7 @@ def fallback_host(variables: Variables) -> str | None:
 
 
 def scheme(variables: Variables | Mapping[str, str]) -> str:
-    """``"https"`` if HTTPS is on (nginx, Apache) or REQUEST_SCHEME says so, otherwise ``"http"``."""
+    """``"https"`` if HTTPS is on (nginx, Apache) or REQUEST_SCHEME is, otherwise ``"http"``."""
     https = variables.get("HTTPS", "").lower()
     if https and https not in ("off", "0"):
         return "https"

@@ -57,7 +57,7 @@ class RequestHead:
 
     Args:
         variables: the request's variables.
-        root_path: overrides what the web server says about where the application is mounted; may be empty.
+        root_path: overrides where the application is mounted by the web server; may be empty.
         started_by_front: see ``find_root_path``.
 
     Attributes:
@@ -67,7 +67,7 @@ class RequestHead:
         query_string: without ``?``, not decoded, latin-1.
         server_address: ``host:port``, see ``wire.addresses``.
         remote_address: likewise.
-        is_upgrade: whether a WebSocket is asked for (RFC 6455 4.1). That it is asked for rightly is for the
+        is_upgrade: whether a WebSocket is requested (RFC 6455 4.1). Whether that is valid is for the
             handshake to see.
         variables: where all this comes from.
 
@@ -113,7 +113,7 @@ class RequestHead:
         self._started_by_front = started_by_front
 
     def client(self) -> tuple[str, int] | None:
-        """The client's host and port, as ``addresses.split_address`` says."""
+        """The client's host and port, as ``addresses.split_address`` has them."""
         return split_address(self.remote_address)
 
     def root_path(self) -> str:
@@ -214,10 +214,10 @@ def find_root_path(variables: Variables, path: str, started_by_front: bool = Fal
     2. Otherwise what stands before PATH_INFO, where the client's path ends with that: the web server has cut the rest
        off. Apache's NoDecode leaves ``%2F`` in it. But not where dot segments stand there: nginx has taken them out of
        the path that its stock uwsgi_params call PATH_INFO, and nothing is mounted at ``/a/..``.
-    3. Otherwise nothing. A SCRIPT_NAME that is the whole path says where the client went and not where anything is
-       mounted (nginx's ``fastcgi_params``, Apache's mod_proxy_fcgi, HAProxy). It is the mount, asked for without its
+    3. Otherwise nothing. A SCRIPT_NAME that is the whole path is where the client went and not where anything is
+       mounted (nginx's ``fastcgi_params``, Apache's mod_proxy_fcgi, HAProxy). It is the mount, requested without its
        slash, in two cases: the web server itself has started the program, whose own path this is; or it is nginx over
-       SCGI, whose parameters have no SCRIPT_NAME, so that somebody wrote this one.
+       SCGI, whose parameters have no SCRIPT_NAME, so that a configuration has this one.
 
     What stays undecided is such a mount, ``/shop``, over FastCGI and uwsgi: it is taken for a path.
 
@@ -250,7 +250,7 @@ def is_written(variables: Variables) -> bool:
 
 
 def is_websocket(variables: Variables) -> bool:
-    """Whether a WebSocket is asked for, rightly or wrongly.
+    """Whether a WebSocket is requested, validly or not.
 
     Upgrade names websocket. Connection, if the web server passes it on, names Upgrade (RFC 9110 7.8: otherwise Upgrade
     is to be ignored), or there is a key that nothing but a handshake has: it is one with a mistake, then.

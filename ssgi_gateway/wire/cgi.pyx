@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False
 """CGI semantics: the compiled twin of ``cgi.py``, with the same rules.
 
-What nearly every request says is read where it lies: a known method, a path without escapes, an IPv4 client. Anything
+What nearly every request has is read where it lies: a known method, a path without escapes, an IPv4 client. Anything
 else goes to the functions of the portable module, which are written for any kind of variables.
 """
 
@@ -73,7 +73,7 @@ cdef inline str text_of(const char *value, Py_ssize_t size):
 
 @cython.final
 cdef class Kept:
-    """A server's address beside what it was made of: the next request mostly asks for the same."""
+    """A server's address beside what it was made of: the next request mostly has the same."""
 
     cdef bytes key
     cdef str address

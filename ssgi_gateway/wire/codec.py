@@ -64,7 +64,7 @@ class Codec:
         return False
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the peer; ``b""`` says that no more will come."""
+        """Take bytes from the peer; ``b""`` means that no more will come."""
         raise NotImplementedError
 
     def next_event(self) -> Any:
@@ -103,11 +103,11 @@ class Codec:
         raise NotImplementedError
 
     def invite(self) -> bytes:
-        """What makes the peer send the body, where it waits to be asked; called when the application reads."""
+        """What makes the peer send the body, where it waits for an invitation; called when the application reads."""
         return b""
 
     def uninvited(self) -> bool:
-        """Whether the peer waits to be asked for the body, and sends none otherwise."""
+        """Whether the peer waits for an invitation to send the body."""
         return False
 
     def waiting(self) -> bool:
@@ -119,7 +119,7 @@ class Codec:
         return False
 
     def shut_down(self) -> None:
-        """The server drains: say so with the next answer, where the protocol has words for it."""
+        """The server drains: announce it with the next answer, where the protocol has words for it."""
 
     def incomplete(self) -> bool:
         """Whether the peer has begun something that is not complete."""

@@ -1,6 +1,6 @@
-"""What the codecs say. One vocabulary for every wire protocol.
+"""The events of the codecs. One vocabulary for every wire protocol.
 
-An event says what arrived, in the past tense. ``next_event()`` returns one of these, or ``NEED_DATA``.
+An event is what arrived, in the past tense. ``next_event()`` returns one of these, or ``NEED_DATA``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class RequestEnded(Event):
 
 
 class RequestAborted(Event):
-    """The web server says that its client has disconnected (FCGI_ABORT_REQUEST), or closes within the request."""
+    """The web server reports that its client has disconnected (FCGI_ABORT_REQUEST), or closes within the request."""
 
     __slots__ = ()
 

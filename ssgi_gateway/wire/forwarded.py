@@ -2,7 +2,7 @@
 
 The rules of this module:
 
-* It is asked only about requests whose peer is trusted. What the trusted peer wrote is distinguished from what any
+* It is called only for requests whose peer is trusted. What the trusted peer wrote is distinguished from what any
   client can write by reading each list from its right end, where the nearest server appends.
 * ``X-Forwarded-*`` stands before ``Forwarded``: web servers set the former by habit and pass on the latter unread, so a
   client could write it. A front that sets ``Forwarded`` has to remove the others.
@@ -30,7 +30,7 @@ MAX_HOPS: Final = 32
 """Servers of ours in a row; a longer list was written by a client."""
 
 MAX_FORWARDED: Final = 4096
-"""Letters of a ``Forwarded`` that are read: some twenty servers with everything they can say."""
+"""Letters of a ``Forwarded`` that are read: some twenty servers with all parameters."""
 
 HTTP_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _host_and_port = re.compile(r"(\[.*\]|[^:]*):?([0-9]*)")
@@ -38,7 +38,7 @@ _pair = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*
 
 
 class TrustedPeers:
-    """The servers whose word about their own client counts.
+    """The servers whose information about their own client is trusted.
 
     Args:
         entries: addresses, networks (``10.0.0.0/8``), and ``unix`` for every unix socket.
@@ -82,7 +82,7 @@ def forwarded_variables(header: Callable[[str], str | None], trusted: TrustedPee
 
     Returns:
         REMOTE_ADDR and REMOTE_PORT; REQUEST_SCHEME and HTTPS; HTTP_HOST, SERVER_NAME and SERVER_PORT; SERVER_PORT: each
-        group when something was said about it. Empty values for what is unknown.
+        group when there is something about it. Empty values for what is unknown.
     """
     addresses, proto, host, port = (header(f"x-forwarded-{name}") for name in ("for", "proto", "host", "port"))
     if addresses or proto or host or port:
@@ -149,7 +149,7 @@ def parse_node(text: str) -> Node:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    # The scope of an IPv6 address may be any text, and says nothing outside of the host that wrote it (RFC 4007 11.2).
+    # The scope of an IPv6 address may be any text, and means nothing outside of the host that wrote it (RFC 4007 11.2).
     return str(parsed).partition("%")[0], port if is_port(port) else ""
 
 

@@ -18,7 +18,7 @@ def is_token(text: str) -> bool:
 
 
 def parse_length(text: str) -> int:
-    """The number of bytes ``text`` says: ASCII digits and nothing else (RFC 9110 8.6), at most 18 of them.
+    """The number of bytes in ``text``: ASCII digits and nothing else (RFC 9110 8.6), at most 18 of them.
 
     Returns:
         The number; -1 for anything else, also for what Python's ``int`` would take (``+3``, `` 3``, ``1_0``, ``²``).

@@ -1,6 +1,6 @@
 """The lines of an answer's head: one line of a name and a value, and a head of its lines.
 
-What may stand in a line is for ``header_rules`` to say. The compiled build has a twin, which keeps the lines that were
+What may stand in a line is decided by ``header_rules``. The compiled build has a twin, which keeps the lines that were
 found to be right, and writes a head in one piece.
 """
 

@@ -1,8 +1,8 @@
 """Names what a peer seems to speak when it does not speak what it should.
 
 A port that is wired to the wrong directive (``proxy_pass`` for ``scgi_pass``, TLS for plain text) is the commonest
-mistake there is; the one line in the log says so instead of "invalid byte". Only ever a hint: the bytes were refused
-before anybody asked here. Shared by every codec, so that all of them say the same.
+mistake there is; the one line in the log names it instead of "invalid byte". Only ever a hint: the bytes were refused
+before this is called. Shared by every codec, so that all of them report the same.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The rules of this module:
 * The head is turned into the CGI variables a web server would have sent, so that nothing behind this module knows the
   difference. Field names with an underscore are left out, as nginx does: as variables ``X_Forwarded_For`` and
   ``X-Forwarded-For`` are the same.
-* ``X-Forwarded-*`` and ``Forwarded`` are believed from trusted peers only, and before anybody sees the request.
+* ``X-Forwarded-*`` and ``Forwarded`` are taken from trusted peers only, and before the request is used.
 * Answers leave as HTTP/1.1. All but 101 end with the connection.
 """
 
@@ -90,7 +90,7 @@ class UpgradeCodec(Codec):
     # Receiving
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the peer; ``b""`` says that no more will come."""
+        """Take bytes from the peer; ``b""`` means that no more will come."""
         if not data:
             self._ended = True
             if self.busy:

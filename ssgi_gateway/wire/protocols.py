@@ -17,7 +17,7 @@ class WireProtocol:
 
     Args:
         title: its name for people.
-        directive: what nginx's configuration says in front of the address.
+        directive: nginx's directive in front of the address.
         http: whether it carries ordinary requests.
         websockets: whether it carries WebSockets.
         front: whether a web server speaks it; otherwise clients do, or balancers that speak nothing else.

@@ -1,9 +1,9 @@
-"""The head of an answer: what an application says, checked, as the CGI block that goes to the web server.
+"""The head of an answer: an application's status and headers, checked, as the CGI block that goes to the web server.
 
 * ``Status:`` is always there and has a reason: nginx could do without it, and Apache takes ``Location: /x`` without it
   for an internal redirect. It is the last line: of Status and Location HAProxy before 3.0 lets the last one decide.
-* Nothing an application says can end a line: CR, LF and NUL in a name or value are a ``ValueError`` that names the
-  header, and so is a name that is no token (RFC 9110 5.1, 5.5).
+* Nothing that an application passes can end a line: CR, LF and NUL in a name or value are a ``ValueError`` that names
+  the header, and so is a name that is no token (RFC 9110 5.1, 5.5).
 * The connection's own headers (RFC 9110 7.6.1) are the web server's business and are dropped, and so is ``Status``,
   which would be taken for ours.
 * Content-Length is a number and one number; it is not sent with 204 (RFC 9110 8.6), nor with 101.
@@ -40,11 +40,11 @@ FINAL_REASONS: Final = {status: reason for status, reason in REASONS.items() if 
 
 
 class ResponseHead:
-    """One head, from the first ``set_status`` or ``add`` to the form the codec asks it for.
+    """One head, from the first ``set_status`` or ``add`` to the form that the codec takes.
 
     Args:
         front_files: whether headers by which the web server sends a file or redirects internally (X-Accel-Redirect,
-            X-Sendfile) pass. They reach what no client may ask for, so an application that lets its users choose
+            X-Sendfile) pass. They reach what no client may request, so an application that lets its users choose
             header names should not have them.
     """
 

@@ -9,7 +9,7 @@
   number of its own first and the body is framed by it, the number stays.
 * HTTP_PROXY is dropped: programs read it as a setting of theirs (httpoxy, CVE-2016-5385).
 * HTTP_CONTENT_LENGTH, HTTP_CONTENT_TYPE and HTTP_TRANSFER_ENCODING are dropped: the web server has taken the body
-  out of its framing already, and CONTENT_LENGTH and CONTENT_TYPE say what is left to say.
+  out of its framing already, and CONTENT_LENGTH and CONTENT_TYPE have the rest.
 * REDIRECT_HTTP_AUTHORIZATION, REDIRECT_REMOTE_USER and REDIRECT_AUTH_TYPE stand in for those without REDIRECT_: so
   Apache renames them for a script that was reached by rewriting. A client cannot send them, its headers get HTTP_.
 * HTTP_HOST is dropped when it is not a host, so that no links are built of it; ``header("host")`` then is the
@@ -116,7 +116,7 @@ def merge_repeated(pairs: Iterable[tuple[bytes, bytes]], keep_length: bool = Fal
         if name not in merged:
             merged[name] = value
         elif name.startswith(b"HTTP_") and name not in SINGLE:
-            # RFC 6265 5.4: a request has one Cookie header; RFC 9113 8.2.3 says how several become one.
+            # RFC 6265 5.4: a request has one Cookie header; RFC 9113 8.2.3 has how several become one.
             merged[name] = (b"; " if name == b"HTTP_COOKIE" else b", ").join((merged[name], value))
         elif name != b"CONTENT_LENGTH":
             merged[name] = value
@@ -128,7 +128,7 @@ def merge_repeated(pairs: Iterable[tuple[bytes, bytes]], keep_length: bool = Fal
 
 
 def take_redirected(pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Variables that Apache has renamed for a rewritten request under their own names, where those say nothing."""
+    """Variables that Apache has renamed for a rewritten request under their own names, where those are empty."""
     values = dict(pairs)
     renamed = {name: own for name, own in REDIRECTED.items() if name in values and not values.get(own)}
     replaced = set(renamed.values())
@@ -174,7 +174,7 @@ class Variables:
             del values["HTTP_HOST"]
 
     def settle_user(self, believed: bool) -> None:
-        """Drop REMOTE_USER, AUTH_TYPE and REMOTE_IDENT where they say nothing (RFC 3875 4.1.1, 4.1.10, 4.1.11).
+        """Drop REMOTE_USER, AUTH_TYPE and REMOTE_IDENT where they are empty (RFC 3875 4.1.1, 4.1.10, 4.1.11).
 
         Args:
             believed: whether the web server is known to check them; some pass on what a client claims.
@@ -209,7 +209,7 @@ class Variables:
         return value.decode("latin-1")
 
     def headers(self) -> list[tuple[str, str]]:
-        """Every header once: what ``header`` says of every name it knows, lower-case, in the order received."""
+        """Every header once: what ``header`` returns for every name it knows, lower-case, in the order received."""
         headers = []
         for variable, value in self._values.items():
             name = _known.get(variable)

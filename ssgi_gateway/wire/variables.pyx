@@ -308,7 +308,7 @@ cdef class Variables:
             self.check_host(index)
 
     cpdef object settle_user(self, bint believed):
-        """Drop REMOTE_USER, AUTH_TYPE and REMOTE_IDENT where they say nothing; see the portable class."""
+        """Drop REMOTE_USER, AUTH_TYPE and REMOTE_IDENT where they are empty; see the portable class."""
         self.drop_user(self.find(b"REMOTE_USER", 11), believed)
         self.drop_user(self.find(b"AUTH_TYPE", 9), believed)
         self.drop_user(self.find(b"REMOTE_IDENT", 12), believed)
@@ -473,7 +473,7 @@ cdef class Variables:
         return found
 
     cpdef list headers(self):
-        """Every header once: what ``header`` says of every name it knows, lower-case, in the order received."""
+        """Every header once: what ``header`` returns for every name it knows, lower-case, in the order received."""
         cdef bytes name, value
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.header_pairs()]
 

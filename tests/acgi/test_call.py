@@ -468,7 +468,7 @@ def compressed(data, coding="gzip"):
         (compressed(bytes(50_000_000)), 0, 50_000_000, ""),
         (compressed(b""), 0, 0, ""),
         (compressed(b"hello")[:-3], 61, 5, "not complete"),
-        (compressed(b"garbage"), 61, 0, "not compressed as it says"),
+        (compressed(b"garbage"), 61, 0, "not compressed as it declares"),
         (compressed(b"garbage", "br"), 0, 7, ""),
     ],
     ids=["a bomb", "empty", "cut short", "none", "another coding"],

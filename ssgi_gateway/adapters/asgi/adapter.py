@@ -1,7 +1,7 @@
 """ASGI 3 applications as SSGI callables: HTTP and WebSocket 2.5, lifespan 2.0 with state.
 
 Offered extensions: ``websocket.http.response``, ``tls`` where the web server passes TLS variables, and, where the
-settings ask for them (``asgi_pathsend``, ``file_header``), ``http.response.pathsend`` and
+settings enable them (``asgi_pathsend``, ``file_header``), ``http.response.pathsend`` and
 ``http.response.zerocopysend``.
 
 What an application may get wrong, and what comes of it. "Error" is an exception in the application, out of its

@@ -103,7 +103,7 @@ class HttpCall(Watcher):
     # -- what the application receives ---------------------------------------------------------------------------
 
     async def receive(self) -> dict[str, Any]:
-        """The next event: the request's body piece by piece, then ``http.disconnect``, as often as it is asked for."""
+        """The next event: the request's body piece by piece, then ``http.disconnect``, at each further call."""
         res = self._res
         if self._request_done or res.aborted or self._stage == ENDED:
             return await self._disconnect()

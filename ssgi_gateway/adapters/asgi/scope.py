@@ -109,7 +109,7 @@ def known_server(address: str, scheme: str) -> tuple[str, int | None] | None:
     if address in known:
         return known[address]  # type: ignore[no-any-return]
     if len(known) >= MAX_SERVERS:
-        known.clear()  # a front that passes on whatever host it is asked for
+        known.clear()  # a front that passes on any host of a request
     pair = known[address] = server_pair(address, scheme)
     return pair
 

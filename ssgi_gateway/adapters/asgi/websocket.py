@@ -96,7 +96,7 @@ class WebSocketCall:
     # -- what the application receives ---------------------------------------------------------------------------
 
     async def receive(self) -> dict[str, Any]:
-        """The next event: ``websocket.connect``, the messages, ``websocket.disconnect`` as often as it is asked for."""
+        """The next event: ``websocket.connect``, the messages, ``websocket.disconnect`` at each further call."""
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}

@@ -7,7 +7,7 @@ are called before and after the loop runs. What an application may get wrong, an
 the application                                outcome
 =============================================  ====================================================================
 a second ``response_*``                        RSGIProtocolError
-the body asked for a second time               RSGIProtocolError
+the body read for a second time                RSGIProtocolError
 a header or status that cannot be sent         ValueError; another response may still be given
 ``response_file`` of what cannot be opened     404, a warning in the log
 a range that ends before it begins             ValueError
@@ -37,7 +37,7 @@ is no coroutine function                       taken: then a response costs no t
 =============================================  ====================================================================
 
 A client that disconnects does not end the application: what it calls next raises, ``client_disconnect`` resolves, and
-an application that asks for neither is cancelled ``GRACE`` seconds later.
+an application that uses neither is cancelled ``GRACE`` seconds later.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ __all__ = ["RSGIProtocolClosed", "RSGIProtocolError", "protocol_closed", "protoc
 
 
 class RSGIProtocolError(RuntimeError):
-    """The application asked for what is not due."""
+    """The application called for what is not due."""
 
 
 class RSGIProtocolClosed(RuntimeError):  # noqa: N818 - the specification's name

@@ -55,7 +55,7 @@ class RsgiHttpProtocol(RsgiCall):
         """The whole body.
 
         Raises:
-            RSGIProtocolError: it was asked for before.
+            RSGIProtocolError: it was read before.
             RSGIProtocolClosed: the client has disconnected.
         """
         self._consume()
@@ -73,7 +73,7 @@ class RsgiHttpProtocol(RsgiCall):
         """The body, piece by piece as it arrives.
 
         Raises:
-            RSGIProtocolError: it was asked for before.
+            RSGIProtocolError: it was read before.
         """
         self._consume()
         return self

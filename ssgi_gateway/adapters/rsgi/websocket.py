@@ -1,6 +1,6 @@
 """The ``protocol`` of a WebSocket, and its transport (RSGI 1.6, "Websocket protocol interface").
 
-Messages that came before the application asked wait in the WebSocket's own bounded queue.
+Messages that came early wait in the WebSocket's own bounded queue.
 """
 
 from __future__ import annotations

@@ -132,15 +132,15 @@ cpdef dict build_environ(RequestHead request, dict base, object stream):
     cdef dict environ = model.copy_for(request.variables) if model.base is base else None
     cdef str path = request.path
     cdef str root_path = request.root_path()
-    cdef object said
+    cdef object given
     if environ is None:
         last = model = learn(request.variables, base)
         environ = model.copy_for(request.variables)
     if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
         path = path[len(root_path) :]
     environ["wsgi.input"] = stream
-    said = None if environ.get("HTTPS") else environ.get("REQUEST_SCHEME")
-    environ["wsgi.url_scheme"] = said if said == "http" else scheme(environ)
+    given = None if environ.get("HTTPS") else environ.get("REQUEST_SCHEME")
+    environ["wsgi.url_scheme"] = given if given == "http" else scheme(environ)
     environ["SCRIPT_NAME"] = root_path if PyUnicode_IS_ASCII(root_path) else bytes_as_unicode(root_path)
     environ["PATH_INFO"] = path if PyUnicode_IS_ASCII(path) else bytes_as_unicode(path)
     environ["QUERY_STRING"] = request.query_string

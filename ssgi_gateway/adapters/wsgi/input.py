@@ -1,7 +1,7 @@
 """``wsgi.input`` (PEP 3333, "Input and Error Streams") for an application in a thread.
 
 A body that has arrived, which most have, is a BytesIO. One that is still arriving is a ``StreamingInput``: the worker
-asks, the loop hands over all that is there, and the worker waits only when that is nothing. What is not asked for stays
+asks, the loop hands over all that is there, and the worker waits only when that is nothing. What is not read stays
 with the peer: more than the high-water mark is never kept here.
 
 Reading raises ConnectionAbortedError, an OSError, once the client has disconnected in the middle of its body.
@@ -24,7 +24,7 @@ __all__ = ["StreamingInput"]
 
 
 class StreamingInput(io.BufferedIOBase):
-    """A body that is still arriving. Read by one thread, filled by the loop, which ``pool.post`` asks for it."""
+    """A body that is still arriving. Read by one thread, filled by the loop, which ``pool.post`` requests."""
 
     def __init__(self, pool: Any, res: HttpResponse, body: RequestBody) -> None:
         self._pool = pool

@@ -312,7 +312,7 @@ class Client:
             attempt += 1
 
     async def _open(self) -> Link:
-        """One attempt; a server that refuses ``swill.1`` is asked once more with the original's name."""
+        """One attempt; a server that refuses ``swill.1`` is tried once more with the original's name."""
         headers = [*self._headers]
         if self.session is not None:
             headers.append(("Cookie", f"swill_session={self.session}"))

@@ -1,4 +1,4 @@
-"""One connection of a client: its calls by seq, hello, pings, and what the server says of the connection itself."""
+"""One connection of a client: its calls by seq, hello, pings, and the server's messages about the connection itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Link:
 
     Args:
         transport: its WebSocket.
-        name: what hello says of the client.
+        name: the client's name in hello.
         on_goaway: called when the server is about to restart.
         on_lost: called with the link, once, when it is over.
     """
@@ -76,14 +76,14 @@ class Link:
             del self.calls[call.seq]
 
     def hello(self, session: str | None = None) -> None:
-        """Say hello, as the connection's first frame. Its seq is from the other end, so calls count up from 1."""
+        """Send hello, as the connection's first frame. Its seq is from the other end, so calls count up from 1."""
         if self._said_hello:
             return
         self._said_hello = True
-        said: dict[str, Any] = {"client": self._name, "features": list(FEATURES)}
+        greeting: dict[str, Any] = {"client": self._name, "features": list(FEATURES)}
         if session is not None:
-            said["session"] = session
-        self.send(encode_request(self._high, said, "swill.hello"))
+            greeting["session"] = session
+        self.send(encode_request(self._high, greeting, "swill.hello"))
 
     async def known(self) -> frozenset[str]:
         """What the server offers, once that is known.
@@ -164,7 +164,7 @@ class Link:
                 call.frame_received(frame)
 
     def _greeted(self, frame: Any) -> None:
-        """The answer to hello; a server that does not know it says 404."""
+        """The answer to hello; a server that does not know it answers 404."""
         self.features = frozenset()
         if frame.type == MESSAGE:
             answer = decode_any(frame.data)

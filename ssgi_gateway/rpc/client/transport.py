@@ -189,8 +189,8 @@ async def connect(
         if answer.status_code != 101:
             raise RefusedError(answer.status_code, body)
         accept = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest()).decode()
-        said = dict(names)
-        if said.get("sec-websocket-accept") != accept or said.get("sec-websocket-protocol") not in subprotocols:
+        answered = dict(names)
+        if answered.get("sec-websocket-accept") != accept or answered.get("sec-websocket-protocol") not in subprotocols:
             raise OSError("the server answered the handshake with what is no WebSocket of this protocol")
         return Transport(reader, writer, http.trailing_data[0]), names
     except BaseException:

@@ -16,10 +16,10 @@ PATIENCE = 10.0
 
 
 def fetch(url: str) -> dict[str, Any]:
-    """The schema of a server; an original one is asked by ``swill.introspect``.
+    """The schema of a server; an original one by ``swill.introspect``.
 
     Raises:
-        ConfigurationError: it cannot be reached, or says nothing about itself.
+        ConfigurationError: it cannot be reached, or does not describe itself.
     """
     return asyncio.run(_fetch(url))
 
@@ -39,7 +39,7 @@ async def _fetch(url: str) -> dict[str, Any]:
     except DisconnectedError as error:
         raise ConfigurationError(f"{url}: {error}") from error
     except RpcError as error:
-        raise ConfigurationError(f"{url} says nothing about its procedures: {error}") from error
+        raise ConfigurationError(f"{url} does not describe its procedures: {error}") from error
     return schema
 
 

@@ -1,7 +1,7 @@
 """What all backends share: messages with positions, the subscriptions of this process, and how one joins without a gap.
 
 A position is ``epoch:offset``: offsets count up by one within an epoch, and another epoch means that what was kept is
-lost. Whoever subscribes is entered first, and what is published meanwhile waits at its ``Gate``; then what was missed
+lost. A subscriber is entered first, and what is published meanwhile waits at its ``Gate``; then what was missed
 is recalled; then the gate opens. So nothing is lost and nothing comes twice, in order.
 """
 
@@ -70,7 +70,7 @@ class Recalled(NamedTuple):
 
     Args:
         epoch, offset: of the last message that was published.
-        recovered: whether ``missed`` is all that came after the position asked for.
+        recovered: whether ``missed`` is all that came after the given position.
         missed: those messages, in order.
     """
 
@@ -128,7 +128,7 @@ class Attachment:
 
     Attributes:
         position: where it begins.
-        recovered: whether nothing since the position asked for is missing.
+        recovered: whether nothing since the given position is missing.
     """
 
     def __init__(self, audience: Audience | None, gate: Gate, since: str | None, recalled: Recalled) -> None:
@@ -154,7 +154,7 @@ class Attachment:
 
 
 class Broker:
-    """A backend. Subclasses say how messages are published, received and recalled."""
+    """A backend. Subclasses define how messages are published, received and recalled."""
 
     single_process = False
     """Whether other workers would not receive what is published here."""

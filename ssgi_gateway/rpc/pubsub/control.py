@@ -21,7 +21,7 @@ TOPIC: Final = "swill.control"
 
 
 class ControlSink(Sink):
-    """Obeys what is said.
+    """Does what other workers request.
 
     Args:
         app: whose connections are meant.
@@ -33,16 +33,16 @@ class ControlSink(Sink):
     def put(self, message: Message) -> None:
         """Close the connections of a session, or send them its new id."""
         try:
-            said = msgspec.msgpack.decode(message.payload, type=dict[str, str])
+            order = msgspec.msgpack.decode(message.payload, type=dict[str, str])
         except msgspec.MsgspecError:
             logger.warning("a control message of another version was ignored")
             return
-        if "close_session" in said:
-            self._app.close_session_here(said["close_session"], said.get("reason", ""))
-        if "rotate" in said:
+        if "close_session" in order:
+            self._app.close_session_here(order["close_session"], order.get("reason", ""))
+        if "rotate" in order:
             for connection in tuple(self._app.connections.values()):
-                if connection.has_session and connection.session.is_called(said["rotate"]):
-                    connection.session.renamed(said["to"])
+                if connection.has_session and connection.session.is_called(order["rotate"]):
+                    connection.session.renamed(order["to"])
 
     def fail(self, error: Error) -> None:
         """A gap: sessions may have ended meanwhile; their next reading finds out."""
@@ -50,7 +50,7 @@ class ControlSink(Sink):
 
 
 async def listen(broker: Broker, app: Swill) -> None:
-    """Hear what other workers say."""
+    """Receive what other workers publish."""
     sink = ControlSink(app)
     try:
         attachment = await broker.attach(TOPIC, sink, None)

@@ -230,5 +230,5 @@ class RedisPubSub(Broker):
 
 
 def text(value: Any) -> str:
-    """What Redis says, as text."""
+    """An answer of Redis, as text."""
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""``swill.subscribe``: checks, the position as leading metadata, then messages for as long as the client wants them."""
+"""``swill.subscribe``: checks, the position as leading metadata, then messages until the client ends them."""
 
 from __future__ import annotations
 

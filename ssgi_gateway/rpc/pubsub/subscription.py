@@ -1,4 +1,4 @@
-"""Subscriptions: ``Queued`` for one message after the other, when asked for; ``Direct`` straight into a connection.
+"""Subscriptions: ``Queued`` for one message after the other, as they are taken; ``Direct`` straight into a connection.
 
 Both hold at most ``MAX_MESSAGES`` and ``MAX_BYTES`` that were not taken; then they end, and publishers never wait.
 """
@@ -26,7 +26,7 @@ __all__ = ["Direct", "Queued", "messages_of"]
 
 
 class Queued(Sink):
-    """Messages that wait to be asked for; an async iterator of ``Message``."""
+    """Messages that wait to be taken; an async iterator of ``Message``."""
 
     def __init__(self) -> None:
         self._messages: deque[Message] = deque()

@@ -124,7 +124,7 @@ class Session:
                 self.connection.send_control({"session": new})
 
     async def _own_id(self) -> str:
-        """The id, once it is known to be one: if the store was away when the connection was made, it is asked now."""
+        """The id, once it is known to be one: if the store was away when the connection was made, it is read now."""
         if not self._verified:
             if self._lock is None:
                 self._lock = asyncio.Lock()

@@ -57,7 +57,7 @@ class Body(NamedTuple):
             try:
                 os.lseek(self.file.fileno(), 0, os.SEEK_SET)
             except OSError:
-                words = "the redirect wants the body once more, and standard input is gone; send a file"
+                words = "the redirect needs the body once more, and standard input is gone; send a file"
                 raise CallFailed(REWIND, words) from None
 
 
@@ -145,9 +145,9 @@ def _multipart(fields: list[str]) -> Body:
         head = f'Content-Disposition: form-data; name="{_quoted(name)}"'
         if value.startswith("@"):
             path, *options = value[1:].split(";")
-            said = dict(one.strip().partition("=")[::2] for one in options)
-            name = said.get("filename") or os.path.basename(path)
-            head += f'; filename="{_quoted(name)}"\r\nContent-Type: {said.get("type") or _type_of(path)}'
+            parameters = dict(one.strip().partition("=")[::2] for one in options)
+            name = parameters.get("filename") or os.path.basename(path)
+            head += f'; filename="{_quoted(name)}"\r\nContent-Type: {parameters.get("type") or _type_of(path)}'
             with _open(path) as file:
                 content = file.read()
         elif value.startswith("<"):

@@ -125,7 +125,7 @@ class _Call:
         return url
 
     def run(self) -> int:
-        """Do what the options say; returns the exit status."""
+        """Do what the options are; returns the exit status."""
         given = self._given
         with self._stack:
             if given.probe:
@@ -162,7 +162,7 @@ class _Call:
         return self._collected(body)
 
     def _collected(self, body: Body) -> Body:
-        """SCGI says first how long the body is: what comes from a pipe is read to its end."""
+        """SCGI sends the body's length first: what comes from a pipe is read to its end."""
         if self._target.protocol != "scgi" or body.length >= 0 or body.file is None:
             return body
         import tempfile
@@ -178,7 +178,7 @@ class _Call:
     # -- exchanges -------------------------------------------------------------------------------------------------
 
     def _follow(self) -> int:
-        """Ask, and follow redirects if that is wanted."""
+        """Send the request, and follow redirects if that is wanted."""
         given, report = self._given, self._report
         body = self._body()
         method = given.request or ("HEAD" if given.head else body.method or "GET")
@@ -251,7 +251,7 @@ class _Call:
         return status, location
 
     def _once_quietly(self) -> Iterator[tuple[int, float]]:
-        """Ask again and again on one connection, where it is kept; yields statuses and seconds."""
+        """Send it again and again on one connection, where it is kept; yields statuses and seconds."""
         body = self._body()
         if body.file is not None:
             body = body._replace(file=None, data=body.file.read(), length=0)

@@ -138,7 +138,7 @@ class Conversation:
     def exchange(
         self, request: Request, length: int, pairs: Any, pieces: Iterator[tuple[bytes | memoryview, bool]], clock: Clock
     ) -> Iterator[Any]:
-        """Ask; yields the events of the answer as they come.
+        """Send a request; yields the events of the answer as they come.
 
         Raises:
             CallFailed: there was no whole answer.

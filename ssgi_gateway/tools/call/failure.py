@@ -23,7 +23,7 @@ class CallFailed(Exception):  # noqa: N818 - what happened, with curl's number
 
     Args:
         status: curl's exit status.
-        message: what to say; empty for nothing.
+        message: what to print; empty for nothing.
     """
 
     def __init__(self, status: int, message: str) -> None:

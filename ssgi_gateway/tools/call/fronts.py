@@ -67,7 +67,7 @@ def front_variables(front: str, protocol: str, request: Request, length: int, se
     Args:
         front: one of ``FRONTS``.
         protocol: ``"scgi"`` or ``"fastcgi"``; the front must have it.
-        request: what to ask.
+        request: what to send.
         length: of the body, or -1.
         secure: whether the client came by https.
         remote: the client's address.

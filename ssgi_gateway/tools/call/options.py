@@ -15,12 +15,12 @@ __all__ = ["option_names", "parse"]
 
 EXAMPLES: Final = """\
 examples:
-  ssgi-gateway call --scgi unix:/run/app.sock /                        ask a gateway as nginx would
+  ssgi-gateway call --scgi unix:/run/app.sock /                        a request to a gateway, as nginx would send it
   ssgi-gateway call --scgi unix:/run/app.sock /healthz -fsm 2          a health check
   ssgi-gateway call --fastcgi 127.0.0.1:9000 /index.php --script-filename /var/www/index.php
   ssgi-gateway call --scgi :9000 /upload -T big.bin -v                 with all variables and timings
   ssgi-gateway call --scgi unix:/run/app.sock / --keep 1000            how fast is it without nginx
-  ssgi-gateway call --fastcgi unix:/run/php-fpm.sock --probe           what FCGI_GET_VALUES says
+  ssgi-gateway call --fastcgi unix:/run/php-fpm.sock --probe           the answer to FCGI_GET_VALUES
   ssgi-gateway call --scgi unix:/run/app.sock /ws --ws                 a WebSocket; lines are messages
 """
 
@@ -118,7 +118,7 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     add("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication")
     add("-L", "--location", action="store_true", help="follow redirects")
     add("--compressed", action="store_true", help="request a compressed answer and decompress it")
-    add("-k", "--insecure", action="store_true", help="TLS: trust anybody")
+    add("-k", "--insecure", action="store_true", help="TLS: accept any certificate")
     add("--cacert", metavar="FILE", help="TLS: trust these")
 
 
@@ -182,7 +182,7 @@ def parse(words: list[str]) -> Any:
     if given.ws and given.protocol == "fastcgi":
         raise ConfigurationError("call: FastCGI has no WebSockets; use --scgi, or --websocket for the direct port")
     if given.keep is not None and given.keep < 1:
-        raise ConfigurationError("call: --keep wants a number of requests")
+        raise ConfigurationError("call: --keep takes a number of requests")
     _check_body(given)
     return given
 

@@ -1,4 +1,4 @@
-"""``--probe``: what a FastCGI application says about itself (FastCGI 4.1)."""
+"""``--probe``: the values of a FastCGI application (FastCGI 4.1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = [b"FCGI_MAX_CONNS", b"FCGI_MAX_REQS", b"FCGI_MPXS_CONNS"]
 
 
 def probe(conversation: Conversation, clock: Clock, report: Report) -> int:
-    """Ask, and print a line for each answer."""
+    """Send the request, and print a line for each answer."""
     conversation.connect(clock)
     codec = conversation.codec
     try:
@@ -36,9 +36,9 @@ def probe(conversation: Conversation, clock: Clock, report: Report) -> int:
         raise
     except Exception as error:
         raise failed(error, answered=False, started=False) from None
-    said = dict(values)
+    answers = dict(values)
     for name in NAMES:
-        value = said.get(name)
+        value = answers.get(name)
         sys.stdout.write(f"{name.decode()}={'(not given)' if value is None else value.decode('latin-1')}\n")
     sys.stdout.flush()
     report.note("probed")

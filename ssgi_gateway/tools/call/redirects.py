@@ -1,4 +1,4 @@
-"""``-L``: where a redirect leads, what is asked there, and what does not go along.
+"""``-L``: where a redirect leads, what is sent there, and what does not go along.
 
 A server chooses where a redirect leads, so it leads to web servers only, and to another origin go neither passwords nor
 cookies (RFC 9110 15.4; curl does likewise).
@@ -32,11 +32,11 @@ __all__ = [
 MAX_REDIRECTS: Final = 50
 
 NOT_ELSEWHERE: Final = frozenset((b"authorization", b"cookie", b"host"))
-"""Headers for the origin that was asked first."""
+"""Headers for the origin of the first request."""
 
 
 def location_of(event: AnswerReceived) -> str | None:
-    """Where an answer says to go, ``None`` where it is no redirect."""
+    """Where an answer redirects to, ``None`` where it does not."""
     if event.status not in (301, 302, 303, 307, 308):
         return None
     for name, value in event.headers:
@@ -54,7 +54,7 @@ def joined(url: str, location: str) -> str:
 
 
 def next_url(url: str, location: str) -> str:
-    """The url to ask next.
+    """The url of the next request.
 
     Raises:
         CallFailed: it is none of a web server.
@@ -65,7 +65,7 @@ def next_url(url: str, location: str) -> str:
     except LocalProtocolError as error:
         raise CallFailed(REDIRECTS, f"the redirect leads nowhere: {error}") from None
     if parsed.scheme not in ("http", "https") or parsed.path:
-        raise CallFailed(REDIRECTS, f"the redirect leads to {whole}, which is no web server's url; ask it yourself")
+        raise CallFailed(REDIRECTS, f"the redirect leads to {whole}, which is no web server's url; call it yourself")
     return whole
 
 
@@ -80,14 +80,14 @@ def is_of_gateway(url: str, first: str, host: str | None) -> bool:
 
     Args:
         url: where it leads.
-        first: the url that was asked first.
+        first: the url of the first request.
         host: the Host header that was given, if one was.
     """
     return urlsplit(url).netloc in ("localhost", urlsplit(first).netloc, host)
 
 
 def next_request(status: int, method: str, body: Body) -> tuple[str, Body]:
-    """What is asked there (RFC 9110 15.4.2 to 15.4.4): after a 303, or a 301 or 302 to a POST, a GET without a body.
+    """The next request (RFC 9110 15.4.2 to 15.4.4): after a 303, or a 301 or 302 to a POST, a GET without a body.
 
     Raises:
         CallFailed: the body cannot be sent again.

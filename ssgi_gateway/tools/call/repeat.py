@@ -15,7 +15,7 @@ __all__ = ["repeat"]
 
 
 def repeat(answers: Callable[[], Iterator[tuple[int, float]]], count: int, report: Report) -> int:
-    """Ask ``count`` times and print the latencies; 22 if one answer was an error.
+    """Send it ``count`` times and print the latencies; 22 if one answer was an error.
 
     Raises:
         CallFailed: one failed.

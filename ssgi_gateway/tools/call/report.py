@@ -153,7 +153,7 @@ class Report:
                 self._write(decoder.decompress(data, PIECE))
                 data = decoder.unconsumed_tail
         except zlib.error as error:
-            raise CallFailed(ENCODING, f"the answer is not compressed as it says: {error}") from None
+            raise CallFailed(ENCODING, f"the answer is not compressed as it declares: {error}") from None
 
     def judge(self, conversation: Conversation, status: int) -> None:
         """Name what a browser would not get as it stands."""
@@ -162,7 +162,7 @@ class Report:
         if conversation.begin.startswith(b"HTTP/"):
             self.warn("the answer begins as HTTP does. If this is a web server's port, ask it by http://")
         answer = conversation.codec.answer
-        # php-fpm sends none with a 200 (RFC 3875 6.3.3 allows it), and nobody is to be warned of each page.
+        # php-fpm sends none with a 200 (RFC 3875 6.3.3 allows it), and each page is not to warn.
         quiet = conversation.target.protocol == "fastcgi" and not self._given.verbose
         if not answer.had_status and status == 200 and not quiet:
             self.warn("the answer has no Status line; web servers take it for 200. Send 'Status: 200 OK' to be sure")
@@ -210,7 +210,7 @@ class Report:
     def close(self) -> None:
         """Nothing more will be written."""
         if self._file not in (None, sys.stdout.buffer):
-            with suppress(OSError):  # what could not be written was said before
+            with suppress(OSError):  # what could not be written was reported before
                 self._file.close()
 
     def write_out(self) -> None:

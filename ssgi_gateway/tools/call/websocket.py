@@ -217,10 +217,10 @@ def _call_procedure(socket: _Socket, words: list[str]) -> int:
         conversation.send(2, None, name, 1)
     for kind, item in conversation.answer(2):
         if kind == ERROR:
-            said = f"the procedure answered with error {item.get('code')}: {item.get('message')}"
+            text = f"the procedure answered with error {item.get('code')}: {item.get('message')}"
             more = msgspec.json.encode(item["data"]).decode() if item.get("data") is not None else ""
             socket.close()
-            raise CallFailed(STATUS, f"{said} {more}".strip())
+            raise CallFailed(STATUS, f"{text} {more}".strip())
         if kind == MESSAGE:
             sys.stdout.buffer.write(msgspec.json.encode(item) + b"\n")
             sys.stdout.buffer.flush()
@@ -245,7 +245,7 @@ class _Conversation:
         self._socket.send(self._encode([seq, data, rpc, kind]))
 
     def answer(self, seq: int) -> Iterator[tuple[int, Any]]:
-        """Type and data of the frames of an answer, for as long as they are asked for."""
+        """Type and data of the frames of an answer, as they are taken."""
         while True:
             for message in list(self._socket.messages()) or self._socket.read():
                 frame = self._frame(message)
@@ -269,9 +269,9 @@ class _Conversation:
         raise CallFailed(RECEIVE, f"{message[:80]!r} is no frame of Swill: is this a path that serves it?")
 
     def shape(self, name: str) -> tuple[bool, bool]:
-        """Whether the procedure's request and its answer are streams, which no frame of an answer says.
+        """Whether the procedure's request and its answer are streams, which no frame of an answer shows.
 
-        Where the server does not say, they are taken for single: the first item is shown.
+        Where the server does not describe them, they are taken for single: the first item is shown.
         """
         shape = (False, False)
         self.send(1, None, "swill.introspect", 0)

@@ -22,8 +22,8 @@ TIMEOUT = 10.0
 """Seconds for each answer."""
 
 
-class Unreachable(Exception):  # noqa: N818 - it says what is the matter and not what went wrong here
-    """There was no answer at all; the message says why."""
+class Unreachable(Exception):  # noqa: N818 - it is a result and no mistake of this program
+    """There was no answer at all; the message has the reason."""
 
 
 class BadCertificate(Unreachable):
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
     @property
     def refusal(self) -> str:
-        """What the gateway said where it refused the request by itself; empty where another server answered."""
+        """The gateway's words where it refused the request by itself; empty where another server answered."""
         first, _, message = self.body.decode("utf-8", "replace").partition("\n")
         plain = self.headers.get("content-type", "").startswith("text/plain")
         return message.strip() if plain and self.status >= 400 and first.startswith(f"{self.status} ") else ""
@@ -133,7 +133,7 @@ class Target:
                 if body is not None:
                     connection.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
             except OSError:
-                pass  # refused early: the answer says why
+                pass  # refused early: the answer has the reason
             response = http.client.HTTPResponse(connection, method=method)
             response.begin()
             content = response.read()
@@ -175,7 +175,7 @@ class Target:
         connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def upgrade(self, target: str) -> tuple[int, bool]:
-        """Ask for a WebSocket and send a message; the status, and whether the message came back.
+        """Open a WebSocket and send a message; the status, and whether the message came back.
 
         Raises:
             Unreachable: there was no answer.

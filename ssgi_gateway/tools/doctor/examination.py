@@ -30,8 +30,8 @@ class Examination:
     Args:
         target: the site.
         upload: bytes of the upload that has to pass.
-        websocket: the path to ask for a WebSocket; empty when the site has none.
-        stand_in: the probe's process, to be restarted, and asked what it had to complain of.
+        websocket: the path of a WebSocket; empty when the site has none.
+        stand_in: the probe's process, to be restarted, and read for what it logged.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Examination:
         except Unreachable as error:
             name = probe.__name__.replace("_", "-")
             broken = "the web server broke the connection off"
-            return [Finding(f"no-answer-to-{name}", str(error), broken, "Its error log says why")]
+            return [Finding(f"no-answer-to-{name}", str(error), broken, "Its error log has the reason")]
 
     def arrival(self, answer: Answer) -> Iterator[Finding]:
         """Whether a request comes through at all, and what its variables give away."""
@@ -84,7 +84,7 @@ class Examination:
         wanted = "https" if self.target.secure else "http"
         if facts["scheme"] != wanted and not any("scheme" in kind for kind in _kinds(environ, self.protocol)):
             yield self.finding(
-                "scheme-wrong", f"the site was asked over {wanted}, and the application receives {facts['scheme']}",
+                "scheme-wrong", f"the request came over {wanted}, and the application receives {facts['scheme']}",
                 "cookies lose Secure, links have the wrong scheme",
                 {NGINX: "add HTTPS $https if_not_empty", "": "pass HTTPS=on, or REQUEST_SCHEME"},
             )  # fmt: skip
@@ -102,7 +102,7 @@ class Examination:
         host = environ.get("HTTP_HOST", "")
         if host and host != self.target.authority:
             yield self.finding(
-                "host-changed", f"{self.target.authority!r} was asked for, and {host!r} arrived",
+                "host-changed", f"{self.target.authority!r} was requested, and {host!r} arrived",
                 "links, redirects and checks of the origin are wrong",
                 {NGINX: "HTTP_HOST $http_host if_not_empty", APACHE: "ProxyPreserveHost On", "": "keep Host"},
             )  # fmt: skip
@@ -125,7 +125,7 @@ class Examination:
         if answer.status in (502, 503, 504):
             return self.finding(
                 "not-connected", seen, "the web server cannot reach the gateway's address",
-                {"": "Compare the address in its configuration with those below; its error log says what it tried"},
+                {"": "Compare the address in its configuration with those below; its error log shows what it tried"},
             )  # fmt: skip
         if answer.status == 200 and not answer.body and self.front == CADDY:
             return self.finding(

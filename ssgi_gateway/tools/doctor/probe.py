@@ -1,7 +1,7 @@
 """The application that the doctor puts behind the web server while it examines it.
 
-It shows what arrived, and does what a probe asks for. Only the doctor is answered: its secret is in the environment and
-in a header field of each of its requests. Everybody else gets 503 for as long as the examination takes.
+It shows what arrived, and does what a probe requests. Only the doctor is answered: its secret is in the environment and
+in a header field of each of its requests. All other clients get 503 for as long as the examination takes.
 """
 
 from __future__ import annotations

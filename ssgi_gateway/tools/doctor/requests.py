@@ -25,7 +25,7 @@ __all__ = ["answers", "authorization", "names", "paths", "request_heads", "uploa
 
 
 def authorization(examination: Examination) -> Iterator[Finding]:
-    """Whether Authorization arrives, and a user that nobody has checked does not."""
+    """Whether Authorization arrives, and a user that was not checked does not."""
     answer = examination.target.ask("/", headers=[("Authorization", "Basic ZG9jdG9yOng=")])  # doctor:x
     if answer.facts is None:
         return  # the web server checks passwords itself
@@ -74,7 +74,7 @@ def paths(examination: Examination) -> Iterator[Finding]:
 
 
 def _collecting(examination: Examination) -> dict[str, str]:
-    """How the web servers that pass uploads on as they come are told to collect them first."""
+    """How the web servers that pass uploads on as they come are made to collect them first."""
     return {
         NGINX: f"{examination.protocol}_request_buffering on;",
         LIGHTTPD: "server.stream-request-body = 0",
@@ -85,7 +85,7 @@ def _collecting(examination: Examination) -> dict[str, str]:
 def _unbuffered(examination: Examination, size: str) -> Finding:
     return examination.finding(
         "uploads-unbuffered", f"an upload of {size} was sent on before its length was known",
-        "the gateway cannot tell where it ends, and answers 411", _collecting(examination),
+        "the gateway cannot know where it ends, and answers 411", _collecting(examination),
     )  # fmt: skip
 
 
@@ -97,8 +97,8 @@ def _small_body(examination: Examination) -> Iterator[Finding]:
             yield _unbuffered(examination, "1,000 bytes")
             return
         arrived = -1 if answer.facts is None else answer.facts["length"]
-        said = f": {answer.refusal}" if answer.refusal else ""
-        seen = f"was answered {answer.status}{said}" if answer.facts is None else f"arrived with {arrived}"
+        refusal = f": {answer.refusal}" if answer.refusal else ""
+        seen = f"was answered {answer.status}{refusal}" if answer.facts is None else f"arrived with {arrived}"
     except Unreachable:
         arrived, seen = -1, "was not answered"
     if arrived != len(data):
@@ -117,7 +117,7 @@ def uploads(examination: Examination) -> Iterator[Finding]:
     small = list(_small_body(examination))
     yield from small
     if small:
-        return  # of the others there is nothing more to say
+        return  # of the others there is nothing more to report
     data = os.urandom(1 << 16) * max(1, examination.upload >> 16)
     answer = examination.target.ask("/?do=body", "POST", body=data)
     megabytes = len(data) >> 20

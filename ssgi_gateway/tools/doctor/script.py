@@ -1,4 +1,4 @@
-"""A script for a shared host, ``app.fcgi``: what makes the web server say "End of script output before headers"."""
+"""A script for a shared host, ``app.fcgi``: what makes the web server log "End of script output before headers"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssgi_gateway.observe.diagnosis import Finding
 
 __all__ = ["examine"]
 
-WHY = "the web server cannot start it, and says so in its error log only"
+WHY = "the web server cannot start it, and reports it in its error log only"
 
 
 def examine(path: Path) -> Iterator[Finding]:

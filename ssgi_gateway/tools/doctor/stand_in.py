@@ -39,7 +39,7 @@ class StandIn:
     def __init__(self, addresses: Sequence[tuple[str, Address]], settings: Settings, secret: str) -> None:
         self._addresses = addresses
         words = [word for protocol, address in addresses for word in (f"--{protocol}", str(address))]
-        # Whatever the gateway is set to believe, the doctor wants to see what the web server says.
+        # Whatever the gateway is set to trust, the doctor has to see what the web server sends.
         words += ["--socket-mode", f"{settings.socket_mode:o}", "--deadline-drain", "1", "--trust-remote-user"]
         words += ["--workers", "0", "--log-format", "json"]
         words += ["--socket-owner", settings.socket_owner] if settings.socket_owner else []
@@ -62,9 +62,9 @@ class StandIn:
         while not all(sockets.is_served(address) for _, address in self._addresses):
             if self._process.poll() is not None or time.monotonic() > end:
                 self.stop()
-                said = self._said().removeprefix("ssgi-gateway: ")
+                printed = self._printed().removeprefix("ssgi-gateway: ")
                 as_root = "; run the doctor as root" if os.geteuid() else ""
-                raise ConfigurationError(f"the probe could not listen in the gateway's place: {said}{as_root}")
+                raise ConfigurationError(f"the probe could not listen in the gateway's place: {printed}{as_root}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -80,9 +80,9 @@ class StandIn:
         self._process = None
 
     def complaints(self) -> list[str]:
-        """What it had to say of connections that it could not serve, each thing once."""
+        """What it logged about connections that it could not serve, each thing once."""
         found = []
-        for line in self._said().splitlines():
+        for line in self._printed().splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
@@ -91,7 +91,7 @@ class StandIn:
                 found.append(str(entry.get("msg", "")))
         return list(dict.fromkeys(found))
 
-    def _said(self) -> str:
+    def _printed(self) -> str:
         self._log.seek(0)
         return self._log.read().strip()
 

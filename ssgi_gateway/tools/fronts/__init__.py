@@ -21,7 +21,7 @@ class Front(NamedTuple):
     Args:
         title: its name as people write it.
         module: where its ``render`` is.
-        protocols: over which it can reach the gateway; the first is what it is given unless told otherwise.
+        protocols: over which it can reach the gateway; the first is the default.
         in_band: whether it carries WebSockets over SCGI or uwsgi, through the socket that has the HTTP.
         check: the command by which it checks a configuration file; empty where it has none. ``FILE`` is the file.
         where: where such a file usually goes on Debian.

@@ -14,7 +14,7 @@ def render(site: Site) -> str:
     """The whole file.
 
     Raises:
-        ConfigurationError: files are asked for.
+        ConfigurationError: files are to be served.
     """
     if site.static:
         raise ConfigurationError("HAProxy serves no files: leave --static out, and let the application or a CDN do it")

@@ -19,7 +19,7 @@ def render(site: Site) -> str:
     """The whole file.
 
     Raises:
-        ConfigurationError: WebSockets are asked for in-band, and this version cannot tunnel them.
+        ConfigurationError: WebSockets are to be in-band, and this version cannot tunnel them.
     """
     if site.websockets == "in-band" and site.version and site.version < IN_BAND_SINCE:
         raise ConfigurationError(

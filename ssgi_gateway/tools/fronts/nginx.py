@@ -1,6 +1,6 @@
 """nginx, from 1.18 on; also Angie, OpenResty and others that have its scgi, fastcgi and uwsgi modules.
 
-One file for ``sites-available``, complete in itself. What each parameter is for is said where it stands; the rules
+One file for ``sites-available``, complete in itself. What each parameter is for is explained where it stands; the rules
 behind them are in ``docs/wire.md``.
 """
 
@@ -120,14 +120,14 @@ def _application(site: Site) -> str:
         # The application hears where it is mounted: SCRIPT_NAME is the mount, PATH_INFO the rest of the path.
         inside = join(inside, f"{site.protocol}_param SCRIPT_NAME {site.mount};")
     inside = join(inside, f"{site.protocol}_pass ssgi_gateway;")
-    said = {
+    remark = {
         "scgi": "HTTP and WebSockets: the gateway answers 101 and nginx makes a tunnel of the connection.",
         "uwsgi": "HTTP and WebSockets: the gateway answers 101 and nginx makes a tunnel of the connection.",
         "fastcgi": "HTTP, over connections that are kept.",
     }[site.protocol]
     if site.websockets != "in-band":
-        said = "HTTP." if site.protocol != "fastcgi" else said
-    location = f"# {said}\nlocation {site.mount}/ {{\n{indent(inside)}\n}}"
+        remark = "HTTP." if site.protocol != "fastcgi" else remark
+    location = f"# {remark}\nlocation {site.mount}/ {{\n{indent(inside)}\n}}"
     if site.mount:
         location = f"location = {site.mount} {{\n    return 308 {site.mount}/$is_args$args;\n}}\n\n{location}"
     return location

@@ -49,8 +49,8 @@ class Site(NamedTuple):
         program: the command, for a service; empty for the one of ``folder``'s virtual environment.
         user: who runs the service.
         group: the web server's group, which may connect to the gateway's unix sockets.
-        config: the gateway's settings file, where the service has to be told of it.
-        activated: whether systemd opens the gateway's sockets, because no setting says where they are.
+        config: the gateway's settings file, where the service needs its name.
+        activated: whether systemd opens the gateway's sockets, because no setting has them.
         instances: whether the service is one for several applications, each in a folder of its own.
     """
 
@@ -100,11 +100,11 @@ class Site(NamedTuple):
         return self.websockets if self.websockets.startswith("/") else f"{self.mount}/"
 
     def needed(self, front: str) -> list[tuple[str, bool | int, str]]:
-        """Settings of the gateway that this web server asks for: name, value, why."""
+        """Settings of the gateway that this web server needs: name, value, why."""
         found: list[tuple[str, bool | int, str]] = []
         if front == "lighttpd":
             found.append(("half-close", True, "lighttpd closes its half of a connection and still reads"))
-        # Apache's LimitRequestBody says nothing to mod_proxy_fcgi (2.4.71: with a limit of 100 kB 2 MB came through).
+        # Apache's LimitRequestBody does not apply to mod_proxy_fcgi (2.4.71: with a limit of 100 kB 2 MB came through).
         if self.upload and (front == "haproxy" or (front, self.protocol) == ("apache", "fastcgi")):
             found.append(("max-body-size", self.upload << 20, "the web server has no limit for uploads"))
         return found

@@ -1,6 +1,6 @@
 """systemd: the gateway as a service, and its sockets.
 
-Where the settings say where to listen, the service opens its sockets itself. Where they do not, systemd does, in units
+Where the settings have listeners, the service opens its sockets itself. Where they do not, systemd does, in units
 of their own: such sockets stay while the service restarts, and connections wait in them.
 """
 

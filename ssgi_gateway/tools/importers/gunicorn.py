@@ -140,7 +140,7 @@ ENVIRONMENT: Final = ("os.getenv", "os.environ.get", "getenv", "environ.get")
 
 
 def _first_of(choices: Sequence[ast.expr], inner: Callable[[ast.expr], Any]) -> Any:
-    """Of ``os.getenv("TIMEOUT") or 60`` it is 60: what the environment says is not known here."""
+    """Of ``os.getenv("TIMEOUT") or 60`` it is 60: the environment's value is not known here."""
     for choice in choices[:-1]:
         with suppress(ValueError):
             if value := inner(choice):

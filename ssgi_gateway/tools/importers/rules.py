@@ -42,13 +42,13 @@ class Imported:
         self.note(option, TAKEN, f"{setting} = {value!r}")
 
     def refuse(self, setting: str, words: str) -> None:
-        """A value that was taken cannot be used: say so at its option."""
+        """A value that was taken cannot be used: note it at its option."""
         for at, note in enumerate(self.notes):
             if note.outcome == TAKEN and note.words.partition(" ")[0] == setting:
                 self.notes[at] = note._replace(outcome=NONE, words=f"its value cannot be used: {words}")
 
     def note(self, option: str, outcome: str, words: str) -> None:
-        """Say what became of an option."""
+        """Note what became of an option."""
         self.notes.append(Note(option, outcome, words))
 
 
@@ -87,7 +87,7 @@ def ignored(words: str) -> Rule:
 
 
 def apply(imported: Imported, rules: Rules, name: str, option: str, value: str) -> None:
-    """What ``name`` means by these rules; an option that is not known is said to be unknown."""
+    """What ``name`` means by these rules; an option that is not known is listed as unknown."""
     rule = rules.get(name)
     if rule is None:
         imported.note(option, NONE, "not known to this importer")

@@ -25,7 +25,7 @@ CODEC: Final = ignored("the codec is chosen by what is installed")
 LOOP: Final = ignored("uvloop where it is installed, asyncio otherwise")
 LIFESPAN: Final = ignored("lifespan is always offered")
 HEADS: Final = ignored("the web server reads HTTP; the http listener takes what RFC 9112 allows and no more")
-NAMES: Final = ignored("workers say what they are")
+NAMES: Final = ignored("workers have titles of their own")
 CONTROL: Final = ignored("there is none; signals and ssgi-gateway reload control the server")
 RESPAWN: Final = replaced("a worker that ends has a successor at once, one that ends young after 0.1 to 30 seconds")
 ONE_LOOP: Final = ignored("each worker has one event loop, on one thread")
@@ -97,8 +97,8 @@ GUNICORN: Final[Rules] = {
         ignored(PROXY),
     ),
     "protocol": replaced("the listener says it: http, uwsgi, scgi, fastcgi"),
-    "uwsgi_allow_ips": ignored("who may connect is said by socket-mode, or by a firewall"),
-    "uwsgi_allow_from": ignored("who may connect is said by socket-mode, or by a firewall"),
+    "uwsgi_allow_ips": ignored("who may connect is a matter of socket-mode, or of a firewall"),
+    "uwsgi_allow_from": ignored("who may connect is a matter of socket-mode, or of a firewall"),
     "limit_request_line": LIMIT,
     "limit_request_fields": taken("limits.max-variables", number),
     "limit_request_field_size": LIMIT,

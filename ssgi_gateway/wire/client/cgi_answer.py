@@ -135,10 +135,10 @@ class CgiAnswer:
             events.append(BodyArrived(data))
 
     def end(self) -> list[Any]:
-        """The protocol below says that the answer is complete; whether it is.
+        """The protocol below has ended the answer; whether it is complete.
 
         Raises:
-            RemoteProtocolError: it is shorter than it said, or there is none.
+            RemoteProtocolError: it is shorter than declared, or there is none.
         """
         if not self.started:
             raise RemoteProtocolError(
@@ -167,7 +167,7 @@ class CgiAnswer:
         self._left = length
         self.started = True
         self.tunnel = tunnel = status == 101
-        # RFC 9110 6.4.1: answers that have no body, whatever their length says
+        # RFC 9110 6.4.1: answers that have no body, whatever their Content-Length is
         self._quiet = quiet = self._method == "HEAD" or status in (204, 304) or length == 0
         events.append(AnswerReceived(status, headers, "1.1", not (quiet or tunnel), tunnel))
 

@@ -1,6 +1,6 @@
 """A request of the client as CGI variables (RFC 3875 4.1), for SCGI and FastCGI.
 
-The order is that of the ACGI page: CONTENT_LENGTH comes first, as SCGI wants it.
+The order is that of the ACGI page: CONTENT_LENGTH comes first, as SCGI requires.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def cgi_variables(request: Request, length: int, scgi: bool) -> Pairs:
     """Names and values.
 
     Args:
-        request: what to ask.
+        request: what to send.
         length: of the body, or -1 where the protocol carries its end.
-        scgi: whether this is SCGI, whose requests say so.
+        scgi: whether this is SCGI, whose requests have a variable for it.
     """
     pairs = list(usual_variables(*key_of(request, length, scgi)))
     return _overridden(pairs, request.cgi) if request.cgi else pairs
@@ -68,7 +68,7 @@ def usual_variables(
 def _of_headers(
     fields: tuple[tuple[bytes, bytes], ...], authority: str, scheme: str, upgrade: bool
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """What a client that asks one gateway says each time; large headers are kept, too, but only 64 sets of them."""
+    """What a client of one gateway sends each time; large headers are kept, too, but only 64 sets of them."""
     host = authority.encode()
     headers: dict[bytes, bytes] = {}
     content_type = None
@@ -90,7 +90,7 @@ def _of_headers(
 
 
 def _scheme(request: Request) -> str:
-    """``scgi://`` and ``fcgi://`` mean http unless the variables say otherwise."""
+    """``scgi://`` and ``fcgi://`` mean http unless the variables have another scheme."""
     if not request.cgi:
         return "https" if request.url.scheme == "https" else "http"
     named = request.cgi.get("REQUEST_SCHEME")

@@ -1,4 +1,4 @@
-"""What the client's codecs say, in the past tense: one vocabulary for HTTP/1.1, HTTP/2, SCGI and FastCGI."""
+"""The events of the client's codecs, in the past tense: one vocabulary for HTTP/1.1, HTTP/2, SCGI and FastCGI."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _begun(pairs: list[tuple[bytes, bytes]]) -> bytes:
 
 @lru_cache(maxsize=64)
 def _usual(*key: Any) -> bytes:
-    """A client that asks one page time and again says the same each time."""
+    """A client of one page sends the same each time."""
     return _begun(usual_variables(*key))
 
 
@@ -84,7 +84,7 @@ class FastcgiClient:
     Attributes:
         answer: the answer so far.
         stderr: what the application wrote to STDERR in this request.
-        surplus: an answer came that was not asked for; the next request would be taken for its.
+        surplus: an answer came without a request; the next request would be taken for its.
         trace: called for each record with its direction, type and content, for those who want to watch.
     """
 
@@ -158,7 +158,7 @@ class FastcgiClient:
         return encode_record(GET_VALUES, 0, b"".join([encode_pair(name, b"") for name in names]))
 
     def take_values(self) -> list[tuple[bytes, bytes]] | None:
-        """What GET_VALUES_RESULT said, once it has come."""
+        """The values of GET_VALUES_RESULT, once it has come."""
         values, self._values = self._values, None
         return values
 

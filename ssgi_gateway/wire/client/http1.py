@@ -101,7 +101,7 @@ class Http1Client:
         """The head of a request; the codec is then busy until the answer is complete.
 
         Args:
-            request: what to ask.
+            request: what to send.
             target: of the request line; that of the request, or the whole url for a proxy (RFC 9112 3.2.2).
             further: header lines for the proxy.
         """
@@ -175,7 +175,7 @@ class Http1Client:
             elif self._state == CLOSE:
                 events.append(BodyArrived(bytes(self._buffer)))
                 self._buffer.clear()
-            else:  # behind the end: `reusable` says so; in a tunnel: `take_tunnel`
+            else:  # behind the end: see `reusable`; in a tunnel: `take_tunnel`
                 return
 
     def _take_length(self, data: bytes, events: list[Any]) -> None:

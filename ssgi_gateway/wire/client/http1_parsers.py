@@ -23,7 +23,7 @@ except ImportError:  # an extra
     httptools = None  # type: ignore[assignment]
 
 _SPACES_BEHIND_SIZES = hasattr(getattr(httptools, "HttpResponseParser", None), "set_dangerous_leniencies")
-"""Some servers send them, and h11 takes them; llhttp can be told to."""
+"""Some servers send them, and h11 takes them; llhttp has an option for it."""
 
 __all__ = ["H11Parser", "HttptoolsParser", "Parser", "parser_factory"]
 
@@ -161,7 +161,8 @@ class HttptoolsParser(Parser):
         return self._parser.get_status_code(), version, _is_kept(version, headers), headers
 
     def read_chunks(self, data: bytes) -> tuple[list[bytes], int]:
-        # httptools does not say where a message ended; it ends behind an empty line, so data is fed line by empty line.
+        # httptools does not report where a message ended; it ends behind an empty line, so data is fed line by empty
+        # line.
         start = 0
         while start < len(data) and not self._ended and self.error is None:
             end = data.find(b"\r\n\r\n", start)

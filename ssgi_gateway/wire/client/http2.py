@@ -86,7 +86,7 @@ class Http2Client:
         self._reset_second = -1.0
         self._pieces: list[tuple[BodyArrived, list[Any]]] = []
         self.streams: dict[int, Http2Stream] = {}
-        self.max_streams = 100  # RFC 9113 6.5.2 recommends no less; until the peer says so
+        self.max_streams = 100  # RFC 9113 6.5.2 recommends no less; until the peer's SETTINGS
         self.ready = self.going = False
         self._sending = Sending(self.streams)
         self._sending.frames += [
@@ -122,7 +122,7 @@ class Http2Client:
         self._acks = 0
 
     def ping(self) -> bool:
-        """Ask whether the peer is there; False when it has not answered the last one."""
+        """Send a PING; False when the peer has not answered the last one."""
         if self._pings:
             return False
         self._pings = 1

@@ -27,7 +27,7 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE
 """RFC 9110 9.2.2: to send one of these twice has the effect of sending it once."""
 
 EXPECT_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
-"""Methods that say how long their body is even when there is none (RFC 9110 8.6)."""
+"""Methods that have a Content-Length even when there is no body (RFC 9110 8.6)."""
 
 HOP_BY_HOP: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 """What concerns one HTTP/1.1 connection only (RFC 9110 7.6.1, RFC 9113 8.2.2)."""
@@ -43,7 +43,7 @@ _UNSAFE: Final = re.compile(r"[^\x21-\x7e]")
 class Url(NamedTuple):
     """A url taken apart.
 
-    ``path`` is the unix socket's, or ``""``; ``target`` is what a request line says; ``authority`` is the Host header.
+    ``path`` is the unix socket's, or ``""``; ``target`` is a request line's; ``authority`` is the Host header.
     """
 
     scheme: str
@@ -131,13 +131,13 @@ class Request:
     Attributes:
         url: where it goes.
         method: as the application wrote it.
-        target: what the request line says.
+        target: the request line's.
         headers: names in lower case, ``host`` first unless it was given; no Content-Length is added here.
         body: the first piece of the body, bytes-like.
         more: whether further pieces follow.
         length: the body's declared length, or -1.
         cgi: CGI variables to add, to replace, or to remove (``None``).
-        informational: whether the application wants to see 1xx answers.
+        informational: whether the application receives 1xx answers.
     """
 
     __slots__ = (
@@ -173,7 +173,7 @@ class Request:
         if method == "CONNECT":
             self.target = url.authority if ":" in url.authority else f"{url.authority}:{url.port}"
         elif method == "OPTIONS" and url.target == "/*":
-            self.target = "*"  # RFC 9112 3.2.4; a url cannot say it otherwise
+            self.target = "*"  # RFC 9112 3.2.4; a url cannot express it otherwise
         self.body = b"" if body is None else body
         self.more = more
         self.length = -1

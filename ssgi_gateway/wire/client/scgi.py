@@ -24,7 +24,7 @@ def _netstring(pairs: list[tuple[bytes, bytes]]) -> bytes:
 
 @lru_cache(maxsize=64)
 def _usual(*key: Any) -> bytes:
-    """A client that asks one page time and again says the same each time."""
+    """A client of one page sends the same each time."""
     return _netstring(usual_variables(*key))
 
 
@@ -48,8 +48,8 @@ class ScgiClient:
         """The head.
 
         Args:
-            request: what to ask.
-            length: of the body, in bytes; SCGI has no other way to say where it ends.
+            request: what to send.
+            length: of the body, in bytes; SCGI has no other way to mark its end.
             pairs: variables in place of those that follow from the request.
         """
         self.answer = CgiAnswer(request.method, request.upgrade)
@@ -58,7 +58,7 @@ class ScgiClient:
         return _netstring(cgi_variables(request, length, scgi=True) if pairs is None else pairs)
 
     def encode(self, data: Any, more: bool) -> list[Any]:
-        """A piece of the body; its end is where CONTENT_LENGTH says."""
+        """A piece of the body; CONTENT_LENGTH marks its end."""
         return [data] if data else []
 
     def receive(self, data: bytes) -> list[Any]:

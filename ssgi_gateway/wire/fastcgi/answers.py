@@ -66,9 +66,9 @@ def frame_file(request_id: int, file: FileSlice) -> list[Any]:
 
 
 def encode_management(kind: int, content: bytes, max_connections: int, max_requests: int) -> bytes:
-    """The answer to a management record (4): the values that were asked for, or UNKNOWN_TYPE.
+    """The answer to a management record (4): the values that were requested, or UNKNOWN_TYPE.
 
-    A GET_VALUES that holds garbage asks for nothing from there on. However much it asks, the answer is one record of
+    A GET_VALUES that holds garbage is ignored from there on. However long it is, the answer is one record of
     at most three values.
     """
     if kind != GET_VALUES:

@@ -11,18 +11,18 @@ few functions of ``wire.fastcgi.kernel``. What the specification leaves open is 
 * The body runs to the empty STDIN record. CONTENT_LENGTH, where it is given, is checked against it (6.2): a body that
   ends short is refused with 400, what is longer is ignored. No byte at all is no body, whatever was announced: that is
   how a web server's subrequest looks (nginx: ``auth_request`` with ``fastcgi_pass_request_body off``).
-* A record that says nothing to the request in progress is skipped as it arrives, whatever its size: DATA, another
+* A record that does not concern the request in progress is skipped as it arrives, whatever its size: DATA, another
   request's records, unknown types (UNKNOWN_TYPE is for management records only, 4.2). What comes for a request that
   has been answered is skipped without limit, since it may be the rest of an upload; of everything else
   ``MAX_FUTILE`` records between two requests end the connection.
 * Record types that belong to a request never carry the request id 0; those that do end the connection.
 * A broken answer is reported by closing the connection without END_REQUEST: write ``abort_response()``, do not call
   ``encode(..., end=True)`` or ``finish()``.
-* When KEEP_CONN is not set the connection is ours to close (5.1): ``finish()`` says False, and ``closing`` is True
+* When KEEP_CONN is not set the connection is ours to close (5.1): ``finish()`` returns False, and ``closing`` is True
   once nothing more will be read and ``take_output()`` is all that is left to send.
 
 An ABORT_REQUEST before the head is complete is answered here, no event reports it. Later it is ``RequestAborted``,
-and END_REQUEST goes out when the server says so (5.4: "truly a response from the application").
+and END_REQUEST goes out when the server ends the answer (5.4: "truly a response from the application").
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ class FastcgiCodec(Codec):
         """The next thing that arrived, or ``NEED_DATA``.
 
         Raises:
-            RequestRejected: the request cannot be served; answer it. ``finish()`` says whether the connection goes on.
+            RequestRejected: the request cannot be served; answer it. ``finish()`` returns whether it
+                goes on.
             RemoteProtocolError: no FastCGI, or records where none may be: close the connection.
         """
         while self._state != CLOSED:
@@ -200,7 +201,7 @@ class FastcgiCodec(Codec):
             if len(data) - at < HEADER_SIZE:
                 return self._starved()
             if data[at] != VERSION:
-                raise self._broken(f"a record header says FastCGI version {data[at]}, not 1{self._hint()}")
+                raise self._broken(f"a record header has FastCGI version {data[at]}, not 1{self._hint()}")
             arrival = data[at + 1]
             request_id = data[at + 2] << 8 | data[at + 3]
             length = data[at + 4] << 8 | data[at + 5]
@@ -222,7 +223,7 @@ class FastcgiCodec(Codec):
         return NEED_DATA
 
     def _record(self, arrival: int, request_id: int, length: int) -> Event | None:
-        """Do what the table says about a record.
+        """Perform the table's action for a record.
 
         Its content begins at ``_position`` and is skipped unless it is claimed here.
         """

@@ -80,7 +80,7 @@ class Demultiplexer:
         """Whose the record is that begins at ``at``, behind one of ``current``."""
         data = self._data
         if data[at] != VERSION:
-            raise RemoteProtocolError(f"a record header says FastCGI version {data[at]}, not {VERSION}")
+            raise RemoteProtocolError(f"a record header has FastCGI version {data[at]}, not {VERSION}")
         request_id = data[at + 2] << 8 | data[at + 3]
         if request_id == current or request_id in self.requests or data[at + 1] == BEGIN_REQUEST:
             return request_id

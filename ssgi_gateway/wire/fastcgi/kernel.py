@@ -69,8 +69,8 @@ def read_body(
 def variables_of_params(block: bytes, most: int) -> Variables:
     """The variables in FastCGI's name-value pairs (FastCGI 1.0 3.4).
 
-    CONTENT_LENGTH is dropped where it is ``-1``: Caddy before 2.7 says so of a body whose length it does not know, and
-    over FastCGI the number is not needed.
+    CONTENT_LENGTH is dropped where it is ``-1``: Caddy before 2.7 sends that for a body whose length it does not know,
+    and over FastCGI the number is not needed.
 
     Args:
         block: what PARAMS carried.

@@ -5,7 +5,7 @@ The rules of this module:
 * One request at a time. What comes behind it on the connection waits here until it was answered, within a bound
   (``full``), and is then read as the next one (9.3.2).
 * Heads become CGI variables (``head.py``), so nothing behind this module knows that no web server stands in front.
-  ``X-Forwarded-*`` and ``Forwarded`` are believed from trusted peers only, and before anybody sees the request.
+  ``X-Forwarded-*`` and ``Forwarded`` are taken from trusted peers only, and before the request is used.
 * ``100 Continue`` is sent when the application asks for the body (``invite``), so one that refuses never gets it.
 * An answer of unknown length is chunked, or ends with the connection for HTTP/1.0.
 * A connection goes on when both sides want it and the whole request was read. After bytes that cannot be framed it
@@ -128,12 +128,12 @@ class HttpCodec(Codec):
         self._started = False  # an answer has begun
         self._chunked = False  # and is chunked
         self._close = False  # and is the last one
-        self._last = False  # whatever is asked next is answered with "close"
+        self._last = False  # whatever comes next is answered with "close"
 
     # Receiving
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the peer; ``b""`` says that no more will come."""
+        """Take bytes from the peer; ``b""`` means that no more will come."""
         if not data:
             self._eof = True
         elif self._state != OVER:
@@ -307,11 +307,11 @@ class HttpCodec(Codec):
     # Sending
 
     def shut_down(self) -> None:
-        """The server drains: the next head that is sent says that it is the last."""
+        """The server drains: the next head that is sent marks its answer as the last."""
         self._last = True
 
     def encode(self, head: ResponseHead | None, data: Any, end: bool) -> list[Any]:
-        """A piece of the answer, framed as its head has said."""
+        """A piece of the answer, framed as its head has declared."""
         size = 0 if data is None else len(data)
         pieces: list[Any] = []
         if head is not None:
@@ -372,7 +372,7 @@ class HttpCodec(Codec):
 
 
 def status_line(status: int, reason: str) -> bytes:
-    """``HTTP/1.1 200 OK`` and its CRLF; 1.1 whatever was asked (RFC 9110 2.5)."""
+    """``HTTP/1.1 200 OK`` and its CRLF; 1.1 whatever the request's was (RFC 9110 2.5)."""
     line = _lines.get(reason)
     if line is None or line[9:12] != b"%d" % status:
         line = f"HTTP/1.1 {status} {reason}\r\n".encode("latin-1")

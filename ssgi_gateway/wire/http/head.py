@@ -1,4 +1,4 @@
-"""The head of an HTTP/1.1 request, read by h11: as CGI variables, and what it says of its body and its connection.
+"""The head of an HTTP/1.1 request, read by h11: as CGI variables, and the framing of its body, and its connection.
 
 The rules of this module are those of RFC 9112, and where the RFC leaves a choice, the strict one, because anyone who
 stands in front of us may have chosen otherwise (section 11.2, request smuggling):
@@ -30,7 +30,7 @@ from ..variables import Variables
 __all__ = ["CHUNKED", "RequestHead1", "interpret", "netstring", "read_head"]
 
 CHUNKED: Final = -1
-"""The length of a body that says itself where it ends."""
+"""The length of a body in chunks."""
 
 MAX_DIGITS: Final = 18
 """Of a Content-Length: an exabyte, and within 63 bits."""
@@ -41,15 +41,15 @@ _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 
 class RequestHead1:
-    """What a head says.
+    """What a head holds.
 
     Attributes:
         variables: the request, as a web server would have passed it on.
-        length: of the body in bytes; ``CHUNKED`` when it says so itself.
+        length: of the body in bytes; ``CHUNKED`` for one in chunks.
         minor: 1 for HTTP/1.1, 0 for HTTP/1.0.
-        keep: the client wants to use the connection again.
+        keep: the client is going to use the connection again.
         expects: the client waits for ``100 Continue`` before it sends the body.
-        is_head: it asks for the head of an answer alone.
+        is_head: it requests the head of an answer alone.
     """
 
     __slots__ = ("expects", "is_head", "keep", "length", "minor", "variables")
@@ -64,7 +64,7 @@ class RequestHead1:
 
 
 def netstring(pairs: list[tuple[bytes, bytes]]) -> bytes:
-    """Variables as ``name NUL value NUL ...``: how ``read_head`` wants those that it adds to each request."""
+    """Variables as ``name NUL value NUL ...``: the form of those that ``read_head`` adds to each request."""
     return b"".join(b"%b\0%b\0" % pair for pair in pairs)
 
 
@@ -79,14 +79,14 @@ def read_head(block: bytes, start: int, end: int, around: bytes, most: int) -> R
         most: fields that are allowed.
 
     Raises:
-        RequestRejected: it is none, or asks for what is not here: 400, 417, 431, 501 or 505.
+        RequestRejected: it is none, or requests what is not here: 400, 417, 431, 501 or 505.
     """
     pairs, length, minor, keep, expects, is_head = interpret(block[start:end], around, most)
     return RequestHead1(Variables(pairs), length, minor, keep, expects, is_head)
 
 
 def interpret(block: bytes, around: bytes, most: int) -> tuple[list[tuple[bytes, bytes]], int, int, bool, bool, bool]:
-    """What ``block``, a whole head, says: the variables, and the attributes of ``RequestHead1`` behind them.
+    """What ``block``, a whole head, holds: the variables, and the attributes of ``RequestHead1`` behind them.
 
     Raises:
         RequestRejected: as ``read_head``.
@@ -151,7 +151,7 @@ def _parse(block: bytes) -> h11.Request:
 
 
 def check_target(method: bytes, target: bytes, host: bytes | None) -> bytes:
-    """The host that is asked: that of the target if it has one, else that of the field (RFC 9112 3.2, 3.3).
+    """The host of the request: that of the target if it has one, else that of the field (RFC 9112 3.2, 3.3).
 
     Raises:
         RequestRejected: 400 for a target of no form, or a Host that is none; 501 for CONNECT.

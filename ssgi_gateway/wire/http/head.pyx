@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False
 """The head of an HTTP/1.1 request: the compiled twin of ``head.py``, with the same rules; it needs no h11.
 
-What nearly every request says is read in one pass and written down as the variables that it is. Whatever is unusual,
+What nearly every request has is read in one pass and written down as the variables that it is. Whatever is unusual,
 and every error, goes to ``interpret`` of the portable module, so the rules stand once.
 """
 
@@ -45,7 +45,7 @@ set_up()
 
 
 cdef class RequestHead1:
-    """What a head says; see the portable class."""
+    """What a head holds; see the portable class."""
 
     def __init__(self, Variables variables, Py_ssize_t length, int minor, bint keep, bint expects, bint is_head):
         self.variables = variables

@@ -11,7 +11,7 @@ cdef class ScgiCodec(Codec):
     cdef Py_ssize_t _start
     cdef Py_ssize_t _needed
     cdef Py_ssize_t _left
-    cdef list _events  # what arrived, of which the first _delivered were told
+    cdef list _events  # what arrived, of which the first _delivered were delivered
     cdef Py_ssize_t _delivered
     cdef object _error
 

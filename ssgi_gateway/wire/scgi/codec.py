@@ -10,15 +10,15 @@ before the bytes reach it:
   not ``1``, ends the connection. Too many variables are 431.
 * A repeated variable is merged, see ``wire.variables``.
 * CONTENT_LENGTH may stand anywhere. Missing, it is 400, as it is when it is no number or two different ones.
-* A request that says it had a longer body than it has is 411, unless an empty CONTENT_LENGTH beside the number says
+* A request that declares a longer body than it has is 411, unless an empty CONTENT_LENGTH beside the number shows
   that this is meant (nginx: auth_request). nginx before 1.29.6 sends one with
   ``scgi_request_buffering off``: CONTENT_LENGTH is then what it had read so far. (Chunked uploads it always buffers,
   so those have a right CONTENT_LENGTH, and an empty one is nothing to refuse.)
 * Bytes behind the body are ignored. Those of a WebSocket follow its 101 (RFC 6455 4.1) and do not come through here.
 
 When the web server closes its side in the middle of the body the client has disconnected, and the same holds for the
-time after it: nginx and Apache say it in no other way. Both are ``RequestAborted``. A refusal is raised again for as
-long as anyone asks, and nothing after it is read.
+time after it: nginx and Apache report it in no other way. Both are ``RequestAborted``. A refusal is raised again for as
+long as it is called, and nothing after it is read.
 
 sioscgi is GPLv3, unlike this package. It is imported here and nowhere else, and only when a codec is made.
 """
@@ -187,7 +187,7 @@ class ScgiCodec(Codec):
         self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Hand checked bytes to sioscgi and put what it says into our words."""
+        """Hand checked bytes to sioscgi and make its events ours."""
         reader = self._reader
         try:
             reader.receive_data(data)

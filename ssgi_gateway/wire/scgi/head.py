@@ -91,12 +91,12 @@ def normalize(block: bytes, max_variables: int) -> bytes:
 
 
 def _check_length(variables: dict[bytes, bytes], bodiless: bool) -> None:
-    """Check CONTENT_LENGTH, and that no header says that the body is longer.
+    """Check CONTENT_LENGTH, and that no header declares a longer body.
 
     Args:
         variables: the request's.
         bodiless: the configuration has an empty CONTENT_LENGTH beside the web server's own. That is how a subrequest
-            says that the body its headers speak of is not its own (nginx: auth_request, mirror).
+            shows that the body of its headers is not its own (nginx: auth_request, mirror).
 
     Raises:
         RequestRejected: 400 or 411.

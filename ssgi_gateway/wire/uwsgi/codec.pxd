@@ -27,7 +27,7 @@ cdef class UwsgiCodec(Codec):
     @cython.locals(codec=UwsgiCodec)
     cpdef UwsgiCodec for_connection(self, int _)
     cpdef object receive(self, bytes data)
-    @cython.locals(told=Py_ssize_t, events=list)
+    @cython.locals(delivered=Py_ssize_t, events=list)
     cpdef object next_event(self)
     cpdef bint incomplete(self) except -1
     @cython.locals(size=Py_ssize_t, block=bytes, payload=bytes)

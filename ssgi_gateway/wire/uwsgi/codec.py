@@ -6,12 +6,12 @@ A request is a header of four bytes, the variables, and the body of CONTENT_LENG
     modifier1 (1)   size of the variables (2, little-endian)   modifier2 (1)
     then each variable: size (2), name, size (2), value
 
-* modifier1 and modifier2 are 0, as nginx, Apache and Cherokee say for WSGI; a request with another is none for us, and
+* modifier1 and modifier2 are 0, as nginx, Apache and Cherokee send for WSGI; a request with another is none for us, and
   the message names the directive.
 * The size has 16 bits, so a head of more than 65,535 bytes cannot be sent: nginx answers 500 by itself and logs
   "uwsgi request is too big". Over SCGI and FastCGI it can.
 * A variable that would end behind the packet, and a name of no bytes, end the connection. Too many are 431.
-* CONTENT_LENGTH missing or empty is no body, unless the client said that it sends one in chunks: then the web server
+* CONTENT_LENGTH missing or empty is no body, unless the client declared one in chunks: then the web server
   has not collected it (``uwsgi_request_buffering off``), its end is not known, and it is 411.
 * The answer is one of HTTP, as uWSGI gives it. nginx and lighttpd would take a CGI block as well; Apache's
   mod_proxy_uwsgi answers 502 to one, and uWSGI's own routers hand it to the client as it is. Of a 101 nginx makes a
@@ -102,7 +102,7 @@ class UwsgiCodec(Codec):
         self._answer = NOTHING_SENT
         self._buffer = b""  # a head that is not complete yet
         self._left = 0  # bytes of the body that have not come
-        self._events: list[Event] = []  # what arrived, of which the first _delivered were told
+        self._events: list[Event] = []  # what arrived, of which the first _delivered were delivered
         self._delivered = 0
         self._error: RemoteProtocolError | None = None
 
@@ -137,10 +137,10 @@ class UwsgiCodec(Codec):
             RequestRejected: a request that is to be answered with this status, then closed.
             RemoteProtocolError: no uwsgi; to be closed.
         """
-        told, events = self._delivered, self._events
-        if told < len(events):
-            event = events[told]
-            self._delivered = told + 1
+        delivered, events = self._delivered, self._events
+        if delivered < len(events):
+            event = events[delivered]
+            self._delivered = delivered + 1
             if self._delivered == len(events):
                 self._delivered = 0
                 events.clear()
@@ -246,7 +246,7 @@ def body_unannounced(data: bytes, end: int, limit: int) -> int:
     """The length of a body without CONTENT_LENGTH: 0. The variables are ``data`` up to ``end``.
 
     Raises:
-        RequestRejected: 411, the client sends one in chunks, or said another length.
+        RequestRejected: 411, the client sends one in chunks, or declared another length.
     """
     if not speaks_of_body(data, end):
         return 0

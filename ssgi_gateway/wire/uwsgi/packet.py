@@ -37,9 +37,10 @@ def refuse_modifier(data: bytes) -> None:
 
 
 def speaks_of_body(data: bytes, end: int) -> bool:
-    """Whether a header field of the client's may say that a body follows; the head was read up to ``end`` and is good.
+    """Whether a header field of the client's may declare a body; the head was read up to ``end`` and is good.
 
-    It is asked of every request without a body, so of most: the compiled build looks at names of their lengths alone.
+    It is called for every request without a body, so for most: the compiled build looks at names of their lengths
+    alone.
     """
     return data.find(b"HTTP_TRANSFER_ENCODING", 0, end) >= 0 or data.find(b"HTTP_CONTENT_LENGTH", 0, end) >= 0
 

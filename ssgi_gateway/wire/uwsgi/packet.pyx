@@ -21,7 +21,7 @@ cpdef Py_ssize_t head_end(bytes data) except -1:
 
 
 cpdef bint speaks_of_body(bytes data, Py_ssize_t end) except -1:
-    """Whether a header field may say that a body follows; see the portable function."""
+    """Whether a header field may declare a body; see the portable function."""
     cdef const uint8_t *text = <const uint8_t *>PyBytes_AS_STRING(data)
     cdef Py_ssize_t at = 4, size
     while at + 4 <= end:

@@ -18,7 +18,7 @@ MAX_CONTROL_PAYLOAD: Final = 125
 """RFC 6455 5.5: "All control frames MUST have a payload length of 125 bytes or less"."""
 
 NO_STATUS: Final = 1005
-"""RFC 6455 7.4.1: what a Close without a code says; never on the wire."""
+"""RFC 6455 7.4.1: the code of a Close without one; never on the wire."""
 
 BROKEN: Final = 1006
 """RFC 6455 7.4.1: there was no Close; never on the wire."""
@@ -42,7 +42,7 @@ def is_close_code(code: int) -> bool:
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:
-    """The code and the reason a Close frame says (RFC 6455 5.5.1, 7.1.5).
+    """The code and the reason of a Close frame (RFC 6455 5.5.1, 7.1.5).
 
     Raises:
         WebSocketError: 1002 for half a code or one that may not be sent, 1007 for a reason that is not UTF-8.

@@ -9,7 +9,7 @@ The rules of this module:
 * After ``next_event`` look at ``has_output``: the answer to every ping that came before the event is waiting, and goes
   out before the application gets the event.
 * A ``WebSocketError`` ends reading. ``encode_close(error.code, error.reason)`` is then what the peer should receive.
-* After a Close frame, received or sent, nothing but the missing Close is said (RFC 6455 5.5.1).
+* After a Close frame, received or sent, nothing but the missing Close is sent (RFC 6455 5.5.1).
 
 It does not know of clocks (the server decides when to ping) nor of the handshake, whose module is ``handshake``.
 """
@@ -94,7 +94,7 @@ class WebSocketCodec:
 
     Attributes:
         state: a key of ``TRANSITIONS``.
-        has_output: ``take_output`` has something to say.
+        has_output: ``take_output`` has something to send.
     """
 
     __slots__ = ("_deflater", "_frames", "_message", "_pongs", "has_output", "state")
@@ -220,7 +220,7 @@ class WebSocketCodec:
         return encode_header(PING_FINAL, len(payload)) + payload
 
     def encode_close(self, code: int | None = 1000, reason: str = "") -> bytes:
-        """Our Close frame, which is the last thing we say.
+        """Our Close frame, which is the last that we send.
 
         Args:
             code: ``None`` for none; what the peer then sees is 1005.

@@ -2,7 +2,7 @@
 """The WebSocket protocol (RFC 6455) after its handshake: the compiled twin of ``websocket.py``.
 
 The rules are those of the portable codec and its ``message`` module, and the order of the checks is wsproto's, so that
-both say the same of any bytes in any split. What differs is the work: a message that came in one frame is unmasked
+both have the same events for any bytes in any split. What differs is the work: a message that came in one frame is unmasked
 straight into the object the application gets, and text that came in pieces is checked by a table, byte by byte.
 
 Memory is safe by two rules: a payload is only ever read up to what ``_data`` holds, whatever its header announced; and
@@ -159,7 +159,7 @@ cdef class WebSocketCodec:
 
     @property
     def has_output(self):
-        """Whether ``take_output`` has something to say."""
+        """Whether ``take_output`` has something to send."""
         return self._pongs is not None
 
     # Receiving
@@ -437,7 +437,7 @@ cdef class WebSocketCodec:
         return frame_of(0x89, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
 
     cpdef bytes encode_close(self, object code=1000, str reason=""):
-        """Our Close frame, which is the last thing we say."""
+        """Our Close frame, which is the last that we send."""
         cdef bytes payload = encode_close_payload(code, reason)
         if self.state is OPEN_:
             self.state = LOCAL_CLOSING_

@@ -23,7 +23,7 @@ from ssgi_gateway.errors import WebSocketError
 __all__ = ["COMPRESS_FROM", "WINDOW_BITS", "DeflateParams", "Deflater", "Inflater", "accept_offer"]
 
 WINDOW_BITS = 12
-"""The window we ask for and use: 4 KiB. With ``MEMORY_LEVEL`` a compressor takes 32 KiB where zlib's own choices
+"""The window we request and use: 4 KiB. With ``MEMORY_LEVEL`` a compressor takes 32 KiB where zlib's own choices
 (15 and 8) take 256; the ``websockets`` package ships the same two numbers."""
 
 MEMORY_LEVEL = 5
@@ -61,7 +61,7 @@ class DeflateParams(NamedTuple):
     client_max_window_bits: int | None = None
 
     def response(self) -> str:
-        """The value of ``Sec-WebSocket-Extensions`` that says so."""
+        """The value of ``Sec-WebSocket-Extensions`` for it."""
         parts = ["permessage-deflate"]
         if self.server_no_context_takeover:
             parts.append("server_no_context_takeover")
@@ -99,7 +99,7 @@ def accept_offer(parameters: list[tuple[str, str | None]]) -> DeflateParams | No
         server_bits = min(server_bits, WINDOW_BITS)
     client_bits: int | None = None
     if "client_max_window_bits" in given:
-        # 7.1.2.2: without a value the client only says that it understands the parameter in an answer.
+        # 7.1.2.2: without a value the client only declares that it understands the parameter in an answer.
         client_bits = _window_bits(given["client_max_window_bits"] or "15")
         if client_bits is None:
             return None
@@ -198,7 +198,7 @@ class Deflater:
         self._compressor: zlib._Compress | None = None
 
     def deflate(self, data: bytes | memoryview) -> bytes:
-        """The payload of one compressed message, whose frame wants RSV1 (RFC 7692 7.2.1)."""
+        """The payload of one compressed message, whose frame has RSV1 (RFC 7692 7.2.1)."""
         compressor = self._compressor
         if compressor is None:
             compressor = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -self._window_bits, MEMORY_LEVEL)

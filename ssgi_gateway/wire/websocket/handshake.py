@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket (RFC 6455 4.2): what a request must say, and what the answer says.
+"""The opening handshake of a WebSocket (RFC 6455 4.2): what a request must have, and what the answer has.
 
 The rules of this module:
 
@@ -8,7 +8,7 @@ The rules of this module:
   and of requests that show one at all.
 * An upgrade that comes by a web server which cannot make a tunnel is refused: the browser would get a 101 and then
   nothing. Those that send SERVER_SOFTWARE are known by it.
-* Every refusal is a ``RequestRejected``: its status is for programs, and its words say what to change.
+* Every refusal is a ``RequestRejected``: its status is for programs, and its words name what to change.
 * Where a header has a grammar, what does not fit the grammar is refused (RFC 6455 9.1), never guessed at. What fits and
   is not for us, such as an unknown extension, is declined in silence.
 """
@@ -73,10 +73,10 @@ class Upgrade(NamedTuple):
 
 
 def require_upgrade(variables: Variables) -> None:
-    """See to it that a request is a GET that asks for an upgrade to ``websocket`` (RFC 6455 4.2.1).
+    """Check that a request is a GET with an upgrade to ``websocket`` (RFC 6455 4.2.1).
 
     Raises:
-        RequestRejected: 426 when it asks for no upgrade, 400 when for others, 405 when it is no GET.
+        RequestRejected: 426 without an upgrade, 400 for another one, 405 when it is no GET.
     """
     offered = variables.header("upgrade")
     if not offered:
@@ -92,7 +92,8 @@ def require_connection(variables: Variables) -> None:
     """See to it that ``Connection`` names ``Upgrade`` (RFC 6455 4.2.1).
 
     Raises:
-        RequestRejected: 400. RFC 9110 7.8: what is not named in Connection was not said to us, but to somebody before.
+        RequestRejected: 400. RFC 9110 7.8: what is not named in Connection was not meant for us, but for a server
+        before.
     """
     connection = variables.header("connection")
     if connection is None or "upgrade" not in list_members(connection):
@@ -251,7 +252,7 @@ def negotiate_deflate(header: str | None, settings: WebSocketSettings) -> Deflat
 
     Args:
         header: the client's ``Sec-WebSocket-Extensions``.
-        settings: ``deflate`` says whether it is wanted at all.
+        settings: with ``deflate`` for whether it is enabled at all.
 
     Raises:
         RequestRejected: 400 for a header that is not in its grammar.

@@ -70,7 +70,7 @@ class MessageAssembler(Extension):
     def frame_inbound_header(
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> RsvBits:
-        """Judge a header; wsproto may ask twice about one whose masking key is still on its way.
+        """Judge a header; wsproto may call this twice for one whose masking key is still on its way.
 
         Returns:
             The reserved bits that may be set.

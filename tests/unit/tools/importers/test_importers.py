@@ -332,7 +332,7 @@ def test_a_module_that_is_filled_in_elsewhere(tmp_path):
         ("static-expires-uri = ^/img 3600", "the web server serves files"),
         ("cheaper-busyness-max = 80", "the supervisor keeps the number of workers"),
         ("final-route-run = last:", "the web server's rewriting"),
-        ("procname-prefix-spaced = [shop]", "workers say what they are"),
+        ("procname-prefix-spaced = [shop]", "workers have titles of their own"),
         ("ifdir = /tmp", "a template's line"),
         ("smart-attach-daemon = /run/x.pid celery", "a service of its own"),
         ("http-socket-modifier1 = 14", "not known to this importer"),

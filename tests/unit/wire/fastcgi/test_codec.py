@@ -156,7 +156,7 @@ def test_nothing_was_sent_and_the_connection_ends():
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_fastcgi_22_other_versions_close(version):
     front = converse(bytes((version,)) + get()[1:])
-    assert broken(front) == f"a record header says FastCGI version {version}, not 1"
+    assert broken(front) == f"a record header has FastCGI version {version}, not 1"
     front = converse(get() + bytes((version,)) + get()[1:])
     assert front.told[:-1] == GET_TOLD
     assert broken(front)
