@@ -584,6 +584,26 @@ def test_cookies_host_and_hop_by_hop():
     ]
 
 
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("HEAD", [*OK, ("content-length", "5")]),
+        ("GET", [(":status", "204")]),
+        ("GET", [(":status", "304"), ("content-length", "5")]),
+        ("GET", [*OK, ("content-length", "0")]),
+    ],
+)
+def test_an_answer_that_can_have_no_body_is_complete_with_its_head(method, fields):
+    """Some servers end its stream by an empty DATA frame, or by trailers."""
+    for rest in (data(1, end=True), headers(1, [("x", "1")], ("END_HEADERS", "END_STREAM"))):
+        peer = Peer()
+        peer.request(method)
+        [(_, head)] = peer.send(headers(1, fields))
+        assert (type(head), head.more) == (AnswerReceived, False)
+        peer.send(rest)
+        assert not peer.codec.streams
+
+
 def test_what_was_read_before_an_error_is_told():
     """An answer that is complete stays one, whatever the peer does next, and what there is of others is not lost."""
     peer = Peer()

@@ -93,14 +93,16 @@ class Http2Stream:
             return InformationalReceived(status, fields)
         self.answered = True
         lengths = {value for name, value in fields if name == b"content-length"}
-        if lengths and self._method != "HEAD" and status not in (204, 304):
+        bare = self._method == "HEAD" or status in (204, 304)  # no body, whatever its length says (RFC 9110 6.4.1)
+        if lengths and not bare:
             self._left = parse_length(lengths.pop().decode("latin-1"))
             if lengths or self._left < 0:
                 raise RemoteProtocolError("content lengths that differ, or are none")
         if end:
             self.body(0, end=True)
         tunnel = self._method == "CONNECT" and status < 300
-        return AnswerReceived(status, fields, "2", not (end or tunnel), tunnel)
+        # Nothing can follow a bare one, or a length of 0, though its stream is ended by a frame of its own.
+        return AnswerReceived(status, fields, "2", not (end or tunnel or bare or self._left == 0), tunnel)
 
     def trailers(self, headers: Headers, end: bool) -> Headers:
         """A field section arrived behind the body.
