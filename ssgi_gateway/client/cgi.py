@@ -87,10 +87,10 @@ class FastcgiCarrier(_CgiCarrier):
 
     def _open(self, exchange: Exchange) -> list[Any]:
         request = exchange.request
+        if not (request.more or request.body):
+            return [self._codec.begin(request, 0) + NO_BODY]
         length = request.length if request.length >= 0 else -1 if request.more else len(request.body)
         head = self._codec.begin(request, length)
-        if not request.has_body:
-            return [head + NO_BODY]
         pieces = [head, *self._codec.encode(request.body, request.more)]
         # One write(2) of a small request costs less than the writev(2) of its records.
         return pieces if len(request.body or b"") > MAX_JOINED else [b"".join(pieces)]

@@ -20,6 +20,8 @@ __all__ = ["CgiAnswer"]
 
 MAX_HEAD: Final = 65536
 MAX_FIELDS: Final = 256
+SMALL_HEAD: Final = 1024
+"""Bytes of a head that is worth remembering."""
 MAX_INFORMATIONAL: Final = 100
 """Interim answers before the final one; servers send no more than a few."""
 
@@ -85,6 +87,23 @@ class CgiAnswer:
             raise
         return events
 
+    def receive_whole(self, data: bytes) -> list[Any]:
+        """Events of an answer that is all there, ``AnswerEnded`` among them.
+
+        Raises:
+            RemoteProtocolError: it is no CGI answer, or not a whole one.
+        """
+        events: list[Any] = []
+        try:
+            self._take_head(data, events)
+            ended = self.end()
+        except RemoteProtocolError as error:
+            error.events = events
+            raise
+        if not self.tunnel:
+            events += ended
+        return events
+
     def _take_head(self, data: bytes, events: list[Any]) -> None:
         buffer = self._buffer
         if not buffer:
@@ -116,6 +135,12 @@ class CgiAnswer:
 
     def _whole_head(self, data: bytes, events: list[Any]) -> bytes:
         """Mostly the head comes at once, and then nothing of it has to be kept; gives what is behind it."""
+        global _last
+        text, judged = _last
+        if data.startswith(text):
+            self.head_size = len(text)
+            self._begin(judged, events)
+            return data[len(text) :]
         # As _END finds it; two searches for bytes are less work than one for a pattern.
         crlf = data.find(b"\n\r\n", 0, MAX_HEAD)
         lf = data.find(b"\n\n", 0, MAX_HEAD if crlf < 0 else crlf + 1)
@@ -125,7 +150,10 @@ class CgiAnswer:
         if data[end - 1] == 13:
             end -= 1
         self.head_size = start
-        self._head(data[:end], events)
+        head = data[:end]
+        self._head(head, events)
+        if self.started and end <= SMALL_HEAD:
+            _last = data[:start], _read_again(head)
         return data[start:]
 
     def _behind_head(self, data: bytes, events: list[Any]) -> None:
@@ -152,7 +180,10 @@ class CgiAnswer:
         return [] if self._quiet else [AnswerEnded()]
 
     def _head(self, head: bytes, events: list[Any]) -> None:
-        self.had_status, status, fields, length = (_read_again if len(head) <= 1024 else _read_head)(head)
+        self._begin((_read_again if len(head) <= SMALL_HEAD else _read_head)(head), events)
+
+    def _begin(self, judged: _Judged, events: list[Any]) -> None:
+        self.had_status, status, fields, length, bodyless = judged
         headers = list(fields)
         if status < 200 and status != 101:
             self._informational += 1
@@ -168,7 +199,7 @@ class CgiAnswer:
         self.started = True
         self.tunnel = tunnel = status == 101
         # RFC 9110 6.4.1: answers that have no body, whatever their Content-Length is
-        self._quiet = quiet = self._method == "HEAD" or status in (204, 304) or length == 0
+        self._quiet = quiet = bodyless or self._method == "HEAD"
         events.append(AnswerReceived(status, headers, "1.1", not (quiet or tunnel), tunnel))
 
     def _body(self, data: bytes, events: list[Any]) -> None:
@@ -185,8 +216,16 @@ class CgiAnswer:
             events.append(BodyArrived(data))
 
 
-def _read_head(head: bytes) -> tuple[bool, int, tuple[tuple[bytes, bytes], ...], int]:
-    """Whether the head names a status; the status; the headers; the Content-Length, -1 without, -2 where it is none."""
+_Judged = tuple[bool, int, tuple[tuple[bytes, bytes], ...], int, bool]
+
+
+def _read_head(head: bytes) -> _Judged:
+    """Read a head.
+
+    Returns:
+        Whether it names a status; the status; the headers; the Content-Length, -1 without, -2 where it is none; whether
+        no body follows, whatever the method.
+    """
     if head.count(b"\n") > MAX_FIELDS:
         raise RemoteProtocolError(f"a head of more than {MAX_FIELDS} fields")
     status = 0
@@ -219,8 +258,11 @@ def _read_head(head: bytes) -> tuple[bool, int, tuple[tuple[bytes, bytes], ...],
     named = status > 0
     if not named:
         status = 302 if any(name == b"location" for name, _ in headers) else 200
-    return named, status, tuple(headers), length
+    return named, status, tuple(headers), length, status in (204, 304) or length == 0
 
 
 _read_again = lru_cache(maxsize=64)(_read_head)
 """Answers of one application often begin alike."""
+
+_last = (b"Status: 200\r\n\r\n", _read_head(b"Status: 200"))
+"""The head that came last, with the empty line behind it, and how it was read."""

@@ -40,8 +40,9 @@ Key = tuple[str, str, tuple[tuple[bytes, bytes], ...], str, str, bool, int, bool
 def key_of(request: Request, length: int, scgi: bool) -> Key:
     """All that the usual variables depend on, by which their bytes can be remembered."""
     url = request.url
+    scheme = _scheme(request) if request.cgi or url.scheme == "https" else "http"
     fields = tuple(request.headers)
-    return request.method, request.target, fields, url.authority, _scheme(request), request.upgrade, length, scgi
+    return request.method, request.target, fields, url.authority, scheme, request.upgrade, length, scgi
 
 
 def usual_variables(

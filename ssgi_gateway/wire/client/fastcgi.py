@@ -217,12 +217,8 @@ class FastcgiClient:
         rest = len(data) - end - data[6]  # behind the padding
         if rest != 16 and (rest != 24 or data[-24:-16] != _NO_STDOUT):
             return False
-        answer = self.answer
-        events += answer.receive(data[HEADER_SIZE:end])
-        ended = answer.end()
+        events += self.answer.receive_whole(data[HEADER_SIZE:end])
         self._busy = False
-        if not answer.tunnel:
-            events += ended
         return True
 
     def _go_on(self, view: bytes, events: list[Any], start: int = 0) -> int:
