@@ -206,7 +206,7 @@ def test_an_answer(kind, said, wanted, method):
         ("fcgi", record(6, CGI) + ENDED + record(6, CGI)),
     ],
 )
-def test_a_connection_with_more_than_was_asked_for_is_not_used_again(kind, said):
+def test_a_connection_with_surplus_data_is_not_used_again(kind, said):
     async def main():
         opened = []
 

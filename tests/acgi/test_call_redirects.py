@@ -82,7 +82,7 @@ def test_passwords_and_cookies_go_to_no_other_origin():
         (308, "PUT", "PUT"),
     ],
 )
-def test_what_is_asked_there(status, method, wanted, tmp_path):
+def test_the_request_there(status, method, wanted, tmp_path):
     """A body that goes along is sent again from its beginning, from a file as well."""
     (tmp_path / "body").write_bytes(b"b" * 100_000)
     sent = ["-T", tmp_path / "body"] if method == "PUT" else ["-d", "a=1"] if method == "POST" else []

@@ -126,7 +126,7 @@ def test_a_peer_that_resets(run, protocol, status):
 
 
 @pytest.mark.parametrize("protocol", ["scgi", "fastcgi", "http", "https"])
-def test_a_peer_that_says_nothing(run, protocol):
+def test_a_silent_peer(run, protocol):
     with Peer(b"", "silence") as peer:
         ended, _, shown = run(*where(protocol, peer.address), "-m", "0.2")
     assert (ended, "within 0.2 s (-m)" in shown) == (28, True), shown

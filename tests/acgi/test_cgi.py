@@ -49,7 +49,7 @@ def test_all_of_them_in_their_order():
     ]
 
 
-def test_fastcgi_says_nothing_of_scgi():
+def test_fastcgi_has_no_variable_of_scgi():
     names = [name for name, _ in variables(scgi=False)]
     assert b"SCGI" not in names
     assert names[0] == b"CONTENT_LENGTH"

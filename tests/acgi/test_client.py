@@ -276,7 +276,7 @@ def test_another_loop_and_a_closed_client():
     run(main())
 
 
-def test_closing_tells_those_who_wait():
+def test_closing_fails_what_waits():
     async def main():
         async with raw_server("silence") as port:
             c = client.Client(limits=client.Limits(max_connections=1))

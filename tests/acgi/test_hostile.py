@@ -120,7 +120,7 @@ def test_records_that_mean_nothing_end_with_the_time():
 
 
 @pytest.mark.parametrize("scheme", ["http", "scgi", "fcgi"])
-def test_an_answer_before_it_was_asked_for(scheme):
+def test_an_answer_before_its_request(scheme):
     """It is taken for the first request's; on a kept connection it would be the next one's, and is not."""
 
     async def main():

@@ -145,7 +145,7 @@ def test_downloads_of_two_streams_however_they_are_cut():
         assert not peer.codec.streams
 
 
-def test_the_preface_says_what_we_take():
+def test_the_preface_has_what_we_take():
     peer = Peer()
     first = peer.frames[0]
     assert first.settings == {2: 0, 4: 1 << 20, 6: 65536}
@@ -604,7 +604,7 @@ def test_an_answer_that_can_have_no_body_is_complete_with_its_head(method, field
         assert not peer.codec.streams
 
 
-def test_what_was_read_before_an_error_is_told():
+def test_what_was_read_before_an_error_is_reported():
     """An answer that is complete stays one, whatever the peer does next, and what there is of others is not lost."""
     peer = Peer()
     peer.request()

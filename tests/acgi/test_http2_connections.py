@@ -120,7 +120,7 @@ def test_what_was_not_processed_is_sent_again_whatever_the_method(refuses):
 
 
 @pytest.mark.parametrize("refuses", [GOAWAY, RESET], ids=["goaway", "refused"])
-def test_once_only_and_then_it_is_told(refuses):
+def test_once_only_and_then_it_is_an_error(refuses):
     async def main():
         async def both(peer):
             await peer.start()
@@ -249,7 +249,7 @@ def test_no_room_for_a_single_stream():
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_a_silent_peer_is_asked_whether_it_is_there(monkeypatch, answered):
+def test_a_silent_peer_is_pinged(monkeypatch, answered):
     monkeypatch.setattr(multiplexed, "PING_AFTER", 0.1)
     monkeypatch.setattr(multiplexed, "PING_WAIT", 0.3)
 
@@ -384,7 +384,7 @@ def test_leaving_resets_one_stream_and_no_other(how):
     run(main())
 
 
-def test_a_connection_that_breaks_tells_every_stream():
+def test_a_connection_that_breaks_ends_every_stream():
     async def main():
         async def handle(peer):
             await peer.start()

@@ -121,7 +121,7 @@ def test_keys_that_nobody_knows_are_ignored():
     run(main())
 
 
-def test_what_is_said_of_the_connection(web):
+def test_what_is_reported_of_the_connection(web):
     """Which protocol, for the first time or again, with whom, secured how; as soon as the head has been written."""
 
     async def main():
@@ -144,7 +144,7 @@ def test_what_is_said_of_the_connection(web):
     run(main())
 
 
-def test_the_connection_is_told_before_the_body_is_complete():
+def test_the_connection_is_reported_before_the_body_is_complete():
     async def main():
         async with serving(answering(b"")) as address, client.Client() as c, c.exchange() as (receive, send):
             await send({**POST, "url": f"http://{address}/", "body": b"a", "more_body": True})
@@ -154,7 +154,7 @@ def test_the_connection_is_told_before_the_body_is_complete():
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_interim_answers_come_where_they_were_asked_for(wanted):
+def test_interim_answers_come_where_they_are_enabled(wanted):
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
 
     async def main():

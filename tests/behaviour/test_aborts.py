@@ -37,7 +37,7 @@ def test_while_the_application_waits(http: Endpoint, key: str, leave: Callable[[
     assert http.site.records(key)[1][2] is True, "res.aborted, as the handler saw it"
 
 
-def test_an_application_that_asks_for_no_news_is_cancelled(http: Endpoint, key: str) -> None:
+def test_an_application_without_a_handler_is_cancelled(http: Endpoint, key: str) -> None:
     with http.connection() as connection:
         connection.send_head("GET", f"/do/hang-untold?key={key}")
         http.wait_for_record(key, "started")

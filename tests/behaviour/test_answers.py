@@ -65,7 +65,7 @@ def test_statuses_and_reasons(http: Endpoint, said: str, status: int, reason: st
     assert (answer.status, answer.reason, answer.body) == (status, reason, b"x")
 
 
-def test_headers_arrive_as_they_were_said(http: Endpoint) -> None:
+def test_headers_arrive_as_they_were_sent(http: Endpoint) -> None:
     target = "/do/answer?body=x&h=Set-Cookie:%20a=1&h=Set-Cookie:%20b=2;%20Path=/&h=X-Empty:%20"
     answer = http.get(target + "&h=X-Latin:%20gr%C3%BC%C3%9Fe&h=Location:%20/elsewhere&h=Content-Type:%20a/b")
     assert [value for name, value in answer.headers if name == "set-cookie"] == ["a=1", "b=2; Path=/"]
@@ -75,7 +75,7 @@ def test_headers_arrive_as_they_were_said(http: Endpoint) -> None:
     assert answer.header("content-type") == "a/b"
 
 
-def test_there_is_no_content_type_that_nobody_said(http: Endpoint) -> None:
+def test_there_is_no_content_type_by_default(http: Endpoint) -> None:
     assert http.get("/do/answer?body=x").header("content-type") is None
 
 
@@ -222,7 +222,7 @@ def test_what_comes_after_the_head_is_a_runtime_error(http: Endpoint, what: str)
 
 
 @pytest.mark.parametrize("target", ["/do/raise", "/do/raise-async", "/do/nothing"])
-def test_no_answer_is_a_500_that_tells_nothing(http: Endpoint, target: str) -> None:
+def test_no_answer_is_a_500_without_details(http: Endpoint, target: str) -> None:
     answer = http.get(target)
     assert (answer.status, answer.body) == (500, b"Internal Server Error\n")
     assert http.get("/do/hello").body == HELLO

@@ -25,7 +25,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 LOGIN = {"username": "admin", "password": "a password", "next": "/admin/"}
 
 
-def test_the_admin_asks_who_one_is(http: Endpoint) -> None:
+def test_the_admin_requires_a_login(http: Endpoint) -> None:
     answer = http.get("/admin/")
     assert (answer.status, answer.header("location")) == (302, "/admin/login/?next=/admin/")
 

@@ -126,7 +126,7 @@ def test_a_client_that_disconnects_in_the_middle_of_its_body(http: Endpoint, key
     http.wait_for_record(key, "left")
 
 
-def test_is_disconnected_says_when(http: Endpoint, key: str) -> None:
+def test_is_disconnected_becomes_true(http: Endpoint, key: str) -> None:
     with http.connection() as connection:
         connection.send_head("GET", f"/poll?key={key}")
         http.wait_for_record(key, "started")

@@ -122,7 +122,7 @@ def test_fastcgi_27_other_roles_are_unknown(gateway: Gateway, address: Address) 
             assert peer.read() == b""
 
 
-def test_fastcgi_29_unknown_management_types_are_told_so(gateway: Gateway, address: Address) -> None:
+def test_fastcgi_29_unknown_management_types_are_answered(gateway: Gateway, address: Address) -> None:
     with unharmed(gateway, lines=0), Peer(address) as peer:
         for kind in (12, 99, 255):
             peer.send(record(kind, 0, b"what is this?"))

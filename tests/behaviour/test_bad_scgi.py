@@ -199,7 +199,7 @@ def test_a_head_that_dribbles_meets_its_deadline(start: Callable[..., Gateway]) 
     assert "head was not complete" in complaints(gateway)[0]
 
 
-def test_an_open_connection_that_says_nothing_ends_silently(start: Callable[..., Gateway]) -> None:
+def test_a_silent_connection_ends_without_a_log_line(start: Callable[..., Gateway]) -> None:
     gateway = start("--deadline-idle", "0.5")
     with unharmed(gateway, lines=0), Peer(gateway.address("scgi", "tcp")) as peer:
         assert peer.read() == b""

@@ -103,7 +103,7 @@ def test_visitors_hear_of_each_other_and_newcomers_of_what_was(board: Site) -> N
 
 
 @pytest.mark.parametrize("message", ["{", '{"type":"shout"}', '{"type":"draw"}', b"\x00", "x" * 9000])
-def test_who_says_something_strange_is_closed_with_a_reason(board: Site, message: str | bytes) -> None:
+def test_a_strange_message_closes_with_a_reason(board: Site, message: str | bytes) -> None:
     visitor = Visitor(board.through(DIRECT))
     with visitor.ws:
         visitor.ws.send(message)

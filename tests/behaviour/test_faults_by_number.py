@@ -59,7 +59,7 @@ def test_response_68_an_upload_of_a_gigabyte_that_nobody_reads(start: Callable[.
     assert gateway.rss() - before < 16 * MIB
 
 
-def test_response_71_a_head_above_nginxs_buffer_is_told_with_its_directive(start: Callable[..., Gateway]) -> None:
+def test_response_71_a_head_above_nginxs_buffer_is_reported_with_its_directive(start: Callable[..., Gateway]) -> None:
     gateway = start(app=APP)
     for _ in range(3):
         with connect(gateway.address("scgi", "unix")) as peer:

@@ -18,7 +18,7 @@ INTERFACES = ("ssgi", "asgi", "rsgi", "wsgi")
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
-def test_the_interface_is_said_where_shape_does_not_tell(
+def test_the_interface_is_set_where_shape_does_not_show_it(
     start: Callable[..., Gateway], tmp_path: Path, interface: str
 ) -> None:
     app = f"tests.apps.shapes:{interface}"

@@ -100,7 +100,7 @@ def test_query_strings_are_not_decoded(http: Endpoint) -> None:
         assert facts["path"] == facts["extensions"]["raw_path"] == "/path"
 
 
-def test_get_header_takes_any_case_and_says_none_without_one(http: Endpoint) -> None:
+def test_get_header_takes_any_case_and_returns_none_without_one(http: Endpoint) -> None:
     names = ("X-Custom-Header", "x-custom-header", "X-CUSTOM-HEADER", "User-Agent", "Content-Type", "x-missing")
     target = "/?" + "&".join(f"ask={name}" for name in names)
     sent = [("x-cUSTOM-hEADER", "Value"), ("User-agent", "tests"), ("Content-Type", "text/plain")]
@@ -219,7 +219,7 @@ def test_header_blocks_over_64_kib_pass_and_over_the_limit_get_431(site_with: Ca
             assert http.get("/do/hello").body == HELLO
 
 
-def test_a_root_path_setting_overrides_what_the_front_says(site_with: Callable[..., Site]) -> None:
+def test_a_root_path_setting_overrides_that_of_the_front(site_with: Callable[..., Site]) -> None:
     site = site_with("--root-path", "/mounted")
     for route in HTTP_ROUTES:
         facts = site.through(route).get("/mounted/a").json()

@@ -70,7 +70,7 @@ def test_an_exception_in_the_middle_is_no_whole_page(raw: Endpoint) -> None:
             connection.read_body()
 
 
-def test_a_reader_is_told_when_its_client_disconnects(
+def test_a_reader_is_notified_when_its_client_disconnects(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, key: str
 ) -> None:
     streaming = [route for route in HTTP_ROUTES if route.streams_uploads]

@@ -58,7 +58,7 @@ def test_websockets_hold_no_thread_of_the_pool(ws: Endpoint, site: Site) -> None
             assert client.receive() == "still there"
 
 
-def test_there_is_a_bound_and_a_restart_is_told(site_with: Callable[..., Site]) -> None:
+def test_there_is_a_bound_and_a_restart_is_reported(site_with: Callable[..., Site]) -> None:
     site = site_with("--wsgi-websockets", "2", app=APP)
     ws = site.through(WEBSOCKET_ROUTES[0])
     with ws.websocket("/echo") as one:

@@ -287,7 +287,7 @@ def test_the_clock_ticks(visitors: Visitors, route: str) -> None:
 
 @pytest.mark.parametrize("route", LABELS)
 @pytest.mark.parametrize(("websocket", "carried"), [("In-band", ("scgi", "SCGI")), ("Direct", ("direct", "Direct"))])
-def test_the_table_says_what_carried_each(
+def test_the_table_shows_what_carried_each(
     visitors: Visitors, route: str, websocket: str, carried: tuple[str, str]
 ) -> None:
     tab = visitors.open()

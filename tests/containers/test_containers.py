@@ -68,7 +68,7 @@ def test_the_gateway_is_nobody_and_can_write_nothing_of_its_own(board: Project) 
     assert "no compiler" in told
 
 
-def test_the_health_check_asks_the_gateway(board: Project) -> None:
+def test_the_health_check_calls_the_gateway(board: Project) -> None:
     [told] = [json.loads(line) for line in board.run("ps", "--format", "json", "gateway").splitlines()]
     assert told["Health"] == "healthy"
     about = json.loads(inspect("image", "ssgi-gateway-board"))[0]
@@ -111,7 +111,7 @@ def visitors(project: Project, count: int, work: Any) -> Any:
     return asyncio.run(run())
 
 
-def test_what_is_said_on_one_gateway_is_heard_on_the_others(chat: Project) -> None:
+def test_what_is_sent_on_one_gateway_is_received_on_the_others(chat: Project) -> None:
     async def work(clients: list[Client]) -> set[str]:
         hosts = {(await client.call("chat.where"))["host"] for client in clients}
         subscriptions = [client.subscribe("room.lobby") for client in clients]

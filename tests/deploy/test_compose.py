@@ -144,7 +144,7 @@ def test_a_stop_outlasts_the_drain(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_the_health_check_asks_where_the_gateway_listens(path: Path) -> None:
+def test_the_health_check_calls_where_the_gateway_listens(path: Path) -> None:
     service = yaml.safe_load(path.read_text())["services"]["gateway"]
     image = re.search(r'^ENV HEALTH="(.*)"$', (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
     assert image

@@ -133,7 +133,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iter
         yield running
 
 
-def test_example_says_nothing_but_that_http2_moved(tmp_path: Path, certificate: Path) -> None:
+def test_example_warns_of_nothing_but_that_http2_moved(tmp_path: Path, certificate: Path) -> None:
     (tmp_path / "www").mkdir()
     told = check(tmp_path, render_example(tmp_path, certificate, *free_ports(2)))
     warnings = [line for line in told.splitlines() if "[warn]" in line]
@@ -269,7 +269,7 @@ def test_http2_has_no_upgrade(protocol: str, words: bytes, tmp_path: Path, certi
 
 
 @pytest.mark.parametrize("name", ["scgi.conf", "fastcgi.conf", "websocket.conf"])
-def test_a_gateway_that_says_nothing_is_a_504_with_the_same_page(name: str, tmp_path: Path) -> None:
+def test_a_silent_gateway_is_a_504_with_the_same_page(name: str, tmp_path: Path) -> None:
     # With a shorter patience in the location, which is how anybody overrides tuning.conf.
     directive = "proxy" if name == "websocket.conf" else name.removesuffix(".conf")
     with socket.socket(socket.AF_UNIX) as silent:

@@ -215,7 +215,7 @@ def test_an_error_page_that_the_application_makes(site: Nginx) -> None:
 
 
 @pytest.mark.parametrize("name", ["scgi", "fastcgi"])
-def test_what_a_proxy_says_is_not_the_clients(site: Nginx, name: str) -> None:
+def test_what_a_proxy_sends_is_not_the_clients(site: Nginx, name: str) -> None:
     lies = {
         "X-Forwarded-For": "6.6.6.6",
         "X-Forwarded-Proto": "https",

@@ -115,7 +115,7 @@ def environment(type, server_address, remote_address, method, path, query_string
     res.send(str([name for name in os.environ if name.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_"))]))
 
 
-def test_a_socket_whose_name_says_nothing_is_refused(tmp_path):
+def test_a_socket_whose_name_is_no_protocols_is_refused(tmp_path):
     words = [sys.executable, "-m", "ssgi_gateway", "serve", "tests.deploy.test_systemd:environment"]
     server = Process(
         ["systemd-socket-activate", "-l", str(tmp_path / "s"), "--fdname=ftp", "-E", f"PYTHONPATH={ROOT}", *words],
@@ -175,7 +175,7 @@ def notified(folder: Path, *options: str) -> Iterator[tuple[Manager, Process]]:
         manager.socket.close()
 
 
-def test_what_a_service_manager_is_told(tmp_path):
+def test_what_a_service_manager_receives(tmp_path):
     application = tmp_path / "site_app.py"
     application.write_text("from tests.deploy.test_systemd import environment as app\n")
     with notified(tmp_path, "--workers", "2", "--stop-delay", "0.2") as (manager, server):
@@ -211,7 +211,7 @@ def app(kind, server, remote, method, path, query_string, get_header, res):
 """
 
 
-def test_a_service_manager_hears_ready_from_a_worker_and_signs_of_life_while_workers_live(tmp_path):
+def test_a_service_manager_gets_ready_from_a_worker_and_signs_of_life_while_workers_live(tmp_path):
     (tmp_path / "site_app.py").write_text(WAITING_APP)
     with notified(tmp_path, "--workers", "1") as (manager, server):
         wait_until((tmp_path / "importing").exists, "the import")
@@ -237,7 +237,7 @@ def test_a_service_manager_hears_ready_from_a_worker_and_signs_of_life_while_wor
         assert server.wait() == 0
 
 
-def test_the_reload_command_says_how_it_went(tmp_path):
+def test_the_reload_command_reports_how_it_went(tmp_path):
     application = tmp_path / "site_app.py"
     application.write_text("from tests.deploy.test_systemd import environment as app\n")
     server = Process(

@@ -44,7 +44,7 @@ SAYINGS = st.one_of(
 
 @examples(500)
 @given(front_files=st.booleans(), sayings=st.lists(SAYINGS, max_size=6))
-def test_whatever_is_said(front_files, sayings):
+def test_any_calls(front_files, sayings):
     pair = ResponsePair(front_files)
     for method, argument in sayings:
         pair.say(method, argument)

@@ -87,7 +87,7 @@ def test_a_script_name_is_where_the_application_is_mounted(folder: Path) -> None
         process.stop()
 
 
-def test_after_sighup_run_says_so(folder: Path) -> None:
+def test_after_sighup_run_reports_it(folder: Path) -> None:
     process = start(folder, "fcgi", f', bindAddress="{folder}/app.sock"')
     assert ask("fcgi", folder / "app.sock") == " /a - True"
     process.send_signal(signal.SIGHUP)
@@ -111,7 +111,7 @@ def test_cgi_is_noticed(folder: Path, arguments: str) -> None:
     assert body == b" /a - False"
 
 
-def test_without_a_script_the_usage_is_said() -> None:
+def test_without_a_script_the_usage_is_printed() -> None:
     done = subprocess.run([sys.executable, "-m", "ssgi_gateway.flup"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.startswith("usage:")

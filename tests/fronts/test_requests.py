@@ -77,7 +77,7 @@ def test_the_query_arrives_as_the_client_wrote_it(front: Running, query: str) ->
     assert ask(front, "GET", f"/q?{query}").json()["query_string"] == query
 
 
-def test_who_asked_and_where(front: Running) -> None:
+def test_the_client_and_the_address(front: Running) -> None:
     told = ask(front, "GET", "/a").json()
     port = front.site.listen
     assert told["remote_address"].startswith("127.0.0.1")

@@ -48,7 +48,7 @@ BEHIND_ANOTHER = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https
     ],
     ids=["address-of-a-proxy", "scheme-of-another-front", "apache-address", "apache-upgrade", "lighttpd-upgrade"],
 )  # fmt: skip
-def test_the_gateway_says_what_a_request_gives_away(
+def test_the_gateway_logs_what_a_request_gives_away(
     front: str, protocol: str, websockets: str, mistake: Change, headers: dict[str, str], said: str, fix: str
 ) -> None:
     if front == "lighttpd" and installed_version(front) >= (1, 4, 74):

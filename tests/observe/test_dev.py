@@ -179,7 +179,7 @@ def test_websockets_hear_that_the_server_starts_again(dev):
     dev.shows("second")
 
 
-def test_a_worker_that_ends_is_told_and_started_by_the_next_change(dev):
+def test_a_worker_that_ends_is_reported_and_started_by_the_next_change(dev):
     (dev.folder / "site_app.py").write_text("import os\nos._exit(3)\n")
     wait_until(lambda: "exit status 3" in dev.text(), "the end of the worker")
     dev.shows("exit status 3", accept="text/html")

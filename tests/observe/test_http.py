@@ -124,7 +124,7 @@ HANDSHAKE = (
 )
 
 
-def test_websocket_72_each_field_of_a_handshake_is_asked_for(watched):
+def test_websocket_72_each_field_of_a_handshake_is_required(watched):
     it = watched()
 
     def answer(line: bytes, instead: bytes = b"") -> bytes:
@@ -199,7 +199,7 @@ def test_slow_heads_are_answered_and_idle_connections_are_closed(watched):
     assert time.monotonic() - began >= 0.4
 
 
-def test_the_drain_says_that_the_answer_is_the_last(watched):
+def test_the_drain_marks_the_answer_as_the_last(watched):
     it = watched()
     host, port = it.address
     connection = http.client.HTTPConnection(host, port, timeout=20)

@@ -41,7 +41,7 @@ def test_the_rules_are_rules():
 
 
 @pytest.mark.parametrize("path", [RULES, DASHBOARD], ids=lambda path: path.name)
-def test_what_is_asked_for_is_there(path: Path):
+def test_all_metrics_are_there(path: Path):
     names = known_names() | {
         "ssgi_worker_open_fds",
         "ssgi_worker_resident_memory_bytes",

@@ -90,7 +90,7 @@ def test_a_folder_of_the_environment_is_used_and_kept(watched, tmp_path):
     assert (folder / "counter_1.db").exists()
 
 
-def test_nothing_is_changed_unless_it_is_asked_for(watched, tmp_path):
+def test_nothing_is_changed_by_default(watched, tmp_path):
     (tmp_path / "shop.py").write_text(APP)
     it = watched("--workers", "1", "--pythonpath", str(tmp_path), app="shop:app")
     assert it.get("/folder")[1] == os.environ.get("PROMETHEUS_MULTIPROC_DIR", "none")

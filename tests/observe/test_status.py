@@ -75,7 +75,7 @@ from tests.observe.apps import app
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_ready_is_said_for_as_long_as_somebody_serves(tmp_path, kind):
+def test_ready_is_answered_while_a_worker_serves(tmp_path, kind):
     """503 before the first worker and while load balancers are to find out that it stops; it lives all the time."""
     (tmp_path / "site_app.py").write_text(SLOW_TO_START)
     log = tmp_path / "log"
@@ -266,7 +266,7 @@ def test_it_has_no_rights_and_ends_with_the_server(watched):
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the status process")
 
 
-def test_a_failed_reload_is_told(watched, tmp_path):
+def test_a_failed_reload_is_reported(watched, tmp_path):
     (tmp_path / "mended.py").write_text("from tests.observe.apps import app\n")
     it = watched("--workers", "1", "--pythonpath", str(tmp_path), app="mended:app")
     (tmp_path / "mended.py").write_text("raise RuntimeError('it is broken')\n")

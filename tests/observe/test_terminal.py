@@ -119,7 +119,7 @@ def test_requests_are_lines_in_development(site, coloured):
         assert "the worker" not in it.shown, "^C is nothing that needs a word"
 
 
-def test_a_server_speaks_text_and_says_which_worker(site):
+def test_a_server_writes_text_and_names_the_worker(site):
     with terminal(site, "serve", "site_app:app", "--http", "127.0.0.1:0", "--workers", "2", NO_COLOR="1") as it:
         it.wait_for("proxy_pass http://")
         url = re.search(r"HTTP +([\d.:]+)", it.shown)[1]

@@ -112,7 +112,7 @@ def app(type, server_address, remote_address, method, path, query_string, get_he
 
 
 @pytest.mark.parametrize("option", ["--merge-memory", "--no-merge-memory"])
-def test_workers_let_the_kernel_merge_their_memory_where_they_are_told_to(fleet, tmp_path, option):
+def test_workers_let_the_kernel_merge_their_memory_with_the_setting(fleet, tmp_path, option):
     """``PR_GET_MEMORY_MERGE`` says what the kernel was told. It may not know of it, nor do it; then the log says so."""
     (tmp_path / "merging.py").write_text(MERGING)
     it = fleet(2, option, "--pythonpath", str(tmp_path), app="merging:app")

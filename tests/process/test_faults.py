@@ -366,7 +366,7 @@ def test_the_kernel_takes_a_worker_first(fleet):
     assert {oom_score(child) for child in children(it.pid)} == {min(1000, oom_score(it.pid) + 100)}
 
 
-def test_out_of_memory_a_worker_goes_and_the_log_says_why(tmp_path):
+def test_out_of_memory_a_worker_ends_and_the_log_has_the_reason(tmp_path):
     with small_cgroup() as members:
         server = serve(tmp_path, "--workers", "2", before=f"echo $$ > {members}")
         try:

@@ -137,7 +137,7 @@ def test_an_application_that_does_not_start_leaves_all_the_settings_from_before(
     assert it.process.stop() == 0
 
 
-def test_a_reload_that_is_asked_for_too_late_is_told_so(configured, tmp_path):
+def test_a_reload_that_is_requested_too_late_is_refused(configured, tmp_path):
     it = configured(stop_delay="20")
     it.process.send_signal(signal.SIGTERM)
     it.process.wait_for(lambda: "stopping in 20 s" in it.process.text(), "the stop")

@@ -90,7 +90,7 @@ def test_an_answer_that_has_begun_may_take_its_time(fleet):
     assert answer.body.startswith(b"7 ")
 
 
-def test_nothing_is_watched_unless_it_is_asked_for(fleet):
+def test_nothing_is_watched_by_default(fleet):
     it = fleet(1)
     assert request(it.nginx.address("scgi"), "GET", "/slow/1.2/7").body.startswith(b"7 ")
     assert "has taken" not in it.gateway.process.text()

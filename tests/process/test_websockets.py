@@ -44,7 +44,7 @@ def test_they_are_closed_one_after_the_other(fleet):
             socket.__exit__(None, None, None)
 
 
-def test_applications_are_told_first(fleet):
+def test_applications_are_notified_first(fleet):
     it = fleet(1, app="tests.apps.drained:app")
     with WebSocketClient(it.nginx.address("scgi"), "/") as socket:
         assert socket.receive() == "hello"

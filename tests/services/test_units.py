@@ -11,7 +11,7 @@ from .machine import Machine
 PROGRAM = Path(__file__).with_name("operating.py")
 
 
-def test_the_units_do_what_the_page_says(tmp_path: Path) -> None:
+def test_the_units_do_what_the_page_describes(tmp_path: Path) -> None:
     """READY, STATUS, reload, a reload that fails, replacement, restart, watchdog, exit status 2: nothing is lost."""
     with Machine(tmp_path) as machine:
         machine.application("/srv/app", "owner", {"operating.py": PROGRAM.read_text()})

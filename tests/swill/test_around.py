@@ -237,7 +237,7 @@ def test_the_access_log(serve: Callable[..., Gateway]) -> None:
     assert "hidden" not in text
 
 
-def test_the_drain_tells_clients_and_finishes_calls(serve: Callable[..., Gateway], codec: str) -> None:
+def test_the_drain_notifies_clients_and_finishes_calls(serve: Callable[..., Gateway], codec: str) -> None:
     one = serve(APP, env={"SSGI_CODEC": codec})
     two = serve(APP, env={"SSGI_CODEC": codec})
 

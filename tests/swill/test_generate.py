@@ -124,5 +124,5 @@ def test_from_introspection_alone(serve: Callable[..., Gateway], built: Path) ->
         ("tests.apps.nothing:app", "tests.apps.nothing"),
     ],
 )
-def test_what_cannot_be_is_said(source: str, words: str) -> None:
+def test_what_cannot_be_is_refused(source: str, words: str) -> None:
     assert words in generate(source, "python", status=2)

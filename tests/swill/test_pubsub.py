@@ -205,7 +205,7 @@ async def unrecovered(subscriptions: list[Any]) -> int:
     return sum(subscription.recovered is False or subscription.client.state == "open" for subscription in subscriptions)
 
 
-def test_who_may_not_is_told(serve: Callable[..., Gateway]) -> None:
+def test_a_forbidden_subscription_is_refused(serve: Callable[..., Gateway]) -> None:
     async def run() -> None:
         gateway = serve(APP)
         async with patience(), Client(url(gateway)) as client, AsyncExitStack() as stack:

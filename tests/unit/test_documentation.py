@@ -122,7 +122,7 @@ def test_architecture_lists_every_module_and_no_other() -> None:
     assert set(names) - there == set(), "ARCHITECTURE.md has rows for modules that are gone"
 
 
-def test_architecture_says_which_modules_are_compiled() -> None:
+def test_architecture_marks_which_modules_are_compiled() -> None:
     hot = {name.replace(".", "/") for name in HOT}
     said = dict(re.findall(r"^\| `([\w/]+)\.py` \| (yes|twin|) ?\| [^|]+\|$", text(ARCHITECTURE), re.MULTILINE))
     marked = {name for name, kind in said.items() if kind}

@@ -74,11 +74,11 @@ except engine.ConfigurationError as error:
 """
 
 
-def test_auto_without_a_compiled_build_is_portable_and_says_why(another_process):
+def test_auto_without_a_compiled_build_is_portable_with_the_reason(another_process):
     assert another_process(WHICH) == "ssgi_gateway | portable (the compiled build is not installed)"
 
 
-def test_compiled_without_a_compiled_build_says_how_to_get_it(another_process):
+def test_compiled_without_a_compiled_build_names_how_to_get_it(another_process):
     message = another_process(REFUSAL)
     assert "the compiled codecs cannot be used: the compiled build is not installed" in message
     assert "install a C compiler and Python's headers" in message
@@ -98,7 +98,7 @@ def test_half_a_build_is_not_used(another_process):
     assert broken == "ssgi_gateway | portable (the compiled build lacks ssgi_gateway._compiled.wire.absent)"
 
 
-def test_a_build_for_another_python_says_so(another_process):
+def test_a_build_for_another_python_is_reported(another_process):
     message = another_process(REFUSAL, server__serve="raise ImportError('undefined symbol: PyX')")
     assert "the compiled build cannot be imported: undefined symbol: PyX" in message
 
@@ -122,7 +122,7 @@ def test_errors_are_configuration_errors():
     assert issubclass(engine.ConfigurationError, ConfigurationError)
 
 
-def test_a_build_of_other_sources_says_so(another_process):
+def test_a_build_of_other_sources_is_reported(another_process):
     broken = another_process(WHICH, server__serve="raise KeyError('__reduce_cython__')")
     assert broken == (
         "ssgi_gateway | portable (the compiled build is not that of these sources: KeyError('__reduce_cython__'))"

@@ -28,7 +28,7 @@ def test_the_page_is_up_to_date() -> None:
     assert told.returncode == 0, told.stderr
 
 
-def test_a_page_that_is_not_is_told_and_mended(tmp_path: Path) -> None:
+def test_a_page_that_is_not_is_reported_and_mended(tmp_path: Path) -> None:
     # The script works on the tree it lies in: here one whose package is the real one.
     (tmp_path / "ssgi_gateway").symlink_to(ROOT / "ssgi_gateway")
     for folder in ("scripts", "docs"):

@@ -79,7 +79,7 @@ def test_what_is_not_ours_is_a_twin(module):
     assert module in TWINS
 
 
-def test_what_a_twin_imports_is_said_once():
+def test_what_a_twin_imports_is_written_once():
     portable = '''
 def inner(text):
     """Not counted."""

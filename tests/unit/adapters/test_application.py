@@ -74,7 +74,7 @@ def test_an_end_that_raises_keeps_no_other_from_its_own(caplog):
     assert "LookupError: websocket cannot" in caplog.text
 
 
-def test_a_hook_that_is_not_async_is_told(caplog):
+def test_a_hook_that_is_not_async_is_reported(caplog):
     class Sync:
         def startup(self, state):
             raise AssertionError("it was called")

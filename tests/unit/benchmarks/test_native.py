@@ -60,7 +60,7 @@ def test_messages_of_every_length_of_header_come_back(programs, limit, size):
     assert len(times) == 3
 
 
-def test_idle_connections_stay_open_until_they_are_told_to_end(programs, limit):
+def test_idle_connections_stay_open_until_they_are_ended(programs, limit):
     command = [programs / "ws_idle", str(limit), "/", "200"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "open\n"
@@ -123,7 +123,7 @@ def test_a_ping_amid_the_load_is_answered(programs):
     assert bytes(byte ^ key for byte, key in zip(pong[6:8], pong[2:4], strict=True)) == b"hi"
 
 
-def test_a_refusal_is_told(programs):
+def test_a_refusal_is_reported(programs):
     listener = socket.create_server(("127.0.0.1", 0))
 
     def refuse():

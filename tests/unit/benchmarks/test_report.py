@@ -92,7 +92,7 @@ def test_a_goal_is_reached_or_missed():
     assert "| SCGI, CPU a request / C that parses nothing | 2.17 (2.17 to 2.17) | 1.7 | **missed** |" in page
 
 
-def test_where_we_are_not_ahead_is_said():
+def test_where_we_are_not_ahead_is_written():
     page = report.page(
         raw(
             sample("hello", "gateway-scgi", 10, rate=5000.0),
@@ -112,7 +112,7 @@ def test_where_we_are_not_ahead_is_said():
     ]
 
 
-def test_ahead_everywhere_is_said_too_but_not_of_a_run_without_us():
+def test_ahead_everywhere_is_written_too_but_not_of_a_run_without_us():
     ahead = report.page(raw(sample("hello", "gateway-scgi", 5), sample("hello", "uwsgi-scgi", 10)))
     assert "Nowhere in this run." in ahead
     assert "not ahead" not in report.page(raw(sample("hello", "uwsgi-scgi", 10)))
@@ -203,7 +203,7 @@ def names(plan):
     return {(work.name, server.name) for work, servers in plan for server in servers}
 
 
-def test_everybody_takes_part_when_nothing_is_said():
+def test_all_take_part_by_default():
     assert names(measure.chosen(WORKS, peers.SERVERS, ())) == {
         (work, server.name) for server in peers.SERVERS for work in server.works
     }

@@ -38,7 +38,7 @@ def test_every_setting_with_its_origin_and_what_would_listen(site):
         ('app = "sample:app"\nscgi = "./a"\nuser = "nobody-at-all"', "--user: there is no user 'nobody-at-all'"),
     ],
 )
-def test_what_is_wrong_is_said_and_the_status_is_2(site, text, said):
+def test_what_is_wrong_is_printed_and_the_status_is_2(site, text, said):
     (site / "pyproject.toml").write_text(f"[tool.ssgi-gateway]\n{text}\n")
     done = run(site, "check")
     assert done.returncode == 2

@@ -67,7 +67,7 @@ def refused(project, *words: str, **environ: str) -> str:
 # -- what can be asked -----------------------------------------------------------------------------------------------
 
 
-def test_version_says_what_is_in_use(project):
+def test_version_shows_what_is_in_use(project):
     done = run(project, "--version")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -94,7 +94,7 @@ def test_a_command_whose_reader_has_gone_ends_quietly(project, words, buffered):
     assert done.returncode in ((NOT_READ, 0) if "--help" in words else (NOT_READ,))
 
 
-def test_standard_output_that_cannot_be_written_is_said(project):
+def test_standard_output_that_cannot_be_written_is_reported(project):
     with open("/dev/full", "wb") as output:
         done = subprocess.run(
             command("--version"), cwd=project, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60

@@ -70,7 +70,7 @@ def test_an_abort_after_the_end_changes_nothing():
 
 
 @pytest.mark.parametrize("news", [lambda body: body.feed(b"a"), RequestBody.feed_end, RequestBody.abort])
-async def test_everyone_who_waits_hears_of_news(news):
+async def test_all_that_wait_are_woken(news):
     body = fed()
     first, second = waiting(body), waiting(body)
     assert not first.done()

@@ -671,7 +671,7 @@ async def forever(note):
         raise
 
 
-async def test_an_abort_cancels_the_tasks_when_nobody_asked_to_be_told(caplog):
+async def test_an_abort_cancels_the_tasks_without_a_handler(caplog):
     note = []
 
     async def app(*args):
@@ -689,7 +689,7 @@ async def test_an_abort_cancels_the_tasks_when_nobody_asked_to_be_told(caplog):
     assert not channel.scope.tasks
 
 
-async def test_an_abort_leaves_the_tasks_of_who_asked_to_be_told():
+async def test_an_abort_leaves_the_tasks_with_a_handler():
     note = []
     gone = asyncio.Event()
 

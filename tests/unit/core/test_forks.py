@@ -31,7 +31,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_child_gives_up_and_the_parent_hears_that_there_may_be_copies():
+def test_the_child_gives_up_and_the_parent_learns_that_there_may_be_copies():
     result = run("""
 held = forks.hold(ours.close, lambda: told.append("shared"))
 child = os.fork()

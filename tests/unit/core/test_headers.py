@@ -94,7 +94,7 @@ def test_the_mapping_shows_what_it_is():
     assert repr(get_header(("HTTP_X_A", "1"))()) == "Headers({'x-a': '1'})"
 
 
-def test_after_its_lifetime_it_raises_and_says_why():
+def test_after_its_lifetime_it_raises_with_the_reason():
     get = get_header(HOST)
     before = get()
     get.expire()

@@ -859,7 +859,7 @@ async def test_an_abort_raises_where_the_body_is_waited_for(member):
 
 
 @pytest.mark.parametrize("member", ["get_data", "get_chunk"])
-async def test_an_abort_raises_where_the_body_is_asked_for_afterwards(member):
+async def test_an_abort_raises_where_the_body_is_read_afterwards(member):
     res, channel = http(body=body_of(b"ab", ended=False))
     channel.leave()
     for _ in range(2):

@@ -124,7 +124,7 @@ async def test_what_fails_at_once_is_raised(error):
     assert bench.ended == []
 
 
-async def test_what_fails_later_is_told():
+async def test_what_fails_later_is_reported():
     bench = Bench()
 
     async def fails():
@@ -179,7 +179,7 @@ async def test_callbacks_of_the_first_step_are_called(waits):
     assert called[0].exception() is None
 
 
-async def test_callbacks_hear_of_a_failure_and_nobody_else_is_told_of_it(caplog):
+async def test_callbacks_get_a_failure_and_it_is_not_logged(caplog):
     bench = Bench()
     called = []
 
@@ -197,7 +197,7 @@ async def test_callbacks_hear_of_a_failure_and_nobody_else_is_told_of_it(caplog)
 
 
 @pytest.mark.parametrize("keep", ["reference", "weak reference", "name", "callback", "cancel"])
-async def test_a_task_that_somebody_used_is_not_lent_again(keep):
+async def test_a_task_that_was_used_is_not_lent_again(keep):
     bench = Bench()
     kept = []
 
@@ -529,7 +529,7 @@ async def test_a_cancellation_while_it_is_lent_and_parked():
     assert task.cancelled()
 
 
-async def test_a_result_is_not_lost_where_somebody_wants_the_task():
+async def test_a_result_is_not_lost_where_the_task_is_kept():
     bench = Bench()
 
     async def application():
@@ -539,7 +539,7 @@ async def test_a_result_is_not_lost_where_somebody_wants_the_task():
     assert await task == (1, 2)
 
 
-async def test_a_task_factory_is_asked():
+async def test_a_task_factory_is_called():
     bench = Bench()
     loop = asyncio.get_running_loop()
     made = []

@@ -73,7 +73,7 @@ async def test_done_is_called_for_a_failure_as_well(error):
     assert task.cancelled() if error is asyncio.CancelledError else isinstance(task.exception(), error)
 
 
-async def test_a_coroutine_that_never_waits_is_done_and_told_once():
+async def test_a_coroutine_that_never_waits_is_done_and_reported_once():
     async def quick():
         return 1
 
@@ -86,7 +86,7 @@ async def test_a_coroutine_that_never_waits_is_done_and_told_once():
     assert not tasks.tasks
 
 
-async def test_a_coroutine_that_fails_at_once_is_told_once():
+async def test_a_coroutine_that_fails_at_once_is_reported_once():
     async def fails():
         raise KeyError("at once")
 

@@ -222,7 +222,7 @@ async def test_reject_is_false_unless_pending(state):
     assert channel.said == []
 
 
-async def test_reject_ends_it_and_no_close_is_told():
+async def test_reject_ends_it_and_no_close_is_reported():
     ws, _ = websocket()
     told = []
     ws.on_close(lambda *args: told.append(args))
@@ -406,7 +406,7 @@ async def test_what_a_handler_returns_may_raise_when_it_is_looked_at(caplog):
 
 
 @pytest.mark.parametrize("wrong", [None, "handler", 5])
-async def test_on_receive_wants_a_callable(wrong):
+async def test_on_receive_takes_a_callable(wrong):
     ws, _ = accepted()
     with pytest.raises(TypeError, match=type(wrong).__name__):
         ws.on_receive(wrong)
@@ -730,7 +730,7 @@ async def test_on_close_several_handlers_each_once_sync_and_async():
     assert told == [("sync", 1000), ("async", 1000)]
 
 
-async def test_on_close_when_it_is_over_already_is_told_at_once():
+async def test_on_close_when_it_is_over_already_is_called_at_once():
     ws, _ = accepted()
     ws.ended(1001, "away")
     told = []
@@ -791,7 +791,7 @@ async def forever(note):
         raise
 
 
-async def test_the_end_cancels_the_tasks_when_nobody_asked_to_be_told(caplog):
+async def test_the_end_cancels_the_tasks_without_a_handler(caplog):
     ws, channel = accepted()
     note = []
     ws.run_async(forever, note)
@@ -805,7 +805,7 @@ async def test_the_end_cancels_the_tasks_when_nobody_asked_to_be_told(caplog):
     assert not channel.scope.tasks
 
 
-async def test_the_end_leaves_the_tasks_of_who_asked_to_be_told():
+async def test_the_end_leaves_the_tasks_with_a_handler():
     ws, _ = accepted()
     note = []
     ws.on_close(lambda *_: note.append("told"))

@@ -41,7 +41,7 @@ DRAW = {"type": "draw", "stroke": 1, "width": 7, "points": [0, 0, BOARD_WIDTH, B
         ({"type": "ping", "token": 9}, Ping(9)),
     ],
 )
-def test_what_the_page_says_is_understood(fields: dict[str, Any], message: Message) -> None:
+def test_the_options_on_the_page_are_understood(fields: dict[str, Any], message: Message) -> None:
     assert parse(json.dumps(fields)) == message
 
 

@@ -145,7 +145,7 @@ async def test_one_id_in_every_place(tmp_path, caplog):
     assert {json.loads(line)["id"], record.request_id} == set(seen)
 
 
-async def test_answers_carry_the_id_if_asked(tmp_path):
+async def test_answers_carry_the_id_with_the_setting(tmp_path):
     with bench(hello, request_id_header="X-Request-ID") as b:
         _, peer = b.connect("scgi", request(HTTP_X_REQUEST_ID="abc"))
         assert b"X-Request-ID: abc\r\n" in await peer.read_all()

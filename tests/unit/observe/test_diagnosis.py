@@ -82,5 +82,5 @@ def test_a_finding_is_one_sentence_with_its_fix():
     [("nginx/1.30.0", "nginx"), ("Apache/2.4.71 (Debian)", "apache"), ("lighttpd/1.4.69", "lighttpd"),
      ("Caddy", "caddy"), ("HAProxy 2.6.12", "haproxy"), ("h2o/2.2.5", "h2o"), ("gunicorn", ""), ("", "")],
 )  # fmt: skip
-def test_web_servers_are_told_apart(software, front):
+def test_web_servers_are_distinguished(software, front):
     assert front_of(software) == front

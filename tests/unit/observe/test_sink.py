@@ -36,7 +36,7 @@ def test_a_full_disk_costs_lines_and_nothing_else(caplog: pytest.LogCaptureFixtu
     assert "No space left on device; 1 lines were lost" in caplog.text
 
 
-def test_a_file_that_cannot_be_opened_is_told_at_start(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_reported_at_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"--access-log: .*No such file or directory"):
         Sink(str(tmp_path / "nowhere" / "log"), "--access-log")
 
@@ -109,7 +109,7 @@ def test_lines_of_three_writers_on_a_pipe_with_a_slow_reader_stay_whole() -> Non
         assert letters == b"abc" * (int(count) % 90), "a line was torn"
 
 
-def test_a_file_that_somebody_else_has_opened(tmp_path: Path) -> None:
+def test_a_file_that_another_process_has_opened(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "given", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     sink = Sink("/nowhere/it/can/be/opened", "--access-log", fd)
     sink.write(LINE)

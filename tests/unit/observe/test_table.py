@@ -177,7 +177,7 @@ async def test_what_nobody_reports_is_sampled(table):
     assert round(now.cost(now.workers[0]).cpu * 1e9) >= spent, "CPU time never goes back"
 
 
-def test_a_worker_that_hangs_is_asked_for_by_its_process(table):
+def test_a_worker_that_hangs_is_read_from_the_kernel(table):
     seat = table.seat(1)
     seat.begin(os.getpid())
     ProcessSampler()(seat.words)
@@ -190,7 +190,7 @@ def test_a_worker_that_hangs_is_asked_for_by_its_process(table):
     assert known.cpu >= seat.words[layout.CPU] / 1e9
 
 
-def test_cpu_time_of_one_that_has_said_nothing_is_counted_on_top_of_those_before(table):
+def test_cpu_time_of_a_silent_one_is_counted_on_top_of_those_before(table):
     seat = table.seat(1)
     seat.words[layout.CPU] = 7_000_000_000
     seat.begin(os.getpid())

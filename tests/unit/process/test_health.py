@@ -76,7 +76,7 @@ def test_the_timeout_has_to_be_over_and_the_time_to_interrupt_the_request_as_wel
         ((), True),
     ],
 )
-def test_the_service_manager_hears_of_a_server_of_which_somebody_lives(table, monkeypatch, tmp_path, beats, told):
+def test_the_service_manager_gets_signs_of_life_while_a_worker_lives(table, monkeypatch, tmp_path, beats, told):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)

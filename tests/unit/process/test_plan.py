@@ -189,7 +189,7 @@ def test_a_first_generation_that_fails_is_the_end():
     assert world.hear(WorkerFailed(1, "no database", 3)) == [Exit(3, "no database")]
 
 
-def test_a_template_that_says_nothing_is_given_up():
+def test_a_silent_template_is_given_up():
     world = World()
     world.now = next_due(world.state)
     assert world.hear(Tick()) == [Ask(0, 1)]
@@ -198,7 +198,7 @@ def test_a_template_that_says_nothing_is_given_up():
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_worker_that_takes_too_long_is_asked_where_it_is(world, answers):
+def test_a_worker_that_takes_too_long_shows_where_it_is(world, answers):
     world.hear(Hup(2, world.limits))
     world.load()
     world.hear(WorkerStarted(3, world.alive[3]))
@@ -370,7 +370,7 @@ def test_a_template_that_dies_is_started_again(world):
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_worker_of_which_nobody_hears_is_not_waited_for(world, killed):
+def test_a_silent_worker_is_not_waited_for(world, killed):
     """It was to be forked, and its template is gone, or it ended before it said who it is; its seat is free again."""
     world.hear(Ttin())
     if killed:
@@ -436,7 +436,7 @@ def test_more_and_fewer(world):
 
 
 @pytest.mark.parametrize(("how", "lines"), [("killed by SIGTERM", 0), ("exit status 0", 0), ("killed by SIGSEGV", 1)])
-def test_a_worker_that_is_told_to_stop_while_it_starts_may_end_by_the_signal(world, how, lines):
+def test_a_worker_that_is_stopped_while_it_starts_may_end_by_the_signal(world, how, lines):
     world.hear(Ttin())
     world.hear(WorkerStarted(3, world.alive[3]))
     world.hear(Term())
@@ -475,7 +475,7 @@ def test_one_that_fails_later_is_tried_again(world):
 
 
 @pytest.mark.parametrize("event", [Ttin(), Hup(2, Limits())])
-def test_none_until_somebody_asks(world, event):
+def test_none_until_it_is_used(world, event):
     assert world.hear(Winch()) == [Retire(1, True), Retire(2, True)]
     world.settle()
     assert not world.ready()

@@ -58,7 +58,7 @@ def test_a_group_alone_leaves_no_other():
     assert in_a_child(drop) == "((12345, 12345, 12345), [12345], 0)"
 
 
-def test_nothing_asked_for_changes_nothing():
+def test_without_settings_nothing_changes():
     before = os.getresuid(), os.getresgid(), os.getgroups()
     privileges.drop(Settings())
     assert (os.getresuid(), os.getresgid(), os.getgroups()) == before

@@ -46,7 +46,7 @@ def test_of_who_has_left_only_gauges_of_the_living_go(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["counter_1.db", "gauge_all_1.db", "gauge_livesum_11.db"]
 
 
-def test_it_is_off_unless_asked_for():
+def test_it_is_off_by_default():
     made = prometheus.Directory(Settings())
     assert made.path == ""
     made.leave(1)

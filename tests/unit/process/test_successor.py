@@ -40,7 +40,7 @@ def test_only_the_process_that_is_meant_takes_it(monkeypatch):
 
 
 @pytest.mark.parametrize("known", [{}, {"state": {"wanted": "x"}}])
-def test_a_try_says_what_is_missing(known):
+def test_a_try_reports_what_is_missing(known):
     replacement = successor.Replacement()
     assert replacement.check(known) == ""
     _, status = os.waitpid(replacement.pid, 0)

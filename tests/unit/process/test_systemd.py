@@ -33,7 +33,7 @@ def test_none_for_us(environ):
     assert systemd.passed(environ) == 0
 
 
-def test_a_name_that_says_nothing():
+def test_a_name_that_is_no_protocols():
     with pytest.raises(ConfigurationError, match=r"named 'app\.socket'; name the protocol there: FileDescriptorName="):
         systemd.inherited(passed(1, "app.socket"), NAMES, [])
 

@@ -80,7 +80,7 @@ def run(coroutine: Any) -> Any:
 # -- registration
 
 
-def test_mistakes_are_told_when_a_procedure_is_registered() -> None:
+def test_mistakes_are_reported_when_a_procedure_is_registered() -> None:
     app = make()
     with pytest.raises(ValueError, match=r"two procedures of one name: .*test_app.py:\d+.* and .*test_app.py:\d+"):
         app.add_handler(lambda: None, "echo")
@@ -344,7 +344,7 @@ def test_too_many_requests_are_429() -> None:
     run(use())
 
 
-def test_threads_are_bounded_and_a_cancelled_one_is_told() -> None:
+def test_threads_are_bounded_and_a_cancelled_one_is_notified() -> None:
     app = swill.Swill(__name__, threads=1, thread_queue=1)
     release = threading.Event()
     cancelled: list[bool] = []

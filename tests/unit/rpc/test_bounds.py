@@ -162,7 +162,7 @@ def test_inline_runs_on_the_loops_thread_and_def_does_not() -> None:
     run(use())
 
 
-def test_before_a_restart_clients_that_know_of_it_are_told_and_new_calls_are_refused() -> None:
+def test_before_a_restart_clients_that_know_of_it_are_notified_and_new_calls_are_refused() -> None:
     """Goaway is for those who asked for ``control`` in hello; what is open is finished, what is new gets 503."""
     app = make()
 

@@ -68,7 +68,7 @@ def test_a_relative_path_is_below_the_current_directory(text, tmp_path, monkeypa
         ("fd:-1", "is not a descriptor"),
     ],
 )
-def test_refuses_and_says_how_to_write_it(text, said):
+def test_refuses_and_names_how_to_write_it(text, said):
     with pytest.raises(ConfigurationError) as info:
         Address.parse(text)
     assert said in str(info.value)

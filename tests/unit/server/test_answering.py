@@ -151,7 +151,7 @@ async def test_over_scgi_the_connection_ends_behind_the_short_body():
         assert await peer.read_all() == b""
 
 
-async def test_reading_on_behind_an_early_answer_is_told_that_nothing_comes():
+async def test_reading_on_behind_an_early_answer_fails_at_once():
     async def app(*args):
         res = args[-1]
         res.send("hello")

@@ -48,7 +48,7 @@ async def test_what_is_not_there_yet_is_waited_for():
         assert notes.heard == [b"hello"]
 
 
-async def test_a_connection_that_never_says_anything_has_a_deadline():
+async def test_a_silent_connection_has_a_deadline():
     with bench(deadlines={"idle": 120.0}) as b:
         connection, notes, _ = open_pair(b)
         connection.begin()
@@ -58,7 +58,7 @@ async def test_a_connection_that_never_says_anything_has_a_deadline():
         assert notes.heard == [DEADLINE]
 
 
-async def test_the_end_of_the_stream_is_told():
+async def test_the_end_of_the_stream_is_reported():
     with bench() as b:
         connection, notes, peer = open_pair(b)
         notes.act = lambda what: what == EOF and connection.close()
@@ -69,7 +69,7 @@ async def test_the_end_of_the_stream_is_told():
         assert notes.heard == [b"last words", EOF]
 
 
-async def test_a_reset_is_told_once():
+async def test_a_reset_is_reported_once():
     with bench() as b:
         connection, notes, peer = open_pair(b, "tcp")
         connection.begin()
@@ -186,7 +186,7 @@ async def test_an_error_of_ours_is_logged_and_ends_this_connection_alone(caplog)
 
 
 @KINDS
-async def test_writing_to_a_peer_that_has_disconnected_tells_once_and_then_has_no_effect(kind):
+async def test_writing_to_a_peer_that_has_disconnected_reports_once_and_then_has_no_effect(kind):
     with bench() as b:
         connection, notes, peer = open_pair(b, kind)
         peer.close() if kind == "unix" else peer.reset()
@@ -203,7 +203,7 @@ async def test_writing_to_a_peer_that_has_disconnected_tells_once_and_then_has_n
 
 
 @pytest.mark.parametrize("wait", [Connection.when_writable, Connection.when_flushed])
-async def test_who_waits_is_told_when_the_peer_disconnects(wait):
+async def test_what_waits_is_woken_when_the_peer_disconnects(wait):
     with bench() as b:
         connection, notes, peer = open_pair(b, room=ROOM)
         connection.write(bytes(1_000_000))
@@ -304,7 +304,7 @@ async def test_room_that_a_reader_made_in_a_pause_is_seen_before_its_deadline_is
         assert connection.write_deadline > b.gateway.now
 
 
-async def test_a_deadline_is_told_once():
+async def test_a_deadline_is_reported_once():
     with bench() as b:
         connection, notes, _ = open_pair(b)
         connection.begin()
@@ -444,7 +444,7 @@ async def test_a_peer_that_half_closes_still_gets_what_waits():
         assert notes.heard == []
 
 
-async def test_lost_gives_everything_back_and_tells_once():
+async def test_lost_gives_everything_back_and_reports_once():
     with bench() as b:
         connection, notes, peer = open_pair(b, room=ROOM)
         connection.begin()
@@ -461,7 +461,7 @@ async def test_lost_gives_everything_back_and_tells_once():
         assert peer.ended
 
 
-async def test_close_tells_nobody():
+async def test_close_calls_no_handler():
     with bench() as b:
         connection, notes, peer = open_pair(b)
         connection.begin()
@@ -499,7 +499,7 @@ async def test_a_closed_connection_is_freed_without_the_collector():
 # -- where from ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_log_line_says_where_a_peer_is():
+async def test_a_log_line_names_where_a_peer_is():
     with bench() as b:
         connection, _, peer = open_pair(b, "tcp")
         host, port = peer.socket.getsockname()

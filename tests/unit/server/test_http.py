@@ -64,7 +64,7 @@ async def test_a_record_behind_the_end_of_a_request_costs_nobody_its_answer(kind
         assert ended(records)
 
 
-async def test_a_body_that_came_with_the_head_is_there_when_the_application_asks():
+async def test_a_body_that_came_with_the_head_is_there_when_the_application_reads():
     with bench(echo) as b:
         _, peer = b.connect("scgi", request("POST", "/", b"hello"))
         assert await peer.read_all() == HELLO
@@ -127,7 +127,7 @@ async def test_extensions_say_what_carried_the_request():
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-async def test_bad_inputs_03_no_scgi_is_closed_with_one_line_that_says_what_and_where_from(kind, caplog):
+async def test_bad_inputs_03_no_scgi_is_closed_with_one_line_that_names_what_and_where_from(kind, caplog):
     with bench(hello) as b:
         _, peer = b.connect("scgi", b"hello", kind=kind)
         where = peer.socket.getsockname() if kind == "tcp" else None
@@ -345,7 +345,7 @@ async def test_bad_inputs_70_a_client_that_disconnects_mid_stream_is_seen_behind
         assert app.noted == ["aborted"]
 
 
-async def test_a_client_that_disconnects_cancels_who_asked_for_no_news():
+async def test_a_disconnect_cancels_an_application_without_a_handler():
     cancelled = []
 
     async def app(*args):
@@ -378,7 +378,7 @@ async def test_no_abort_after_a_normal_end():
         assert noted == []
 
 
-async def test_a_half_closed_request_is_served_where_the_setting_says_so():
+async def test_a_half_closed_request_is_served_with_the_setting():
     app = App()
     with bench(app, half_close=True) as b:
         _, peer = b.connect("scgi", request())
@@ -470,7 +470,7 @@ async def test_abort_request_resolves_who_waits_for_a_slow_front():
         assert chunk.result() == (False, True)
 
 
-async def test_what_an_aborted_request_still_says_does_not_reach_the_next_one():
+async def test_what_an_aborted_request_still_sends_does_not_reach_the_next_one():
     app = App()
     with bench(app) as b:
         _, peer = b.connect("fastcgi", fastcgi())
@@ -637,7 +637,7 @@ async def test_a_client_whose_body_takes_too_long_is_answered_408_unless_its_ans
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
-async def test_a_client_that_asks_nothing_is_closed_without_a_word(kept, caplog):
+async def test_a_silent_client_is_closed_without_an_answer(kept, caplog):
     with bench(hello, deadlines={"idle": 120.0, "keep_alive": 75.0}) as b:
         _, peer = b.connect("http", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" if kept else b"")
         await settle()
@@ -916,7 +916,7 @@ async def test_whether_an_applications_files_pass_holds_for_a_websocket_too():
 
 
 @pytest.mark.parametrize(("trusted", "shown"), [(False, None), (True, "admin")])
-async def test_a_user_that_the_web_server_names_is_shown_where_a_setting_says_that_it_checks(trusted, shown):
+async def test_a_user_that_the_web_server_names_is_shown_where_a_setting_trusts_it(trusted, shown):
     seen = []
     with bench(
         lambda *args: (seen.append(args[-1].extensions["environ"].get("REMOTE_USER")), args[-1].send("")),

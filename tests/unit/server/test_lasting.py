@@ -83,7 +83,7 @@ def _retrieved() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_handler")
 @pytest.mark.parametrize("way", WAYS)
-def test_whatever_wants_to_end_the_process_the_loop_goes_on(
+def test_whatever_ends_the_process_the_loop_goes_on(
     loop: asyncio.AbstractEventLoop, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:

@@ -55,7 +55,7 @@ def connect(family, where):
 # -- TCP -------------------------------------------------------------------------------------------------------------
 
 
-def test_port_0_is_the_kernels_choice_and_told(open_at):
+def test_port_0_is_the_kernels_choice_and_reported(open_at):
     listener = open_at("127.0.0.1:0", protocol="fastcgi")
     assert listener.protocol == "fastcgi"
     assert listener.address == Address("tcp", host="127.0.0.1", port=listener.socket.getsockname()[1])
@@ -137,7 +137,7 @@ def test_a_port_in_use(open_at):
     assert message.startswith(f"cannot listen on 127.0.0.1:{port}: port {port} is in use by another process")
 
 
-def test_a_port_bound_by_somebody_who_does_not_listen_yet():
+def test_a_port_bound_by_a_process_that_does_not_listen_yet():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         assert "is in use" in refused(f"127.0.0.1:{other.getsockname()[1]}")

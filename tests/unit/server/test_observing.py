@@ -71,7 +71,7 @@ async def test_a_request_that_is_answered_at_once():
     ]  # fmt: skip
 
 
-async def test_a_client_that_disconnects_is_told_as_499():
+async def test_a_client_that_disconnects_is_reported_as_499():
     witness = Witness()
     waiting = asyncio.Event()
 
@@ -86,7 +86,7 @@ async def test_a_client_that_disconnects_is_told_as_499():
     assert witness.seen[:-1] == ["opened scgi", "started scgi", "called", "ended 499 in=0 out=0", "closed scgi"]
 
 
-async def test_an_application_that_raises_is_told_as_500():
+async def test_an_application_that_raises_is_reported_as_500():
     witness = Witness()
 
     def app(*args):

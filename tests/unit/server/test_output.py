@@ -120,7 +120,7 @@ async def test_many_large_pieces_and_what_stands_before_each(kind, mutable):
 # -- flow control --------------------------------------------------------------------------------------------------
 
 
-async def test_write_says_when_more_than_the_high_water_mark_waits():
+async def test_write_returns_false_when_more_than_the_high_water_mark_waits():
     with bench(flow=(100_000, 10_000)) as b:
         connection, _, _ = open_pair(b, room=ROOM)
         while connection.out_size == 0:

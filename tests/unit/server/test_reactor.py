@@ -89,7 +89,7 @@ async def test_where_nothing_happens_nobody_is_woken_until_a_connection_comes():
         assert await silent.read_all() == b""
 
 
-async def test_a_clock_that_somebody_needs_does_not_rest():
+async def test_a_clock_that_is_needed_does_not_rest():
     clock = Clock(needs=True)
     with bench(hello, observer=Observers(Clock(), clock)) as b:
         for _ in range(QUIET + 1):
@@ -119,7 +119,7 @@ async def test_after_stop_there_is_no_clock():
         assert b.gateway.now == before
 
 
-async def test_each_deadline_is_told_to_its_own_connection_alone():
+async def test_each_deadline_is_that_of_its_own_connection_alone():
     with bench(hello, deadlines={"head": 10.0, "idle": 120.0}) as b:
         _, dribbles = b.connect("scgi", b"70:")
         _, silent = b.connect("scgi")
@@ -141,7 +141,7 @@ async def test_only_what_waits_is_in_the_books():
         assert b.gateway.connections == {connection}
 
 
-async def test_in_a_forked_child_all_connections_are_given_up_and_nobody_is_told():
+async def test_in_a_forked_child_all_connections_are_given_up_and_no_handler_is_called():
     with bench(hello) as b:
         kept, peer = b.connect("fastcgi")
         parents = os.dup(kept.fd)
@@ -233,7 +233,7 @@ async def test_a_connection_needs_a_reactor_and_no_gateway():
     theirs.close()
 
 
-async def test_the_clock_stands_while_nobody_waits_and_is_right_again_when_somebody_does():
+async def test_the_clock_stands_while_nothing_waits_and_is_right_again_when_something_does():
     loop = asyncio.get_running_loop()
     reactor = Reactor(loop, FlowControl(), write_timeout=1, idle_timeout=1)
     made = reactor.now

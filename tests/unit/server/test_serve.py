@@ -85,7 +85,7 @@ async def test_every_listener_speaks_its_protocol():
         assert answer.startswith(b"HTTP/1.1 426 ")
 
 
-async def test_it_ends_when_it_is_told_to_and_leaves_nothing():
+async def test_it_ends_when_it_is_stopped_and_leaves_nothing():
     before = asyncio.all_tasks()
     async with serving() as server:
         peer = await server.connect("fastcgi", fastcgi())
@@ -220,7 +220,7 @@ async def test_a_connection_whose_request_is_still_on_its_way_is_waited_for(prot
         await server.task
 
 
-async def test_a_connection_that_never_says_anything_is_not_waited_for_long():
+async def test_a_silent_connection_is_not_waited_for_long():
     async with serving() as server:
         peer = await server.connect("scgi")
         await settle()

@@ -181,7 +181,7 @@ def test_giving_away_without_the_right_to_leaves_nothing():
 
 
 @as_root
-def test_another_users_socket_that_may_not_be_asked_is_left_alone():
+def test_another_users_socket_that_cannot_be_tried_is_left_alone():
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o777)
         path = f"{directory}/app.sock"

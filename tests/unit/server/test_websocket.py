@@ -210,7 +210,7 @@ async def test_a_message_in_fragments_is_one_message_and_pings_come_between():
         assert frames_of(peer.take()) == [(PONG, b"p")]
 
 
-async def test_pongs_go_out_before_the_application_hears_of_anything():
+async def test_pongs_go_out_before_the_application_is_called():
     def app(*args):
         args[-1].on_receive(lambda ws, message: ws.send(message))
         args[-1].accept()
@@ -372,7 +372,7 @@ async def test_bad_inputs_80_a_peer_that_sends_and_never_reads_is_not_read_for_e
         (frame(CLOSE), (CLOSE, b""), (1005, "")),
     ],
 )
-async def test_a_close_is_answered_with_its_code_and_told_once(route, wire, answer, told):
+async def test_a_close_is_answered_with_its_code_and_reported_once(route, wire, answer, told):
     served = Served()
     with bench(None, served.app) as b:
         _, peer = await opened(b, route)
@@ -604,7 +604,7 @@ async def test_a_burst_that_ends_with_the_connection_is_delivered_whole():
         assert len(served.heard) == 5000
 
 
-async def test_a_peer_that_says_something_is_not_gone():
+async def test_a_peer_that_sends_something_is_not_gone():
     served = Served()
     with bench(None, served.app, websockets=PINGS) as b:
         _, peer = await opened(b)
@@ -657,7 +657,7 @@ async def test_a_drain_closes_with_1012():
         await until(lambda: b.idle)
 
 
-async def test_a_websocket_accepted_while_the_server_drains_is_told_so():
+async def test_a_websocket_accepted_while_the_server_drains_is_closed():
     gate = asyncio.Event()
 
     async def app(*args):

@@ -78,7 +78,7 @@ def test_an_unknown_name_is_an_error():
         FlowControl(hihg_water=1)
 
 
-def test_settings_are_told_apart_by_their_values():
+def test_settings_differ_by_their_values():
     one, same, other = FlowControl(low_water=1), FlowControl(low_water=1), FlowControl()
     assert one == same != other
     assert len({one, same, other}) == 2

@@ -123,7 +123,7 @@ def test_a_list_replaces_the_one_before(file):
     assert settings.scgi == ("/a", "/b")
 
 
-def test_a_bad_value_that_nobody_hears_is_no_error():
+def test_a_bad_value_that_is_overridden_is_no_error():
     assert combine(command_line("--backlog", "7"), from_environment({"SSGI_BACKLOG": "x"})).backlog == 7
 
 

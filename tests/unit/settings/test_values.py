@@ -94,7 +94,7 @@ def test_reads(raw, kind, metadata, value):
         ("", str, about(choices=("auto", "portable")), "'' is not one of auto, portable"),
     ],
 )
-def test_refuses_and_says_what_to_write(raw, kind, metadata, said):
+def test_refuses_and_names_what_to_write(raw, kind, metadata, said):
     with pytest.raises(ValueError, match=r".") as info:
         convert(raw, kind, metadata)
     assert said in str(info.value)

@@ -261,7 +261,7 @@ def test_an_application_that_cannot_start() -> None:
     assert threading.active_count() == before
 
 
-def test_what_the_web_server_says_and_the_gateways_settings() -> None:
+def test_the_web_servers_variables_and_the_gateways_settings() -> None:
     def app(type: Any, server: Any, remote: Any, method: str, path: str, query: str, get_header: Any, res: Any) -> None:
         facts = res.extensions
         res.send(json.dumps([server, remote, facts["scheme"], facts["root_path"]]).encode())

@@ -72,7 +72,7 @@ def test_lighttpd_gets_in_band_websockets_where_it_can_tunnel_them(capsys, tmp_p
         (["systemd", "--output", "none"], "not a folder"),
     ],
 )
-def test_what_cannot_be_had_is_said_in_one_line(words, message, tmp_path, monkeypatch):
+def test_what_cannot_be_had_is_refused_in_one_line(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError) as raised:
         config.main(words)
@@ -101,7 +101,7 @@ def test_a_service_leaves_its_sockets_to_systemd_where_no_setting_has_any(capsys
     assert "serve\n" in text
 
 
-def test_a_service_is_told_of_the_settings_that_were_named(capsys, tmp_path, monkeypatch):
+def test_a_service_gets_the_settings_that_were_named(capsys, tmp_path, monkeypatch):
     """A file that is found by its name alone needs no word: the service starts where it is."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ssgi-gateway.toml").write_text('app = "a:b"\nscgi = ["unix:/run/shop/scgi.sock"]\n')
@@ -119,7 +119,7 @@ def test_a_service_is_told_of_the_settings_that_were_named(capsys, tmp_path, mon
         ("h2o", ["user: www-data"]),
     ],
 )
-def test_a_whole_file_says_who_the_server_becomes(front, lines):
+def test_a_whole_file_names_the_servers_user(front, lines):
     """It replaces the distribution's, and without these lines all of the server would be root's."""
     group = "haproxy" if front == "haproxy" else "www-data"
     text = KINDS[front].render(Site(protocol="fastcgi", websockets="same-path", static=(), group=group))

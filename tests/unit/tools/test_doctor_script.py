@@ -62,7 +62,7 @@ def script_of(folder, *lines):
     return path
 
 
-def test_what_a_script_says_is_shown(tmp_path):
+def test_what_a_script_prints_is_shown(tmp_path):
     """On a shared host it stands in a log that its owner may not read."""
     [found] = trial.examine(script_of(tmp_path, f"{SERVE}:nothing"))
     assert "ends with status 2:\n      ssgi-gateway: " in found.seen

@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         pass
 
 
-def test_a_missing_socket_is_said_with_what_is_missing(tmp_path):
+def test_a_missing_socket_is_reported_with_what_is_missing(tmp_path):
     [found] = sockets.examine(Address("unix", path=str(tmp_path / "scgi.sock")))
     assert found.fix.startswith("Start the gateway")
     [found] = sockets.examine(Address("unix", path=str(tmp_path / "none" / "scgi.sock")))

@@ -78,12 +78,12 @@ def test_each_web_server_gets_two_commands(folder, capsys, front):
     assert "THIS_FILE" not in said
 
 
-def test_a_certificate_that_is_not_there_is_said(folder, capsys):
+def test_a_certificate_that_is_not_there_is_reported(folder, capsys):
     assert init.main(["shop:app", "--yes", "--front", "nginx", "--domain", "shop.example"]) == 0
     assert "certbot certonly --standalone -d shop.example" in capsys.readouterr().out
 
 
-def test_what_keeps_the_web_server_from_its_files_is_said(folder, capsys, monkeypatch):
+def test_what_keeps_the_web_server_from_its_files_is_reported(folder, capsys, monkeypatch):
     """A home of mode 700 is what Debian makes, and 403 for each style sheet is what comes of it."""
     home = folder / "home"
     (home / "static").mkdir(parents=True)
@@ -144,7 +144,7 @@ def test_no_writes_nothing(folder, monkeypatch, capsys):
     assert "Nothing was written." in capsys.readouterr().out
 
 
-def test_answers_that_end_are_an_error_that_says_what_to_do(monkeypatch):
+def test_answers_that_end_are_an_error_that_names_what_to_do(monkeypatch):
     answer(monkeypatch)
     with pytest.raises(ConfigurationError, match="--yes"):
         init.main([])

@@ -107,7 +107,7 @@ class TestXForwarded:
     @pytest.mark.parametrize(
         "chain", ["203.0.113.9, unknown", "203.0.113.9, unix:, 10.0.0.1", "203.0.113.9,", "<script>"]
     )
-    def test_an_unknown_client_is_not_somebody_else(self, chain):
+    def test_an_unknown_client_is_not_another_one(self, chain):
         assert client(CHAIN, x_forwarded_for=chain) == ("", "")
 
     def test_host(self):
@@ -196,7 +196,7 @@ class TestForwarded:
         assert client(forwarded=value) == ("", "")
 
 
-def test_nothing_said_nothing_changed():
+def test_without_fields_nothing_changes():
     assert variables() == {}
     assert variables(x_forwarded_for="", forwarded="") == {}
 

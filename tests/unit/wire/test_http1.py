@@ -121,7 +121,7 @@ class TestHead:
     def test_a_declared_empty_body_is_no_body(self, length):
         assert head_of(request(f"Content-Length: {length}"))["HTTP_UPGRADE"] == "websocket"
 
-    def test_it_says_what_it_is(self):
+    def test_it_names_what_it_is(self):
         codec = make()
         assert (codec.protocol, codec.serves_http, codec.supports_upgrade) == ("websocket", False, True)
 
@@ -159,7 +159,7 @@ class TestForwarded:
         assert (head.remote_address, head.scheme()) == ("203.0.113.9:40000", "http")
         assert head.variables.header("host") == "server.example.com"
 
-    def test_a_trusted_peer_that_says_nothing(self):
+    def test_a_trusted_peer_without_the_fields(self):
         assert parse_head(head_of(request(), client=NEAR)).remote_address == "127.0.0.1:51234"
 
     def test_the_same_origin_is_that_of_the_front(self):
@@ -182,7 +182,7 @@ class TestRefused:
         assert refusal(request(line="POST /chat HTTP/1.1")).status == 405
 
     @pytest.mark.parametrize("said", [(), ("Connection: close",), ("Connection: keep-alive", "Connection: TE")])
-    def test_websocket_72_no_connection_that_says_upgrade(self, said):
+    def test_websocket_72_no_connection_with_upgrade(self, said):
         error = refusal(request(*said, without=("Connection",)))
         assert error.status == 400
         assert "Connection: Upgrade" in error.message
@@ -344,7 +344,7 @@ class TestAnswer:
         assert (response.status_code, response.reason) == (403, b"Not You")
         assert dict(response.headers) == {b"connection": b"close", b"content-type": b"text/plain"}
 
-    def test_426_says_what_to_upgrade_to(self):
+    def test_426_names_what_to_upgrade_to(self):
         headers = dict(self.answer(426, b"try a WebSocket").headers)
         assert headers[b"upgrade"] == b"websocket"
         assert headers[b"connection"] == b"Upgrade, close"

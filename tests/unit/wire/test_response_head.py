@@ -235,7 +235,7 @@ def test_an_upgrade_is_checked_like_the_rest(pair):
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=12)), max_size=4), st.text(max_size=12))
-def test_whatever_is_said_a_line_stays_a_line(pairs, reason):
+def test_whatever_is_passed_a_line_stays_a_line(pairs, reason):
     head = ResponseHead()
     lines = 1
     for pair in pairs:

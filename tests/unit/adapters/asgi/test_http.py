@@ -371,7 +371,7 @@ async def test_receive_can_be_polled():
 
 
 @in_loop
-async def test_a_reader_of_the_body_is_told_when_the_response_has_ended():
+async def test_a_reader_of_the_body_is_notified_when_the_response_has_ended():
     events = []
 
     async def app(scope, receive, send):
@@ -575,7 +575,7 @@ async def leave_after_started(app, started, method="GET", **kwargs):
 
 
 @in_loop
-async def test_receive_tells_of_a_client_that_disconnected():
+async def test_receive_reports_a_client_that_disconnected():
     started = asyncio.Event()
 
     async def app(scope, receive, send):
@@ -607,7 +607,7 @@ async def test_send_raises_an_os_error_for_a_client_that_disconnected():
 
 
 @in_loop
-async def test_a_send_that_waits_is_told_of_a_client_that_disconnected():
+async def test_a_send_that_waits_is_notified_of_a_client_that_disconnected():
     started = asyncio.Event()
 
     async def app(scope, receive, send):
@@ -709,7 +709,7 @@ async def test_the_end_of_an_answer_nobody_reads_is_quiet():
 
 
 @in_loop
-async def test_files_are_offered_where_they_are_asked_for(caplog):
+async def test_files_are_offered_where_a_setting_enables_them(caplog):
     offered = []
 
     async def app(scope, receive, send):

@@ -127,7 +127,7 @@ async def test_nothing_is_shared_between_requests():
 
 
 @in_loop
-async def test_the_extensions_have_tls_when_the_web_server_tells_of_it():
+async def test_the_extensions_have_tls_when_the_web_server_passes_it():
     scope = await scope_of(
         variables=[("HTTPS", "on"), ("SSL_PROTOCOL", "TLSv1.3"), ("SSL_CIPHER", "TLS_AES_256_GCM_SHA384")]
     )

@@ -17,7 +17,7 @@ def extension(**variables):
     return tls_extension({"SSL_PROTOCOL": "TLSv1.2", **variables}.get)
 
 
-def test_nothing_is_said_without_a_protocol():
+def test_nothing_is_shown_without_a_protocol():
     assert tls_extension({}.get) is None
     assert tls_extension({"SSL_PROTOCOL": "", "SSL_CIPHER": "x"}.get) is None
 
@@ -50,7 +50,7 @@ def test_the_cipher_suite(name, number):
     assert extension(SSL_CIPHER=name)["cipher_suite"] == number
 
 
-def test_the_table_of_cipher_suites_is_what_openssl_says():
+def test_the_table_of_cipher_suites_is_openssls():
     command = ["openssl", "ciphers", "-V", "-stdname", "ALL:COMPLEMENTOFALL@SECLEVEL=0"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = re.findall(r"0x(\w\w),0x(\w\w) - (\S+) +- (\S+)", said)

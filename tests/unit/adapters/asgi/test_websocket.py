@@ -109,7 +109,7 @@ async def test_a_denial_may_be_empty():
 
 
 @in_loop
-async def test_an_application_may_accept_before_it_hears_of_the_connect():
+async def test_an_application_may_accept_before_it_receives_the_connect():
     async def app(scope, receive, send):
         await send(ACCEPT)
         await send(text(str([await receive(), await receive()])))
@@ -153,7 +153,7 @@ async def test_both_keys_may_be_there_when_one_is_none():
 
 
 @in_loop
-async def test_messages_that_nobody_asks_for_make_the_peer_wait():
+async def test_messages_that_are_not_taken_make_the_peer_wait():
     go_on, got = asyncio.Event(), []
     count, size = 400, 65536
 
@@ -367,7 +367,7 @@ async def test_closing_what_the_client_has_closed_is_quiet(how):
 
 
 @in_loop
-async def test_a_send_that_waits_is_told_of_a_client_that_disconnected():
+async def test_a_send_that_waits_is_notified_of_a_client_that_disconnected():
     raised, full = [], asyncio.Event()
 
     async def app(scope, receive, send):

@@ -297,7 +297,7 @@ async def streams_then(proto, call):
     ],
 )
 @in_loop
-async def test_mistakes_are_told_where_they_are_made(call, error, match):
+async def test_mistakes_are_raised_where_they_are_made(call, error, match):
     answer = await ask(fails(call, error, match), "POST", body=b"body")
     assert (answer.status, answer.body) == (200, b"ok")
     assert answer.header("content-type") == "text/plain"

@@ -214,7 +214,7 @@ async def sends_bytes_as_text(proto, transport):
     ],
 )
 @in_loop
-async def test_mistakes_are_told_where_they_are_made(mistake, error, match):
+async def test_mistakes_are_raised_where_they_are_made(mistake, error, match):
     async def app(scope, proto):
         transport = await proto.accept()
         with pytest.raises(error, match=match):
@@ -353,7 +353,7 @@ async def test_a_receive_that_is_cancelled_loses_nothing():
 
 
 @in_loop
-async def test_messages_nobody_asks_for_make_the_client_wait():
+async def test_messages_that_are_not_taken_make_the_client_wait():
     gate, opened = asyncio.Event(), []
 
     async def app(scope, proto):
@@ -382,7 +382,7 @@ async def test_messages_nobody_asks_for_make_the_client_wait():
 
 @pytest.mark.parametrize("when", ["before accept", "after accept"])
 @in_loop
-async def test_who_asks_for_nothing_is_cancelled_in_a_while(when):
+async def test_an_application_that_does_not_listen_is_cancelled_in_a_while(when):
     seen = []
 
     async def app(scope, proto):
@@ -402,7 +402,7 @@ async def test_who_asks_for_nothing_is_cancelled_in_a_while(when):
 
 
 @in_loop
-async def test_who_was_told_may_take_its_time():
+async def test_an_application_that_was_notified_may_take_its_time():
     seen = []
 
     async def app(scope, proto):

@@ -276,7 +276,7 @@ async def test_the_body_is_read_in_pieces():
 
 
 @in_loop
-async def test_a_body_that_nobody_reads_is_not_asked_for():
+async def test_a_body_that_is_not_read_is_not_received():
     go_on = asyncio.Event()
     pieces = [{"type": "http.request", "body": bytes(65536), "more_body": n < 63} for n in range(64)]
     server = Server(*pieces)
@@ -599,7 +599,7 @@ def test_uvicorn_serves_a_request(uvicorn):
     assert (answer.status, answer.body) == (200, HELLO)
 
 
-def test_uvicorn_serves_what_the_application_is_told(uvicorn):
+def test_uvicorn_serves_the_application(uvicorn):
     facts = request(uvicorn, "GET", "/a%2Fb/%C3%A9?x=%20", [("X-A", "1"), ("Cookie", "a=b")]).json()
     assert (facts["path"], facts["query_string"]) == ("/a/b/é", "x=%20")
     assert facts["headers"]["x-a"] == ["1"]
@@ -615,7 +615,7 @@ def test_uvicorn_serves_an_upload_and_a_download(uvicorn):
     assert request(uvicorn, "GET", "/do/chunks?size=3000000&chunk=100000&total=1").body == body
 
 
-def test_uvicorn_tells_of_a_client_that_disconnects(uvicorn):
+def test_uvicorn_reports_a_client_that_disconnects(uvicorn):
     with HttpConnection(uvicorn) as connection:
         connection.send_head("GET", "/do/hang?key=left")
 

@@ -106,7 +106,7 @@ def test_head_of_a_list_declares_its_length(settings):
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
-def test_nobody_asks_for_a_body_that_cannot_be(settings, method, status):
+def test_a_body_that_cannot_be_is_not_iterated(settings, method, status):
     if (method, status) == ("GET", "200 OK"):
         pytest.skip("that one has a body")
     body = Iterable(b"one", RuntimeError("nobody asks for this block"))
@@ -120,7 +120,7 @@ def test_nobody_asks_for_a_body_that_cannot_be(settings, method, status):
     assert len(body.closed) == 1
 
 
-def test_write_where_nobody_wants_a_body_has_no_effect(settings):
+def test_write_where_no_body_is_allowed_has_no_effect(settings):
     def app(environ, start_response):
         write = start_response("204 No Content", [])
         write(b"one")
@@ -130,7 +130,7 @@ def test_write_where_nobody_wants_a_body_has_no_effect(settings):
     assert ask(app, settings).raw == b"Status: 204 No Content\r\n\r\n"
 
 
-def test_each_block_is_sent_before_the_next_one_is_asked_for(settings):
+def test_each_block_is_sent_before_the_next_one_is_taken(settings):
     async def test():
         gates = [threading.Event() for _ in range(3)]
 

@@ -399,7 +399,7 @@ def test_a_thousand_clients_that_disconnect_leave_nothing_behind(settings, tmp_p
     run(test(), 4 * DEADLINE)
 
 
-def test_the_log_says_when_all_threads_are_busy(caplog, monkeypatch):
+def test_the_log_shows_when_all_threads_are_busy(caplog, monkeypatch):
     monkeypatch.setattr(pool, "BUSY_TIME", 0.05)
 
     async def test():

@@ -155,7 +155,7 @@ def test_a_bounded_number_of_calls_waits_for_a_connection(monkeypatch: pytest.Mo
     asyncio.run(use())
 
 
-def test_a_server_that_says_nothing_is_asked_and_then_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_pinged_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (link.SILENCE, link.PATIENCE) == (25.0, 10.0)
     monkeypatch.setattr(link, "SILENCE", 0.02)
     monkeypatch.setattr(link, "PATIENCE", 0.02)

@@ -220,7 +220,7 @@ def test_a_procfile(tmp_path, line, wanted):
         ),
     ],
 )
-def test_what_cannot_be_read_is_said(tmp_path, name, text, words):
+def test_what_cannot_be_read_is_reported(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigurationError) as raised:
         import_file(tmp_path / name)
@@ -560,7 +560,7 @@ BESIDE = {"WEB_CONCURRENCY", "uvicorn_worker.UvicornWorker", "eventlet", "asginl
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn", "granian"])
-def test_what_the_page_says_of_a_server_is_an_option_of_its(server):
+def test_what_the_page_lists_of_a_server_is_an_option_of_its(server):
     known = {line.removesuffix(" !").replace("-", "_") for line in listed(server)}
     if server == "gunicorn":
         known |= set(listed("gunicorn.conf"))

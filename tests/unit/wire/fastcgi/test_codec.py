@@ -138,7 +138,7 @@ def answer_at_the_end(codec, event):
 
 @pytest.mark.parametrize("trailing", [b"\x01", get(2), record(99, 0), b"GET / HTTP/1.1\r\n\r\n", bytes(100)])
 @pytest.mark.parametrize("wire", [NGINX_POST, get(), get(flags=0), begin() + params(post(b"")) + stdin(b"a", b"b")])
-def test_what_follows_does_not_change_what_was_told(wire, trailing):
+def test_what_follows_does_not_change_earlier_events(wire, trailing):
     transcript = read(lambda: FastcgiCodec(WireLimits()), wire, trailing=trailing, react=answer_at_the_end)
     assert isinstance(transcript.told[0], HeadReceived)
     assert isinstance(transcript.told[-1], RequestEnded)
@@ -279,7 +279,7 @@ def test_fastcgi_26_the_codec_goes_on_with_the_first_one():
     assert [codec.next_event(), codec.next_event()] == [BodyReceived(b"ab"), RequestEnded()]
 
 
-def test_fastcgi_26_get_values_says_so():
+def test_fastcgi_26_get_values_reports_it():
     asked = pairs({b"FCGI_MPXS_CONNS": b"", b"FCGI_MAX_REQS": b""})
     front = converse(record(GET_VALUES, 0, asked))
     said = pairs({b"FCGI_MAX_REQS": b"100", b"FCGI_MPXS_CONNS": b"1"})
@@ -554,7 +554,7 @@ def test_a_long_body_passes_through_without_being_kept():
     assert peak < 500_000
 
 
-def test_a_body_is_told_as_it_arrives_not_record_by_record():
+def test_a_body_is_reported_as_it_arrives_not_record_by_record():
     front = Front(answering=False).send(begin() + params(post(b"9")) + record(STDIN, 1, b"abcdefghi")[:12])
     assert front.told[1:] == [("body", b"abcd")]
 
@@ -621,7 +621,7 @@ def test_fastcgi_41_after_an_abort_finish_alone_is_enough():
     assert flup_records(front.codec.take_output()) == [(STDOUT, 1, b""), end_request(1)]
 
 
-def test_fastcgi_41_abort_is_told_once():
+def test_fastcgi_41_abort_is_reported_once():
     front = Front(answering=False).send(get() + ABORT * 3).eof()
     assert front.told == [*GET_TOLD, ABORTED]
 
@@ -709,7 +709,7 @@ def test_eof_after_the_request_is_a_client_that_disconnected():
     assert front.told == [*GET_TOLD, ABORTED]
 
 
-def test_eof_in_the_same_read_as_the_request_still_tells_the_request_first():
+def test_eof_in_the_same_read_as_the_request_still_reports_the_request_first():
     codec = FastcgiCodec(WireLimits())
     codec.receive(get())
     codec.receive(b"")
@@ -823,7 +823,7 @@ def test_a_rejected_request_must_be_answered():
     assert front.answer()
 
 
-def test_the_names_a_server_asks_for():
+def test_the_names_of_get_values():
     codec = FastcgiCodec(WireLimits())
     assert (codec.protocol, codec.busy, codec.closing, codec.incomplete()) == ("fastcgi", False, False, False)
     assert codec.trailing_data() == b""
@@ -835,7 +835,7 @@ def test_every_state_of_the_table_is_reached_by_it():
     assert {action for row in TRANSITIONS.values() for action, _ in row.values()} == set(ACTIONS) - {"skip"}
 
 
-def test_the_table_for_the_machine_says_the_same():
+def test_the_table_for_the_machine_is_the_same():
     said = {
         (entry >> 5, entry & 31): (ACTIONS[TABLE[entry] >> 3], TABLE[entry] & 7)
         for entry in range(len(TABLE))

@@ -101,7 +101,7 @@ class TestHeads:
     def test_empty_lines_before_a_request_are_ignored(self):
         assert len(play(make(), [b"\r\n\r\n" + GET]).told) == 2
 
-    def test_the_whole_server_can_be_asked(self):
+    def test_a_request_for_the_whole_server(self):
         assert variables_of(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")["REQUEST_URI"] == "*"
 
     @pytest.mark.parametrize("target", [b"/\xc3\xa9", b"/a b", b"/a\tb"])
@@ -337,13 +337,13 @@ class TestAnswers:
             assert codec.finish()
 
     @pytest.mark.parametrize("value", [b"close", b"Close", b"x, close", b"keep-alive,close"])
-    def test_the_client_wants_to_close(self, value):
+    def test_the_client_closes(self, value):
         codec = started(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: " + value + b"\r\n\r\n")
         assert b"Connection: close\r\n" in sent(codec, head(200, 0))
         assert not codec.finish()
         assert not codec.may_send_trailing
 
-    def test_the_server_wants_to_close(self):
+    def test_the_server_closes(self):
         codec = started(GET)
         codec.shut_down()
         assert b"Connection: close\r\n" in sent(codec, head(200, 0))
@@ -380,7 +380,7 @@ class TestAnswers:
         assert b"chunked" not in answer
         assert codec.trailing_data() == b"frames"
 
-    def test_426_says_what_it_wants(self):
+    def test_426_names_what_it_needs(self):
         assert b"Upgrade: websocket\r\nConnection: Upgrade\r\n" in sent(started(GET), head(426, 0))
 
 
@@ -399,7 +399,7 @@ class TestPipelining:
         assert not codec.waiting()
         assert not codec.incomplete()
 
-    def test_what_waits_is_told_of_and_bounded(self):
+    def test_what_waits_is_counted_and_bounded(self):
         codec = started(GET)
         codec.receive(GET)
         assert not codec.full()

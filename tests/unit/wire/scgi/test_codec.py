@@ -237,7 +237,7 @@ def test_scgi_13_content_length_twice_different_is_400():
     assert transcript.words == "CONTENT_LENGTH was sent twice: '5' and '4'"
 
 
-def test_scgi_13_an_empty_content_length_beside_the_real_one_says_nothing():
+def test_scgi_13_an_empty_content_length_beside_the_real_one_is_ignored():
     """nginx sends both on every GET under ``scgi_param CONTENT_LENGTH $content_length``."""
     assert read(make, request([*GET, ("CONTENT_LENGTH", "")])).told == [head(GET), RequestEnded()]
     assert read(make, request([("CONTENT_LENGTH", ""), *GET])).told == [head(GET), RequestEnded()]
@@ -308,14 +308,14 @@ def test_scgi_18_a_short_body_is_an_abort_and_never_padded():
     assert read(make, request(POST), eof=True).told == [head(POST, 5), RequestAborted()]
 
 
-def test_the_end_after_the_request_says_that_the_client_has_disconnected():
+def test_the_end_after_the_request_is_a_client_that_disconnected():
     codec = make()
     assert play(codec, [request(GET), EOF, EOF]).told == [head(GET), RequestEnded(), RequestAborted()]
     assert codec.busy
     assert not codec.incomplete()
 
 
-def test_the_end_after_the_answer_says_nothing():
+def test_the_end_after_the_answer_is_no_event():
     codec = make()
     play(codec, [request(GET)])
     codec.encode(ResponseHead(), b"", True)
@@ -330,7 +330,7 @@ def test_scgi_19_bytes_behind_the_body_are_ignored():
 
 
 @pytest.mark.parametrize("size", [0, 1, 300, 5000])
-def test_scgi_20_every_cut_tells_the_same(size):
+def test_scgi_20_every_cut_has_the_same_events(size):
     pairs = [*replaced(POST, CONTENT_LENGTH=str(size)), ("HTTP_COOKIE", "c" * 200)]
     body = bytes(i % 251 for i in range(size))
     transcript = read(make, request(pairs, body), trailing=b"\0\xff,:")
@@ -589,7 +589,7 @@ def test_busy_and_pending_from_the_first_byte_to_the_last():
     assert (codec.protocol, codec.serves_http) == ("scgi", True)
 
 
-def test_a_refusal_is_told_again_and_nothing_after_it_is_read():
+def test_a_refusal_is_raised_again_and_nothing_after_it_is_read():
     codec = make()
     for piece in (b"x", request(GET), EOF):
         codec.receive(piece)
@@ -629,7 +629,7 @@ def test_sioscgi_is_imported_when_a_codec_is_made_and_not_before():
 
 
 @pytest.mark.portable
-def test_without_sioscgi_the_error_says_what_to_install(monkeypatch):
+def test_without_sioscgi_the_error_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sioscgi", None)
     with pytest.raises(ConfigurationError, match="pip install 'sioscgi"):
         scgi._Sioscgi()

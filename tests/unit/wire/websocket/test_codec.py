@@ -100,12 +100,12 @@ def test_refused(data, code, words):
     assert words in transcript.words
 
 
-def test_nothing_is_told_after_the_close():
+def test_nothing_is_reported_after_the_close():
     transcript = read(codec, close(1000, "tschüß".encode()), trailing=HELLO + frame(PING))
     assert transcript == Transcript([CloseReceived(1000, "tschüß")], b"")
 
 
-def test_nothing_is_told_after_an_error():
+def test_nothing_is_reported_after_an_error():
     server = codec()
     server.receive(frame(3) + HELLO)
     with pytest.raises(WebSocketError):
@@ -311,10 +311,10 @@ class TestPings:
         data = frame(TEXT, b"a", fin=False) + frame(PING) + frame(CONTINUATION, b"b")
         assert read(codec, data) == Transcript([MessageReceived("ab")], b"\x8a\x00")
 
-    def test_a_pong_is_told(self):
+    def test_a_pong_is_reported(self):
         assert read(codec, frame(PONG, b"x")) == Transcript([PongReceived(b"x")], b"")
 
-    def test_the_pong_is_there_before_the_message_is_told_and_not_a_message_earlier(self):
+    def test_the_pong_is_there_before_the_message_is_reported_and_not_a_message_earlier(self):
         server = codec()
         server.receive(HELLO + frame(PING, b"p") + HELLO)
         assert server.next_event() == MessageReceived("Hello")
@@ -431,7 +431,7 @@ class TestClose:
         assert server.state == CLOSED
 
     @pytest.mark.parametrize("end", ["received", "sent", "both"])
-    def test_nothing_is_said_after_a_close(self, end):
+    def test_nothing_is_sent_after_a_close(self, end):
         server = codec()
         if end != "sent":
             server.receive(close(1000))
@@ -470,7 +470,7 @@ class TestErrors:
             server.next_event()
         assert caught.value.code == 1007
 
-    def test_bad_utf8_is_told_inside_the_frame(self):
+    def test_bad_utf8_is_reported_inside_the_frame(self):
         """Two bytes of a million: the rest need not arrive."""
         assert first_error(header(TEXT, 1000000, mask=bytes(4)) + b"a\xff").code == 1007
 

@@ -236,7 +236,7 @@ class TestExtensions:
             parse_extensions(value)
         assert caught.value.status == 400
 
-    def test_a_malformed_header_is_refused_before_the_application_is_asked(self):
+    def test_a_malformed_header_is_refused_before_the_application_is_called(self):
         assert refusal(HTTP_SEC_WEBSOCKET_EXTENSIONS="permessage-deflate; ;").status == 400
         offered = "permessage-deflate; client_max_window_bits"
         assert check_upgrade(head(HTTP_SEC_WEBSOCKET_EXTENSIONS=offered)).extensions == offered
@@ -311,7 +311,7 @@ class TestAnswer:
 
 class TestFronts:
     @pytest.mark.parametrize("software", ["Apache/2.4.57 (Debian)", "Apache", "lighttpd/1.4.69", "lighttpd/1.4.73"])
-    def test_a_web_server_that_makes_no_tunnel_is_told(self, software):
+    def test_a_web_server_that_makes_no_tunnel_is_named(self, software):
         refused = refusal(SERVER_SOFTWARE=software)
         assert refused.status == 501
         assert "--websocket" in refused.message
