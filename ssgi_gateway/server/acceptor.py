@@ -7,7 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.server import connection_states
+from ssgi_gateway.server import connection_states, peer_errors
 from ssgi_gateway.server.exclusive import Exclusive
 
 from .connection import Connection
@@ -188,7 +188,7 @@ class Acceptor:
 
     def _exhausted(self, error: OSError) -> None:
         self.gateway.log_peer_error(
-            "accept", f"no connection could be accepted: {error.strerror}; trying again every {RETRY:g} s"
+            peer_errors.ACCEPT, f"no connection could be accepted: {error.strerror}; trying again every {RETRY:g} s"
             + (" (raise the limit on open files: ulimit -n, LimitNOFILE=)" if error.errno == errno.EMFILE else ""),
         )  # fmt: skip
         if self._accepting:

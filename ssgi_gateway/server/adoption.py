@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.linux import NO_SIGNAL
+from ssgi_gateway.server import peer_errors
 from ssgi_gateway.server.connection_states import NEVER, OPEN
 from ssgi_gateway.server.exclusive import Exclusive
 
@@ -105,7 +106,7 @@ class Adoption:
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
-            self.gateway.log_peer_error("adoption", f"no connection could be taken over: {error.strerror}")
+            self.gateway.log_peer_error(peer_errors.ADOPTION, f"no connection could be taken over: {error.strerror}")
             return False
         for fd in descriptors:
             os.set_inheritable(fd, False)
@@ -190,7 +191,9 @@ class Adoption:
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
-            self.gateway.log_peer_error("adoption", f"an idle connection was closed, not passed on: {error.strerror}")
+            self.gateway.log_peer_error(
+                peer_errors.ADOPTION, f"an idle connection was closed, not passed on: {error.strerror}"
+            )
             connection.finish(False)
             return True
         if self.gateway.observer is not None:

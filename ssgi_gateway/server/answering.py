@@ -15,7 +15,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ssgi_gateway.server import connection_states
+from ssgi_gateway.server import connection_states, peer_errors
 from ssgi_gateway.wire.fronts import head_limit
 from ssgi_gateway.wire.websocket.handshake import negotiate_deflate, upgrade_headers
 
@@ -107,7 +107,9 @@ class AnsweringChannel(HttpChannel):
         software = "" if exchange is None else exchange.request.variables.get("SERVER_SOFTWARE", "")
         problem = head_limit(software, self.codec.protocol, self.codec.head_size)
         if problem:
-            self._log_peer_error("big head", f"a response's head has {self.codec.head_size} bytes; {problem}")
+            self._log_peer_error(
+                peer_errors.LARGE_HEAD, f"a response's head has {self.codec.head_size} bytes; {problem}"
+            )
 
     def when_writable(self) -> Future[bool]:
         return self.connection.when_writable()

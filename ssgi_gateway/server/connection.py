@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ssgi_gateway.server import connection_states
+from ssgi_gateway.server import connection_states, peer_errors
 
 from .output import Output
 from .system import addresses, close, receive, release, shutdown_write
@@ -297,7 +297,8 @@ class Connection(Output):
             return
         if self.write_deadline <= now:
             self.reactor.log_peer_error(
-                "slow reader", f"a peer took nothing of its answer for {self.reactor.write_timeout:g} s; closed"
+                peer_errors.SLOW_READER,
+                f"a peer took nothing of its answer for {self.reactor.write_timeout:g} s; closed",
             )
             self.lost()
         elif self.state != OPEN:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError, RequestRejected
-from ssgi_gateway.server import connection_states
+from ssgi_gateway.server import connection_states, peer_errors
 from ssgi_gateway.wire.websocket.handshake import check_upgrade
 
 from ..core.body import RequestBody
@@ -111,11 +111,13 @@ class HttpProtocol(AnsweringChannel):
             self._end_late()
         elif self._exchange is None:
             if self._phase == HEAD:
-                self._time_out("slow request", f"a request's head was not complete after {gateway.head_timeout:g} s")
+                self._time_out(
+                    peer_errors.SLOW_REQUEST, f"a request's head was not complete after {gateway.head_timeout:g} s"
+                )
             else:
                 self.connection.finish(False)  # nothing has begun that could be answered
         elif self._body is not None and self._body.wanted:
-            self._time_out("slow body", f"nothing of a request's body came for {gateway.body_timeout:g} s")
+            self._time_out(peer_errors.SLOW_BODY, f"nothing of a request's body came for {gateway.body_timeout:g} s")
 
     def shut_down(self) -> None:
         if self.gateway.adoption is None:
@@ -173,7 +175,7 @@ class HttpProtocol(AnsweringChannel):
                 self._refuse(refusal)
                 refused = self.connection.protocol is self and self.connection.state == OPEN
             except RemoteProtocolError as error:
-                self._log_peer_error("protocol error", str(error))
+                self._log_peer_error(peer_errors.PROTOCOL_ERROR, str(error))
                 if self.gateway.observer is not None:
                     self.gateway.observer.protocol_error(self.codec.protocol)
                 self._flush()
@@ -352,7 +354,7 @@ class HttpProtocol(AnsweringChannel):
 
     def _refuse(self, refusal: RequestRejected) -> None:
         """The request cannot be served and never reached the application, or grew too long."""
-        self._log_peer_error("refused request", f"{refusal.status}: {refusal.message}")
+        self._log_peer_error(peer_errors.REFUSED_REQUEST, f"{refusal.status}: {refusal.message}")
         if self._allowance:
             self._end_late()  # it was answered already
             return

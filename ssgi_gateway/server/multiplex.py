@@ -20,7 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import RemoteProtocolError
-from ssgi_gateway.server import connection_states
+from ssgi_gateway.server import connection_states, peer_errors
 from ssgi_gateway.wire.fastcgi.demultiplexer import NOBODY, Demultiplexer
 from ssgi_gateway.wire.fastcgi.records import OVERLOADED, encode_end_request
 
@@ -296,7 +296,7 @@ class Multiplexer(Protocol):
                     stream.deliver(piece)
         except RemoteProtocolError as error:
             label = self.connection.peer_label()
-            self.gateway.log_peer_error("protocol error", f"fastcgi{label}: {error}")
+            self.gateway.log_peer_error(peer_errors.PROTOCOL_ERROR, f"fastcgi{label}: {error}")
             self.connection.lost()
 
     def eof_received(self) -> None:
@@ -407,7 +407,7 @@ class Multiplexer(Protocol):
             self._codec.drain(request_id)
             self.connection.write(encode_end_request(request_id, OVERLOADED))
             gateway.log_peer_error(
-                "overloaded",
+                peer_errors.OVERLOADED,
                 f"fastcgi{self.connection.peer_label()}: more than {self._codec.max_requests} requests at once on one "
                 f"connection (max_multiplexed), or {gateway.max_connections} in all (max_connections)",
             )

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.errors import WebSocketError
-from ssgi_gateway.server import connection_states
+from ssgi_gateway.server import connection_states, peer_errors
 from ssgi_gateway.wire.websocket import close_codes
 
 from ..core.channel import WebSocketChannel
@@ -145,7 +145,7 @@ class WebSocketProtocol(WebSocketChannel):
             self._ping(settings.ping_timeout)  # it is alive, whatever has become of the Pong
         elif not self._moved(settings.ping_timeout):
             self.gateway.log_peer_error(
-                "silent WebSocket",
+                peer_errors.SILENT_WEBSOCKET,
                 f"websocket{self.connection.peer_label()}: no answer to a ping for {settings.ping_timeout:g} s",
             )
             # One that is gone never sees it; one that is there and answers no pings learns why.
@@ -278,7 +278,7 @@ class WebSocketProtocol(WebSocketChannel):
 
     def _protocol_error(self, error: WebSocketError) -> None:
         self.gateway.log_peer_error(
-            "websocket error", f"websocket{self.connection.peer_label()}: {error.code} {error.reason}"
+            peer_errors.WEBSOCKET_ERROR, f"websocket{self.connection.peer_label()}: {error.code} {error.reason}"
         )
         answer = self.codec.encode_close(error.code, error.reason) if self._state == RUNNING else b""
         self._finish(answer, BROKEN, error.reason, True)

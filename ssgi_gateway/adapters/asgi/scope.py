@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ssgi_gateway.adapters.asgi.tls import tls_extension
 
-from ...wire.addresses import split_address
+from ...wire.addresses import DEFAULT_PORTS, split_address
 from ...wire.cgi import METHODS
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ HTTP_SCOPE: Final[dict[str, Any]] = dict.fromkeys(
 """All keys of a scope: to copy them and put the values in costs two thirds of a new dict."""
 
 WEBSOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
-PORTS: Final = {"http": 80, "https": 443}
+PORTS: Final = {scheme: int(port) for scheme, port in DEFAULT_PORTS.items()}
 
 
 def http_scope(exchange: Exchange, state: dict[str, Any], files: bool) -> dict[str, Any]:
