@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from .rules import PROXY, Rules, addresses, ignored, listed, number, replaced, seconds, taken
@@ -187,6 +188,20 @@ UVICORN: Final[Rules] = {
     "reset_contextvars": replaced("each call has a context of its own"),
 }  # fmt: skip
 
+UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def duration(text: str) -> float:
+    """Seconds, as granian takes them: ``90``, ``1h30m``.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if re.fullmatch(r"(\d+[dhms])+", text):
+        return float(sum(int(count) * UNITS[unit] for count, unit in re.findall(r"(\d+)(.)", text)))
+    return seconds(text)
+
+
 GRANIAN: Final[Rules] = {
     "uds_permissions": taken("socket-mode", lambda text: text.removeprefix("0o")),
     "no_ws": ignored("WebSockets are served where the application takes them"),
@@ -216,9 +231,9 @@ GRANIAN: Final[Rules] = {
     **dict.fromkeys(("respawn_failed_workers", "no_respawn_failed_workers", "respawn_interval"), RESPAWN),
     "rss_sample_interval": MEMORY,
     "rss_samples": MEMORY,
-    "workers_lifetime": taken("worker.max-age"),
+    "workers_lifetime": taken("worker.max-age", duration),
     "workers_max_rss": taken("worker.max-memory", lambda text: number(text) << 20),
-    "workers_kill_timeout": taken("deadlines.drain"),
+    "workers_kill_timeout": taken("deadlines.drain", duration),
     "working_dir": taken("chdir"),
     "env_files": replaced("EnvironmentFile= of the systemd service"),
     **dict.fromkeys(

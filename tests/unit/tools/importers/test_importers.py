@@ -536,10 +536,10 @@ def test_an_option_without_a_value_leaves_what_comes_next_alone(server):
         ("uvicorn --no-server-header --interface asgi3 a:app", {"interface": "asgi"}),
         ("uvicorn a:app --ws-per-message-deflate false --h11-max-incomplete-event-size 32768",
          {"websockets": {"deflate": False}, "limits": {"max-head-size": 32768}}),
-        ("granian --ws --interface asginl a:app --working-dir /srv --workers-lifetime 3600 --workers-max-rss 300 "
+        ("granian --ws --interface asginl a:app --working-dir /srv --workers-lifetime 1h30m --workers-max-rss 300 "
          "--blocking-threads 4 --uds-permissions 0o660 --http1-header-read-timeout 5000 --url-path-prefix /shop",
          {"interface": "asgi", "chdir": "/srv", "threads": 4, "socket-mode": "660", "root-path": "/shop",
-          "worker": {"max-age": "3600", "max-memory": 300 << 20}, "deadlines": {"head": 5.0}}),
+          "worker": {"max-age": 5400.0, "max-memory": 300 << 20}, "deadlines": {"head": 5.0}}),
         ("gunicorn --spew --keep-alive 5 --asgi-disconnect-grace-period 3 -m 027 a:app",
          {"umask": "027", "deadlines": {"keep-alive": 5.0, "client-left": 3.0}}),
     ],
