@@ -156,6 +156,11 @@ class Children:
             self._hear(events.TemplateExited(generation, how))
         return seat is not None or generation is not None
 
+    def end_group(self, pid: int) -> None:
+        """A process has ended, and not in order: if it was a worker, what it has started does not outlive it."""
+        if self._seat_of(pid) is not None:
+            kill(-pid, signal.SIGKILL)
+
     def _seat_of(self, pid: int) -> int | None:
         if pid not in self._pids:
             for seat, channel in list(self._workers.items()):

@@ -114,7 +114,7 @@ class Supervisor:
         self.given = given
         self.listeners = listeners
         self.announce = announce
-        self.announced = known is not None
+        self.announced = known is not None and known.get("announced", True)
         self.directory = started_in
         self.access_log = log_file
         self.access_log_before: from_settings.LogFile | None = None  # while a reload is under way
@@ -245,6 +245,8 @@ class Supervisor:
                 if gone is None:
                     return
                 self.account.settle(gone.si_pid)  # for as long as the kernel knows what it has cost
+                if (gone.si_code, gone.si_status) != (os.CLD_EXITED, 0):
+                    self.children.end_group(gone.si_pid)  # for as long as this process id is nobody else's
                 pid, ended = os.waitpid(gone.si_pid, 0)
             except ChildProcessError:
                 return
@@ -370,6 +372,7 @@ class Supervisor:
             "terminal": self.terminal,
             "fixed": self.fixed,
             "access_log": self.access_log.path,
+            "announced": self.announced,
             "signals": waiting,
         }
 

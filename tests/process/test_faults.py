@@ -546,3 +546,49 @@ def test_a_link_is_resolved_anew(tmp_path, how):
         assert server.stop() == 0
     finally:
         server.kill()
+
+
+STARTS = """
+import concurrent.futures, multiprocessing, subprocess, time
+
+pools = []
+
+def app(kind, server, remote, method, path, query, get_header, res):
+    if path == "/pool":
+        pools.append(concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("fork")))
+        pools[-1].submit(time.sleep, 3600)
+        res.send(" ".join(map(str, pools[-1]._processes)))
+    else:
+        res.send(str(subprocess.Popen(["sleep", "3600"]).pid))
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "how", "stays"), [("/pool", "reload", False), ("/popen", "kill", False), ("/popen", "reload", True)]
+)
+def test_what_a_worker_has_started(tmp_path, path, how, stays):
+    """It does not outlive a worker that did not end in order: one that was killed, or whose pool held its end up."""
+    (tmp_path / "starts.py").write_text(STARTS)
+    options = ("--pythonpath", str(tmp_path), "--deadline-drain", "1")
+    server = serve(tmp_path, *options, app="starts:app")
+    started = 0
+    try:
+        [worker] = children(server.pid, "worker")
+        started = int(ask(tmp_path / "s", path).rpartition(b"\n")[2])
+        assert Path(f"/proc/{started}").exists()
+        if how == "kill":
+            os.kill(worker, signal.SIGKILL)
+        else:
+            server.send_signal(signal.SIGHUP)
+        wait_until(lambda: children(server.pid, "worker") not in ([], [worker]), "another worker")
+        wait_until(lambda: worker not in children(server.pid), "the end of the first")
+        if stays:
+            assert Path(f"/proc/{started}").exists()
+        else:
+            wait_until(lambda: not Path(f"/proc/{started}").exists(), "the end of what it has started")
+        assert server.stop() == 0
+    finally:
+        server.kill()
+        if started:
+            with contextlib.suppress(OSError):
+                os.kill(started, signal.SIGKILL)
