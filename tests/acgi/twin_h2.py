@@ -13,8 +13,8 @@ import h2.exceptions
 
 from ssgi_gateway.errors import GoAway, RemoteProtocolError, StreamReset
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived, InformationalReceived
-from ssgi_gateway.wire.client.http2 import CONNECTION_WINDOW
 from ssgi_gateway.wire.client.http2_compression import MAX_HEAD, field_section
+from ssgi_gateway.wire.client.http2_receiving import CONNECTION_WINDOW
 from ssgi_gateway.wire.client.http2_sending import DEFAULT_WINDOW
 from ssgi_gateway.wire.client.http2_stream import WINDOW
 
