@@ -61,7 +61,7 @@ CFLAGS="$FLAGS ${CFLAGS:-}" LDFLAGS="$FLAGS ${LDFLAGS:-}" build
 
 say "pytest under AddressSanitizer"
 # One test is about the memory of the C library's malloc, which is not the sanitizer's; a thousand clients take minutes.
-[ $# -gt 0 ] || set -- tests/equivalence tests/unit/{wire,core,observe,adapters,server} \
+[ $# -gt 0 ] || set -- -n "$(nproc)" tests/equivalence tests/unit/{wire,core,observe,adapters,server} \
     -k "(equivalence or compiled) and not memory_of_large_bodies and not thousand_clients"
 # Reports go to files, because pytest holds what is written to it when the process ends. Leaks are Python's to judge.
 status=0
