@@ -132,6 +132,21 @@ def test_a_silent_peer(run, protocol):
     assert (ended, "within 0.2 s (-m)" in shown) == (28, True), shown
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        (None, 28, "no answer to FCGI_GET_VALUES within"),
+        (NOTHING, 56, "it does not know FCGI_GET_VALUES"),
+        (PLAIN, 56, "it speaks HTTP: write http://"),
+        (record(11, b"\x09" + bytes(7), 0), 56, "it does not know FCGI_GET_VALUES"),
+    ],
+)
+def test_what_a_probe_may_meet(run, said, status, words):
+    with Peer(said or b"", "silence" if said is None else "close") as peer:
+        ended, _, shown = run("--fastcgi", peer.address, "--probe", "-m", "0.2" if said is None else "30")
+    assert (ended, words in shown) == (status, True), shown
+
+
 def test_the_time_to_connect_is_not_the_time_to_answer(run):
     """Without `-m` an answer may take as long as it takes."""
 
