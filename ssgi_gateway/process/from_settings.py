@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LogFile", "fixed", "limits", "tell_fixed", "wanted_workers"]
 
-FIXED: Final = ("pid_file", "prometheus_multiproc", "status")
-"""Settings that a reload does not change: what they set is the supervisor's own, and was made at its start."""
+FIXED: Final = ("pid_file", "prometheus_multiproc", "status", "backlog", "socket_mode", "socket_owner")
+"""Settings that a reload does not change: what they set is the supervisor's own, or its sockets', and was made at its
+start. A socket that a reload opens is made as the settings are then."""
 
 
 def fixed(settings: Settings) -> dict[str, str]:

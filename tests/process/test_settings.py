@@ -65,13 +65,19 @@ def test_what_a_reload_changes(configured, tmp_path):
     """Listeners, the access log, the number of workers; not the environment, which is that of the start."""
     it = configured(access_log=f"{tmp_path}/before", pid_file=f"{tmp_path}/pid")
     assert ask(tmp_path / "one").endswith(b"red")
-    it.set(scgi=f"unix:{tmp_path}/two", access_log=f"{tmp_path}/after", pid_file=f"{tmp_path}/other", log_format="text")
+    it.set(
+        scgi=f"unix:{tmp_path}/two",
+        access_log=f"{tmp_path}/after",
+        pid_file=f"{tmp_path}/other",
+        log_format="text",
+        socket_mode="666",
+    )
     done = it.reload()
     assert (done.returncode, done.stdout) == (0, "reloaded: generation 2 serves\n")
     assert ask(tmp_path / "two").endswith(b"red")
     assert not (tmp_path / "one").exists()
     wait_until(lambda: b"/x" in (tmp_path / "after").read_bytes(), "a line in the new log")
-    assert "--pid-file: changed, which needs a restart; everything else is reloaded" in it.process.text()
+    assert "--pid-file, --socket-mode: changed, which needs a restart; everything else is reloaded" in it.process.text()
     assert int((tmp_path / "pid").read_text()) == it.process.pid
     assert " INFO  reloaded: generation 2 serves\n" in it.process.text(), "and the format of the log is another"
     it.process.send_signal(signal.SIGUSR2)
