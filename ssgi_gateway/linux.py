@@ -1,8 +1,8 @@
 """What this project uses of Linux that other systems have not, or have under other names.
 
 Another system is another file of these names, and of those three whose whole purpose is something of Linux's:
-``server/system.py`` and its twin (accept4, sendfile), ``server/exclusive.py`` (epoll), ``process/wanted.py`` (cgroups).
-``tests/unit/test_systems.py`` looks for such things elsewhere.
+``server/system.py`` and its twin (accept4, sendfile), ``server/exclusive.py`` (epoll), ``process/worker_count.py``
+(cgroups). ``tests/unit/test_systems.py`` looks for such things elsewhere.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.cli.serve import parse
 from ssgi_gateway.process import directory, privileges, sockets, status
-from ssgi_gateway.process.wanted import wanted_workers
+from ssgi_gateway.process.worker_count import wanted_workers
 from ssgi_gateway.settings.sources import options, read_all, unknown_variables
 from ssgi_gateway.settings.values import show
 

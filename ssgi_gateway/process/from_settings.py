@@ -39,7 +39,7 @@ def wanted_workers(settings: Settings) -> int:
     """How many workers the settings want."""
     if settings.workers != AUTO:
         return settings.workers
-    from ssgi_gateway.process.wanted import cpus  # pathlib and all that belongs to it
+    from ssgi_gateway.process.worker_count import cpus  # pathlib and all that belongs to it
 
     return cpus()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ssgi_gateway import linux
 from ssgi_gateway.core import forks
 from ssgi_gateway.server.control import Control
-from ssgi_gateway.server.lasting import run_on
+from ssgi_gateway.server.exits import run_on
 
 from . import system
 from .acceptor import TURN, Acceptor

@@ -19,7 +19,9 @@ from ssgi_gateway import linux
 
 ROOT = Path(__file__).parents[2] / "ssgi_gateway"
 
-ROOMS = frozenset(("linux.py", "server/system.py", "server/system.pyx", "server/exclusive.py", "process/wanted.py"))
+ROOMS = frozenset(
+    ("linux.py", "server/system.py", "server/system.pyx", "server/exclusive.py", "process/worker_count.py")
+)
 """Where it may stand; each says in its head what of Linux it is about."""
 
 NAMES = re.compile(

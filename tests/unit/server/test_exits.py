@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from ssgi_gateway.server.control import Control
-from ssgi_gateway.server.lasting import run_on
+from ssgi_gateway.server.exits import run_on
 from tests.loops import LOOPS
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssgi_gateway.process.wanted import cpus, wanted_workers
+from ssgi_gateway.process.worker_count import cpus, wanted_workers
 from ssgi_gateway.settings.values import AUTO
 
 
@@ -95,6 +95,6 @@ def test_a_real_quota(group, quota, count):
     else:
         (group / "cpu.cfs_quota_us").write_text(quota)
     enter = f'echo $$ >{group}/cgroup.procs && exec {sys.executable} -c "$1"'
-    ask = "from ssgi_gateway.process.wanted import cpus; print(cpus())"
+    ask = "from ssgi_gateway.process.worker_count import cpus; print(cpus())"
     done = subprocess.run(["sh", "-c", enter, "sh", ask], capture_output=True, text=True, timeout=60, check=True)
     assert int(done.stdout) == min(count, len(os.sched_getaffinity(0)))
