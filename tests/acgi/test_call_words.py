@@ -5,8 +5,10 @@ It runs in this process, which is twenty times faster; that the command does is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import ssl
 import struct
 import tempfile
 import threading
@@ -219,6 +221,39 @@ def test_a_name_that_there_is_not(run):
     ended, _, shown = run("http://no-such-host.invalid/")
     assert ended == 6
     assert "no address for no-such-host.invalid" in shown
+
+
+@pytest.mark.parametrize(
+    ("said", "goodbye", "status"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", True, 0),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", False, 18),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", False, 0),
+        (b"HTTP/1.1 200 OK\r\nContent-", False, 56),
+        (b"", False, 52),
+    ],
+)
+def test_an_answer_that_ends_with_tls(run, certificate, said, goodbye, status):
+    """Without close_notify whoever is between may have cut it (RFC 9112 9.8)."""
+
+    def serve():
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=True) as secured:
+            secured.recv(65536)
+            secured.sendall(said)
+            if goodbye:
+                with contextlib.suppress(OSError):  # the client does not say it back
+                    secured.unwrap().close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        ended, out, shown = run(f"https://127.0.0.1:{listener.getsockname()[1]}/", "-k")
+        thread.join()
+    assert (ended, out) == (status, "hello" if b"hello" in said else ""), shown
+    assert ("without a close_notify" in shown) == (status > 0)
 
 
 def test_certificates_that_cannot_be_read(run, tmp_path):
