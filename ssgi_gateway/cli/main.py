@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None, loaded: Callable[[], None] | None = 
         finally:
             sys.stdout.flush()  # what cannot be written is noticed here, and not while the interpreter ends
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            print(f"ssgi-gateway: {error.strerror}: raise their limit (ulimit -n, LimitNOFILE=)", file=sys.stderr)
+            return 2
         if not _cannot_be_written(error):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has no reader

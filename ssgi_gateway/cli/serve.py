@@ -36,8 +36,9 @@ def serve(words: list[str]) -> int:
         return _serve_a_web_servers_own(given)
     import signal  # not before: a CGI program has no time for it
 
-    # Until there are other handlers SIGTERM is like SIGINT, so that it cannot leave a socket file behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Until there are other handlers these are like SIGINT, so that they cannot leave a socket file behind.
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.default_int_handler)
     if settings.workers:
         from ssgi_gateway.process import supervisor
 

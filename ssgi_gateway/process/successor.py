@@ -25,6 +25,9 @@ __all__ = ["Replacement", "check_known", "dump_state", "known_descriptors", "loa
 VARIABLE: Final = "SSGI_GATEWAY_SUCCESSOR"
 """``PID:FD``: who is to find what the predecessor knew, and where."""
 
+LAST_WAIT: Final = 1.0
+"""Seconds that the try has to end after SIGKILL."""
+
 PATIENCE: Final = 30
 """Seconds that a try may take."""
 
@@ -109,6 +112,12 @@ class Replacement:
             file.seek(0)
             text = file.read(4000).decode("utf-8", "replace").strip()
         return "" if status == 0 else text or system.ended(status)
+
+    def close(self) -> None:
+        """Nothing is replaced any more: the child that tries, if there is one, ends."""
+        if self.pid:
+            system.kill(self.pid, signal.SIGKILL)
+            system.wait_for([self.pid], LAST_WAIT)
 
     def replace(self, known: Mapping[str, Any]) -> str:
         """Run the program anew; signals are blocked. It returns only if it fails, with the reason."""

@@ -381,6 +381,7 @@ class Supervisor:
     def close(self) -> None:
         """Nothing of it is left: children are killed, listeners closed."""
         self.children.close()
+        self.replacement.close()
         self.signals.close()
         for end in self.adoption:
             end.close()

@@ -215,3 +215,14 @@ def test_two_servers_cannot_have_the_same_pid_file(configured, tmp_path):
     assert not (tmp_path / "other").exists()
     assert it.process.stop() == 0
     assert not (tmp_path / "pid").exists()
+
+
+def test_a_start_without_descriptors_says_what_to_raise(tmp_path):
+    (tmp_path / "colours.py").write_text(APP)
+    words = [sys.executable, "-m", "ssgi_gateway", "serve", "colours:app", "--scgi", "unix:s"]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -n 8; exec "$@"', "bash", *words],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "ssgi-gateway: Too many open files: raise their limit (ulimit -n, LimitNOFILE=)\n"
