@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["send_pieces"]
 
 LARGE: Final = 65536
-TOGETHER: Final = 1 << 20
+TOGETHER: Final = 1 << 21
 """Bytes of an iterable's large pieces that leave with one write."""
 
 

@@ -16,7 +16,7 @@ __all__ = ["DEFAULT_WINDOW", "Sending"]
 DEFAULT_WINDOW: Final = 65535
 MAX_SENT: Final = 65536
 """Bytes of a frame of ours at most, whatever the peer takes: streams go round."""
-MAX_ALONE: Final = 1 << 20
+MAX_ALONE: Final = 1 << 21
 """Likewise, of a stream that sends alone."""
 MAX_BUFFERS: Final = 64
 """Of one ``take``: what one writev(2) writes."""
