@@ -12,6 +12,7 @@ from ssgi_gateway.wire.client.events import AnswerReceived, InformationalReceive
 from ssgi_gateway.wire.client.http1_parsers import parser_factory
 from ssgi_gateway.wire.client.http2_compression import is_available, load
 from ssgi_gateway.wire.client.request import Request, Url
+from ssgi_gateway.wire.client.scgi import check_target
 
 from .channel import Channel
 from .exchange import Connected, Exchange, Failed
@@ -196,11 +197,13 @@ class Client:
         """An exchange that is ready to begin."""
         pool = self.pool
         timeouts = request.timeout if isinstance(request.timeout, Timeouts) else self.timeouts
-        if place is not None:
-            return Exchange(pool, place, request, timeouts, 0)
-        return Exchange(
-            pool, pool.place_of(self._origin(request.url, request.upgrade)), request, timeouts, self._retries
-        )
+        retries = 0
+        if place is None:
+            place = pool.place_of(self._origin(request.url, request.upgrade))
+            retries = self._retries
+        if place.origin.kind == "scgi":
+            check_target(request.target)
+        return Exchange(pool, place, request, timeouts, retries)
 
     def _origin(self, url: Url, upgrade: bool = False) -> Origin:
         if self._gateway is not None:

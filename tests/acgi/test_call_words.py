@@ -217,6 +217,13 @@ def test_a_port_where_nobody_listens(run):
     assert "nothing listens there; is the server running, and on this port?" in shown
 
 
+@pytest.mark.parametrize("front", [[], ["--front", "nginx"]])
+def test_a_path_that_scgi_cannot_carry(run, front):
+    ended, out, shown = run("--scgi", ":1", "/a%00HTTPS%00on", "--dry-run", *front)
+    assert (ended, out) == (3, "")
+    assert "a NUL in the path (%00)" in shown
+
+
 def test_a_name_that_there_is_not(run):
     ended, _, shown = run("http://no-such-host.invalid/")
     assert ended == 6

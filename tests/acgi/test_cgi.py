@@ -223,6 +223,30 @@ def test_a_body_without_a_length_is_collected(monkeypatch):
     run(main())
 
 
+@pytest.mark.parametrize("target", ["/a%00HTTPS%00on", "/%00", "/a%00?q"])
+def test_a_path_cannot_bring_variables_of_its_own(target):
+    """A NUL ends a variable of SCGI; in a query it stays encoded, and FastCGI has lengths."""
+
+    async def main():
+        asked = []
+
+        async def handle(reader, writer):
+            asked.append(await reader.read(65536))
+            writer.write(b"Status: 204\r\n\r\n")
+
+        async with serving(handle) as address, client.Client() as c:
+            with pytest.raises(LocalProtocolError, match="a NUL in the path"):
+                await c.request("GET", f"scgi://{address}{target}")
+            async with c.exchange() as (_, send):
+                with pytest.raises(LocalProtocolError, match="a NUL in the path"):
+                    await send({"type": "http.request", "method": "GET", "url": f"scgi://{address}{target}"})
+            assert not asked
+            assert (await c.request("GET", f"scgi://{address}/a?b=%00")).status == 204
+        assert b"QUERY_STRING\0b=%00\0" in asked[0]
+
+    run(main())
+
+
 # -- FastCGI -----------------------------------------------------------------------------------------------------------
 
 

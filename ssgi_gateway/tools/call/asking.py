@@ -10,6 +10,7 @@ from ssgi_gateway import __version__
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.wire.client.cgi_request import cgi_variables
 from ssgi_gateway.wire.client.request import Request
+from ssgi_gateway.wire.client.scgi import check_target
 
 from .failure import URL, CallFailed
 from .fronts import front_variables
@@ -82,12 +83,15 @@ def make_pairs(given: Any, protocol: str, request: Request, length: int) -> Pair
     Raises:
         CallFailed: ``--param`` is none.
         ConfigurationError: there are variables to send, and none can be sent.
+        LocalProtocolError: the path has what SCGI cannot carry.
     """
     if protocol == "http":
         if given.param or given.script_filename:
             words = "--param and --script-filename set variables of SCGI and FastCGI; over HTTP -H sends headers"
             raise ConfigurationError(f"call: {words}")
         return None
+    if protocol == "scgi":
+        check_target(request.target)
     if given.front:
         pairs = front_variables(given.front, protocol, request, length, given.https, given.remote)
     else:

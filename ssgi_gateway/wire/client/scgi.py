@@ -8,13 +8,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from ssgi_gateway.errors import LocalProtocolError
+
 from .cgi_answer import CgiAnswer
 from .cgi_request import cgi_variables, key_of, usual_variables
 
 if TYPE_CHECKING:
     from .request import Request
 
-__all__ = ["ScgiClient"]
+__all__ = ["ScgiClient", "check_target"]
 
 
 def _netstring(pairs: list[tuple[bytes, bytes]]) -> bytes:
@@ -26,6 +28,16 @@ def _netstring(pairs: list[tuple[bytes, bytes]]) -> bytes:
 def _usual(*key: Any) -> bytes:
     """A client of one page sends the same each time."""
     return _netstring(usual_variables(*key))
+
+
+def check_target(target: str) -> None:
+    """Refuse a NUL in the path: decoded it would end its variable, and what follows would be variables of its own.
+
+    Raises:
+        LocalProtocolError: it has one.
+    """
+    if "%00" in target and "%00" in target.partition("?")[0]:
+        raise LocalProtocolError("a NUL in the path (%00), which SCGI cannot carry: it ends a variable there")
 
 
 _NONE: Final = CgiAnswer("")
