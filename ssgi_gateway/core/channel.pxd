@@ -13,7 +13,7 @@ cdef class Protocol:
     cpdef object connection_lost(self)
     cpdef object deadline_passed(self)
     cpdef object shut_down(self)
-    cpdef object hurry(self, bint waiting)
+    cpdef object hurry(self, int urgency)
     cpdef str movable(self)
 
 

@@ -10,7 +10,7 @@ both halves.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -38,6 +38,16 @@ class SharedMessage:
         """What goes out on every connection that does not compress it."""
 
 
+RECONNECTING: Final = 0
+"""``hurry``: event streams that were asked for with GET. A browser's EventSource connects again by itself."""
+
+UNANSWERED: Final = 1
+"""``hurry``: those, and requests of which nothing has been answered."""
+
+UNENDED: Final = 2
+"""``hurry``: all of which a client gets an orderly end, for they would be cut off next."""
+
+
 class Protocol:
     """The meaning of one connection's bytes, to the connection."""
 
@@ -63,8 +73,8 @@ class Protocol:
         """The server drains: finish what is in progress and begin nothing new."""
         raise NotImplementedError
 
-    def hurry(self, waiting: bool) -> None:
-        """The drain goes on: end event streams, and with ``waiting`` also requests that were not answered at all."""
+    def hurry(self, urgency: int) -> None:
+        """The drain goes on: end in order what would hold it, and the client can begin again (``RECONNECTING`` ...)."""
 
     def movable(self) -> str:
         """The wire protocol, where nothing has begun here and another process could go on with it; otherwise ""."""

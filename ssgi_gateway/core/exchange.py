@@ -270,11 +270,11 @@ class Exchange:
         """The peer disconnected, or the answer cannot be finished."""
         raise NotImplementedError
 
-    def hurry(self, waiting: bool) -> None:
+    def hurry(self, urgency: int) -> None:
         """The server is going to stop: end what would hold it for ever, in order.
 
         Args:
-            waiting: also what has waited for long enough for an answer to begin.
+            urgency: how much of that, ``channel.RECONNECTING`` and those below it.
         """
         raise NotImplementedError
 

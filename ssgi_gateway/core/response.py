@@ -20,6 +20,7 @@ from ssgi_gateway.core.files import OpenFile
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, Ready, WhenFlushed, WhenWritable
+from .channel import UNANSWERED, UNENDED
 from .exchange import Exchange, flat
 
 if TYPE_CHECKING:
@@ -315,13 +316,13 @@ class HttpResponse(Exchange):
             # Nobody wants to be notified: then the tasks are cancelled, which is how asyncio ends one.
             self.cancel()
 
-    def hurry(self, waiting: bool) -> None:
-        """End an event stream, and with ``waiting`` a request of which nothing was answered yet (a long poll).
+    def hurry(self, urgency: int) -> None:
+        """End an event stream, or a request of which nothing was answered yet (a long poll).
 
         For the application it is as when a client disconnects; the client gets an orderly end, and reconnects.
         """
         head, text = None, None
-        if self._state == OPEN and waiting:
+        if self._state == OPEN and urgency >= UNANSWERED:
             head, text = ResponseHead(), b"The server is restarting; try again.\n"
             head.set_status(503)
             head.add([("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")])
@@ -331,6 +332,8 @@ class HttpResponse(Exchange):
                 text = None
         elif self._state != STREAMING or self._head is None or not self._head.event_stream:
             return
+        elif self.request.method != "GET" and urgency < UNENDED:
+            return  # the answer of a language model, say: nobody asks again
         self.abort()
         self.channel.write(head, text, True)
 

@@ -20,7 +20,7 @@ from ssgi_gateway.wire.websocket.close_codes import BROKEN
 
 from ..wire.response_head import ResponseHead
 from .awaitables import FALSE, TRUE, WhenWritable, is_pending
-from .channel import SharedMessage
+from .channel import UNANSWERED, SharedMessage
 from .exchange import Exchange, flat
 from .step import call_receiver
 
@@ -358,9 +358,9 @@ class WebSocket(Exchange):
         """The peer disconnected before the upgrade was decided."""
         self.ended(BROKEN, "")
 
-    def hurry(self, waiting: bool) -> None:
+    def hurry(self, urgency: int) -> None:
         """Refuse an upgrade that is still pending; an open WebSocket is closed by its protocol."""
-        if waiting and self.status is PENDING:
+        if urgency >= UNANSWERED and self.status is PENDING:
             self.reject(503, None, [("Retry-After", "1")])
             self.cancel()
 

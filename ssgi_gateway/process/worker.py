@@ -167,6 +167,7 @@ class WorkerControl(Control):
         self._names = names
         self.private = [channel.fileno(), *(end.fileno() for end in adoption)]
         self._last = False
+        self._when_alone: Callable[[], object] | None = None
         self.care: Care | None = None
         self.lifeline: Lifeline | None = None
         self.opened: list[Listener] = []
@@ -174,6 +175,12 @@ class WorkerControl(Control):
     @property
     def alone(self) -> bool:
         return self._last
+
+    def when_alone(self, callback: Callable[[], object]) -> None:
+        if self._last:
+            callback()
+        else:
+            self._when_alone = callback
 
     def begin(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], object], bound: float) -> None:
         self._loop = loop
@@ -230,9 +237,12 @@ class WorkerControl(Control):
                 self._retire(last=words[0] == "last")
 
     def _retire(self, last: bool) -> None:
-        self._last = self._last or last
-        if last and self.stopping and self.gateway is not None and self.gateway.adoption is not None:
-            self.gateway.adoption.abandon()
+        if last and not self._last:
+            self._last = True
+            if self.stopping and self.gateway is not None and self.gateway.adoption is not None:
+                self.gateway.adoption.abandon()
+            if self._when_alone is not None:  # a drain is under way
+                self._when_alone()
         self.stop()
 
 

@@ -114,6 +114,10 @@ class Control:
         """Whether no other process serves: what waits in the listeners' queues is then for this process."""
         return True
 
+    def when_alone(self, callback: Callable[[], object]) -> None:
+        """Call it once no other process serves: here at once. Called by ``serve``, at most once."""
+        callback()
+
     def abandon(self) -> None:
         """In a forked child: close the descriptors that this control has. Called by ``serve``."""
         for fd in self.private:

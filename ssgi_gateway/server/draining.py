@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core.channel import RECONNECTING, UNANSWERED, UNENDED
 from . import system
 from .websocket import WebSocketProtocol
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from ssgi_gateway.adapters.application import Application
     from ssgi_gateway.settings import Deadlines
 
-    from ..core.channel import Protocol
     from .acceptor import Acceptor
+    from .control import Control
     from .gateway import Gateway
     from .listeners import Listener
 
@@ -33,6 +34,10 @@ TOGETHER: Final = 32
 HOOK_TIME: Final = 1.0
 """Seconds that the hooks of an application have at least, however late it is."""
 
+
+LAST_WORD: Final = 1.0
+"""Seconds before requests are cut off at which those get an end that can have an orderly one, at most an eighth of the
+drain."""
 
 NOTICE: Final = 0.8
 """The part of the drain in which handlers of ``on_drain`` may finish what is open; then WebSockets are closed."""
@@ -65,21 +70,27 @@ async def stop_listening(
             system.close(fd)
 
 
-async def drain(gateway: Gateway, deadlines: Deadlines, until: float, spread: float) -> None:
+async def drain(gateway: Gateway, control: Control, deadlines: Deadlines, until: float, spread: float) -> None:
     """Let what is in progress end.
 
     Args:
         gateway: whose connections they are.
+        control: knows whether another process serves. Then nobody waits for the end of this one, and what has not been
+            answered yet may take as long as anything else.
         deadlines: ``drain`` is the bound of everything, ``stream`` and ``poll`` those of what would go on for ever.
         until: the loop's time at which the bound is.
         spread: seconds over which WebSockets are closed, so that their clients do not come back all at once.
     """
+    end = until - min(RESERVE, deadlines.drain / 4)
+    last_word = end - min(LAST_WORD, deadlines.drain / 8)
+    later = gateway.loop.call_later
     timers = [
-        gateway.loop.call_later(deadlines.stream, to_all, gateway, end_stream),
-        gateway.loop.call_later(deadlines.poll, to_all, gateway, end_poll),
+        later(deadlines.stream, to_all, gateway, RECONNECTING),
+        later(last_word - gateway.loop.time(), to_all, gateway, UNENDED),
     ]
+    control.when_alone(lambda: timers.append(later(deadlines.poll, to_all, gateway, UNANSWERED)))
     try:
-        async with asyncio.timeout_at(until - min(RESERVE, deadlines.drain / 4)):
+        async with asyncio.timeout_at(end):
             await announce_drain(gateway, NOTICE * deadlines.drain)
             sockets = []
             for connection in tuple(gateway.connections):
@@ -105,22 +116,12 @@ async def drain(gateway: Gateway, deadlines: Deadlines, until: float, spread: fl
             timer.cancel()
 
 
-def to_all(gateway: Gateway, how: Callable[[Protocol], object]) -> None:
-    """Do something to every connection there is."""
+def to_all(gateway: Gateway, urgency: int) -> None:
+    """Hurry every connection there is."""
     for connection in tuple(gateway.connections):
         protocol = connection.protocol
         if protocol is not None:  # the end of another connection may have been the end of this one
-            how(protocol)
-
-
-def end_stream(protocol: Protocol) -> None:
-    """End it if it is an event stream."""
-    protocol.hurry(False)
-
-
-def end_poll(protocol: Protocol) -> None:
-    """End it if it is an event stream, or if its request was not answered at all."""
-    protocol.hurry(True)
+            protocol.hurry(urgency)
 
 
 async def announce_drain(gateway: Gateway, bound: float) -> None:

@@ -131,9 +131,9 @@ class HttpProtocol(AnsweringChannel):
         else:
             self.connection.finish(False)  # not before the last answer has left
 
-    def hurry(self, waiting: bool) -> None:
+    def hurry(self, urgency: int) -> None:
         if self._exchange is not None:
-            self._exchange.hurry(waiting)
+            self._exchange.hurry(urgency)
 
     def movable(self) -> str:
         codec = self.codec

@@ -320,10 +320,10 @@ class Multiplexer(Protocol):
     def shut_down(self) -> None:
         self.close_later(NEVER)
 
-    def hurry(self, waiting: bool) -> None:
+    def hurry(self, urgency: int) -> None:
         for stream in tuple(self._streams.values()):
             if stream.protocol is not None:
-                stream.protocol.hurry(waiting)
+                stream.protocol.hurry(urgency)
 
     # -- calls of the streams ------------------------------------------------------------------------------------
 

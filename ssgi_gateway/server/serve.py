@@ -78,7 +78,7 @@ async def serve(listeners: Sequence[Listener], application: Application, setting
             until = gateway.loop.time() + settings.deadlines.drain
             await stop_listening(gateway, acceptors, listeners, control.alone, adoption)
             spread = 0.0 if control.alone else settings.websockets.close_spread
-            await drain(gateway, settings.deadlines, until, spread)
+            await drain(gateway, control, settings.deadlines, until, spread)
         finally:
             gateway.draining = True
             for acceptor, listener in zip(acceptors, listeners, strict=True):

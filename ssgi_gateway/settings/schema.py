@@ -130,11 +130,15 @@ class Deadlines(Group):
     )
     poll: float = setting(
         10.0,
-        "After SIGTERM: requests of which nothing has been answered by then (long polls) get 503 with Retry-After.",
+        "When the server stops: requests of which nothing has been answered by then (long polls) get 503 with "
+        "Retry-After. In a reload they may take as long as the drain.",
         unit="seconds",
     )
     stream: float = setting(
-        2.0, "After SIGTERM: event streams (text/event-stream) have this long to end by themselves.", unit="seconds"
+        2.0,
+        "When the server stops or a worker is replaced: event streams (text/event-stream, asked for with GET) have "
+        "this long to end by themselves; browsers connect again.",
+        unit="seconds",
     )
     start: float = setting(
         60.0, "The application must have started after this; a worker that has not is killed.", unit="seconds",

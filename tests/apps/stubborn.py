@@ -139,6 +139,22 @@ async def events(res: Any, query: str) -> None:
         await asyncio.sleep(0.05)
 
 
+async def tokens(res: Any, query: str) -> None:
+    """An event stream that ends: the answer of a language model, for ``query`` seconds."""
+    res.send_headers([("content-type", "text/event-stream")])
+    for _ in range(int(float(query) / 0.05)):
+        res.send("data: x\n\n", has_more=True)
+        await asyncio.sleep(0.05)
+    res.send("data: [DONE]\n\n")
+
+
+async def compute(res: Any, query: str) -> None:
+    """Takes ``query`` seconds before it answers."""
+    print("computing", file=sys.stderr, flush=True)
+    await asyncio.sleep(float(query))
+    res.send("computed")
+
+
 async def poll(res: Any, query: str) -> None:
     """A long poll: nothing is answered until something happens, and nothing does."""
     print("polling", file=sys.stderr, flush=True)

@@ -178,18 +178,70 @@ def test_event_streams_do_not_hold_a_reload(fleet):
     """They end in order, long before the drain's bound; browsers connect again."""
     it = fleet(1, "--deadline-drain", "120", "--deadline-stream", "0.2", app="tests.apps.stubborn:app")
     [old] = it.workers()
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(60)
-        client.connect(it.gateway.scgi[0])
-        head = b"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/events\0"
-        client.sendall(b"%d:%s," % (len(head), head))
-        answer = client.recv(65536)
+    with Asking(it, "GET", "/events") as asking:
         it.reload(2)
-        while data := client.recv(65536):
-            answer += data
+        answer = asking.read()
     assert answer.endswith(b"data: x\n\n")
     wait_until(lambda: old not in it.workers(), "the old worker's end")
     assert "cut off" not in it.gateway.process.text()
+
+
+@pytest.mark.parametrize(("target", "end"), [("/compute?2", b"computed"), ("/tokens?2", b"[DONE]\n\n")])
+def test_what_takes_longer_than_a_stop_would_leave_it_ends_after_a_reload(fleet, target, end):
+    """Others serve: nobody waits for the end of this worker, and a client of a POST does not ask again."""
+    it = fleet(1, "--deadline-poll", "0.2", "--deadline-stream", "0.2", app="tests.apps.stubborn:app")
+    [old] = it.workers()
+    with Asking(it, "POST", target) as asking:
+        it.reload(2)
+        assert asking.read().endswith(end)
+    wait_until(lambda: old not in it.workers(), "the old worker's end")
+
+
+@pytest.mark.parametrize("target", ["/poll", "/events"])
+def test_what_never_ends_is_ended_in_order_before_the_drain_is_over(fleet, target):
+    it = fleet(1, "--deadline-drain", "2", app="tests.apps.stubborn:app")
+    with Asking(it, "POST", target) as asking:
+        it.reload(2)
+        answer = asking.read()
+    assert b"Status: 503" in answer if target == "/poll" else answer.endswith(b"data: x\n\n")
+    assert "cut off" not in it.gateway.process.text()
+
+
+def test_a_stop_during_a_reload_has_the_bounds_of_a_stop(fleet):
+    it = fleet(1, "--deadline-poll", "0.2", app="tests.apps.stubborn:app")
+    with Asking(it, "POST", "/poll") as asking:
+        it.reload(2)
+        it.signal(signal.SIGTERM)
+        assert b"Status: 503" in asking.read()
+
+
+class Asking:
+    """A request over SCGI that has reached the application."""
+
+    def __init__(self, it, method, target):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(60)
+        self._socket.connect(it.gateway.scgi[0])
+        path, _, query = target.partition("?")
+        head = f"CONTENT_LENGTH\0000\0SCGI\0001\0REQUEST_METHOD\0{method}\0REQUEST_URI\0{path}\0QUERY_STRING\0{query}\0"
+        self._socket.sendall(f"{len(head)}:{head},".encode())
+        self._answer = b""
+        if path in ("/compute", "/poll"):
+            it.gateway.wait_for_log({"/compute": "computing", "/poll": "polling"}[path])
+        else:
+            self._answer = self._socket.recv(65536)
+
+    def read(self):
+        """The whole answer."""
+        while data := self._socket.recv(65536):
+            self._answer += data
+        return self._answer
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self._socket.close()
 
 
 def test_files_are_read_again_and_a_stop_may_come_later(tmp_path, fleet):
