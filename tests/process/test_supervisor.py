@@ -177,6 +177,29 @@ print(answer.status, answer.body.decode())
 """
 
 
+@pytest.mark.parametrize(
+    ("options", "signals"),
+    [
+        ((), (("INT", "not waiting any longer"),)),
+        (("--stop-delay", "1000"), (("TERM", "stopping in 1000 s"), ("QUIT", "draining"), ("TERM", ""))),
+    ],
+    ids=["INT", "TERM QUIT TERM"],
+)
+def test_who_does_not_want_to_wait_does_not(fleet, options, signals):
+    """Though a request hangs, and nothing but SIGKILL would end it, for as long as the drain may take."""
+    it = fleet(1, "--deadline-drain", "1000", *options, app="tests.apps.troubles:app")
+    [worker] = it.workers()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(it.gateway.scgi[0]))
+        client.sendall(to("/stubborn"))
+        wait_until(lambda: in_call(it.pid), "the request to begin")
+        for name, words in signals:
+            it.signal(getattr(signal, f"SIG{name}"))
+            it.gateway.wait_for_log(words)
+        assert it.gateway.process.wait() == 0
+    assert not Path(f"/proc/{worker}").exists()
+
+
 def test_more_fewer_and_none(fleet):
     it = fleet(2)
     it.signal(signal.SIGTTIN)
