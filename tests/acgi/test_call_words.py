@@ -290,6 +290,10 @@ def test_certificates_that_cannot_be_read(run, tmp_path):
         (["-m", "soon"], "'soon' is no number of seconds; write 2 or 0.5"),
         (["--connect-timeout", "-1"], "'-1' is no number of seconds"),
         (["-m", "nan"], "'nan' is no number of seconds"),
+        (["-T", "-", "-d", "x"], "one of -d, -F and -T"),
+        (["-F", "a=b", "-d", "x"], "one of -d, -F and -T"),
+        (["--dry-run", "--ws"], "--dry-run prints one request"),
+        (["--dry-run", "--keep", "3"], "--dry-run prints one request"),
         (["--ws", "-d", "x"], "a WebSocket has no body; lines of standard input are messages"),
         (["/second"], "unrecognized arguments: /second"),
     ],
@@ -298,4 +302,4 @@ def test_options_that_cannot_be_used(words, advice):
     with pytest.raises(ConfigurationError) as raised:
         call(["--scgi", ":1", "/", *words])
     assert advice in str(raised.value)
-    assert "--help" in str(raised.value) or words[0] in ("-I", "-b", "--ws")
+    assert "--help" in str(raised.value) or words[0] in ("-I", "-b", "-F", "-T", "--dry-run", "--ws")

@@ -183,14 +183,21 @@ def parse(words: list[str]) -> Any:
         raise ConfigurationError("call: FastCGI has no WebSockets; use --scgi, or --websocket for the direct port")
     if given.keep is not None and given.keep < 1:
         raise ConfigurationError("call: --keep takes a number of requests")
-    _check_body(given)
+    _check_together(given)
     return given
 
 
-def _check_body(given: Any) -> None:
+def _check_together(given: Any) -> None:
     if given.cookie is not None and "=" not in given.cookie:
         raise ConfigurationError("call: -b wants 'NAME=VALUE; ...'; files of cookies are not read")
-    has_body = (given.data and not given.get) or given.form or given.upload_file is not None
+    bodies = [bool(given.data and not given.get), bool(given.form), given.upload_file is not None]
+    has_body = any(bodies)
+    if sum(bodies) > 1:
+        raise ConfigurationError(
+            "call: one of -d, -F and -T, for there is one body; -G puts the data of -d into the query"
+        )
+    if given.dry_run and (given.ws or given.rpc or given.probe or given.keep is not None):
+        raise ConfigurationError("call: --dry-run prints one request, and not --ws, --rpc, --probe or --keep")
     if has_body and given.head:
         raise ConfigurationError("call: -I asks for a head, and -d, -F, -T send a body; -X says which method is meant")
     if has_body and (given.ws or given.rpc):
