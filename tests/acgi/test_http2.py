@@ -570,7 +570,7 @@ def test_cookies_host_and_hop_by_hop():
     request = Request(
         "GET",
         "https://example.org:8443/a?b",
-        [(b"connection", b"close"), (b"upgrade", b"x"), (b"te", b"gzip"), (b"x-a", b"1")],
+        [(b"connection", b"close"), (b"upgrade", b"x"), (b"te", b"gzip"), (b"x-a", b" 1\t")],
     )
     peer.codec.begin(request)
     peer.flush()

@@ -54,7 +54,7 @@ def field_section(request: Request) -> list[tuple[bytes, bytes]]:
         if name == _HOST:
             authority = value
         elif name not in HOP_BY_HOP and (name != b"te" or value == b"trailers"):
-            fields.append((name, value))
+            fields.append((name, value.strip(b" \t")))  # white space around it is malformed here (RFC 9113 8.2.1)
     if request.length < 0 and request.has_body and not request.more:
         fields.append((b"content-length", b"%d" % len(request.body)))
     if request.method == "CONNECT":
