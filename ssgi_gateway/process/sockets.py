@@ -125,7 +125,7 @@ class Listeners:
         with contextlib.ExitStack() as stack:
             for protocol, address in wanted:
                 name = f"{protocol} {address}"
-                known = next((entry for entry in left if entry[0] == name), None)
+                known = next((entry for entry in left if entry[0] == name and _in_place(entry[1])), None)
                 if known is not None:
                     left.remove(known)
                     found.append(known)
@@ -210,6 +210,11 @@ class Listeners:
                 listener.cleanup = Cleanup(path, tuple(identity))
             opened.append((name, listener))
         return cls(opened)
+
+
+def _in_place(listener: Listener) -> bool:
+    """Whether there is something where clients look for it: somebody may have removed its file, or moved it away."""
+    return not isinstance(listener.cleanup, Cleanup) or os.path.lexists(listener.cleanup.path)
 
 
 def adoption_pair() -> tuple[socket.socket, socket.socket]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 
 import pytest
 
@@ -74,3 +75,22 @@ def test_those_of_a_protocol_that_nobody_serves(tmp_path):
     assert not held.drop("websocket")
     assert there(tmp_path) == {"a"}
     held.close()
+
+
+def test_a_file_that_somebody_has_removed_is_made_again(tmp_path):
+    """By the next reload; until then nobody could have come that way. One that fails leaves it as it was."""
+    held = Listeners.open(settings(tmp_path, "a", "b"))
+    before = [it.socket for it in held]
+    (tmp_path / "a").unlink()
+    held.prepare(settings(tmp_path, "a", "b"))
+    held.roll_back()
+    assert [it.socket for it in held] == before
+    assert there(tmp_path) == {"b"}
+    held.prepare(settings(tmp_path, "a", "b"))
+    held.commit()
+    assert [it.socket is other for it, other in zip(held, before, strict=True)] == [False, True]
+    for name in ("a", "b"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{tmp_path}/{name}")
+    held.close()
+    assert there(tmp_path) == set()
