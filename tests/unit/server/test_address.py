@@ -60,7 +60,7 @@ def test_a_relative_path_is_below_the_current_directory(text, tmp_path, monkeypa
         ("unix:/run/", "names no file"),
         ("/", "names no file"),
         ("unix:@abstract", "cannot connect to abstract sockets"),
-        ("unix:/run/app.sock:", "ends with a colon, as proxy_pass wants it"),
+        ("unix:/run/app.sock:", "ends with a colon, as in proxy_pass"),
         ("/run/\0x", "NUL"),
         ("/" + "x" * MAX_PATH, "has at most 107 bytes"),
         ("fd:", "is not a descriptor"),
