@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
+import struct
 
 import pytest
 
@@ -219,6 +221,30 @@ def test_a_body_without_a_length_is_collected(monkeypatch):
             await asyncio.wait([asked])
             assert c.pool.open == 0
         assert len(os.listdir("/proc/self/fd")) == before
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["open", "reset"])
+def test_an_answer_is_complete_with_its_length(end):
+    """Whether the program closes the connection or not, as it is behind nginx."""
+
+    async def main():
+        async def handle(reader, writer):
+            writer.write(b"Status: 200\r\nContent-Length: 5\r\n\r\nhello")
+            if end == "open":
+                await reader.read()
+                await reader.read()
+                return
+            await reader.read(10)
+            opened = writer.get_extra_info("socket")
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+        async with serving(handle) as address, client.Client() as c:
+            response = await c.request("GET", f"scgi://{address}/")
+            assert await response.read() == b"hello"
+            assert c.pool.open == 0
 
     run(main())
 

@@ -162,6 +162,11 @@ class CgiAnswer:
         else:
             events.append(BodyArrived(data))
 
+    @property
+    def filled(self) -> bool:
+        """Whether the body is as long as its Content-Length said."""
+        return self._left == 0 and not self._quiet
+
     def end(self) -> list[Any]:
         """The protocol below has ended the answer; whether it is complete.
 

@@ -1,4 +1,4 @@
-"""SCGI as a client: a netstring of variables, a body, an answer that ends with the connection.
+"""SCGI as a client: a netstring of variables, a body, an answer that ends with the connection, or with its length.
 
 https://python.ca/scgi/protocol.txt. No sockets, no clock.
 """
@@ -12,6 +12,7 @@ from ssgi_gateway.errors import LocalProtocolError
 
 from .cgi_answer import CgiAnswer
 from .cgi_request import cgi_variables, key_of, usual_variables
+from .events import AnswerEnded
 
 if TYPE_CHECKING:
     from .request import Request
@@ -76,7 +77,16 @@ class ScgiClient:
     def receive(self, data: bytes) -> list[Any]:
         """Take bytes, ``b""`` for the end of the stream; gives the events they make.
 
+        A body that is as long as its Content-Length is complete, as it is for nginx: a program that leaves the
+        connection open, or resets it because it has not read the request, has answered.
+
         Raises:
             RemoteProtocolError: it is no answer, or not a whole one.
         """
-        return self.answer.receive(data) if data else self.answer.end()
+        answer = self.answer
+        if not data:
+            return answer.end()
+        events = answer.receive(data)
+        if answer.filled:
+            events.append(AnswerEnded())
+        return events
