@@ -9,6 +9,7 @@ import json
 import shutil
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import httpx
@@ -231,15 +232,22 @@ def test_an_interrupted_call_gives_its_connection_back():
     def interrupt(*_):
         raise KeyboardInterrupt
 
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)  # so the call is under way; a tenth of a second later it waits, for certain
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            connection.recv(65536)
+
     transport = HttpxTransport()
     with socket.create_server(("127.0.0.1", 0)) as listener, httpx.Client(transport=transport) as client:
         known = signal.signal(signal.SIGALRM, interrupt)
+        server = threading.Thread(target=serve)
+        server.start()
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
             with pytest.raises(KeyboardInterrupt):
                 client.get(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=None)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, known)
 
         async def is_free():
@@ -248,6 +256,7 @@ def test_an_interrupted_call_gives_its_connection_back():
                 await asyncio.sleep(0)
 
         transport.wait(asyncio.wait_for(is_free(), 10))
+        server.join()
 
 
 def test_an_application_starts_with_its_client_and_ends_with_it():
