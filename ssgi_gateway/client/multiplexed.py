@@ -107,7 +107,7 @@ class Http2Carrier(Carrier):
         self._codec.send(stream, pieces, more)
         if stream.queued < AT_ONCE:
             self._later()
-        else:
+        elif not self._blocked:  # otherwise `_on_room` will
             self._flush()
         if stream.queued <= self.pool.reactor.high_water or stream.number not in self._lanes:
             return None
