@@ -4,7 +4,8 @@
 does no more than to call it.
 
 ``make clients``, or ``python -m benchmarks.client``. Each figure comes from a process of its own, in interleaved
-rounds; a ratio is taken within a round, and the median of the rounds' ratios counts. ``results/client.md`` is written.
+rounds, all on one CPU; a ratio is taken within a round, and the median of the rounds' ratios counts.
+``results/client.md`` is written.
 """
 
 from __future__ import annotations
@@ -394,11 +395,21 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="works and clients")
     parser.add_argument("--tree", action="store_true", help="measure this working tree as it is built, not a copy")
+    parser.add_argument(
+        "--pinned",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep everything to one CPU: from one to another a byte costs up to three times the work, now and then",
+    )
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         measure(*given.measure)
         return
+    if given.pinned:
+        from .machine import keep_to_one_cpu  # a measurement in a process of its own is no module of a package
+
+        keep_to_one_cpu()
     samples = run(given.rounds, given.only, given.tree)
     page = report(samples)
     print(page)
