@@ -247,7 +247,9 @@ async def do_hang(res: SSGIHttpResponse, query: Query) -> None:
 
 
 async def do_hang_untold(res: SSGIHttpResponse, query: Query) -> None:
-    """Never answers and asks for no news; notes ``started``, and ``cancelled`` when the server ends it."""
+    """Never answers, or never ends what it has ``begun``; notes ``started``, and ``cancelled`` when it is."""
+    if number(query, "begun", 0):
+        res.send("begun", has_more=True)
     record(text(query, "key"), "started")
     try:
         await asyncio.get_running_loop().create_future()

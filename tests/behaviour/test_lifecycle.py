@@ -45,13 +45,24 @@ def test_a_drain_lets_requests_end_and_closes_websockets_with_1012(start: Callab
 
 def test_faults_97_a_stuck_application_is_cut_off_at_the_bound(start: Callable[..., Gateway], key: str) -> None:
     gateway = start("--deadline-drain", "0.5")
+    begun = scgi({"REQUEST_URI": f"/do/hang-untold?begun=1&key={key}"})
+    with Peer(gateway.address("scgi", "unix"), begun) as peer:
+        noted(gateway, key, "started")
+        began = time.monotonic()
+        gateway.stop()
+        assert 0.3 < time.monotonic() - began < SLACK
+        assert Answer(peer.read()).body == b"begun"
+    assert "still busy after" in complaints(gateway)[0]
+
+
+def test_faults_97_one_that_has_not_answered_gets_503_before_that(start: Callable[..., Gateway], key: str) -> None:
+    gateway = start("--deadline-drain", "0.5")
     with Peer(gateway.address("scgi", "unix"), scgi({"REQUEST_URI": f"/do/hang-untold?key={key}"})) as peer:
         noted(gateway, key, "started")
         began = time.monotonic()
         gateway.stop()
-        assert 0.4 < time.monotonic() - began < SLACK
-        assert peer.read() == b""
-    assert "still busy after" in complaints(gateway)[0]
+        assert 0.2 < time.monotonic() - began < SLACK
+        assert Answer(peer.read()).status == 503
 
 
 def test_faults_97_a_second_signal_does_not_wait(start: Callable[..., Gateway], key: str) -> None:
