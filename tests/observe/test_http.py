@@ -13,6 +13,7 @@ import time
 import pytest
 
 from tests.behaviour.conftest import codec
+from tests.harness.process import wait_until
 
 __all__ = ["codec"]  # each of these runs over each build
 
@@ -111,7 +112,7 @@ def test_a_websocket_on_the_same_port(watched):
         assert answer.startswith(b"HTTP/1.1 101 ")
         while not answer.endswith(b"\x82\x02ab"):
             answer += peer.recv(4096)
-    assert it.metric("ssgi_websocket_messages_total", direction="in") == 1
+    wait_until(lambda: it.metric("ssgi_websocket_messages_total", direction="in") == 1, "the message being counted")
 
 
 HANDSHAKE = (
