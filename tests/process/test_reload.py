@@ -53,22 +53,17 @@ def test_an_application_that_starts_slowly_is_waited_for(tmp_path, fleet):
     assert "[error]" not in it.nginx.error_log()
 
 
+HURRY = ("--deadline-start", "5")  # enough for what starts at once, on a machine that is busy
+
+
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
         (sites.BROKEN, (), ("No module named 'nothing_like_this'",)),
         (sites.FAILING, (), ("RuntimeError: the database is away",)),
-        (sites.ENDLESS, (), ("a worker was not ready after 3 s (--deadline-start)", "time.sleep(3600)")),
-        (
-            sites.ENDLESS,
-            ("--preload",),
-            ("the template was not loaded after 3 s", "time.sleep(3600)"),
-        ),
-        (
-            sites.WAITING,
-            (),
-            ("a worker was not ready after 3 s", "in connect_to_the_database\n    await"),
-        ),
+        (sites.ENDLESS, HURRY, ("a worker was not ready after 5 s (--deadline-start)", "time.sleep(3600)")),
+        (sites.ENDLESS, (*HURRY, "--preload"), ("the template was not loaded after 5 s", "time.sleep(3600)")),
+        (sites.WAITING, HURRY, ("a worker was not ready after 5 s", "in connect_to_the_database\n    await")),
         ("raise SystemExit('gone')", (), ("importing it failed", "SystemExit: gone")),
         ("raise KeyboardInterrupt", (), ("ended the process while it started", "KeyboardInterrupt")),
         ("raise KeyboardInterrupt", ("--preload",), ("the template could not be loaded", "KeyboardInterrupt")),
@@ -83,22 +78,24 @@ def test_an_application_that_does_not_start_changes_nothing(tmp_path, fleet, tex
     What takes too long says where it is.
     """
     site = sites.Site(tmp_path)
-    it = fleet(2, *site.options, "--deadline-start", "3", *options, app=site.app)
+    it = fleet(2, *site.options, *options, app=site.app)
     before = it.wait_for_workers(2)
     site.become(text)
-    told = subprocess.run(
-        [sys.executable, "-m", "ssgi_gateway", "reload", "--pid", str(it.pid)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    told = reload_command(it.pid)
     assert told.returncode == 1
     assert all(each in told.stderr for each in words), told.stderr
     assert "ssgi_gateway/process" not in told.stderr, "it is the application that somebody has to mend"
     assert it.wait_for_workers(2) == before
     assert request(it.nginx.address("scgi"), "GET", "/1").status == 200
     site.become(sites.COUNTED)
-    it.signal(signal.SIGHUP)
-    it.gateway.wait_for_log("reloaded: generation 3 serves")
+    while (told := reload_command(it.pid)).returncode:
+        assert "after 5 s" in told.stderr, told.stderr  # a machine that is busy
     assert set(it.wait_for_workers(2)).isdisjoint(before)
+
+
+def reload_command(pid: int) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "ssgi_gateway", "reload", "--pid", str(pid)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_first_start_that_fails_is_one_line_and_status_2(tmp_path):
