@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import ModuleType
 
-__all__ = ["NO_APPLICATION", "failure", "load"]
+__all__ = ["EXITED", "NO_APPLICATION", "failure", "load"]
 
 _WANTED: Final = "write module:attribute or module:factory()"
+EXITED: Final = "the application ended the process while it started"
 NO_APPLICATION: Final = f"no application was given; {_WANTED}"
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
@@ -37,8 +38,8 @@ _IMPORT_STRING = re.compile(rf"(?P<module>{_NAME}):(?P<attribute>{_NAME})(?P<cal
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _OWN_FRAMES = (
-    *(os.path.join(_PACKAGE, each, "") for each in ("adapters", "process", "server")), "build/mirror/ssgi_gateway/",
-    importlib.__file__, "<frozen importlib", "uvloop/",
+    *(os.path.join(_PACKAGE, each, "") for each in ("adapters", "cli", "process", "server")),
+    "build/mirror/ssgi_gateway/", importlib.__file__, "<frozen importlib", "uvloop/",
 )  # fmt: skip
 """Frames that explain nothing: of what loads and starts applications, and the import machinery's."""
 

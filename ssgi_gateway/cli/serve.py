@@ -70,6 +70,7 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
     """In this process, without a supervisor; ``quiet`` where standard error is the site's error log."""
     from ssgi_gateway import engine
     from ssgi_gateway.adapters import loading, negotiation
+    from ssgi_gateway.errors import ConfigurationError
     from ssgi_gateway.observe import log_setup
     from ssgi_gateway.process import directory, lines, sockets
     from ssgi_gateway.process.alone import Alone
@@ -95,6 +96,8 @@ def _serve_alone(settings: Settings, quiet: bool = False) -> int:
             return int(run(settings, application, opened, control))
     except KeyboardInterrupt:
         return 0  # stopped while it was starting: nothing was in progress
+    except SystemExit as error:  # later on an exit is the failure of one request
+        raise ConfigurationError(loading.failure(loading.EXITED, error)) from None
     finally:
         for listener in opened:
             listener.close()

@@ -92,7 +92,7 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
         channel.send("failed", "2", str(error))
         status = 2
     except (SystemExit, KeyboardInterrupt) as error:
-        channel.send("failed", "2", loading.failure("the application ended the process while it started", error))
+        channel.send("failed", "2", loading.failure(loading.EXITED, error))
         status = 2
     except BaseException as error:
         logger.error("the worker ends with an error", exc_info=error)

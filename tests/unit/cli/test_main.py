@@ -220,6 +220,8 @@ class Framework:
     def __call__(self, type, server_address, remote_address, method, path, query_string, get_header, res): ...
 class Startup(Framework):
     async def startup(self, state): raise LookupError("no database")
+class Exits(Framework):
+    async def startup(self, state): raise SystemExit(3)
 class BeforeLoop(Framework):
     def before_loop(self, loop): raise LookupError("no database")
 class Rsgi:
@@ -238,6 +240,18 @@ def test_an_application_that_raises_while_it_starts_shows_its_traceback_and_ends
     assert message.rstrip().endswith("LookupError: no database")
     assert f'"{project}/hooks.py"' in message
     assert "negotiation.py" not in message
+    assert not (project / "a.sock").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_an_application_that_ends_the_process_while_it_starts_is_named(project, workers):
+    (project / "hooks.py").write_text(HOOKS)
+    done = run(project, "serve", "hooks:Exits()", "--scgi", "./a.sock", "--workers", workers)
+    assert done.returncode == 2
+    message = done.stderr.rpartition("ssgi-gateway: ")[2]
+    assert message.startswith("the application ended the process while it started:\n\nTraceback")
+    assert message.count("  File ") == 1, message
+    assert message.endswith("SystemExit: 3\n")
     assert not (project / "a.sock").exists()
 
 
