@@ -62,16 +62,20 @@ class Signals:
     def block(self) -> list[int]:
         """Let none come any more; those that were not taken."""
         signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-        self._collect()
+        self.collect()
         return list(self._waiting)
 
+    def waiting(self) -> bool:
+        """Whether there are some that were collected and not taken."""
+        return bool(self._waiting)
+
     def take(self) -> Iterator[int]:
-        """Those that have come, in their order."""
-        self._collect()
+        """Those that were collected, in their order."""
         while self._waiting:
             yield self._waiting.popleft()
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Read those that have come; what comes later makes the descriptor readable again."""
         try:
             numbers = self._reading.recv(4096)
         except BlockingIOError:

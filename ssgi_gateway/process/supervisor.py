@@ -177,6 +177,9 @@ class Supervisor:
         self._wait_for_reader()
         due = min(plan.next_due(self.state), self.health.due)
         timeout = None if due == states.NEVER else max(0.0, due - time.monotonic())
+        if self.signals.waiting():  # a replacement has failed that had taken them
+            self._handle(self._on_signals)
+            timeout = 0.0
         for key, _ in self.selector.select(timeout):
             self._handle(key.data)
         if plan.next_due(self.state) <= time.monotonic():
@@ -227,6 +230,8 @@ class Supervisor:
     # -- signals -------------------------------------------------------------------------------------------------
 
     def _on_signals(self) -> None:
+        # In this order: of a child that ends after they were reaped a SIGCHLD is still to be read, which reaps it.
+        self.signals.collect()
         self._reap()
         for number in self.signals.take():
             if number == signal.SIGHUP:

@@ -1,0 +1,71 @@
+"""The signals of a supervisor: none is lost, whenever it comes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.harness.gateway import ROOT
+
+ENDS_LATE = """
+import os, select, signal
+from types import SimpleNamespace as Some
+from ssgi_gateway.process.signals import Signals
+from ssgi_gateway.process.supervisor import Supervisor
+
+child = os.fork()
+if not child:
+    signal.pause()
+
+class Late(Signals):
+    def take(self):
+        os.kill(child, signal.SIGKILL)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        return super().take()
+
+ended = []
+supervisor = Supervisor.__new__(Supervisor)
+supervisor.signals = Late()
+supervisor.signals.listen()
+supervisor.account = Some(settle=lambda pid: None)
+supervisor.children = Some(end_group=lambda pid: None, ended=lambda pid, status: ended.append(pid) or True)
+supervisor.terminal = False
+os.kill(os.getpid(), signal.SIGWINCH)
+supervisor.hear = print
+supervisor._on_signals()
+Late.take = Signals.take
+while select.select([supervisor.signals], [], [], 0)[0]:
+    supervisor._on_signals()
+assert ended == [child], ended
+"""
+"""A child ends after the supervisor has looked for children that have, and before it looks at its other signals."""
+
+
+def test_a_child_that_ends_while_another_signal_is_handled_is_noticed():
+    """It was taken together with that signal, and waited for the next one: a worker was not replaced until then."""
+    done = subprocess.run([sys.executable, "-c", ENDS_LATE], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Winch()\n"
+
+
+KEPT = """
+import os, signal
+from ssgi_gateway.process.signals import Signals
+
+signals = Signals([signal.SIGHUP])
+signals.listen()
+os.kill(os.getpid(), signal.SIGTTIN)
+assert signals.block() == [signal.SIGHUP, signal.SIGTTIN]
+os.kill(os.getpid(), signal.SIGTTOU)
+signals.listen()
+assert signals.waiting()
+assert list(signals.take()) == [signal.SIGHUP, signal.SIGTTIN]
+assert not signals.waiting()
+signals.collect()
+assert list(signals.take()) == [signal.SIGTTOU]
+"""
+
+
+def test_what_a_replacement_that_fails_has_taken_is_still_there():
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
