@@ -20,6 +20,8 @@ from ssgi_gateway.wire.client.request import Request, Url
 
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
 READ = 65536
+READ_ON = 2.0
+"""Seconds for the rest of a request whose answer is complete; after that its connection is closed."""
 
 
 class Front:
@@ -71,7 +73,9 @@ class Front:
                 return False
             if not answer.done():
                 return False
-            return bool(answer.result()) and upload.done()
+            # An answer over SCGI is complete with its length, and may be before its short request is.
+            await asyncio.wait([upload], timeout=READ_ON)
+            return bool(answer.result()) and upload.done() and upload.exception() is None
         finally:
             for task in (upload, answer):
                 task.cancel()

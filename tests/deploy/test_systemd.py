@@ -20,6 +20,7 @@ import pytest
 from ssgi_gateway.tools.fronts import Site, systemd
 from tests.harness.gateway import ROOT
 from tests.harness.process import Process, wait_until
+from tests.process.conftest import children
 
 UNITS = ROOT / "deploy" / "systemd"
 COMMAND = f"{Path(sys.executable).parent}/ssgi-gateway"
@@ -226,6 +227,7 @@ def test_a_service_manager_gets_ready_from_a_worker_and_signs_of_life_while_work
         stamp = int(re.search(r"^MONOTONIC_USEC=(\d+)$", told, re.MULTILINE)[1])
         assert before // 1000 <= stamp <= time.monotonic_ns() // 1000
         manager.wait_for("READY=1")
+        wait_until(lambda: len(children(server.pid, "worker")) == 1, "the old worker's end")
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(tmp_path / "s"))
             client.sendall(request("/loop"))
