@@ -96,6 +96,8 @@ def introduction(raw: Mapping[str, Any]) -> str:
         )
         if holds
     )
+    titles = [work.title for work in WORKS if work.name in raw.get("apart", ())]
+    apart = f"\nMeasured in a run of their own, later: {'; '.join(titles)}." if titles else ""
     return f"""\
 # Benchmarks
 
@@ -104,7 +106,7 @@ def introduction(raw: Mapping[str, Any]) -> str:
 {options["transfer"]:,} bytes, {options["idle"]:,} idle WebSockets.
 
 One worker each, defaults, access logs off. {setting}
-In each round every server has its turn at each work, one after the other; figures are medians over the rounds.
+In each round every server has its turn at each work, one after the other; figures are medians over the rounds.{apart}
 CPU is that of all the server's processes, in user and system mode: what depends least on what else the machine does.
 Written by `make bench` from `results.json`; [README](../README.md) says how it is done."""
 
