@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ssgi_gateway.process.messages import Channel
 
 __all__ = ["SIGNAL", "answer", "started"]
 
@@ -20,12 +22,19 @@ STATUS: Final = 2
 """The exit status of a process that was asked."""
 
 
-def answer(tell: Callable[[str], object]) -> None:
-    """From now on be ready for the question; ``tell`` takes where this process is."""
+def answer(channel: Channel, what: str, seconds: float) -> None:
+    """From now on be ready for the question.
+
+    Args:
+        channel: to the supervisor.
+        what: has not happened in time, ``"a worker was not ready"``.
+        seconds: ``deadline_start``.
+    """
 
     def on_signal(_: int, frame: FrameType | None) -> None:
         try:
-            tell(where(frame))
+            why = f"{what} after {seconds:g} s (--deadline-start); it was here:"
+            channel.send("failed", "2", f"{why}\n{where(frame)}")
         finally:
             os._exit(STATUS)
 

@@ -19,7 +19,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -136,10 +135,6 @@ def _obey(channel: Channel, loaded: Loaded, work: Work) -> None:
                 os.close(log)
 
 
-def _give_up(channel: Channel, why: str, where: str) -> None:
-    channel.send("failed", "2", f"{why}\n{where}")
-
-
 def _next(channel: Channel) -> tuple[list[str], list[int]] | None:
     """Wait for a message; ``None`` when the supervisor has ended."""
     while True:
@@ -166,8 +161,7 @@ def _load(channel: Channel) -> Loaded | None:
     start: dict[str, Any] = json.loads(about)
     os.chdir(start["directory"])
     settings = sources.read(start["given"])
-    seconds = f"{settings.deadlines.start:g} s (--deadline-start)"
-    answer(partial(_give_up, channel, f"the template was not loaded after {seconds}; it was here:"))
+    answer(channel, "the template was not loaded", settings.deadlines.start)
     privileges.raise_oom_score()
     from ssgi_gateway import engine
 

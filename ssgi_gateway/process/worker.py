@@ -83,8 +83,7 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     os.setpgid(0, 0)  # so that what the application starts can be ended with it
     lifeline = Lifeline(descriptor)
     place = _sit_down(loaded, seat)
-    seconds = f"{loaded.settings.deadlines.start:g} s (--deadline-start)"
-    starting.answer(partial(_give_up, channel, f"a worker was not ready after {seconds}; it was here:"))
+    starting.answer(channel, "a worker was not ready", loaded.settings.deadlines.start)
     channel.send("started", str(os.getpid()))
     try:
         status = _serve(loaded, seat, channel, place, lifeline)
@@ -101,10 +100,6 @@ def main(loaded: Loaded, seat: int, descriptor: int) -> int:
     _leave()
     channel.close()
     return status
-
-
-def _give_up(channel: Channel, why: str, where: str) -> None:
-    channel.send("failed", "2", f"{why}\n{where}")
 
 
 def _sit_down(loaded: Loaded, number: int) -> Seat | None:
