@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.tools.call.command import call
+from tests.acgi.threaded import ThreadedPeer
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
 ANSWERS = {
@@ -34,31 +33,25 @@ ANSWERS = {
 }
 
 
-class Server:
+class Server(ThreadedPeer):
     """Answers by path, and keeps what it was asked."""
 
     def __init__(self):
         self.requests = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
+        self.url = f"http://{self.address}"
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            with connection, connection.makefile("rb") as lines:
-                head = [line.strip() for line in iter(lines.readline, b"\r\n")]
-                headers = dict(line.lower().split(b":", 1) for line in head[1:])
-                if b"expect" in headers:
-                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-                body = lines.read(int(headers.get(b"content-length", 0)))
-                self.requests.append((head[0], headers, body))
-                path = head[0].split()[1].decode()
-                said = ANSWERS.get(path, PAGE + b"hello")
-                connection.sendall(PAGE if head[0].startswith(b"HEAD") else said)
+    def handle(self, connection):
+        with connection, connection.makefile("rb") as lines:
+            head = [line.strip() for line in iter(lines.readline, b"\r\n")]
+            headers = dict(line.lower().split(b":", 1) for line in head[1:])
+            if b"expect" in headers:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            body = lines.read(int(headers.get(b"content-length", 0)))
+            self.requests.append((head[0], headers, body))
+            path = head[0].split()[1].decode()
+            answer = ANSWERS.get(path, PAGE + b"hello")
+            connection.sendall(PAGE if head[0].startswith(b"HEAD") else answer)
 
     def last(self):
         """The last request, without what differs by who asks."""
@@ -73,10 +66,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server():
-    running = Server()
-    yield running
-    running.listener.shutdown(socket.SHUT_RDWR)
-    running.listener.close()
+    with Server() as running:
+        yield running
 
 
 @pytest.fixture

@@ -19,41 +19,32 @@ import pytest
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.tools.call.command import call
 from tests.acgi.test_messages import record
+from tests.acgi.threaded import ThreadedPeer
 
 ENDED = record(3, bytes(8))
 
 
-class Peer:
+class Peer(ThreadedPeer):
     """Takes connections, reads a little, says this and closes; or resets, or stays silent."""
 
     def __init__(self, said, end="close"):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.said, self.end = said, end
         self.held = []
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            connection.recv(65536)
-            connection.sendall(self.said)
-            if self.end == "reset":
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            if self.end == "silence":
-                self.held.append(connection)
-            else:
-                connection.close()
+    def handle(self, connection):
+        connection.recv(65536)
+        connection.sendall(self.said)
+        if self.end == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self.end == "silence":
+            self.held.append(connection)
+        else:
+            connection.close()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        for one in (self.listener, *self.held):
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        for one in self.held:
             one.close()
 
 
