@@ -47,7 +47,7 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
         family, address = found
     opened = linux.bare_nonblocking(family)
     try:
-        code = opened.connect_ex(address)
+        code = _start(opened, address)
         if code == errno.EINPROGRESS:
             opened.getpeername()  # over the loopback it is there already, though it was not reported
             code = 0
@@ -65,6 +65,17 @@ def connect_at_once(host: str, port: int, path: str) -> int | None:
     if code == errno.EAGAIN:
         return None
     raise _refused(host, port, path, OSError(code, os.strerror(code)))
+
+
+def _start(opened: socket.SocketType, address: Any) -> int:
+    """Begin to connect; gives an error's number, or 0."""
+    if type(address) is tuple and _is_loopback(address[0]):
+        linux.send_unpaced(opened)
+    return opened.connect_ex(address)
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "::1"
 
 
 def _prepare(opened: socket.SocketType) -> None:
@@ -157,7 +168,7 @@ class Race:
             except OSError as error:
                 self._error = error
                 continue
-            code = opened.connect_ex(address)
+            code = _start(opened, address)
             if code == 0:
                 self._won(opened)
                 return

@@ -53,6 +53,43 @@ def full_unix(tmp_path):
             one.close()
 
 
+def congestion_control(connection):
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1"])
+def test_nothing_is_sent_by_timers_within_a_machine(host, at_once):
+    async def main(port):
+        if at_once:
+            return connecting.connect_at_once(host, port, "")
+        return await connecting.connect(asyncio.get_running_loop(), host, port, "")
+
+    with socket.create_server((host, 0)) as listener, socket.socket() as other:
+        with socket.socket(fileno=asyncio.run(main(listener.getsockname()[1]))) as opened:
+            chosen = congestion_control(opened)
+        default = congestion_control(other)
+        assert chosen == ("reno" if default.startswith("bbr") else default)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.3", "::1"])
+def test_addresses_within_a_machine(host):
+    assert connecting._is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["128.0.0.1", "12.7.0.1", "1127.0.0.1", "::", "::11", "10.0.0.127", "fe80::1"])
+def test_addresses_that_are_none_of_them(host):
+    assert not connecting._is_loopback(host)
+
+
+def test_what_leaves_the_machine_is_sent_as_the_system_has_it():
+    """No attempt is answered, and none needs to be: what is chosen is chosen before."""
+    with socket.socket() as other, socket.socket() as opened:
+        opened.setblocking(False)
+        connecting._start(opened, ("192.0.2.1", 9))  # of TEST-NET-1 (RFC 5737)
+        assert congestion_control(opened) == congestion_control(other)
+
+
 @pytest.mark.parametrize("kind", ["http", "https", "scgi", "fcgi"])
 def test_connect(kind, full):
     async def main():
