@@ -101,11 +101,19 @@ class FastcgiCarrier(_CgiCarrier):
     def _release(self, exchange: Exchange) -> None:
         codec = self._codec
         if codec.stderr:
-            words = codec.stderr.decode("utf-8", "replace").rstrip()
-            logger.warning("STDERR of %s: %s", self.place.origin, words)
+            self._log_stderr()
         if codec.answer.surplus:
             self._log_surplus(exchange)
         super()._release(exchange)
+
+    def _fail(self, error: BaseException | None, stale: bool = False) -> None:
+        if self._exchange is not None and self._codec.stderr:
+            self._log_stderr()  # it may say why
+        super()._fail(error, stale)
+
+    def _log_stderr(self) -> None:
+        words = self._codec.stderr.decode("utf-8", "replace").rstrip()
+        logger.warning("STDERR of %s: %s", self.place.origin, words)
 
     def _is_reusable(self, exchange: Exchange) -> bool:
         return bool(self._codec.reusable and exchange.uploaded and not self.stream.out_size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import queue
 import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -18,6 +19,7 @@ from .client import Client
 from .options import Timeouts
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import AsyncIterator, Iterator
 
     from .response import Response
@@ -36,6 +38,8 @@ NAMES: Final = (
     (errors.LocalProtocolError, "LocalProtocolError"),
 )
 """Our errors, and httpx's of the same meaning; the first that fits."""
+LEFT: Final[list[Any]] = []
+"""What a fork left in a child and the child must not touch."""
 
 
 class HttpxTransport:
@@ -71,7 +75,7 @@ class HttpxTransport:
     async def handle_async_request(self, request: Any) -> Any:
         """What ``httpx.AsyncClient`` calls."""
         httpx = _module_of(request)
-        body = _content(request)
+        body = _content(httpx, request)
         try:
             response = await self._ask(request, request.stream if body is None else body)
         except errors.GatewayError as error:
@@ -120,6 +124,7 @@ class HttpxTransport:
 
     def close(self) -> None:
         """Close the connections, and the loop that they lived in."""
+        self._leave_parent()
         loop, thread, self._loop = self._loop, self._thread, None
         if loop is None or thread is None:
             return
@@ -132,30 +137,46 @@ class HttpxTransport:
     def handle_request(self, request: Any) -> Any:
         """What ``httpx.Client`` calls."""
         httpx = _module_of(request)
-        body = _content(request)
+        body = _content(httpx, request)
+        pieces = _Pieces(request.stream) if body is None else None
         try:
-            response = self.wait(self._ask(request, _in_thread(request.stream) if body is None else body))
+            response = self.wait(self._ask(request, body if pieces is None else pieces.taken()), pieces)
         except errors.GatewayError as error:
             raise _translated(httpx, error, request) from error
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_streams(httpx)[1](response, request, self),
+            stream=_streams(httpx)[1](response, request, self, pieces),
             extensions=_extensions(response),
         )
 
-    def wait(self, coroutine: Any) -> Any:
-        """Run a coroutine in the transport's own loop, which lives in a thread."""
+    def wait(self, coroutine: Any, pieces: _Pieces | None = None) -> Any:
+        """Run a coroutine in the transport's own loop, which lives in a thread.
+
+        Meanwhile this thread hands out the ``pieces`` of the request's body, as httpx has it: what gives them may be
+        bound to its thread, and may take its time without keeping others from theirs.
+        """
         with self._lock:
+            self._leave_parent()
             if self._loop is None:
                 self._loop = loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=loop.run_forever, name="HttpxTransport", daemon=True)
                 self._thread.start()
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
+            if pieces is not None:
+                pieces.hand_out(future)
             return future.result()
         finally:
             future.cancel()  # of a KeyboardInterrupt the coroutine knows nothing; one that is over is not changed
+
+    def _leave_parent(self) -> None:
+        """A forked child has all that its parent had, but not the thread: begin anew, on connections of its own."""
+        if self._loop is None or self._thread is None or self._thread.is_alive():
+            return
+        # Never freed: to close the loop would take the parent's descriptors out of an epoll that both share.
+        LEFT.append((self._loop, self._client))
+        self._loop = self._client = None
 
 
 def _has_loop() -> bool:
@@ -170,8 +191,10 @@ def _module_of(request: Any) -> Any:
     return importlib.import_module(type(request).__module__.partition(".")[0])
 
 
-def _content(request: Any) -> bytes | None:
-    """The body, if it is in memory."""
+def _content(httpx: Any, request: Any) -> bytes | None:
+    """The body, if it is in memory; a request after a redirect has it as a stream only."""
+    if isinstance(request.stream, httpx.ByteStream):
+        return b"".join(request.stream)
     try:
         content: bytes = request.content
     except RuntimeError:  # httpx.RequestNotRead
@@ -211,12 +234,50 @@ def _translated(httpx: Any, error: errors.GatewayError, request: Any) -> Excepti
     return made
 
 
-async def _in_thread(stream: Any) -> AsyncIterator[bytes]:
-    """A blocking iterator, pulled in a thread."""
-    loop = asyncio.get_running_loop()
-    iterator = iter(stream)
-    while (piece := await loop.run_in_executor(None, next, iterator, None)) is not None:
-        yield piece
+class _Pieces:
+    """A body whose blocking iterator stays in the thread that sends the request; the loop asks for each piece."""
+
+    def __init__(self, stream: Any) -> None:
+        self._iterator = iter(stream)
+        self._wanted: queue.SimpleQueue[asyncio.Future[bytes | None] | None] = queue.SimpleQueue()
+
+    async def taken(self) -> AsyncIterator[bytes]:
+        """The pieces, for the loop."""
+        loop = asyncio.get_running_loop()
+        while True:
+            wanted: asyncio.Future[bytes | None] = loop.create_future()
+            self._wanted.put(wanted)
+            piece = await wanted
+            if piece is None:
+                return
+            yield piece
+
+    def hand_out(self, until: concurrent.futures.Future[Any]) -> None:
+        """Give what is wanted until the future is done; what is wanted then waits for the next call."""
+        until.add_done_callback(lambda _: self._wanted.put(None))
+        while not until.done():
+            wanted = self._wanted.get()
+            if wanted is None:
+                continue
+            if until.done():
+                self._wanted.put(wanted)
+                return
+            loop = wanted.get_loop()
+            try:
+                piece = next(self._iterator, None)
+            except Exception as error:
+                loop.call_soon_threadsafe(_settle, wanted, None, error)
+            else:
+                loop.call_soon_threadsafe(_settle, wanted, piece, None)
+
+
+def _settle(wanted: asyncio.Future[bytes | None], piece: bytes | None, error: Exception | None) -> None:
+    if wanted.done():
+        return  # the upload was given up meanwhile
+    if error is None:
+        wanted.set_result(piece)
+    else:
+        wanted.set_exception(error)
 
 
 @lru_cache(maxsize=4)
@@ -239,14 +300,15 @@ def _streams(httpx: Any) -> tuple[Any, Any]:
             await self._response.aclose()
 
     class SyncBody(httpx.SyncByteStream):  # type: ignore[misc]
-        def __init__(self, response: Response, request: Any, owner: HttpxTransport) -> None:
+        def __init__(self, response: Response, request: Any, owner: HttpxTransport, pieces: _Pieces | None) -> None:
             self._response = response
             self._request = request
             self._owner = owner
+            self._pieces = pieces  # the upload may go on beside the answer
 
         def __iter__(self) -> Iterator[bytes]:
             try:
-                while (piece := self._owner.wait(self._response.piece())) is not None:
+                while (piece := self._owner.wait(self._response.piece(), self._pieces)) is not None:
                     yield piece
             except errors.GatewayError as error:
                 raise _translated(httpx, error, self._request) from error

@@ -144,7 +144,7 @@ def unsent(fd: int) -> int:
     """
     try:
         return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))[0])
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a connection within this process has no descriptor
         return 0
 
 

@@ -126,11 +126,27 @@ class AsyncTestClient:
             json: an object in its place.
             extensions: ``{"cgi": {...}}`` for what a web server would send.
         """
-        headers, body = _body(headers, content, data, json)
-        response = await self.client.request(
-            method, self._url(path, params), headers=headers, body=body, extensions=extensions
+        response = await self._ask(
+            method, path, params=params, headers=headers, content=content, data=data, json=json, extensions=extensions
         )
         return TestResponse(response, await response.read())
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        content: Any = b"",
+        data: Any = None,
+        json: Any = None,
+        extensions: dict[str, Any] | None = None,
+    ) -> Response:
+        headers, body = _body(headers, content, data, json)
+        return await self.client.request(
+            method, self._url(path, params), headers=headers, body=body, extensions=extensions
+        )
 
     async def get(self, path: str, **arguments: Any) -> TestResponse:
         """``request("GET", ...)``."""
@@ -158,9 +174,15 @@ class AsyncTestClient:
 
     @asynccontextmanager
     async def stream(self, method: str, path: str, **arguments: Any) -> AsyncIterator[Response]:
-        """The answer as it comes; what is not read by the end of the block is given up: the client disconnects."""
-        async with self.client.stream(method, self._url(path), **arguments) as response:
+        """The answer as it comes; what is not read by the end of the block is given up: the client disconnects.
+
+        The arguments are those of ``request``.
+        """
+        response = await self._ask(method, path, **arguments)
+        try:
             yield response
+        finally:
+            await response.aclose()
 
     @asynccontextmanager
     async def websocket(

@@ -73,6 +73,7 @@ def server():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "f.txt").write_bytes(b"line1\r\nline2\n")
+    (tmp_path / "headers").write_bytes(b"X-One: 1\r\n\r\n# none\nX-Two: 2\n")
     (tmp_path / "form").write_bytes(b"%{http_code} of @")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -99,6 +100,16 @@ def folder(tmp_path, monkeypatch):
         ["/", "-F", "a=b", "-F", "f=@f.txt"],
         ["/", "-F", "f=@f.txt;type=text/x;filename=other"],
         ["/", "-F", "a=<f.txt"],
+        ["/", "-F", "a=b;type=text/plain"],
+        ["/", "-F", 'a="b;c\\"d"', "-F", 'f=@f.txt;filename="x;y"'],
+        ["/", "-F", "f=@f.txt;type=text/x;charset=utf-8;filename=\u00e9", "-F", "\u00fc=\u00e4"],
+        ["/", "-H", "@headers"],
+        ["/", "-A", ""],
+        ["/", "--data-ascii", "a=1"],
+        ["/404", "--fail-with-body"],
+        ["/", "-d", "\udcff", "-A", "\udcff", "-b", "a=\udcff", "-H", "X-A: \udcff", "-u", "a:\udcff"],
+        ["/", "-F", "\udcff=\udcff"],
+        ["/", "--json", "\udcff"],
         ["/", "-H", "X-A: 1", "-H", "Accept:", "-H", "Host: other", "-H", "X-Empty;"],
         ["/", "-A", "me", "-b", "a=b; c=d", "-e", "http://from/", "-u", "user:pass"],
         ["/404", "-f"],
@@ -131,6 +142,39 @@ def test_interim_answers_and_trailers_are_shown(server, capfd):
     out, shown = capfd.readouterr()
     assert out.endswith("\r\n\r\nhellox-trailer: 1\r\n")
     assert "< x-trailer: 1" in shown.splitlines()
+
+
+def test_heads_are_written_where_they_are_wanted(server, folder, capfd):
+    assert call([f"{server.url}/early", "-sSD", "heads", "-o", "body"]) == 0
+    head = "HTTP/1.1 200\r\ncontent-type: text/plain\r\ncontent-length: 5\r\nconnection: close\r\n\r\n"
+    assert (folder / "heads").read_bytes().decode() == f"HTTP/1.1 103\r\nlink: </a>\r\n\r\n{head}"
+    assert (folder / "body").read_bytes() == b"hello"
+    assert call([f"{server.url}/", "-D", "-"]) == 0
+    assert capfd.readouterr().out == f"{head}hello"
+    assert call([f"{server.url}/", "-D", "none/heads"]) == 23
+    assert "-D: cannot write 'none/heads'" in capfd.readouterr().err
+
+
+def test_several_cookies_are_one_header(server, folder):
+    assert call([f"{server.url}/", "-b", "a=b", "-b", "c=d"]) == 0
+    assert server.last()[1][b"cookie"] == b"a=b; c=d"
+
+
+def test_a_body_in_chunks(capfd):
+    """Where the header wants it so; over SCGI and FastCGI the length stays."""
+    words = ["-H", "Transfer-Encoding: chunked", "-d", "abc", "--dry-run"]
+    assert call(["http://127.0.0.1:1/", *words]) == 0
+    out = capfd.readouterr().out
+    assert out.endswith("\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+    assert "content-length" not in out
+    assert call(["--scgi", ":1", "/", *words]) == 0
+    assert ":CONTENT_LENGTH\0003\0SCGI" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("field", ["a=b;c", "a=@f.txt;tpye=text/x", "a"])
+def test_a_field_that_is_none(server, folder, capfd, field):
+    assert call([f"{server.url}/", "-F", field]) == 26
+    assert f"-F {field}: " in capfd.readouterr().err
 
 
 def test_an_error_status_is_named(server, capfd):

@@ -86,13 +86,23 @@ def test_the_request_there(status, method, wanted, tmp_path):
     """A body that goes along is sent again from its beginning, from a file as well."""
     (tmp_path / "body").write_bytes(b"b" * 100_000)
     sent = ["-T", tmp_path / "body"] if method == "PUT" else ["-d", "a=1"] if method == "POST" else []
-    how = ["-I"] if method == "HEAD" else ["-X", method]
+    how = {"HEAD": ["-I"], "DELETE": ["-X", "DELETE"]}.get(method, [])
     with Server({"/a": (status, "/there")}) as asked:
         assert call("-L", f"{asked.url}/a", *how, *sent, "-m", "30").returncode == 0
     (first, _, _, body), (second, _, headers, again) = asked.requests
     assert (first, second) == (method, wanted)
     assert again == (body if wanted == method else b"")
     assert ("content-type" in headers) == (wanted == method == "POST")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_method_that_was_given_stays(status):
+    """As curl has it: ``-X`` changes the word that is sent, and not whether a body goes along."""
+    with Server({"/a": (status, "/there")}) as asked:
+        assert call("-L", f"{asked.url}/a", "-X", "POST", "-d", "a=1").returncode == 0
+    (first, _, _, body), (second, _, headers, again) = asked.requests
+    assert (first, body, second, again) == ("POST", b"a=1", "POST", b"")
+    assert "content-type" not in headers
 
 
 def test_standard_input_cannot_be_sent_again():

@@ -95,6 +95,8 @@ RECORDS = record(6, CGI) + ENDED
         ("http", b"HTTP/1.1 200 OK\r\nContent-Le", 56, "before its answer was complete"),
         ("http", b"HTTP/1.1 200 OK\nA: b\n\nhello", 56, "end in LF alone"),
         ("http", b"HTTP/1.1 200 OK\nA: b\n\r\nhello", 56, "end in LF alone"),
+        ("fastcgi", record(7, b"no app\n") + ENDED, 56, "! no app\nssgi-gateway: call: the server ended"),
+        ("fastcgi", record(7, b"no app\n"), 56, "! no app\nssgi-gateway: call: the application closed"),
         ("fastcgi", record(6, CGI)[:12], 56, "without END_REQUEST"),
         ("fastcgi", record(6, CGI), 18, "without END_REQUEST"),
         ("fastcgi", record(6, CGI) + ENDED[:9], 18, "without END_REQUEST"),
@@ -272,6 +274,9 @@ def test_certificates_that_cannot_be_read(run, tmp_path):
         (["--headers", "A: b"], "did you mean --header"),
         (["-c", "jar"], "-b 'NAME=VALUE' sends cookies"),
         (["--cookie-jar=jar"], "-b 'NAME=VALUE' sends cookies"),
+        (["-sx", "proxy:1"], "there are no proxies here"),
+        (["-vq"], "unrecognized arguments: -q;"),
+        (["-u", "name"], "-u wants USER:PASSWORD"),
         (["-b", "file"], "files of cookies are not read"),
         (["-x", "proxy:1"], "there are no proxies here"),
         (["--http2"], "speaks HTTP/2"),
@@ -293,4 +298,4 @@ def test_options_that_cannot_be_used(words, advice):
     with pytest.raises(ConfigurationError) as raised:
         call(["--scgi", ":1", "/", *words])
     assert advice in str(raised.value)
-    assert "--help" in str(raised.value) or words[0] in ("-I", "-b", "-F", "-T", "--dry-run", "--ws")
+    assert "--help" in str(raised.value) or words[0] in ("-I", "-b", "-u", "-F", "-T", "--dry-run", "--ws")

@@ -168,6 +168,22 @@ def test_no_answer(data, cut):
         read(data, cut=cut)
 
 
+@pytest.mark.parametrize("end", [record(3, bytes(8)), b"\xff" * 8], ids=["without an answer", "no record"])
+def test_what_an_application_wrote_to_stderr_is_logged_when_it_fails(end, caplog):
+    """It may be all that says why."""
+
+    async def main():
+        answer = record(7, b"no module named app\n") + end
+        async with serving(answering_early("fcgi", answer)) as address, client.Client() as c:
+            with pytest.raises(RemoteProtocolError):
+                await c.request("GET", f"fcgi://{address}/")
+        return address
+
+    with caplog.at_level(logging.WARNING, "ssgi_gateway.client"):
+        address = run(main())
+    assert [one.getMessage() for one in caplog.records] == [f"STDERR of {address}: no module named app"]
+
+
 @pytest.mark.parametrize("kind", ["scgi", "fcgi"])
 def test_a_body_that_is_too_long_is_cut_and_logged(kind, caplog):
     async def main():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gzip
 import importlib
 import json
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from ssgi_gateway.client import HttpxTransport, Limits
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.testing import InProcessServer
 from tests.acgi.servers import gateway, raw_server
+from tests.acgi.threaded import ThreadedPeer
 
 
 async def app(scope, receive, send):
@@ -81,6 +85,33 @@ def test_redirects_cookies_and_decompression_are_httpxs(transport):
     run(main())
 
 
+class Redirecting(ThreadedPeer):
+    """Sends every request to ``/there`` but those that are there; keeps the heads."""
+
+    def __init__(self):
+        self.heads = []
+        super().__init__()
+
+    def handle(self, connection):
+        with connection, connection.makefile("rb") as lines:
+            head = b"".join(iter(lines.readline, b"\r\n"))
+            lines.read(4 * head.startswith(b"POST"))
+            self.heads.append(head)
+            status = b"200 OK" if b" /there " in head else b"303 See Other\r\nLocation: /there"
+            connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_after_a_redirect_has_no_body(method):
+    """httpx gives the body of such a request as a stream, also where it is none."""
+    with Redirecting() as peer, httpx.Client(transport=HttpxTransport(), follow_redirects=True) as http:
+        body = b"body" if method == "POST" else None
+        assert http.request(method, f"http://{peer.address}/", content=body).status_code == 200
+    assert peer.heads[1].startswith(b"GET /there ")
+    assert b"transfer-encoding" not in peer.heads[1]
+    assert b"content-length" not in peer.heads[1]
+
+
 def test_a_user_and_a_password_in_the_url_are_httpxs_to_send(transport):
     with httpx.Client(transport=transport()) as http:
         said = http.get("http://user:pass%40@example.org/").json()
@@ -113,6 +144,67 @@ def test_a_client_without_coroutines(transport):
         with client.stream("GET", "/pieces") as response:
             assert b"".join(response.iter_bytes()) == b"01234."
         assert client.get("/redirect", follow_redirects=True).json()["headers"]["cookie"] == "seen=1"
+
+
+def test_a_blocking_body_is_iterated_where_the_request_was_sent(transport):
+    """Its thread and its context are those of the call, as in httpx: cursors of databases are bound to theirs."""
+    variable = contextvars.ContextVar("variable", default="")
+    variable.set("mine")
+    threads = set()
+
+    def pieces():
+        for _ in range(3):
+            threads.add(threading.get_ident())
+            yield variable.get().encode()
+
+    with httpx.Client(transport=transport(), base_url="http://example.org") as http:
+        assert http.post("/echo", content=pieces()).text == "mine" * 3
+    assert threads == {threading.get_ident()}
+
+
+def test_bodies_that_wait_keep_nobody_waiting():
+    """Many at once, each of which ends only when all have begun."""
+    count = 24
+    together = threading.Barrier(count, timeout=30)
+    texts = []
+
+    def pieces():
+        yield b"one "
+        together.wait()
+        yield b"two"
+
+    with httpx.Client(transport=HttpxTransport(app=app), base_url="http://example.org", timeout=30) as http:
+        threads = [
+            threading.Thread(target=lambda: texts.append(http.post("/echo", content=pieces()).text))
+            for _ in range(count)
+        ]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    assert texts == ["one two"] * count
+
+
+FORKED = """
+import os, httpx
+from ssgi_gateway.client import HttpxTransport
+from tests.acgi.test_httpx import Redirecting
+
+with Redirecting() as peer, httpx.Client(transport=HttpxTransport(), base_url=f"http://{peer.address}/") as http:
+    assert http.get("/there").status_code == 200
+    if os.fork() == 0:
+        assert http.get("/there").status_code == 200
+        http.close()
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+    assert http.get("/there").status_code == 200
+"""
+
+
+def test_a_forked_child_has_connections_of_its_own():
+    """A server that loads its application before it forks gives each of its processes a copy of the client."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

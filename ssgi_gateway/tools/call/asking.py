@@ -12,6 +12,7 @@ from ssgi_gateway.wire.client.cgi_request import cgi_variables
 from ssgi_gateway.wire.client.request import Request
 from ssgi_gateway.wire.client.scgi import check_target
 
+from .body import content_of
 from .failure import URL, CallFailed
 from .fronts import front_variables
 from .redirects import NOT_ELSEWHERE, is_same_origin
@@ -19,7 +20,7 @@ from .redirects import NOT_ELSEWHERE, is_same_origin
 if TYPE_CHECKING:
     from .body import Body
 
-__all__ = ["given_host", "make_pairs", "make_request"]
+__all__ = ["given_host", "header_lines", "make_pairs", "make_request"]
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -44,17 +45,35 @@ def make_request(given: Any, method: str, body: Body, url: str, first: str) -> R
         if not colon and not line.endswith(";"):
             raise CallFailed(URL, f"-H {line!r}: write 'Name: value'")
         if colon and not value.strip():
-            removed.add(name.strip().lower().encode("latin-1"))
+            removed.add(os.fsencode(name.strip().lower()))
         else:
-            headers.append((name.strip(" ;").encode("latin-1"), value.strip().encode("utf-8")))
+            headers.append((os.fsencode(name.strip(" ;")), os.fsencode(value.strip())))
     names = {name.lower() for name, _ in headers} | removed
-    headers += [(name, value.encode()) for name, value in _usual_headers(given, body) if name not in names and value]
+    headers += [
+        (name, os.fsencode(value)) for name, value in _usual_headers(given, body) if name not in names and value
+    ]
     if given.protocol is None and not is_same_origin(url, first):
         headers = [(name, value) for name, value in headers if name.lower() not in NOT_ELSEWHERE]
-    if b"content-length" not in names and body.length > 0:
+    if not names & {b"content-length", b"transfer-encoding"} and body.length > 0:
         headers.append((b"content-length", b"%d" % body.length))
     cgi = {"HTTPS": "on"} if given.https else {}
     return Request(method, url, headers, b"", bool(body.length), {"cgi": cgi})
+
+
+def header_lines(given: list[str]) -> list[str]:
+    """The lines of ``-H``; those of files in place of ``@FILE``, without empty ones and ``#`` comments.
+
+    Raises:
+        CallFailed: a file cannot be read.
+    """
+    lines: list[str] = []
+    for line in given:
+        if line.startswith("@"):
+            text = content_of(line, strip=False).decode("utf-8", "surrogateescape")
+            lines += [one for one in text.splitlines() if one.strip() and not one.startswith("#")]
+        else:
+            lines.append(line)
+    return lines
 
 
 def given_host(given: Any) -> str | None:
@@ -67,10 +86,10 @@ def _usual_headers(given: Any, body: Body) -> list[tuple[bytes, str]]:
     is_json = any(how == "json" for how, _ in given.data or ()) and not given.get
     user = b2a_base64(os.fsencode(given.user), newline=False).decode() if given.user else ""
     return [
-        (b"user-agent", given.user_agent or f"ssgi-gateway/{__version__}"),
+        (b"user-agent", f"ssgi-gateway/{__version__}" if given.user_agent is None else given.user_agent),
         (b"accept", "application/json" if is_json else "*/*"),
         (b"content-type", body.kind),
-        (b"cookie", given.cookie or ""),
+        (b"cookie", "; ".join(given.cookie or ())),
         (b"referer", given.referer or ""),
         (b"authorization", f"Basic {user}" if user else ""),
         (b"accept-encoding", "gzip, deflate" if given.compressed else ""),
@@ -96,7 +115,7 @@ def make_pairs(given: Any, protocol: str, request: Request, length: int) -> Pair
         pairs = front_variables(given.front, protocol, request, length, given.https, given.remote)
     else:
         pairs = cgi_variables(request, length, scgi=protocol == "scgi")
-        changed = {b"REMOTE_ADDR": given.remote.encode()}
+        changed = {b"REMOTE_ADDR": os.fsencode(given.remote)}
         pairs = [(name, changed.get(name, value)) for name, value in pairs]
     if given.script_filename:
         pairs = _with(pairs, b"SCRIPT_FILENAME", given.script_filename)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
-from urllib.parse import quote
 
 from .failure import READ, REWIND, CallFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Body", "joined_data", "make_body"]
+__all__ = ["Body", "content_of", "joined_data", "make_body"]
 
 PIECE = 65535
 """Bytes: what a FastCGI record carries."""
@@ -100,9 +100,14 @@ def _upload(name: str) -> Body:
     return Body(file=file, length=length, method="PUT")
 
 
-def _content(text: str, strip: bool) -> bytes:
+def content_of(text: str, strip: bool) -> bytes:
+    """The text, or of ``@FILE`` what the file holds; ``strip`` leaves out the ends of its lines, as ``-d`` does.
+
+    Raises:
+        CallFailed: the file cannot be read.
+    """
     if not text.startswith("@"):
-        return text.encode()
+        return os.fsencode(text)
     with _open(text[1:]) as file:
         data = file.read()
     return data.translate(None, b"\r\n\0") if strip else data
@@ -112,7 +117,7 @@ def joined_data(given: list[tuple[str, str]]) -> bytes:
     """What ``-d`` and its likes say, as one."""
     pieces = []
     for how, text in given:
-        pieces.append(text.encode() if how == "raw" else _content(text, strip=how == "data"))
+        pieces.append(os.fsencode(text) if how == "raw" else content_of(text, strip=how == "data"))
     return (b"" if any(how == "json" for how, _ in given) else b"&").join(pieces)
 
 
@@ -124,8 +129,8 @@ def _form(given: list[tuple[str, str]]) -> Body:
 
 
 def _quoted(name: str) -> str:
-    """As RFC 7578 2 has names: percent-encoded where a quotation mark or a line's end would break the head."""
-    return quote(name, safe=" !#$&()*+,-./:;<=>?@[]^_`{|}~")
+    """As browsers and curl send names: as they are, but for what would break the head (HTML 4.10.21.8)."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _type_of(path: str) -> str:
@@ -134,27 +139,60 @@ def _type_of(path: str) -> str:
     return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?=;|$)|([^;]*)', re.DOTALL)
+_PARAMETER = re.compile(r"\s*(type|filename)=")
+
+
+def _field(field: str) -> tuple[str, str, dict[str, str]]:
+    """A field of ``-F``: its name, its value and the parameters behind it; what is quoted may hold semicolons."""
+    name, equals, value = field.partition("=")
+    if not equals:
+        raise CallFailed(READ, f"-F {field}: write NAME=VALUE, NAME=@FILE or NAME=<FILE")
+    mark = value[:1] if value[:1] in ("@", "<") else ""
+    word, end = _word(value, len(mark))
+    parameters: dict[str, str] = {}
+    while end < len(value):
+        if known := _PARAMETER.match(value, end + 1):
+            parameters[known[1]], end = _word(value, known.end())
+        elif "type" in parameters:
+            more, end = _word(value, end + 1)
+            parameters["type"] += f";{more}"  # its own parameters: text/plain;charset=utf-8
+        else:
+            words = f'{value[end:]!r} is neither ;type= nor ;filename=; quote a value that has semicolons: NAME="a;b"'
+            raise CallFailed(READ, f"-F {field}: {words}")
+    return name, mark + word, parameters
+
+
+def _word(text: str, start: int) -> tuple[str, int]:
+    match = _WORD.match(text, start)
+    assert match is not None
+    word = match[2] if match[1] is None else re.sub(r'\\(["\\])', r"\1", match[1])
+    return word, match.end()
+
+
 def _multipart(fields: list[str]) -> Body:
     """RFC 7578."""
     boundary = f"------------------------{os.urandom(8).hex()}"
     lines: list[bytes] = []
     for field in fields:
-        name, equals, value = field.partition("=")
-        if not equals:
-            raise CallFailed(READ, f"-F {field}: write NAME=VALUE, NAME=@FILE or NAME=<FILE")
+        name, value, parameters = _field(field)
+        kind, filename = parameters.get("type"), parameters.get("filename")
         head = f'Content-Disposition: form-data; name="{_quoted(name)}"'
         if value.startswith("@"):
-            path, *options = value[1:].split(";")
-            parameters = dict(one.strip().partition("=")[::2] for one in options)
-            name = parameters.get("filename") or os.path.basename(path)
-            head += f'; filename="{_quoted(name)}"\r\nContent-Type: {parameters.get("type") or _type_of(path)}'
+            path = value[1:]
+            filename = filename or os.path.basename(path)
+            kind = kind or _type_of(path)
             with _open(path) as file:
                 content = file.read()
         elif value.startswith("<"):
             with _open(value[1:]) as file:
                 content = file.read()
         else:
-            content = value.encode()
-        lines += [f"--{boundary}\r\n{head}\r\n\r\n".encode(), content, b"\r\n"]
+            content = os.fsencode(value)
+        if filename:
+            head += f'; filename="{_quoted(filename)}"'
+        if kind:
+            head += f"\r\nContent-Type: {kind}"
+        lines += [os.fsencode(f"--{boundary}\r\n{head}\r\n\r\n"), content, b"\r\n"]
     data = b"".join([*lines, f"--{boundary}--\r\n".encode()])
     return Body(data, length=len(data), kind=f"multipart/form-data; boundary={boundary}", method="POST")

@@ -13,7 +13,7 @@ from ssgi_gateway.server.address import Address
 from ssgi_gateway.wire.client.events import AnswerEnded, AnswerReceived, BodyArrived, InformationalReceived
 from ssgi_gateway.wire.client.request import parse_url
 
-from .asking import given_host, make_pairs, make_request
+from .asking import given_host, header_lines, make_pairs, make_request
 from .body import Body, joined_data, make_body
 from .connecting import Clock, Target
 from .conversation import Conversation
@@ -24,7 +24,7 @@ from .redirects import (
     is_of_gateway,
     joined,
     location_of,
-    next_request,
+    next_body,
     next_url,
 )
 from .report import Report
@@ -93,6 +93,7 @@ class _Call:
     def __init__(self, given: Any, report: Report) -> None:
         self._given = given
         self._report = report
+        given.header = header_lines(given.header)
         self._url = self._completed(self._first_url())
         self._target = target_of(given, parse_url(self._url))
         self._stack = ExitStack()
@@ -181,20 +182,20 @@ class _Call:
         """Send the request, and follow redirects if that is wanted."""
         given, report = self._given, self._report
         body = self._body()
-        method = given.request or ("HEAD" if given.head else body.method or "GET")
         url = self._url
         clock = Clock(given.max_time)
         conversation = self._conversation()
         for _ in range(MAX_REDIRECTS + 1):
-            status, location = self._exchange(conversation, method, body, url, clock)
+            method = "HEAD" if given.head else body.method or "GET"
+            status, location = self._exchange(conversation, given.request or method, body, url, clock)
             if location is None or not given.location:
-                if given.fail and status >= 400:
+                if (given.fail or given.fail_with_body) and status >= 400:
                     raise CallFailed(STATUS, f"the answer is an error: {status} (-f)")
                 return 0
             report.facts["num_redirects"] += 1
             url = next_url(url, location)
             report.note(f"Redirected to {url}")
-            method, body = next_request(status, method, body)
+            body = next_body(status, method, body)
             if given.protocol is None:
                 target = target_of(given, parse_url(url))
                 if target != self._target:
@@ -238,6 +239,9 @@ class _Call:
                     report.show_stderr(event.stderr)
                     if event.app_status:
                         report.warn(f"the FastCGI application ended with status {event.app_status}")
+        except CallFailed:
+            report.show_stderr(getattr(conversation.codec, "stderr", b""))  # it may say why
+            raise
         finally:
             clock.mark("time_total")
             report.facts.update(clock.marks, num_connects=conversation.connects)

@@ -26,7 +26,7 @@ examples:
 
 
 DATA: Final = (
-    ("data", ("-d", "--data"), "a form; @FILE reads it, @- standard input"),
+    ("data", ("-d", "--data", "--data-ascii"), "a form; @FILE reads it, @- standard input"),
     ("binary", ("--data-binary",), "likewise, as it is"),
     ("raw", ("--data-raw",), "likewise, without @"),
     ("json", ("--json",), "JSON"),
@@ -38,6 +38,7 @@ CONNECT_TIMEOUT: Final = 10.0
 ELSEWHERE: Final = (
     (("-c", "--cookie-jar"), "there are no cookie files; -b 'NAME=VALUE' sends cookies"),
     (("-x", "--proxy"), "there are no proxies here"),
+    (("--http1.1",), "it is what web servers are asked with anyway"),
     (("--http2", "--http2-prior-knowledge"), "HTTP/1.1 only; from Python ssgi_gateway.client speaks HTTP/2"),
     (("--retry",), "a loop of the shell's tries again"),
     (("--resolve", "--connect-to"), "--unix-socket PATH, or -H 'Host: NAME' and the address in the URL"),
@@ -63,6 +64,9 @@ def _seconds(text: str) -> float:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        letters = re.fullmatch(r"argument -\w/\S+: ignored explicit argument '(\w).*'", message)
+        if letters and f"-{letters[1]}" not in self._option_string_actions:
+            message = f"unrecognized arguments: -{letters[1]}"  # among letters that are written together
         raise ConfigurationError(f"call: {message}{self._suggestion(message)}; see ssgi-gateway call --help")
 
     def _suggestion(self, message: str) -> str:
@@ -105,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 def _request_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the request").add_argument
     add("-X", "--request", metavar="METHOD", help="the method")
-    add("-H", "--header", action="append", default=[], metavar="LINE", help="a header, 'Name: value'")
+    add("-H", "--header", action="append", default=[], metavar="LINE", help="a header, 'Name: value'; @FILE reads them")
     for how, letters, words in DATA:
         add(*letters, action="append", type=partial(_data, how), dest="data", metavar="DATA", help=words)
     add("-T", "--upload-file", metavar="FILE", help="PUT a file; - streams standard input")
@@ -113,7 +117,7 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     add("-G", "--get", action="store_true", help="put the data of -d into the query")
     add("-I", "--head", action="store_true", help="HEAD")
     add("-A", "--user-agent", metavar="NAME", help="the User-Agent")
-    add("-b", "--cookie", metavar="DATA", help="the Cookie header")
+    add("-b", "--cookie", action="append", metavar="DATA", help="the Cookie header")
     add("-e", "--referer", metavar="URL", help="the Referer")
     add("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication")
     add("-L", "--location", action="store_true", help="follow redirects")
@@ -144,6 +148,7 @@ def _gateway_options(parser: argparse.ArgumentParser) -> None:
 def _output_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the answer").add_argument
     add("-i", "--include", action="store_true", help="print the head, too")
+    add("-D", "--dump-header", metavar="FILE", help="write the head there; - is standard output")
     add("-o", "--output", metavar="FILE", help="write the body there")
     add("-O", "--remote-name", action="store_true", help="write the body to a file of the path's last name")
     add("-N", "--no-buffer", action="store_true", help="write what comes at once, which is always done")
@@ -151,6 +156,7 @@ def _output_options(parser: argparse.ArgumentParser) -> None:
     add("-S", "--show-error", action="store_true", help="with -s: show them nevertheless")
     add("-v", "--verbose", action="store_true", help="show variables, records, heads, timings")
     add("-f", "--fail", action="store_true", help="exit with 22 for a status of 400 or more")
+    add("--fail-with-body", action="store_true", help="likewise, and write the body")
     add("-m", "--max-time", type=_seconds, metavar="SECONDS", help="for everything; 0 is no limit")
     add("--connect-timeout", type=_seconds, metavar="SECONDS", default=CONNECT_TIMEOUT, help="for the connection")
     add("-w", "--write-out", metavar="FORMAT", help="print this at the end, with %%{http_code}, %%{time_total} ...")
@@ -188,8 +194,10 @@ def parse(words: list[str]) -> Any:
 
 
 def _check_together(given: Any) -> None:
-    if given.cookie is not None and "=" not in given.cookie:
+    if not all("=" in one for one in given.cookie or ()):
         raise ConfigurationError("call: -b wants 'NAME=VALUE; ...'; files of cookies are not read")
+    if given.user and ":" not in given.user:
+        raise ConfigurationError("call: -u wants USER:PASSWORD, and does not ask for the password")
     bodies = [bool(given.data and not given.get), bool(given.form), given.upload_file is not None]
     has_body = any(bodies)
     if sum(bodies) > 1:

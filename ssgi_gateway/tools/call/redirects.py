@@ -25,7 +25,7 @@ __all__ = [
     "is_same_origin",
     "joined",
     "location_of",
-    "next_request",
+    "next_body",
     "next_url",
 ]
 
@@ -86,13 +86,18 @@ def is_of_gateway(url: str, first: str, host: str | None) -> bool:
     return urlsplit(url).netloc in ("localhost", urlsplit(first).netloc, host)
 
 
-def next_request(status: int, method: str, body: Body) -> tuple[str, Body]:
-    """The next request (RFC 9110 15.4.2 to 15.4.4): after a 303, or a 301 or 302 to a POST, a GET without a body.
+def next_body(status: int, method: str, body: Body) -> Body:
+    """What the next request sends (RFC 9110 15.4.2 to 15.4.4): after a 303, or a 301 or 302 to a POST, nothing.
+
+    Args:
+        status: of the redirect.
+        method: what the request was by its body, whatever ``-X`` calls it.
+        body: what it sent.
 
     Raises:
         CallFailed: the body cannot be sent again.
     """
     if method != "HEAD" and (status == 303 or (status in (301, 302) and method == "POST")):
-        return "GET", Body()
+        return Body()
     body.rewind()
-    return method, body
+    return body

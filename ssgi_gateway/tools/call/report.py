@@ -39,6 +39,7 @@ class Report:
     def __init__(self, given: Any) -> None:
         self._given = given
         self._file: BinaryIO | None = None
+        self._heads: BinaryIO | None = None
         self._decoder: Any = None
         self._hidden = False
         self.facts: dict[str, Any] = {"size_download": 0, "size_header": 0, "num_redirects": 0, "http_code": 0}
@@ -102,8 +103,8 @@ class Report:
         if self._given.verbose:
             for line in _lines(fields):
                 self._say(f"< {line}")
-        if self._given.include and fields:
-            self._write("".join(f"{line}\r\n" for line in _lines(fields)).encode("latin-1"))
+        if fields:
+            self._write_head(_lines(fields), self._given.include)
 
     def _show_head(self, lines: list[str]) -> None:
         self.facts["size_header"] += sum(len(line) + 2 for line in lines) + 2
@@ -111,8 +112,22 @@ class Report:
             for line in lines:
                 self._say(f"< {line}")
             self._say("<")
-        if self._given.include or self._given.head:
-            self._write("".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1"))
+        self._write_head([*lines, ""], self._given.include or self._given.head)
+
+    def _write_head(self, lines: list[str], shown: bool) -> None:
+        """To where ``-D`` says, and before the body if that is wanted."""
+        data = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+        name = self._given.dump_header
+        if name is not None:
+            try:
+                if self._heads is None:
+                    self._heads = sys.stdout.buffer if name == "-" else open(name, "wb")  # noqa: SIM115
+                self._heads.write(data)
+                self._heads.flush()
+            except OSError as error:
+                raise CallFailed(WRITE, f"-D: cannot write {name!r}: {error.strerror or error}") from None
+        if shown:
+            self._write(data)
 
     def head(self, event: AnswerReceived, final: bool) -> None:
         """The head of the answer."""
@@ -209,9 +224,10 @@ class Report:
 
     def close(self) -> None:
         """Nothing more will be written."""
-        if self._file not in (None, sys.stdout.buffer):
-            with suppress(OSError):  # what could not be written was reported before
-                self._file.close()
+        for file in (self._file, self._heads):
+            if file not in (None, sys.stdout.buffer):
+                with suppress(OSError):  # what could not be written was reported before
+                    file.close()
 
     def write_out(self) -> None:
         """``-w``."""

@@ -194,7 +194,7 @@ def test_a_failure_is_the_answer_that_a_client_would_get(app: Any) -> None:
         assert client.post("/echo", content=b"it goes on").content == b"it goes on"
 
 
-def test_websockets(app: Any, interface: str) -> None:
+def test_websockets(app: Any, interface: str, caplog: Any) -> None:
     with TestClient(app) as client:
         if interface == "wsgi":
             with pytest.raises(HandshakeRefused), client.websocket("/chat"):
@@ -222,6 +222,7 @@ def test_websockets(app: Any, interface: str) -> None:
         assert refused.value.response.status == 403
         with client.websocket("/chat") as socket, pytest.raises(TimeoutError):
             socket.receive(timeout=0.01)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_hooks_run_and_a_client_that_disconnects_is_noticed() -> None:
@@ -238,6 +239,18 @@ def test_hooks_run_and_a_client_that_disconnects_is_noticed() -> None:
                 await socket.send("one")
                 assert [message async for message in take(socket, 1)] == ["one"]
         assert app.heard == ["startup", "left", "closed 1000 ", "shutdown"]
+
+    asyncio.run(use())
+
+
+def test_a_stream_takes_what_a_request_takes(app: Any) -> None:
+    async def use() -> None:
+        async with AsyncTestClient(app) as client:
+            arguments: dict[str, Any] = {"params": {"a": "1"}, "headers": {"User-Agent": "test"}}
+            for sent in ({"json": [1]}, {"data": {"b": "2"}}, {"content": "text"}):
+                asked = await client.request("POST", "/report", **arguments, **sent)
+                async with client.stream("POST", "/report", **arguments, **sent) as response:
+                    assert json.loads(await response.read()) == asked.json()
 
     asyncio.run(use())
 
