@@ -42,9 +42,9 @@ def _together(body: Iterable[Any]) -> Iterator[list[Any]]:
     pieces: list[Any] = []
     size = 0
     for piece in body:
-        if type(piece) is bytes and len(piece) >= LARGE:
+        if type(piece) is bytes and (length := len(piece)) >= LARGE:
             pieces.append(piece)
-            size += len(piece)
+            size += length
             if size >= TOGETHER:
                 yield pieces
                 pieces, size = [], 0

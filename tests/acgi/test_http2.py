@@ -459,7 +459,7 @@ def test_a_stream_that_sends_alone_has_large_frames_and_several_streams_go_round
 
 @given(
     st.lists(st.lists(st.integers(1, 70_000), max_size=5), max_size=6),
-    st.integers(16_384, 40_000),
+    st.integers(16_384, 40_000) | st.integers(40_000, 1_000_000),
     st.lists(st.integers(1, 300_000), max_size=8),
     st.booleans(),
 )
@@ -488,6 +488,18 @@ def test_a_body_in_any_pieces_and_windows(sent, largest, windows, empty_end):
     assert all(0 < len(frame.data) <= largest for frame in found[:-1])
     assert len(found[-1].data) <= largest
     assert ["END_STREAM" in frame.flags for frame in found] == [False] * (len(found) - 1) + [True]
+
+
+def test_a_piece_that_is_a_buffer_may_change_while_it_waits():
+    peer = Peer()
+    stream = peer.request("POST", b"", more=True)
+    buffer, owner = bytearray(b"2" * 40_000), bytearray(b"3" * 40_000)
+    peer.codec.send(stream, [b"1" * 40_000, buffer, memoryview(owner)], False)
+    buffer[:], owner[:] = b"x" * 40_000, b"y" * 40_000
+    peer.drain()
+    peer.send(hf.WindowUpdateFrame(0, window_increment=100_000), hf.WindowUpdateFrame(1, window_increment=100_000))
+    peer.drain()
+    assert b"".join(frame.data for frame in peer.of(hf.DataFrame)) == b"1" * 40_000 + b"2" * 40_000 + b"3" * 40_000
 
 
 def test_thousands_of_small_pieces_are_written_in_few_buffers_at_once():

@@ -74,6 +74,9 @@ class Sending:
     def _pump(self) -> None:
         """Round robin: a frame of each stream that has something, within both windows; one alone need not go round."""
         sending = self._sending
+        if len(sending) == 1 and self._whole(sending[0]):
+            sending.clear()
+            return
         blocked: list[Http2Stream] = []
         while sending and len(self.frames) < MAX_BUFFERS:
             stream = sending.popleft()
@@ -96,6 +99,18 @@ class Sending:
                 sending.append(stream)
         sending.extendleft(reversed(blocked))
 
+    def _whole(self, stream: Http2Stream) -> bool:
+        """Of a stream that sends alone, all that it has: the next frame mostly, where the peer takes large ones."""
+        size = stream.queued
+        if not size or size > min(self.max_frame, MAX_ALONE, stream.send_window, self.window):
+            return False
+        if len(self.frames) + len(stream.queue) >= MAX_BUFFERS:
+            return False
+        stream.send_window -= size
+        self.window -= size
+        self._frame(stream, size, stream.finishing)
+        return True
+
     def _data(self, stream: Http2Stream, left: int, size: int) -> None:
         """``left`` bytes of what the stream has, in frames of ``size``, which may hold more than one piece."""
         number = stream.number
@@ -106,8 +121,11 @@ class Sending:
         while left > size or (left == size and not end):
             left -= stream.take_frames(header, left - 1 if end else left, size, self.frames)
         if left:
-            self.frames.append(frames.frame_header(left, frames.DATA, frames.END_STREAM if end else 0, number))
-            stream.take(left, self.frames)
+            self._frame(stream, left, end)
+
+    def _frame(self, stream: Http2Stream, size: int, end: bool) -> None:
+        self.frames.append(frames.frame_header(size, frames.DATA, frames.END_STREAM if end else 0, stream.number))
+        stream.take(size, self.frames)
         if end:
             self._ended(stream)
 

@@ -18,6 +18,7 @@ WINDOW: Final = 1 << 20
 """Bytes a peer may send on one stream before the application has taken any."""
 MAX_INFORMATIONAL: Final = 100
 
+_BYTES: Final = {bytes}
 _FORBIDDEN: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
 
@@ -60,7 +61,7 @@ class Http2Stream:
         self.send_window = send_window
         self.receive_window = WINDOW
         self.taken = 0
-        self.queue: list[memoryview] = []  # and no deque, which takes 600 bytes while it is empty
+        self.queue: list[bytes] = []  # and no deque, which takes 600 bytes while it is empty
         self.queued = 0
         self._start = 0  # of the first piece so much has been taken
         self.finishing = self.sent_end = self.answered = self.ended = False
@@ -141,9 +142,10 @@ class Http2Stream:
 
         What is not ``bytes`` is copied: it belongs to the application, and windows may be long in coming.
         """
-        views = [memoryview(piece if type(piece) is bytes else bytes(piece)) for piece in pieces]
-        self.queue += views
-        self.queued += sum(map(len, views))
+        if {*map(type, pieces)} != _BYTES:
+            pieces = [bytes(piece) for piece in pieces]
+        self.queue += pieces
+        self.queued += sum(map(len, pieces))
         self.finishing = not more
 
     def within(self, pieces: int) -> int:
@@ -164,11 +166,11 @@ class Http2Stream:
             piece = queue[0]
             end = start + size
             if end < len(piece):
-                out.append(piece[start:end])
+                out.append(memoryview(piece)[start:end])
                 self._start = end
                 return
             size = end - len(piece)
-            out.append(piece[start:] if start else piece)
+            out.append(memoryview(piece)[start:] if start else piece)
             del queue[0]
             self._start = start = 0
 
@@ -184,7 +186,7 @@ class Http2Stream:
             out.append(header)
             self.take(size, out)
             return size
-        piece = self.queue[0]
+        piece = memoryview(self.queue[0])
         self._start = end = start + whole
         self.queued -= whole
         for at in range(start, end, size):
