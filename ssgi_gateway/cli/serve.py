@@ -36,9 +36,9 @@ def serve(words: list[str]) -> int:
         return _serve_a_web_servers_own(given)
     import signal  # not before: a CGI program has no time for it
 
-    # Until there are other handlers these are like SIGINT, so that they cannot leave a socket file behind.
-    for number in (signal.SIGTERM, signal.SIGQUIT):
-        signal.signal(number, signal.default_int_handler)
+    from ssgi_gateway.core import stop_signals
+
+    stop_signals.interrupt_start()
     if settings.workers:
         from ssgi_gateway.process import supervisor
 

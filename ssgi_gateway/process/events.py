@@ -110,7 +110,7 @@ class Refused(NamedTuple):
 
 
 class Term(NamedTuple):
-    """Stop; a second one does not wait."""
+    """Stop; a second one does not wait. ``signals`` leaves out what only repeats the one before."""
 
 
 class Int(NamedTuple):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
+from ssgi_gateway.core.stop_signals import STOPS, StopSignals
 from ssgi_gateway.process import events
 
 __all__ = ["HEARD", "MEANING", "MEANT_LATER", "Signals"]
@@ -30,8 +32,8 @@ MEANT_LATER: Final = HEARD - {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 FULL: Final = 128
 """Signals that wait at once, from which on the kernel may have had no room for more; then one of a kind is enough."""
 
-COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})
-"""Signals of which two are more than one."""
+COUNTED: Final = frozenset({signal.SIGTTIN, signal.SIGTTOU})
+"""Signals of which two that wait are more than one."""
 
 
 class Signals:
@@ -39,10 +41,14 @@ class Signals:
 
     Args:
         waiting: what a predecessor has not taken.
+        clock: says when a signal has come, in seconds.
     """
 
-    def __init__(self, waiting: Iterable[int] = ()) -> None:
-        self._waiting = deque(waiting)
+    def __init__(self, waiting: Iterable[int] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stop_signals = StopSignals()
+        self._noted: dict[int, float] = {}  # when one of this kind has come last
+        self._waiting = deque(it for it in waiting if it not in STOPS or self.stops(it))
         self._reading, self._writing = socket.socketpair()
         self._reading.setblocking(False)
         self._writing.setblocking(False)
@@ -84,10 +90,16 @@ class Signals:
         if len(numbers) >= FULL:
             numbers += bytes(come - set(numbers))
         # Of one kind many are one, except where each counts.
-        self._waiting.extend(it for place, it in enumerate(numbers) if it in COUNTED or it not in numbers[:place])
+        single = (it for place, it in enumerate(numbers) if it in COUNTED or it not in numbers[:place])
+        self._waiting.extend(it for it in single if it not in STOPS or self.stops(it))
+
+    def stops(self, number: int) -> bool:
+        """Whether this signal, which means a stop, does not only repeat the one before."""
+        return self._stop_signals.counts(number, self._noted.get(number, self._clock()))
 
     def _note(self, number: int, _: object) -> None:
         self._come.add(number)
+        self._noted[number] = self._clock()
 
     def close(self) -> None:
         """Hear none any more."""

@@ -265,7 +265,8 @@ class Supervisor:
 
     def _hang_up(self) -> None:
         if self.terminal and not system.has_terminal():
-            self.hear(events.Term())  # it was closed
+            if self.signals.stops(signal.SIGHUP):  # from the kernel, and once more from the shell
+                self.hear(events.Term())
             return
         try:
             directory.enter(self.directory, "the directory of the start")

@@ -184,8 +184,8 @@ class WorkerControl(Control):
         if self.care is not None:
             self.care.start(loop)
         self.ending = Ending(bound)
-        handle = partial(post, loop, self._on_signal)
-        self.ending.listen(handle, handle, (signal.SIGTERM, signal.SIGQUIT))
+        first, again = partial(post, loop, lambda _: self.stop()), partial(post, loop, lambda _: cancel())
+        self.ending.listen(first, again, (signal.SIGTERM, signal.SIGQUIT))
         loop.add_reader(self._channel.fileno(), self._on_message)
         if self.lifeline is not None:
             self.lifeline.serve(self._orphaned)
@@ -202,12 +202,6 @@ class WorkerControl(Control):
             self._channel.send("stuck")
         else:
             self._channel.send("worn", why)
-
-    def _on_signal(self, name: str) -> None:
-        if self.stopping:
-            self._cancel()
-        else:
-            self.stop()
 
     def _orphaned(self) -> None:
         """The supervisor has ended, and the loop may not turn: others may start, and this process has a bound."""

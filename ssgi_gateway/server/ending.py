@@ -2,7 +2,8 @@
 
 The first SIGTERM, SIGINT or SIGQUIT begins the drain, and a clock with it. What is not done at its end is left undone,
 because the process then ends: threads that are stuck, an event loop that is blocked, hooks that wait for ever,
-tasks that ignore their cancellation, the interpreter's own wait for threads. A second signal leaves a second.
+tasks that ignore their cancellation, the interpreter's own wait for threads. A second signal leaves a second, unless it
+only repeats the first one (``core.stop_signals``).
 
 The clock is a thread, for it has to go on when the event loop does not; it is started by the signal, so that a process
 that serves has none. Code in C that holds the interpreter's lock, as a regular expression may for years, does not let
@@ -22,12 +23,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any, Final
 
 from ssgi_gateway import linux
 from ssgi_gateway.core import forks
+from ssgi_gateway.core.stop_signals import STOPS, StopSignals
 
 __all__ = ["UNFINISHED", "Ending"]
 
@@ -42,8 +45,6 @@ AT_ONCE: Final = 1.0
 LAST_WORDS: Final = 0.5
 """Seconds for the last line of the log and the standard streams' buffers; their reader may be stuck, too."""
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-
 LOCKED: Final = 1.0
 """Seconds that the clock has from its end to that of the process; then the interpreter's lock is not to be had."""
 
@@ -56,6 +57,7 @@ class Ending:
 
     Args:
         bound: seconds from the first signal to the end.
+        clock: says when a signal has come, in seconds.
 
     Attributes:
         should_exit: a signal has come. sse-starlette, which makes the event streams of FastAPI and MCP applications,
@@ -63,9 +65,13 @@ class Ending:
             then lets its streams end in their own way.
     """
 
-    def __init__(self, bound: float) -> None:
+    def __init__(self, bound: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.should_exit = False
         self._bound = bound
+        self._clock = clock
+        self._come: deque[tuple[int, float]] = deque()
+        self._handling = False
+        self._stop_signals = StopSignals()
         self._end = 0.0
         self._said = False
         self._standard_error = -1
@@ -75,13 +81,13 @@ class Ending:
         self._again: Callable[[str], object] | None = None
 
     def listen(
-        self, first: Callable[[str], object], again: Callable[[str], object], signals: Sequence[int] = SIGNALS
+        self, first: Callable[[str], object], again: Callable[[str], object], signals: Collection[int] = STOPS
     ) -> None:
         """Handle ``signals`` from now on; on the main thread.
 
         Args:
             first: called with the first signal's name, between any two instructions of the main thread.
-            again: likewise, for each further one.
+            again: likewise, for each further one that does not repeat the one before.
             signals: their numbers.
         """
         self._first, self._again = first, again
@@ -100,20 +106,37 @@ class Ending:
             forks.signals.discard(number)
 
     def handle_exit(self, number: int, frame: FrameType | None) -> None:
-        """The handler of these signals."""
-        name = signal.Signals(number).name
+        """The handler of these signals. One may interrupt that of another; they are handled in their order."""
+        self._come.append((number, self._clock()))
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._come:
+                self._handle(*self._come.popleft())
+        finally:
+            self._handling = False
+
+    def _handle(self, number: int, came: float) -> None:
+        if not self._stop_signals.counts(number, came):
+            return
         handler = self._again if self.should_exit else self._first
         if self.should_exit:
             self.limit(AT_ONCE)
-        self.begin()
+        else:
+            self._begin()
         if handler is not None:
-            handler(name)
+            handler(signal.Signals(number).name)
 
     def begin(self) -> None:
-        """The end has begun, by a signal or otherwise."""
+        """The end has begun otherwise than by a signal; one that comes in this moment is the same wish."""
         if not self.should_exit:
-            self.should_exit = True
-            self.limit(self._bound)
+            self._stop_signals.counts(signal.SIGTERM, self._clock())
+            self._begin()
+
+    def _begin(self) -> None:
+        self.should_exit = True
+        self.limit(self._bound)
 
     def limit(self, seconds: float) -> None:
         """End the process at the latest so many seconds from now; called again, the earlier end counts."""

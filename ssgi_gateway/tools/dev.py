@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway import __version__
 from ssgi_gateway.adapters import loading
 from ssgi_gateway.cli import arguments
+from ssgi_gateway.core import stop_signals
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe.request_lines import has_colours
 from ssgi_gateway.process import directory, sockets
@@ -50,7 +51,7 @@ def dev(words: list[str]) -> int:
 def _run(given: Namespace, settings: Settings, folder: str) -> int:
     directory.enter(settings.chdir)
     # ^C before there is anything to end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_signals.interrupt_start((signal.SIGTERM, signal.SIGINT))
     with contextlib.ExitStack() as stack:
         opened = sockets.open_all(sockets.addresses(settings), settings)
         for listener in opened:

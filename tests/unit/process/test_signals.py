@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.harness.gateway import ROOT
 
 ENDS_LATE = """
@@ -69,3 +71,68 @@ assert list(signals.take()) == [signal.SIGTTOU]
 def test_what_a_replacement_that_fails_has_taken_is_still_there():
     done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+TRANSCRIPT = """
+import os, signal, sys
+from ssgi_gateway.process.signals import Signals
+
+now = 1000.0
+given, *batches = sys.argv[1:]
+signals = Signals([getattr(signal, f"SIG{name}") for name in given.split()], lambda: now)
+signals.listen()
+for batch in batches:
+    for word in batch.split():
+        name, _, after = word.partition("@")
+        now = 1000.0 + float(after or 0)
+        os.kill(os.getpid(), getattr(signal, f"SIG{name}"))
+    now = 2000.0  # whatever the signals had to wait for
+    signals.collect()
+print(" ".join(signal.Signals(it).name[3:] for it in signals.take()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "batches", "taken"),
+    [
+        ("", ["TERM TERM"], "TERM"),
+        ("", ["TERM", "TERM@0.2"], "TERM"),
+        ("", ["TERM", "TERM@0.2", "TERM@1"], "TERM TERM"),
+        ("", ["INT", "INT"], "INT"),
+        ("", ["QUIT", "TERM"], "QUIT"),
+        ("", ["TERM", "INT"], "TERM INT"),
+        ("", ["INT", "TERM", "TERM@1"], "INT TERM"),
+        ("", ["TTIN TTIN", "TTIN"], "TTIN TTIN TTIN"),
+        ("TERM", ["TERM", "HUP"], "TERM HUP"),
+    ],
+)
+def test_stop_signals_of_one_wish_are_one(given, batches, taken):
+    """By when they have come, not by when they are collected. ``given``: what a predecessor has not taken."""
+    command = [sys.executable, "-c", TRANSCRIPT, given, *batches]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, taken), done.stderr
+
+
+HANGS_UP = """
+import signal
+from types import SimpleNamespace as Some
+from ssgi_gateway.process import supervisor, system
+from ssgi_gateway.process.signals import Signals
+
+now = 1000.0
+system.has_terminal = lambda: False
+it = supervisor.Supervisor.__new__(supervisor.Supervisor)
+it.terminal, it.signals, it.hear = True, Signals((), lambda: now), print
+it._hang_up()
+it._hang_up()
+it.signals.stops(signal.SIGTERM) and print("TERM")
+now += 1
+it._hang_up()
+"""
+
+
+def test_a_terminal_that_is_closed_is_one_wish():
+    """The kernel sends SIGHUP when the terminal is gone and when its shell has ended, and the shell sends one, too."""
+    done = subprocess.run([sys.executable, "-c", HANGS_UP], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["Term()", "Term()"]

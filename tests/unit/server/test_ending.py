@@ -30,7 +30,7 @@ def test_what_is_not_done_by_then_is_left_undone(begin: str) -> None:
     assert "still running" in done.stderr
 
 
-@pytest.mark.parametrize("more", ["", "\nsignal.raise_signal(signal.SIGTERM)"])
+@pytest.mark.parametrize("more", ["", "\nsignal.raise_signal(signal.SIGINT)"])
 def test_code_that_never_lets_another_thread_run_is_ended_as_well(more: str) -> None:
     """A regular expression looks for signals, and holds the interpreter's lock."""
     done = run(
@@ -61,3 +61,47 @@ def test_a_process_that_goes_on_after_its_server_has_no_bound_and_its_own_signal
         "signal.raise_signal(signal.SIGTERM)\nprint('went on')"
     )
     assert (done.returncode, done.stdout.split()) == (0, ["SIGTERM", "mine", "went", "on"])
+
+
+TRANSCRIPT = """
+import signal, sys
+from ssgi_gateway.server.ending import Ending
+
+now = 1000.0
+Ending.limit = lambda self, seconds: print(f"{seconds:g} s", end=" ")
+ending = Ending(30, lambda: now)
+
+def first(name):
+    during and signal.raise_signal(getattr(signal, f"SIG{during}"))
+    print(name, "first", end=" ")
+
+during, words = sys.argv[1], sys.argv[2:]
+ending.listen(first, lambda name: print(name, "again", end=" "))
+for word in words:
+    name, _, after = word.partition("@")
+    now = 1000.0 + float(after or 0)
+    ending.begin() if name == "begin" else signal.raise_signal(getattr(signal, f"SIG{name}"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("during", "words", "heard"),
+    [
+        ("", "TERM TERM", "30 s SIGTERM first"),
+        ("", "TERM TERM@0.2 TERM@1", "30 s SIGTERM first 1 s SIGTERM again"),
+        ("", "INT INT INT@1", "30 s SIGINT first 1 s SIGINT again"),
+        ("", "INT TERM", "30 s SIGINT first"),
+        ("", "QUIT TERM QUIT", "30 s SIGQUIT first"),
+        ("", "TERM INT", "30 s SIGTERM first 1 s SIGINT again"),
+        ("", "begin TERM", "30 s"),
+        ("", "begin TERM@1", "30 s 1 s SIGTERM again"),
+        ("", "begin INT", "30 s 1 s SIGINT again"),
+        ("TERM", "TERM", "30 s SIGTERM first"),
+        ("INT", "TERM", "30 s SIGTERM first 1 s SIGINT again"),
+    ],
+)
+def test_signals_of_one_wish_are_one_and_are_handled_in_their_order(during: str, words: str, heard: str) -> None:
+    """``during``: a signal that comes while the first one is handled. The seconds are those left for the end."""
+    command = [sys.executable, "-c", TRANSCRIPT, during, *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=30)
+    assert (done.returncode, done.stdout.strip()) == (0, heard), done.stderr
