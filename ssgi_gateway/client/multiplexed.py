@@ -164,10 +164,10 @@ class Http2Carrier(Carrier):
             self._codec.output_written()
         elif not self._blocked:
             self._blocked = True
-            self.pool.reactor.loop.when_done(self.stream.when_flushed(), self._on_room)
+            self.connection.on_flushed = self._on_room
         self._wake_senders()
 
-    def _on_room(self, _: Any) -> None:
+    def _on_room(self) -> None:
         self._blocked = False
         self._flush()
 

@@ -19,6 +19,7 @@ from ..server.system import receive, receive_view, shutdown_write
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 __all__ = ["PeerConnection", "TlsStream"]
 
@@ -37,14 +38,16 @@ class PeerConnection(Connection):
     Attributes:
         error: why it ended.
         copies: whether its protocol gets bytes; otherwise a view that it must not keep.
+        on_flushed: called once, when nothing waits any more: in the same turn of the loop, as no future's callback is.
     """
 
-    __slots__ = ("_deaf", "_narrow", "copies", "error")
+    __slots__ = ("_deaf", "_narrow", "copies", "error", "on_flushed")
 
     def __init__(self, reactor: Any, fd: int, local: bool = False) -> None:
         super().__init__(reactor, fd)
         self.error: ClientError | None = None
         self.copies = True
+        self.on_flushed: Callable[[], None] | None = None
         self._deaf = False
         self._narrow = local
         reactor.wake()
@@ -102,6 +105,19 @@ class PeerConnection(Connection):
         if self._narrow and self.out_size:
             self._widen()
         return welcome
+
+    def on_writable(self) -> None:
+        """The kernel takes more."""
+        super().on_writable()
+        flushed = self.on_flushed
+        if flushed is not None and not self.out_size and self.state == OPEN:
+            self.on_flushed = None
+            flushed()
+
+    def close(self) -> None:
+        """See ``Connection.close``."""
+        super().close()
+        self.on_flushed = None  # a cycle less for the collector
 
     def _widen(self) -> None:
         """What is sent over a unix socket is large: half as many turns of the loop, for the kernel's buffer is small.
@@ -197,10 +213,6 @@ class TlsStream:
     def when_writable(self) -> Any:
         """See ``Connection.when_writable``."""
         return self.connection.when_writable()
-
-    def when_flushed(self) -> Any:
-        """See ``Output.when_flushed``."""
-        return self.connection.when_flushed()
 
     def start_reading(self) -> None:
         """See ``Connection.start_reading``."""
