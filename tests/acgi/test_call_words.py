@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import ssl
 import struct
@@ -15,6 +16,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from wsproto.utilities import generate_accept_token
 
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.tools.call.command import call
@@ -46,6 +48,21 @@ class Peer(ThreadedPeer):
         super().__exit__(*error)
         for one in self.held:
             one.close()
+
+
+class Greeting(ThreadedPeer):
+    """Opens a WebSocket, greets and closes it, all at once."""
+
+    def handle(self, connection):
+        with connection:
+            asked = b""
+            while not (key := re.search(rb"(?i)sec.websocket.key(?:: |\0)([\w+/]+==)", asked)):
+                asked += connection.recv(65536)
+            first = b"Status: 101" if b"SCGI" in asked else b"HTTP/1.1 101"
+            head = b"%s X\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
+            connection.sendall(head % (first, generate_accept_token(key[1])) + b"\x81\x05hello\x88\x02\x03\xe8")
+            while connection.recv(65536):
+                pass
 
 
 @pytest.fixture
@@ -110,6 +127,12 @@ def test_what_a_peer_may_say(run, protocol, said, status, words):
     with Peer(said) as peer:
         ended, _, shown = run(*where(protocol, peer.address))
     assert (ended, words in shown) == (status, True), shown
+
+
+@pytest.mark.parametrize("protocol", ["scgi", "websocket", "http"])
+def test_a_message_that_comes_with_the_handshake(run, protocol):
+    with Greeting() as peer:
+        assert run(*where(protocol, peer.address), "--ws") == (0, "hello\n", "")
 
 
 @pytest.mark.parametrize(("protocol", "status"), [("scgi", 56), ("fastcgi", 56), ("http", 56), ("https", 35)])

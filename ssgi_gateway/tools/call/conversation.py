@@ -143,7 +143,7 @@ class Conversation:
         Raises:
             CallFailed: there was no whole answer.
         """
-        answered = started = False
+        answered = started = tunnel = False
         self.begin = b""
         try:
             for data in self._talk(self.head(request, length, pairs), pieces, clock):
@@ -154,9 +154,13 @@ class Conversation:
                 for event in self._events(data):
                     answered = answered or isinstance(event, AnswerReceived)
                     yield event
-                    if isinstance(event, AnswerEnded) or (isinstance(event, AnswerReceived) and not event.more):
-                        self._settle(isinstance(event, AnswerReceived) and event.tunnel)
+                    if isinstance(event, AnswerReceived) and event.tunnel:
+                        tunnel = True  # over SCGI its first bytes are the next event
+                    elif isinstance(event, AnswerEnded) or (isinstance(event, AnswerReceived) and not event.more):
+                        self._settle()
                         return
+                if tunnel:
+                    return
                 if not data:
                     raise RemoteProtocolError("the peer closed the connection")
         except GeneratorExit:
@@ -176,10 +180,8 @@ class Conversation:
             yield from error.events
             raise
 
-    def _settle(self, tunnel: bool) -> None:
+    def _settle(self) -> None:
         """Keep the connection, or not."""
-        if tunnel:
-            return
         kept = self.target.protocol == "fastcgi" or getattr(self._codec, "reusable", False)
         if not kept or self.target.protocol == "scgi":
             self.close()
