@@ -73,6 +73,9 @@ class Client:
         middleware: Sequence[Callable[[Call, Any], Awaitable[Response]]] = (),
         parser: str = "auto",
     ) -> None:
+        for name, value, kind in (("timeouts", timeouts, Timeouts), ("limits", limits, Limits), ("tls", tls, TLS)):
+            if value is not None and not isinstance(value, kind):
+                raise ConfigurationError(f"{name}={value!r}: write {name}={kind.__name__}(...)")
         self.timeouts = timeouts or Timeouts()
         self.limits = limits or Limits()
         self.tls = tls or TLS()

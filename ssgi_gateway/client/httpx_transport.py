@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import queue
+import re
 import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ssgi_gateway import errors
+from ssgi_gateway.wire.client.request import parse_url
 
 from .client import Client
 from .options import Timeouts
@@ -38,6 +40,7 @@ NAMES: Final = (
     (errors.LocalProtocolError, "LocalProtocolError"),
 )
 """Our errors, and httpx's of the same meaning; the first that fits."""
+TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 LEFT: Final[list[Any]] = []
 """What a fork left in a child and the child must not touch."""
 
@@ -94,7 +97,7 @@ class HttpxTransport:
             url = url.copy_with(userinfo=b"")  # httpx has made a header of them already
         return await client.request(
             request.method,
-            str(url),
+            _with_target(str(url), request.extensions.get("target")),
             headers=request.headers.raw,
             body=body,
             extensions={key: value for key, value in request.extensions.items() if key == "cgi"},
@@ -200,6 +203,15 @@ def _content(httpx: Any, request: Any) -> bytes | None:
     except RuntimeError:  # httpx.RequestNotRead
         return None
     return content
+
+
+def _with_target(url: str, target: bytes | None) -> Any:
+    """With the target that httpx's extension gives in place of the url's: for ``OPTIONS *``, or what is not encoded."""
+    if target is None:
+        return url
+    if not TARGET.fullmatch(target):
+        raise errors.LocalProtocolError(f"{target!r} is no target of a request line")
+    return parse_url(url)._replace(target=target.decode("ascii"))
 
 
 def _timeouts(request: Any, usual: Timeouts) -> Timeouts:

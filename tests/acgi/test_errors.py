@@ -14,6 +14,9 @@ from tests.acgi.test_messages import OK, answering, run, serving
     ("options", "words"),
     [
         ({"http2": "prior knowledge"}, "'prior-knowledge'"),
+        ({"timeouts": 5}, r"timeouts=5: write timeouts=Timeouts\(\.\.\.\)"),
+        ({"limits": 5}, "limits=5: write limits=Limits"),
+        ({"tls": False}, "tls=False: write tls=TLS"),
         ({"parser": "httptool"}, "'httptools' or 'h11'"),
         ({"scgi": ":9000", "fastcgi": ":9001"}, "scgi and fastcgi"),
         ({"scgi": "nonsense"}, "nonsense"),

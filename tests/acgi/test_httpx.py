@@ -112,6 +112,17 @@ def test_a_request_after_a_redirect_has_no_body(method):
     assert b"content-length" not in peer.heads[1]
 
 
+def test_a_target_that_is_given(transport):
+    """It goes as it is: httpx normalises what is in a url."""
+    with httpx.Client(transport=transport(), base_url="http://example.org") as http:
+        for target in (b"/a/../b%2f", b"/x"):
+            said = http.get("/", extensions={"target": target}).json()
+            assert said["path"] == target.decode().replace("%2f", "/")
+        for target in (b"/a b", b"/\r\nX: 1", b"", b"/\xff"):
+            with pytest.raises(httpx.LocalProtocolError, match="is no target"):
+                http.get("/", extensions={"target": target})
+
+
 def test_a_user_and_a_password_in_the_url_are_httpxs_to_send(transport):
     with httpx.Client(transport=transport()) as http:
         said = http.get("http://user:pass%40@example.org/").json()
