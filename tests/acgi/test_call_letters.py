@@ -104,6 +104,7 @@ def folder(tmp_path, monkeypatch):
         ["/", "-F", 'a="b;c\\"d"', "-F", 'f=@f.txt;filename="x;y"'],
         ["/", "-F", "f=@f.txt;type=text/x;charset=utf-8;filename=\u00e9", "-F", "\u00fc=\u00e4"],
         ["/", "-H", "@headers"],
+        ["/", "-H", "Host:"],
         ["/", "-A", ""],
         ["/", "--data-ascii", "a=1"],
         ["/404", "--fail-with-body"],
@@ -180,6 +181,17 @@ def test_a_field_that_is_none(server, folder, capfd, field):
 def test_an_error_status_is_named(server, capfd):
     assert call([f"{server.url}/404", "-f"]) == 22
     assert "the answer is an error: 404" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["-D", "-"], ["-w", "x", "-o", "body"], ["--keep", "1"], ["--dry-run"]], ids=" ".join
+)
+def test_output_that_takes_nothing(server, folder, words):
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "ssgi_gateway", "call", f"{server.url}/", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 23
+    assert b"No space left on device" in done.stderr
 
 
 def test_nobody_reads_what_is_shown(server, capfd, monkeypatch):

@@ -57,7 +57,10 @@ def make_request(given: Any, method: str, body: Body, url: str, first: str) -> R
     if not names & {b"content-length", b"transfer-encoding"} and body.length > 0:
         headers.append((b"content-length", b"%d" % body.length))
     cgi = {"HTTPS": "on"} if given.https else {}
-    return Request(method, url, headers, b"", bool(body.length), {"cgi": cgi})
+    request = Request(method, url, headers, b"", bool(body.length), {"cgi": cgi})
+    if b"host" in removed and all(name.lower() != b"host" for name, _ in headers):
+        request.headers = [pair for pair in request.headers if pair[0] != b"host"]
+    return request
 
 
 def header_lines(given: list[str]) -> list[str]:

@@ -68,6 +68,9 @@ def _outcome(step: Callable[[], int | None], report: Report) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRITE
+    except OSError as error:  # of the network's nothing comes here
+        report.error(f"cannot write: {error.strerror or error}")
+        return WRITE
 
 
 def target_of(given: Any, url: Url) -> Target:
