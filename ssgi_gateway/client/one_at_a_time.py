@@ -58,15 +58,7 @@ class OneAtATime(Carrier):
     def send(self, exchange: Exchange, pieces: Sequence[Any], more: bool) -> Any:
         if self._exchange is not exchange or self.closed:
             return None
-        encode = self._codec.encode
-        if len(pieces) == 1:
-            buffers = encode(pieces[0], more)
-        else:
-            buffers = []
-            for piece in pieces:
-                buffers += encode(piece, True)
-            if not more:
-                buffers += encode(b"", False)
+        buffers = self._codec.encode_many(pieces, more)
         welcome = not buffers or self.stream.write_many(buffers)
         self._await(exchange)
         return None if welcome else self.stream.when_writable()

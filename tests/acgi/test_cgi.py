@@ -19,6 +19,15 @@ from ssgi_gateway.wire.client.fastcgi import FastcgiClient
 from ssgi_gateway.wire.client.request import Request
 from tests.acgi.test_messages import answering_early, record, records, run, serving
 
+
+def test_several_pieces_of_a_body_are_records_one_after_the_other():
+    codec = FastcgiClient()
+    pieces = [b"a" * 70_000, bytearray(b"bc"), b"d"]
+    separate = [b"".join(codec.encode(piece, True)) for piece in pieces]
+    assert b"".join(codec.encode_many(pieces, True)) == b"".join(separate)
+    assert b"".join(codec.encode_many(pieces, False)) == b"".join([*separate, *codec.encode(b"", False)])
+
+
 # -- variables ---------------------------------------------------------------------------------------------------------
 
 

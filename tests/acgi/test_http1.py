@@ -48,6 +48,20 @@ def both(data, method="GET", cut=None, end=True):
     return one
 
 
+@pytest.mark.parametrize("length", [-1, 9])
+def test_several_pieces_are_as_one_after_the_other(length):
+    lengths = [(b"content-length", b"%d" % length)] if length >= 0 else []
+    request = Request("POST", "http://h/", lengths, b"", True)
+    together, apart = Http1Client(H11Parser), Http1Client(H11Parser)
+    assert together.begin(request, "/") == apart.begin(request, "/")
+    pieces = [b"ab", bytearray(b"cde"), b"fghi"]
+    separate = [b"".join(apart.encode(piece, True)) for piece in pieces] + [b"".join(apart.encode(b"", False))]
+    assert b"".join(together.encode_many(pieces, False)) == b"".join(separate)
+    assert b"".join(together.encode_many(pieces, True)) == b"".join(separate[:-1])
+    chunked = b"2\r\nab\r\n3\r\ncde\r\n4\r\nfghi\r\n0\r\n\r\n"
+    assert b"".join(separate) == (chunked if length < 0 else b"abcdefghi")
+
+
 HEAD = b"HTTP/1.1 200 OK\r\n"
 GOOD = [
     HEAD + b"Content-Length: 5\r\n\r\nhello",

@@ -40,7 +40,7 @@ from .cgi_request import cgi_variables, key_of, usual_variables
 from .events import AnswerEnded, AnswerReceived
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .request import Request
 
@@ -142,10 +142,16 @@ class FastcgiClient:
 
     def encode(self, data: Any, more: bool) -> list[Any]:
         """STDIN records; the empty one ends the body."""
-        pieces: list[Any] = encode_stream(STDIN, REQUEST_ID, b"", data) if data else []
+        return self.encode_many((data,) if data else (), more)
+
+    def encode_many(self, pieces: Sequence[Any], more: bool) -> list[Any]:
+        """Likewise for several pieces, none of them empty."""
+        out: list[Any] = []
+        for piece in pieces:
+            out += encode_stream(STDIN, REQUEST_ID, b"", piece)
         if not more:
-            pieces.append(NO_BODY)
-        return pieces
+            out.append(NO_BODY)
+        return out
 
     def abort(self) -> bytes:
         """ABORT_REQUEST; what the application still sends is dropped until its END_REQUEST."""

@@ -20,7 +20,7 @@ from .events import AnswerEnded, AnswerReceived, BodyArrived, Headers, Informati
 from .request import EXPECT_BODY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .http1_parsers import Parser
     from .request import Request
@@ -127,12 +127,18 @@ class Http1Client:
 
     def encode(self, data: Any, more: bool) -> list[Any]:
         """A piece of the body; an empty one makes no chunk, for that would end the body."""
+        return self.encode_many((data,) if data else (), more)
+
+    def encode_many(self, pieces: Sequence[Any], more: bool) -> list[Any]:
+        """Likewise several of them, none of them empty."""
         if not self._chunked:
-            return [data] if data else []
-        pieces = [b"%x\r\n" % len(data), data, b"\r\n"] if data else []
+            return [*pieces]
+        out: list[Any] = []
+        for piece in pieces:
+            out += (b"%x\r\n" % len(piece), piece, b"\r\n")
         if not more:
-            pieces.append(b"0\r\n\r\n")
-        return pieces
+            out.append(b"0\r\n\r\n")
+        return out
 
     def receive(self, data: bytes) -> list[Any]:
         """Take bytes, ``b""`` for the end of the stream; gives the events they make.

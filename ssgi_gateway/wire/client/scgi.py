@@ -15,6 +15,8 @@ from .cgi_request import cgi_variables, key_of, usual_variables
 from .events import AnswerEnded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .request import Request
 
 __all__ = ["ScgiClient", "check_target"]
@@ -73,6 +75,10 @@ class ScgiClient:
     def encode(self, data: Any, more: bool) -> list[Any]:
         """A piece of the body; CONTENT_LENGTH marks its end."""
         return [data] if data else []
+
+    def encode_many(self, pieces: Sequence[Any], more: bool) -> list[Any]:
+        """Likewise several of them."""
+        return [*pieces]
 
     def receive(self, data: bytes) -> list[Any]:
         """Take bytes, ``b""`` for the end of the stream; gives the events they make.
