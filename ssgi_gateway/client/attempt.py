@@ -58,7 +58,7 @@ class Attempt:
     async def _connect(self) -> str | None:
         origin, pool = self.place.origin, self.pool
         if pool.opener is not None:
-            self.stream = pool.opener(pool.reactor, origin.kind)
+            self.stream = pool.local(origin)
             return None
         timeouts = pool.timeouts_of(self.place)
         host, port = (origin.proxy.host, origin.proxy.port) if origin.proxy else (origin.host, origin.port)

@@ -162,12 +162,18 @@ class Pool:
         if not self._has_room(place):
             return None
         if self.opener is not None:
-            return self._carrier(place, self.opener(self.reactor, origin.kind), None)
+            return self._carrier(place, self.local(origin), None)
         host, port = (origin.proxy.host, origin.proxy.port) if origin.proxy else (origin.host, origin.port)
         fd = connect_at_once(host, port, origin.path)
         if fd is None:
             return None
         return self._carrier(place, self.connection(origin, fd), None)
+
+    def local(self, origin: Origin) -> Any:
+        """A stream to what runs in this process."""
+        assert self.opener is not None
+        made = self.opener(self.reactor, origin.kind)
+        return self.connection(origin, made) if isinstance(made, int) else made
 
     def connection(self, origin: Origin, fd: int) -> PeerConnection:
         """What reads and writes a descriptor that is connected with the origin."""

@@ -6,6 +6,7 @@ Requests travel as FastCGI, which streams bodies both ways; an upgrade travels a
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 from ssgi_gateway.adapters.negotiation import resolve
@@ -13,6 +14,7 @@ from ssgi_gateway.settings import Settings
 
 from ..wire.fastcgi.codec import FastcgiCodec
 from ..wire.scgi.codec import ScgiCodec
+from .connection import Connection
 from .gateway import Gateway
 from .http import HttpProtocol
 from .memory_connection import MemoryConnection, pair
@@ -52,8 +54,8 @@ class InProcessServer:
             gateway.stop()
             raise
 
-    def open(self, reactor: Reactor, kind: str) -> MemoryConnection:
-        """The client's end of a new connection.
+    def open(self, reactor: Reactor, kind: str) -> MemoryConnection | int:
+        """The client's end of a new connection; a descriptor where the application takes sockets over.
 
         Args:
             reactor: the client's.
@@ -61,7 +63,16 @@ class InProcessServer:
         """
         gateway = self.gateway
         assert gateway is not None
-        near, far = pair(reactor, gateway)
+        near: MemoryConnection | int
+        far: Connection
+        if kind == "scgi" and hasattr(self.application.websocket, "thread_load"):
+            # What libraries for WebSockets over WSGI are given is the connection itself.
+            sockets = socket.socketpair()
+            for one in sockets:
+                one.setblocking(False)
+            near, far = sockets[0].detach(), Connection(gateway, sockets[1].detach())
+        else:
+            near, far = pair(reactor, gateway)
         gateway.wake()
         limits = self.settings.limits
         codec = ScgiCodec(limits) if kind == "scgi" else FastcgiCodec(limits, self.settings.max_connections)

@@ -199,6 +199,7 @@ def test_websockets(app: Any, interface: str, caplog: Any) -> None:
         if interface == "wsgi":
             with pytest.raises(HandshakeRefused), client.websocket("/chat"):
                 pass
+            assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
             return
         with client.websocket("/chat", subprotocols=[] if interface == "rsgi" else ["v1", "v2"]) as socket:
             socket.send("text")
@@ -222,6 +223,28 @@ def test_websockets(app: Any, interface: str, caplog: Any) -> None:
         assert refused.value.response.status == 403
         with client.websocket("/chat") as socket, pytest.raises(TimeoutError):
             socket.receive(timeout=0.01)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_websockets_of_a_library_for_wsgi(caplog: Any) -> None:
+    """It is given the connection itself, as behind a web server."""
+    pytest.importorskip("flask_sock", reason="pip install ssgi-gateway[test-apps]")
+    from tests.apps.wsgi.sock import app
+
+    with TestClient(app) as client:
+        assert client.get("/").text == "hello"
+        with client.websocket("/echo") as socket:
+            for message in ("hello", "x" * 100_000):
+                socket.send(message)
+                assert socket.receive() == message
+        with client.websocket("/once") as socket:
+            socket.send("hello")
+            assert socket.receive() == "once hello"
+            assert socket.receive() is None
+            assert socket.close_code == 1000
+        with pytest.raises(HandshakeRefused) as refused, client.websocket("/none"):
+            pass
+        assert refused.value.response.status == 404
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
