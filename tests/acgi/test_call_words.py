@@ -207,6 +207,21 @@ def test_paths_where_nobody_listens(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_gateway_that_accepts_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind("full.sock")
+        listener.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect("full.sock")
+        status, _, shown = run("--scgi", "unix:full.sock", "/")
+    assert (status, "its backlog is full" in shown) == (7, True), shown
+
+
 def test_a_socket_that_may_not_be_used(run, monkeypatch):
     """By another user: root may write to everything."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:

@@ -147,6 +147,8 @@ def _explained(error: OSError, target: Target) -> str:
     words = error.strerror or str(error)
     if isinstance(error, FileNotFoundError):
         return f"{words}: there is no such socket; is the gateway running?"
+    if isinstance(error, BlockingIOError):  # unix(7): EAGAIN
+        return f"{words}: its backlog is full, so the gateway accepts no connections; it hangs or has too much to do"
     if isinstance(error, PermissionError):
         return f"{words}: this user may not write to {target.path}; see --socket-mode, --socket-owner"
     if isinstance(error, ConnectionRefusedError) and target.path and _is_socket(target.path):
