@@ -369,6 +369,9 @@ def run(rounds, only, tree):
 def report(samples):
     """The table of goals, and every figure."""
     lines = ["# The client, beside others", "", "CPU of the client, user and system; the median of the rounds.", ""]
+    with socket.socket() as probe:
+        control = probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+    lines += [f"This machine's congestion control is {control}; where it is BBR, ours uses Reno over the loopback.", ""]
     lines += ["| work | client | against | ratio | least, greatest | at most | |", "|---|---|---|---|---|---|---|"]
     for work, client, other_work, other, most in GOALS:
         mine, theirs = samples.get(f"{client} {work}"), samples.get(f"{other} {other_work}")
