@@ -157,6 +157,7 @@ def test_a_silent_peer(run, protocol):
         (NOTHING, 56, "it does not know FCGI_GET_VALUES"),
         (PLAIN, 56, "it speaks HTTP: write http://"),
         (record(11, b"\x09" + bytes(7), 0), 56, "it does not know FCGI_GET_VALUES"),
+        (record(10, b"\x0e\x05FCGI_MAX", 0), 56, "the name-value pairs of its FCGI_GET_VALUES_RESULT are broken"),
     ],
 )
 def test_what_a_probe_may_meet(run, said, status, words):

@@ -121,11 +121,17 @@ class WebSocketThreads:
             ws.reject(503, text, [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")])
             logger.warning("all %d threads for WebSockets are in use (--wsgi-websockets)", self._limit)
             return
-        self._count += 1
-        call = _Call(self._app, ws, loop, TunnelSocket(ws.duplicate(), lambda own: call.take_over(own)), make_environ)
-        ws.hold(call)
+        own = TunnelSocket(ws.duplicate(), lambda own: call.take_over(own))
+        call = _Call(self._app, ws, loop, own, make_environ)
         thread = threading.Thread(target=self._run, args=(call, loop.fresh()), name="wsgi-websocket", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more of them
+            own.close()
+            raise
+        # Its end comes through the loop, and so after this.
+        self._count += 1
+        ws.hold(call)
 
     def _run(self, call: _Call, context: Any) -> None:
         try:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["NO_BODY", "FastcgiClient"]
 
 REQUEST_ID: Final = 1
+MAX_VALUES: Final = 64
+"""Name-value pairs of one FCGI_GET_VALUES_RESULT."""
 MAX_STDERR: Final = 65536
 """Bytes of STDERR that are kept; what is more is dropped."""
 
@@ -238,7 +240,9 @@ class FastcgiClient:
 
     def _record(self, kind: int, request_id: int, content: bytes, events: list[Any]) -> None:
         if kind == GET_VALUES_RESULT and request_id == 0:
-            self._values = decode_pairs(content, 64)[0]
+            self._values, whole = decode_pairs(content, MAX_VALUES)
+            if not whole:
+                raise RemoteProtocolError("the name-value pairs of its FCGI_GET_VALUES_RESULT are broken (FastCGI 3.4)")
         elif request_id != REQUEST_ID:
             return
         elif not self._busy:

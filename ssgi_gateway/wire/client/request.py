@@ -34,7 +34,6 @@ HOP_BY_HOP: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection"
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_VALUE: Final = re.compile(rb"[\r\n\0]")
-_BAD_TARGET: Final = re.compile(r"[\x00-\x20\x7f]")
 _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~-]+)?")
 """A name, or an address, of RFC 3986 3.2.2."""
 _UNSAFE: Final = re.compile(r"[^\x21-\x7e]")
