@@ -128,7 +128,7 @@ def _fingerprint() -> str:
     digest = hashlib.sha256()
     for name in SOURCES:
         for file in sorted((ROOT / name).rglob("*")) if (ROOT / name).is_dir() else [ROOT / name]:
-            if file.suffix in (".py", ".pyx", ".pxd", ".toml"):
+            if file.suffix in (".py", ".pyx", ".pxd", ".ld", ".toml"):
                 digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
     return digest.hexdigest()
 

@@ -136,7 +136,7 @@ debian_root() {
 
 # What the installation is made from: the sources too, because some are compiled where there is a compiler.
 fingerprint() {
-    find pyproject.toml setup.py ssgi_gateway -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.toml' \) \
+    find pyproject.toml setup.py ssgi_gateway -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.ld' -o -name '*.toml' \) \
         -not -path '*/__pycache__/*' | LC_ALL=C sort | xargs sha256sum | sha256sum
 }
 
