@@ -13,38 +13,47 @@ import time
 from collections.abc import Collection
 from typing import Final
 
-__all__ = ["MOMENT", "STOPS", "StopSignals", "interrupt_start"]
+__all__ = ["MOMENT", "SPREAD", "STOPS", "StopSignals", "interrupt_start"]
 
 STOPS: Final = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT})
 """The signals that stop a server."""
 
-MOMENT: Final = 0.25
-"""Seconds after a stop signal in which another one is the same wish.
+MOMENT: Final = 0.02
+"""Seconds after a stop signal in which another one is the same wish, where both come from outside.
 
-A program that passes a signal on needs milliseconds, on a busy machine tens of them. A person who looks whether the
-first signal has been enough, and a script that waits in between, need more than this; who presses ^C twice within it
-presses it once more. Too long costs that, too short costs requests.
+``timeout`` sends both within microseconds, and a program that passes one on needs a few milliseconds. A person or a
+script that looks whether the first signal has been enough needs more than this.
 """
+
+SPREAD: Final = 0.1
+"""The same for a worker, which is told by its supervisor and may be signalled itself (``killall``, a service manager
+that signals every process), and for the hang-ups of a closed terminal: two processes have to run in between."""
 
 
 class StopSignals:
-    """Those that one process gets: SIGTERM and SIGQUIT, which let requests end, and SIGINT, which is harsher."""
+    """Those that one process gets: SIGTERM and SIGQUIT, which let requests end, and SIGINT, which is harsher.
 
-    def __init__(self) -> None:
+    Args:
+        moment: seconds in which a second one is the same wish.
+    """
+
+    def __init__(self, moment: float = MOMENT) -> None:
+        self._moment = moment
         self._last = -math.inf
         self._harsh = False
 
     def counts(self, number: int, came: float) -> bool:
         """Whether this signal is a wish of its own.
 
-        It is not when it comes less than ``MOMENT`` after the last one that counted, unless it is harsher.
+        It is not when it comes less than the moment after the last one that counted, unless it is harsher.
 
         Args:
             number: the signal.
             came: when it came, in seconds of a clock that never goes back.
         """
         harsh = number == signal.SIGINT
-        if came - self._last < MOMENT and self._harsh >= harsh:
+        moment = SPREAD if number == signal.SIGHUP else self._moment
+        if came - self._last < moment and self._harsh >= harsh:
             return False
         self._last, self._harsh = came, harsh
         return True

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ssgi_gateway import engine, linux
 from ssgi_gateway.adapters import loading, negotiation
 from ssgi_gateway.adapters.application import Application
+from ssgi_gateway.core.stop_signals import SPREAD
 from ssgi_gateway.errors import ConfigurationError
 from ssgi_gateway.observe import log_setup
 from ssgi_gateway.observe.table import CALL_NUMBER, CALL_SINCE, H_WANTED, STATE, STATES, Seat
@@ -183,7 +184,7 @@ class WorkerControl(Control):
         linux.release_zeros(id(loop), type(loop).__basicsize__)  # uvloop's has a buffer of 250 KiB, all zero
         if self.care is not None:
             self.care.start(loop)
-        self.ending = Ending(bound)
+        self.ending = Ending(bound, moment=SPREAD)
         first, again = partial(post, loop, lambda _: self.stop()), partial(post, loop, lambda _: cancel())
         self.ending.listen(first, again, (signal.SIGTERM, signal.SIGQUIT))
         loop.add_reader(self._channel.fileno(), self._on_message)

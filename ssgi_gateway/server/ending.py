@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from ssgi_gateway import linux
 from ssgi_gateway.core import forks
-from ssgi_gateway.core.stop_signals import STOPS, StopSignals
+from ssgi_gateway.core.stop_signals import MOMENT, STOPS, StopSignals
 
 __all__ = ["UNFINISHED", "Ending"]
 
@@ -58,6 +58,7 @@ class Ending:
     Args:
         bound: seconds from the first signal to the end.
         clock: says when a signal has come, in seconds.
+        moment: seconds in which a second signal is the same wish.
 
     Attributes:
         should_exit: a signal has come. sse-starlette, which makes the event streams of FastAPI and MCP applications,
@@ -65,13 +66,13 @@ class Ending:
             then lets its streams end in their own way.
     """
 
-    def __init__(self, bound: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bound: float, clock: Callable[[], float] = time.monotonic, moment: float = MOMENT) -> None:
         self.should_exit = False
         self._bound = bound
         self._clock = clock
         self._come: deque[tuple[int, float]] = deque()
         self._handling = False
-        self._stop_signals = StopSignals()
+        self._stop_signals = StopSignals(moment)
         self._end = 0.0
         self._said = False
         self._standard_error = -1

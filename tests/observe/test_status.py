@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ssgi_gateway.core.stop_signals import MOMENT
+from ssgi_gateway.core.stop_signals import SPREAD
 from tests.harness.gateway import ROOT
 from tests.harness.process import wait_until
 
@@ -116,7 +116,7 @@ def test_ready_is_answered_while_a_worker_serves(tmp_path, kind):
         assert ask("/live") == (200, "live\n")
         with urllib.request.urlopen(f"http://{said('listeners')[0]['address']}/", timeout=30) as answer:
             assert answer.read() == b"hello"
-        time.sleep(MOMENT)  # another wish, and not the first one again
+        time.sleep(SPREAD)  # another wish, and not the first one again
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert not (tmp_path / "status").exists()

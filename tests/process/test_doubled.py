@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ssgi_gateway.core.stop_signals import MOMENT
+from ssgi_gateway.core.stop_signals import SPREAD
 from tests.harness.gateway import ROOT
 from tests.harness.process import Process
 from tests.process.conftest import children
@@ -81,7 +81,7 @@ def test_what_is_in_progress_is_answered_whole(tmp_path, workers, stop, before):
                 answer += client.recv(65536)
             stop(server)
             server.wait_for(lambda: "draining" in server.text(), "the drain")
-            time.sleep(MOMENT)  # the second signal is heard as well
+            time.sleep(SPREAD)  # the second signal is heard as well
             (tmp_path / "gate").touch()
             while data := client.recv(65536):
                 answer += data

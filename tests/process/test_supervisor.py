@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ssgi_gateway.core.stop_signals import MOMENT
+from ssgi_gateway.core.stop_signals import SPREAD
 from ssgi_gateway.observe.reading import opened, table_of
 from ssgi_gateway.process import report
 from tests.harness.client import request
@@ -196,7 +196,7 @@ def test_who_does_not_want_to_wait_does_not(fleet, options, signals):
         client.sendall(to("/stubborn"))
         wait_until(lambda: in_call(it.pid), "the request to begin")
         for name, words in signals:
-            time.sleep(MOMENT)  # another wish, and not the one before again
+            time.sleep(SPREAD)  # another wish, and not the one before again
             it.signal(getattr(signal, f"SIG{name}"))
             it.gateway.wait_for_log(words)
         assert it.gateway.process.wait() == 0

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from ssgi_gateway.core.stop_signals import MOMENT, StopSignals
+from ssgi_gateway.core.stop_signals import MOMENT, SPREAD, StopSignals
 from tests.harness.gateway import ROOT
 
 SOON, LATER = MOMENT / 2, MOMENT
-AT = 1000.0
+AT = 0.0  # so that nothing is rounded
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,12 @@ def test_one_wish_may_come_as_several_signals(come, counted):
     signals = StopSignals()
     seen = [signals.counts(getattr(signal, f"SIG{name}"), AT + after) for name, after in come]
     assert "".join(str(int(it)) for it in seen) == counted
+
+
+@pytest.mark.parametrize(("moment", "number"), [(SPREAD, signal.SIGTERM), (MOMENT, signal.SIGHUP)])
+def test_where_two_processes_have_to_run_in_between_the_moment_is_longer(moment, number):
+    signals = StopSignals(moment)
+    assert [signals.counts(number, AT + after) for after in (0, SPREAD / 2, SPREAD)] == [True, False, True]
 
 
 START = """

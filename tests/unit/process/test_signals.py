@@ -96,8 +96,8 @@ print(" ".join(signal.Signals(it).name[3:] for it in signals.take()))
     ("given", "batches", "taken"),
     [
         ("", ["TERM TERM"], "TERM"),
-        ("", ["TERM", "TERM@0.2"], "TERM"),
-        ("", ["TERM", "TERM@0.2", "TERM@1"], "TERM TERM"),
+        ("", ["TERM", "TERM@0.01"], "TERM"),
+        ("", ["TERM", "TERM@0.01", "TERM@1"], "TERM TERM"),
         ("", ["INT", "INT"], "INT"),
         ("", ["QUIT", "TERM"], "QUIT"),
         ("", ["TERM", "INT"], "TERM INT"),

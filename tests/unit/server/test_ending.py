@@ -88,7 +88,7 @@ for word in words:
     ("during", "words", "heard"),
     [
         ("", "TERM TERM", "30 s SIGTERM first"),
-        ("", "TERM TERM@0.2 TERM@1", "30 s SIGTERM first 1 s SIGTERM again"),
+        ("", "TERM TERM@0.01 TERM@1", "30 s SIGTERM first 1 s SIGTERM again"),
         ("", "INT INT INT@1", "30 s SIGINT first 1 s SIGINT again"),
         ("", "INT TERM", "30 s SIGINT first"),
         ("", "QUIT TERM QUIT", "30 s SIGQUIT first"),
