@@ -112,7 +112,7 @@ class FastcgiClient:
         self._silent = False  # nothing of the answer has come
         self._held: AnswerReceived | None = None
         self._left = 0  # of a STDOUT record that is being read
-        self._values: list[tuple[bytes, bytes]] | None = None
+        self._values: tuple[list[tuple[bytes, bytes]], bool] | None = None
         self.stderr = b""
         self.surplus = False
         self.trace = trace
@@ -166,8 +166,17 @@ class FastcgiClient:
         return encode_record(GET_VALUES, 0, b"".join([encode_pair(name, b"") for name in names]))
 
     def take_values(self) -> list[tuple[bytes, bytes]] | None:
-        """The values of GET_VALUES_RESULT, once it has come."""
-        values, self._values = self._values, None
+        """The values of GET_VALUES_RESULT, once it has come.
+
+        Raises:
+            RemoteProtocolError: its name-value pairs are broken.
+        """
+        result, self._values = self._values, None
+        if result is None:
+            return None
+        values, whole = result
+        if not whole:
+            raise RemoteProtocolError("the name-value pairs of its FCGI_GET_VALUES_RESULT are broken (FastCGI 3.4)")
         return values
 
     def receive(self, data: bytes) -> list[Any]:
@@ -240,9 +249,7 @@ class FastcgiClient:
 
     def _record(self, kind: int, request_id: int, content: bytes, events: list[Any]) -> None:
         if kind == GET_VALUES_RESULT and request_id == 0:
-            self._values, whole = decode_pairs(content, MAX_VALUES)
-            if not whole:
-                raise RemoteProtocolError("the name-value pairs of its FCGI_GET_VALUES_RESULT are broken (FastCGI 3.4)")
+            self._values = decode_pairs(content, MAX_VALUES)
         elif request_id != REQUEST_ID:
             return
         elif not self._busy:
