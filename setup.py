@@ -27,7 +27,7 @@ OBJECTS = Path("build") / "objects" / str(sys.implementation.cache_tag)
 LIBRARY = "ssgi_gateway._compiled.modules"
 ORDER = PACKAGE / "hot.ld"
 """What runs in every request, laid side by side by GNU's linker; see ``scripts/hot_functions.py``."""
-SECTIONS = ["-ffunction-sections"] if sys.platform == "linux" else []
+ORDERED = sys.platform == "linux"
 
 HOT = (
     "wire.events",
@@ -204,7 +204,7 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
             ext.extra_objects = list(pool.map(self.compile_module, self.modules))
         ext.depends = [*ext.extra_objects, str(ORDER)]
         self.compiler.force = True  # its own look at what is newer leaves out the order
-        if sys.platform == "linux":
+        if ORDERED:
             try:
                 ext.extra_link_args = [f"-Wl,-T,{ORDER}"]
                 super().build_extension(ext)
@@ -222,7 +222,11 @@ class build_mirror(build_ext):  # noqa: N801 - setuptools' naming
                 [str(wrapper)],
                 output_dir=str(OBJECTS),
                 include_dirs=[*self.compiler.include_dirs, str(MIRROR)],
-                extra_postargs=[os.environ.get("SSGI_GATEWAY_OPTIMIZE", "-O2"), "-g0", *SECTIONS],
+                extra_postargs=[
+                    os.environ.get("SSGI_GATEWAY_OPTIMIZE", "-O2"),
+                    "-g0",
+                    *(["-ffunction-sections"] if ORDERED else []),
+                ],
             )
         return target
 

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import struct
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 __all__ = [
@@ -67,7 +67,7 @@ def send_unpaced(opened: socket.SocketType) -> None:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
 
 
-@lru_cache(maxsize=1)
+@cache
 def _is_paced() -> bool:
     """Whether new TCP sockets begin with BBR, and may have Reno; asked once, because it costs a small request more."""
     try:

@@ -7,9 +7,9 @@ loop of its own in a thread, in which the application lives.
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from contextlib import asynccontextmanager, contextmanager
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlencode
 
@@ -64,7 +64,7 @@ class TestResponse:
 
     def json(self) -> Any:
         """The body as JSON."""
-        return json.loads(self.content)
+        return loads(self.content)
 
 
 class AsyncTestClient:
@@ -126,24 +126,14 @@ class AsyncTestClient:
             json: an object in its place.
             extensions: ``{"cgi": {...}}`` for what a web server would send.
         """
-        response = await self._ask(
-            method, path, params=params, headers=headers, content=content, data=data, json=json, extensions=extensions
-        )
+        sent = {"headers": headers, "content": content, "data": data, "json": json}
+        response = await self._ask(method, path, params, extensions, **sent)
         return TestResponse(response, await response.read())
 
     async def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Any = None,
-        headers: Any = None,
-        content: Any = b"",
-        data: Any = None,
-        json: Any = None,
-        extensions: dict[str, Any] | None = None,
+        self, method: str, path: str, params: Any = None, extensions: dict[str, Any] | None = None, **sent: Any
     ) -> Response:
-        headers, body = _body(headers, content, data, json)
+        headers, body = _headers_and_body(**sent)
         return await self.client.request(
             method, self._url(path, params), headers=headers, body=body, extensions=extensions
         )
@@ -199,11 +189,11 @@ class AsyncTestClient:
             yield socket
 
 
-def _body(headers: Any, content: Any, data: Any, document: Any) -> tuple[Any, Any]:
+def _headers_and_body(headers: Any = None, content: Any = b"", data: Any = None, json: Any = None) -> tuple[Any, Any]:
     pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or ())
     kind = None
-    if document is not None:
-        kind, content = "application/json", json.dumps(document).encode()
+    if json is not None:
+        kind, content = "application/json", dumps(json).encode()
     elif data is not None:
         kind, content = "application/x-www-form-urlencoded", urlencode(data, doseq=True).encode()
     elif isinstance(content, str):
@@ -261,14 +251,14 @@ class TestWebSocket:
 
     def send_json(self, document: Any) -> None:
         """Send JSON as text."""
-        self.send(json.dumps(document))
+        self.send(dumps(document))
 
     def receive_json(self) -> Any:
         """The next message, which is JSON."""
         message = self.receive()
         if message is None:
             raise EOFError(f"the WebSocket was closed with {self.close_code} {self.close_reason}")
-        return json.loads(message)
+        return loads(message)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it."""
